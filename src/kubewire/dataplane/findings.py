@@ -1,0 +1,37 @@
+"""The outcome of checks: what verify reports, one `Check` an object, in the user's language."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Status = Literal["passed", "failed", "skipped"]
+IpFamily = Literal["ipv4", "ipv6", ""]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One judged statement. (id, node, service, object) is unique in a report and stable between runs.
+
+    `id` names the kind of check (`iptables.service.probability`); `object` is a chain, rule, set, map element
+    or address; `expected` and `observed` are the exact text the tool prints; `reason` says why it must be so
+    (or why it was skipped), with the source of the rule: an upstream file or KEP.
+    """
+
+    id: str
+    status: Status
+    node: str = ""
+    family: IpFamily = ""
+    service: str = ""
+    object: str = ""
+    reason: str = ""
+    expected: str = ""
+    observed: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something worth saying that is neither right nor wrong: a foreign object, a harmless leftover."""
+
+    text: str
+    node: str = ""

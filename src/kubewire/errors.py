@@ -1,0 +1,42 @@
+"""Errors a user can act on; each class carries the exit code of the CLI contract."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class KubewireError(Exception):
+    """What went wrong, where, and how to mend it.
+
+    `what` is one sentence; `where` a file:line:column, a node or a path; `mend` says what to do next.
+    """
+
+    exit_code: ClassVar[int] = 4
+
+    def __init__(self, what: str, *, where: str = "", mend: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.mend = mend
+
+    def __str__(self) -> str:
+        head = f"{self.where}: {self.what}" if self.where else self.what
+        return f"{head}\n  {self.mend}" if self.mend else head
+
+
+class DefinitionError(KubewireError):
+    """The lab file, an option or the call is wrong (exit 2)."""
+
+    exit_code = 2
+
+
+class HostError(KubewireError):
+    """This machine can't run it, and why (exit 3)."""
+
+    exit_code = 3
+
+
+class LabError(KubewireError):
+    """Nothing could be judged: the lab or the tool failed (exit 4)."""
+
+    exit_code = 4

@@ -1,0 +1,38 @@
+"""Progress of long work, as JSON lines that the CLI follows while Ansible holds a task's output back.
+
+Each line is `{"t": epoch seconds, "step": str, "detail": str, "done": int|null, "total": int|null}`,
+appended to the file that the environment variable KUBEWIRE_PROGRESS names; without it nothing is written.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import Protocol
+
+VARIABLE = "KUBEWIRE_PROGRESS"
+
+
+class Progress(Protocol):
+    """What long work calls: the step, a detail, and optionally how much of the total is done."""
+
+    def __call__(
+        self, step: str, detail: str = "", done: int | None = None, total: int | None = None
+    ) -> None: ...
+
+
+def emit(step: str, detail: str = "", done: int | None = None, total: int | None = None) -> None:
+    """Append one progress line; a progress file that can't be written never stops the work."""
+    target = os.environ.get(VARIABLE)
+    if not target:
+        return
+    line = json.dumps({"t": time.time(), "step": step, "detail": detail, "done": done, "total": total})
+    try:
+        descriptor = os.open(target, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError:
+        return
+    try:
+        os.write(descriptor, line.encode() + b"\n")
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,46 @@
+"""A snapshot in memory: everything that was observed, as text, without any I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+NODE_FILES = (
+    "kube-proxy.yaml",
+    "kube-proxy-version",
+    "facts.json",
+    "iptables-save.txt",
+    "ip6tables-save.txt",
+    "ipset-save.txt",
+    "ipvsadm-save.txt",
+    "nft-ip.json",
+    "nft-ip6.json",
+    "ip-addr.json",
+    "ip-route.json",
+)
+
+
+@dataclass(frozen=True)
+class NodeSnapshot:
+    """One node's files by name (see NODE_FILES); a file that was not taken is absent from `files`.
+
+    `errors` maps a file to why its dump could not be taken (the tool's exit code and stderr).
+    """
+
+    name: str
+    files: Mapping[str, str]
+    errors: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The folder of the snapshot contract, read whole.
+
+    `cluster` is the v1 List of services, endpointslices, nodes, servicecidrs (and pods) of all namespaces;
+    `meta` is snapshot.json (schema, lab, provider, kubernetes, mode, time, tool versions), {} when absent.
+    """
+
+    cluster: Mapping[str, Any]
+    nodes: tuple[NodeSnapshot, ...]
+    meta: Mapping[str, Any] = field(default_factory=dict)
