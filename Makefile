@@ -1,0 +1,81 @@
+# kubewire: `make lab-iptables` runs the main job, `make test` runs the tests.
+
+PYTHON ?= python3
+VENV ?= .venv
+KUBEWIRE := $(VENV)/bin/kubewire
+RUNTIME := $(VENV)/.runtime
+DEV := $(VENV)/.dev
+
+# REPLICAS=7 K8S=1.34 PROVIDER=netns HOST=local pass through to `kubewire up`.
+UP_FLAGS = $(if $(REPLICAS),--replicas '$(REPLICAS)') $(if $(K8S),--kubernetes '$(K8S)') \
+	$(if $(PROVIDER),--provider '$(PROVIDER)') $(if $(HOST),--host '$(HOST)')
+
+.DEFAULT_GOAL := help
+.PHONY: help setup lint test test-unit test-e2e test-all bench clean lock
+
+help:
+	@echo "make lab-NAME    bring up labs/NAME.yml and verify it   (REPLICAS= K8S= PROVIDER= HOST=)"
+	@echo "make down-NAME   remove it"
+	@echo "make test        lint, unit and golden tests, real labs: about 15 minutes on a fresh machine"
+	@echo "make test-all    the same and the long suites"
+	@echo "make bench       the ratios that the README quotes"
+	@echo "labs: $(patsubst labs/%.yml,%,$(wildcard labs/*.yml))"
+
+# A pattern rule can't be phony; FORCE makes it run each time.
+lab-%: $(RUNTIME) FORCE
+	@$(KUBEWIRE) up '$*' --verify $(UP_FLAGS)
+
+down-%: $(RUNTIME) FORCE
+	@$(KUBEWIRE) down '$*'
+
+FORCE:
+
+setup: $(RUNTIME)
+
+$(VENV)/bin/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "kubewire needs Python 3.11 or newer: make PYTHON=python3.12 …"; exit 3; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "Python can't make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv"; exit 3; }
+
+$(RUNTIME): requirements/runtime.txt pyproject.toml | $(VENV)/bin/pip
+	@echo "Installing kubewire's locked dependencies into $(VENV) (once)"
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/runtime.txt
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(DEV): requirements/dev.txt $(RUNTIME)
+	@echo "Installing the locked test tools into $(VENV) (once)"
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@
+
+lint: $(DEV)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/lint-imports
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/ansible-lint --offline
+
+test-unit: $(DEV)
+	$(VENV)/bin/pytest -m "not e2e" -q
+
+test-e2e: $(DEV)
+	$(VENV)/bin/pytest -m "e2e and not slow"
+
+test: lint test-unit test-e2e
+
+test-all: test
+	$(VENV)/bin/pytest -m slow
+
+bench: $(RUNTIME)
+	$(VENV)/bin/python benchmarks/run.py
+
+LOCK := $(VENV)/bin/pip-compile -q --generate-hashes --no-emit-index-url --no-emit-find-links \
+	--no-emit-trusted-host --strip-extras --allow-unsafe --no-header --build-deps-for editable
+
+lock: $(DEV)
+	$(LOCK) -o requirements/runtime.txt pyproject.toml
+	$(LOCK) --extra dev -c requirements/runtime.txt -o requirements/dev.txt pyproject.toml
+
+clean:
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
