@@ -1,0 +1,126 @@
+"""What a node's KubeProxyConfiguration means for its rules, defaults filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from ipaddress import ip_network
+from typing import Any, Literal
+
+from kubewire.dataplane.cluster import Node, family_of
+from kubewire.dataplane.findings import IpFamily
+from kubewire.dataplane.registry import Mode
+from kubewire.errors import LabError
+
+DetectMode = Literal["ClusterCIDR", "NodeCIDR", "BridgeInterface", "InterfaceNamePrefix"]
+_MODES: dict[str, Mode] = {"iptables": "iptables", "ipvs": "ipvs", "nftables": "nftables"}
+_ZERO: dict[IpFamily, str] = {"ipv4": "0.0.0.0/0", "ipv6": "::/0"}
+_LOOPBACK: dict[IpFamily, str] = {"ipv4": "127.0.0.0/8", "ipv6": "::1/128"}
+
+
+@dataclass(frozen=True, slots=True)
+class LocalDetector:
+    """How kube-proxy tells a local pod's traffic: by a source CIDR, a bridge, or a prefix of interface names.
+
+    Not `implemented` (no CIDR of the family): rules that need it are absent.
+    Source: pkg/proxy/util/localdetector.go.
+    """
+
+    kind: Literal["cidr", "bridge", "prefix"]
+    value: str
+    implemented: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyConfig:
+    """One node's kube-proxy configuration; `masquerade_*` are those of the mode's own section."""
+
+    mode: Mode
+    hostname_override: str = ""
+    bind_address: str = ""
+    cluster_cidrs: tuple[str, ...] = ()
+    detect_local_mode: DetectMode = "ClusterCIDR"
+    bridge_interface: str = ""
+    interface_name_prefix: str = ""
+    masquerade_bit: int = 14
+    masquerade_all: bool = False
+    node_port_addresses: tuple[str, ...] = ()
+    localhost_node_ports: bool = True
+    ipvs_scheduler: str = "rr"
+    ipvs_strict_arp: bool = False
+    ipvs_exclude_cidrs: tuple[str, ...] = ()
+    feature_gates: Mapping[str, bool] = field(default_factory=dict)
+
+    @property
+    def mark(self) -> int:
+        """The masquerade mark's bit as a number, by default 0x4000."""
+        return 1 << self.masquerade_bit
+
+    @classmethod
+    def from_mapping(cls, document: Mapping[str, Any]) -> ProxyConfig:
+        """Read a KubeProxyConfiguration as written; zero values stand for defaults. Raises LabError."""
+        if not isinstance(document, Mapping) or document.get("kind") != "KubeProxyConfiguration":
+            raise LabError("not a KubeProxyConfiguration", where="kube-proxy.yaml")
+        mode = _MODES.get(document.get("mode") or "iptables")
+        if mode is None:
+            raise LabError(
+                f"kube-proxy mode {document['mode']!r} has no Linux dataplane to compare",
+                where="kube-proxy.yaml",
+            )
+        iptables, ipvs = document.get("iptables") or {}, document.get("ipvs") or {}
+        section = (document.get("nftables") or {}) if mode == "nftables" else iptables
+        detect = document.get("detectLocal") or {}
+        bit = section.get("masqueradeBit")
+        localhost = iptables.get("localhostNodePorts")
+        return cls(
+            mode=mode,
+            hostname_override=document.get("hostnameOverride") or "",
+            bind_address=document.get("bindAddress") or "",
+            cluster_cidrs=_cidrs(str(document.get("clusterCIDR") or "").split(",")),
+            detect_local_mode=document.get("detectLocalMode") or "ClusterCIDR",
+            bridge_interface=detect.get("bridgeInterface") or "",
+            interface_name_prefix=detect.get("interfaceNamePrefix") or "",
+            masquerade_bit=14 if bit is None else int(bit),
+            masquerade_all=bool(section.get("masqueradeAll")),
+            node_port_addresses=tuple(map(str, document.get("nodePortAddresses") or ())),
+            localhost_node_ports=localhost is not False,
+            ipvs_scheduler=ipvs.get("scheduler") or "rr",
+            ipvs_strict_arp=bool(ipvs.get("strictARP")),
+            ipvs_exclude_cidrs=tuple(ipvs.get("excludeCIDRs") or ()),
+            feature_gates=dict(document.get("featureGates") or {}),
+        )
+
+    def detector(self, family: IpFamily, node: Node) -> LocalDetector:
+        """The detector of one family, by the first CIDR of that family (getLocalDetectors)."""
+        if self.detect_local_mode == "BridgeInterface":
+            return LocalDetector("bridge", self.bridge_interface, bool(self.bridge_interface))
+        if self.detect_local_mode == "InterfaceNamePrefix":
+            return LocalDetector("prefix", self.interface_name_prefix, bool(self.interface_name_prefix))
+        cidrs = node.pod_cidrs if self.detect_local_mode == "NodeCIDR" else self.cluster_cidrs
+        first = next((cidr for cidr in cidrs if family_of(cidr) == family), "")
+        return LocalDetector("cidr", first, bool(first))
+
+    def node_port_cidrs(self, family: IpFamily, node: Node, *, primary: bool = False) -> tuple[str, ...]:
+        """The CIDRs whose addresses accept NodePorts; the zero CIDR means all.
+
+        `primary`: unset nodePortAddresses mean the node's primary ones (nftables from 1.30 on).
+        Source: pkg/proxy/util/nodeport_addresses.go.
+        """
+        wanted = self.node_port_addresses or (("primary",) if primary else ())
+        cidrs: list[str] = []
+        for entry in wanted:
+            if entry == "primary":
+                ip = node.internal_ip(family)
+                cidrs += [f"{ip}/{128 if family == 'ipv6' else 32}"] if ip else []
+            elif entry in ("localhost", "all"):
+                cidrs.append((_LOOPBACK if entry == "localhost" else _ZERO)[family])
+            else:
+                cidrs += [cidr for cidr in _cidrs([entry]) if family_of(cidr) == family]
+        return tuple(cidrs) or (_ZERO[family],)
+
+
+def _cidrs(texts: Sequence[str]) -> tuple[str, ...]:
+    try:
+        return tuple(str(ip_network(text.strip(), strict=False)) for text in texts if text.strip())
+    except ValueError as error:
+        raise LabError(str(error), where="kube-proxy.yaml") from error

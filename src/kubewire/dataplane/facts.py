@@ -1,0 +1,70 @@
+"""What rules depend on beyond the API and the configuration: the node's kernel and addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+from kubewire.dataplane.cluster import Node
+from kubewire.dataplane.config import ProxyConfig
+from kubewire.dataplane.findings import IpFamily
+
+
+@dataclass(frozen=True)
+class NodeFacts:
+    """One node as its kube-proxy sees it; absent facts mean kernel defaults.
+
+    `addresses` maps an interface to its addresses of both families (without prefix length).
+    """
+
+    node: Node
+    tcp_be_liberal: bool = False
+    nfacct: bool = True
+    addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.node.name
+
+    @classmethod
+    def build(
+        cls,
+        node: Node,
+        facts: Mapping[str, Any] | None = None,
+        ip_addr: Sequence[Mapping[str, Any]] | None = None,
+    ) -> NodeFacts:
+        """From the Node, facts.json and `ip -j addr`, each of the latter two optional."""
+        facts = facts or {}
+        nfacct = facts.get("nfacct")
+        addresses = {
+            link["ifname"]: tuple(
+                str(ip_address(info["local"])) for info in link.get("addr_info", ()) if "local" in info
+            )
+            for link in ip_addr or ()
+            if "ifname" in link
+        }
+        return cls(
+            node=node,
+            tcp_be_liberal=bool(int(facts.get("tcp_be_liberal") or 0)),
+            nfacct=True if nfacct is None else bool(nfacct),
+            addresses=addresses,
+        )
+
+    def node_ip(self, family: IpFamily, config: ProxyConfig) -> str:
+        """The node IP of a family: bindAddress where it names one, else the Node's InternalIP, else ""."""
+        if config.bind_address:
+            bound = ip_address(config.bind_address)
+            if not bound.is_unspecified and f"ipv{bound.version}" == family:
+                return str(bound)
+        return self.node.internal_ip(family)
+
+    def node_port_ips(self, cidrs: Sequence[str], family: IpFamily) -> tuple[str, ...]:
+        """The node's own addresses inside the CIDRs, sorted, without duplicates."""
+        networks = [ip_network(cidr) for cidr in cidrs]
+        own = {ip_address(ip) for ips in self.addresses.values() for ip in ips}
+        if not own:
+            own = {ip_address(ip) for ip in self.node.internal_ips}
+        chosen = {ip for ip in own if any(ip.version == net.version and ip in net for net in networks)}
+        return tuple(str(ip) for ip in sorted(chosen, key=int) if f"ipv{ip.version}" == family)

@@ -1,0 +1,179 @@
+"""One model of a node's dataplane for all modes: chains and rules, sets and maps, virtual servers.
+
+`expected` and `observed` both build it. An expected object carries its `Origin`; an observed one has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from kubewire.dataplane.findings import IpFamily
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Why an expected object must be there.
+
+    `service` is the printed service port (`default/httpbin:http`) or "" for a fixed object, `why` one
+    sentence, `source` the upstream file or KEP, `check` the id in the registry under which it is judged.
+    """
+
+    service: str
+    why: str
+    source: str
+    check: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule; `text` is the canonical text as the tool prints it (iptables: all that follows `-A CHAIN `).
+
+    `optional`: its absence is no difference. `alternatives`: other texts that are equally right.
+    `targets`: the chains that it jumps or goes to. `understood`: False for an observed rule that the parser
+    could not read; its text is then the raw text.
+    """
+
+    text: str
+    origin: Origin | None = None
+    optional: bool = False
+    alternatives: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+    understood: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RuleGroup:
+    """Rules or further groups whose order matters to the kernel (`ordered`) or not."""
+
+    rules: tuple[Rule | RuleGroup, ...]
+    ordered: bool = True
+
+    def flat(self) -> Iterator[Rule]:
+        """Every rule of the group, depth first."""
+        for member in self.rules:
+            if isinstance(member, Rule):
+                yield member
+            else:
+                yield from member.flat()
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """What makes a chain a base chain: iptables' built-in name, or nft's type, hook and priority."""
+
+    name: str
+    type: str = ""
+    priority: int | None = None
+    policy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """A chain; its groups follow each other in order.
+
+    `shared`: a chain with other owners too (iptables' built-in chains), of which kube-proxy owns only the
+    rules named here, each exactly once and in no particular place. `comment` is nft's chain comment.
+    """
+
+    family: IpFamily
+    table: str
+    name: str
+    hook: Hook | None = None
+    groups: tuple[RuleGroup, ...] = ()
+    origin: Origin | None = None
+    shared: bool = False
+    optional: bool = False
+    comment: str = ""
+
+    def rules(self) -> Iterator[Rule]:
+        """Every rule of the chain in order."""
+        for group in self.groups:
+            yield from group.flat()
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """A member of a set, or of a map when `value` is given; keys joined as the tool prints them."""
+
+    key: str
+    value: str = ""
+    comment: str = ""
+    origin: Origin | None = None
+    targets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Set:
+    """An nft set or map, or an ipset.
+
+    `key_type` is `ipv4_addr . inet_proto . inet_service` or `hash:ip,port`; `value_type` is "" for a set and
+    "verdict" for a verdict map; `options` are the remaining printed attributes (flags, timeout, family …).
+    `dynamic`: the kernel fills it, its elements are not compared.
+    """
+
+    family: IpFamily
+    table: str
+    name: str
+    key_type: str
+    value_type: str = ""
+    elements: tuple[Element, ...] = ()
+    options: tuple[str, ...] = ()
+    dynamic: bool = False
+    comment: str = ""
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RealServer:
+    """An IPVS destination; `method` is ipvsadm's -m, -g or -i."""
+
+    address: str
+    port: int
+    weight: int = 1
+    method: str = "-m"
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualServer:
+    """An IPVS service; `protocol` is lower case, `persistent_seconds` None without affinity."""
+
+    family: IpFamily
+    protocol: str
+    address: str
+    port: int
+    scheduler: str
+    persistent_seconds: int | None = None
+    flags: tuple[str, ...] = ()
+    servers: tuple[RealServer, ...] = ()
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table that exists, with nft's comment."""
+
+    family: IpFamily
+    name: str
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A piece of a dump that was not understood: where it stands and its text, never dropped."""
+
+    where: str
+    text: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Dataplane:
+    """All that one family of one node has, or must have."""
+
+    tables: tuple[Table, ...] = ()
+    chains: tuple[Chain, ...] = ()
+    sets: tuple[Set, ...] = ()
+    servers: tuple[VirtualServer, ...] = ()
+    problems: tuple[Problem, ...] = field(default=())

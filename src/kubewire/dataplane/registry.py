@@ -1,0 +1,47 @@
+"""Every kind of check: its id, a one-line title and the modes in which it is made."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+Mode = Literal["iptables", "ipvs", "nftables"]
+
+
+class Kind(NamedTuple):
+    title: str
+    modes: tuple[Mode, ...]
+
+
+_ALL: tuple[Mode, ...] = ("iptables", "ipvs", "nftables")
+_IPT: tuple[Mode, ...] = ("iptables",)
+_NFT: tuple[Mode, ...] = ("nftables",)
+
+KINDS: dict[str, Kind] = {
+    "dump.present": Kind("A dump that the mode needs is there, whole and understood", _ALL),
+    "dataplane.agreement": Kind("Nodes with the same duty carry the same service chains", _ALL),
+    "route.pod-cidr": Kind("Every other node's pod CIDR is routed by way of that node", _ALL),
+    "route.pod": Kind("Each local pod has a host route on its veth", _ALL),
+    "iptables.table": Kind("A whole table holds exactly what kube-proxy must have written", _IPT),
+    "iptables.chain": Kind("kube-proxy's fixed chains exist", _IPT),
+    "iptables.jump": Kind("Built-in chains jump to kube-proxy's chains, exactly once each", _IPT),
+    "iptables.stray": Kind("No foreign rule in a built-in chain touches service or pod traffic", _IPT),
+    "iptables.extra": Kind("Nothing in kube-proxy's chains beyond what it writes", _IPT),
+    "iptables.order": Kind("Rules stand in the order that the kernel needs", _IPT),
+    "iptables.services.dispatch": Kind("KUBE-SERVICES sends each service address to its chain", _IPT),
+    "iptables.services.nodeports": Kind("KUBE-SERVICES ends with the way to KUBE-NODEPORTS", _IPT),
+    "iptables.service.masquerade": Kind("Cluster IP traffic from outside the pods is marked for SNAT", _IPT),
+    "iptables.service.probability": Kind("A service chain spreads over its endpoints evenly", _IPT),
+    "iptables.service.external": Kind("External traffic reaches the endpoints as its policy says", _IPT),
+    "iptables.service.firewall": Kind("Load balancer source ranges are enforced", _IPT),
+    "iptables.affinity": Kind("Session affinity: a client is kept on its endpoint", _IPT),
+    "iptables.endpoint.dnat": Kind("DNAT targets are exactly the ready endpoints", _IPT),
+    "iptables.endpoint.hairpin": Kind("A pod that reaches itself is masqueraded", _IPT),
+    "iptables.nodeport": Kind("KUBE-NODEPORTS sends each node port to its Service", _IPT),
+    "iptables.health-check": Kind("A load balancer's health check node port is let in", _IPT),
+    "iptables.no-endpoints": Kind("A Service without usable endpoints is refused or dropped", _IPT),
+    "iptables.mark-masq": Kind("KUBE-MARK-MASQ sets the masquerade mark", _IPT),
+    "iptables.postrouting": Kind("KUBE-POSTROUTING masquerades what is marked", _IPT),
+    "iptables.forward": Kind("KUBE-FORWARD lets service traffic through", _IPT),
+    "iptables.firewall": Kind("KUBE-FIREWALL keeps foreign traffic off 127.0.0.0/8", _IPT),
+    "iptables.canary": Kind("KUBE-PROXY-CANARY is there, so that kube-proxy notices a flush", _IPT),
+}

@@ -1,0 +1,62 @@
+"""kube-proxy versions, and the one table that says from which of them on a dataplane feature is there."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from kubewire.errors import DefinitionError
+
+_VERSION = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?(?:[-+].*)?")
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Version:
+    """A Kubernetes version without its pre-release part."""
+
+    major: int
+    minor: int
+    patch: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> Version:
+        """`v1.37.2`, `1.37.2`, `Kubernetes v1.37.2`, `1.37`; raises DefinitionError otherwise."""
+        match = _VERSION.fullmatch(text.strip().removeprefix("Kubernetes").strip())
+        if match is None:
+            raise DefinitionError(f"{text.strip()!r} is not a Kubernetes version", mend="write it as v1.37.2")
+        return cls(int(match[1]), int(match[2]), int(match[3] or 0))
+
+    def __str__(self) -> str:
+        return f"v{self.major}.{self.minor}.{self.patch}"
+
+
+def _since(*versions: str) -> tuple[Version, ...]:
+    return tuple(sorted(Version.parse(text) for text in versions))
+
+
+# Each feature lists the first patch of every minor that got it; later minors than the last one have it too.
+FEATURES: dict[str, tuple[Version, ...]] = {
+    # iptables: nfacct counters (kubernetes PRs 122812, 125015)
+    "nfacct": _since("1.31.0"),
+    # topology: `trafficDistribution` without annotation (KEP-4444), node hints (KEP-3015)
+    "load-balancer-ip-mode": _since("1.30.0"),
+    "traffic-distribution": _since("1.31.0"),
+    "prefer-same-node": _since("1.34.0"),
+    # endpoints: a duplicate replaces the earlier one unless it is terminating (PR 135593)
+    "duplicate-endpoint-last-wins": _since("1.36.0"),
+    # nodePortAddresses
+    "nft-primary-node-ips": _since("1.30.0"),
+    "node-port-primary-keyword": _since("1.31.0"),
+    "node-port-localhost-keyword": _since("1.37.0"),
+    # ServiceCIDR objects (MultiCIDRServiceAllocator GA)
+    "service-cidrs": _since("1.33.0"),
+}
+
+
+def has(version: Version, feature: str) -> bool:
+    """Whether kube-proxy of that version has the feature; KeyError for a feature not in the table."""
+    since = FEATURES[feature]
+    for first in since:
+        if (version.major, version.minor) == (first.major, first.minor):
+            return version >= first
+    return version > since[-1]
