@@ -1,0 +1,17 @@
+"""Action `kubewire.lab.cluster`; documented in plugins/modules/cluster.py."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from ansible_collections.kubewire.lab.plugins.plugin_utils.step import DEFINITION, Step
+
+from kubewire.steps.cluster import make_cluster
+from kubewire.steps.outcome import Outcome
+
+
+class ActionModule(Step):
+    ARGUMENTS: ClassVar[dict[str, Any]] = DEFINITION | {"recreate": {"type": "bool", "default": False}}
+
+    def step(self, arguments: dict[str, Any], check: bool) -> Outcome:
+        return make_cluster(**arguments, check=check)

@@ -1,0 +1,21 @@
+"""Action `kubewire.lab.node_tools`; documented in plugins/modules/node_tools.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible_collections.kubewire.lab.plugins.plugin_utils.step import Step
+
+from kubewire.steps.node_tools import tell_tools
+from kubewire.steps.outcome import Outcome
+
+
+class ActionModule(Step):
+    _requires_connection = True
+
+    def step(self, arguments: dict[str, Any], check: bool) -> Outcome:
+        return tell_tools(arguments["lab"], self._task_vars["inventory_hostname"], self._on_node)
+
+    def _on_node(self, command: str) -> str:
+        answer = self._low_level_execute_command(command, sudoable=False)
+        return str(answer["stdout"])

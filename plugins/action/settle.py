@@ -1,0 +1,15 @@
+"""Action `kubewire.lab.settle`; documented in plugins/modules/settle.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible_collections.kubewire.lab.plugins.plugin_utils.step import Step
+
+from kubewire.steps.outcome import Outcome
+from kubewire.steps.settle import settle_dataplane
+
+
+class ActionModule(Step):
+    def step(self, arguments: dict[str, Any], check: bool) -> Outcome:
+        return settle_dataplane(**arguments, check=check)

@@ -1,0 +1,17 @@
+"""Action `kubewire.lab.workload`; documented in plugins/modules/workload.py."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from ansible_collections.kubewire.lab.plugins.plugin_utils.step import LAB, Step
+
+from kubewire.steps.outcome import Outcome
+from kubewire.steps.workload import bring_workload
+
+
+class ActionModule(Step):
+    ARGUMENTS: ClassVar[dict[str, Any]] = LAB | {"timeout": {"type": "int", "default": 90}}
+
+    def step(self, arguments: dict[str, Any], check: bool) -> Outcome:
+        return bring_workload(**arguments, check=check)

@@ -1,0 +1,44 @@
+"""Documentation of the action of the same name; it has no code of its own."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: cluster
+short_description: Make or reconcile a lab's cluster
+description:
+  - Fetches or builds the Kubernetes binaries if they aren't cached, then makes what is missing.
+  - A running cluster that holds what the definition says is left alone.
+options:
+  lab:
+    description: The lab's name, or the path of its file.
+    type: str
+    required: true
+  overrides:
+    description: Values over those of the lab's file, by dotted key.
+    type: dict
+    default: {}
+  provider:
+    description: What makes the nodes; V(auto) chooses what this machine offers and says why.
+    type: str
+    default: auto
+    choices: [auto, netns, kind]
+  recreate:
+    description: Remove a lab that exists and make it afresh.
+    type: bool
+    default: false
+author: The kubewire authors
+"""
+
+EXAMPLES = r"""
+- name: Make or reconcile a lab's cluster
+  kubewire.lab.cluster:
+    lab: iptables
+"""
+
+RETURN = r"""
+changes:
+  description: What was made or mended, a line each.
+  type: list
+  elements: str
+  returned: always
+"""

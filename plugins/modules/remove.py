@@ -1,0 +1,22 @@
+"""Documentation of the action of the same name; it has no code of its own."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: remove
+short_description: Remove a lab and all that belongs to it
+description:
+  - Removes the lab's nodes, processes, files and record.
+options:
+  lab:
+    description: The lab's name, or the path of its file.
+    type: str
+    required: true
+author: The kubewire authors
+"""
+
+EXAMPLES = r"""
+- name: Remove a lab and all that belongs to it
+  kubewire.lab.remove:
+    lab: iptables
+"""

@@ -1,0 +1,35 @@
+"""Documentation of the action of the same name; it has no code of its own."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: workload
+short_description: Bring a lab's objects to its definition
+description:
+  - Applies httpbin and the lab's manifests by server-side apply and names each drift it finds.
+  - Removes what a former definition of this lab had applied. Waits until everything is rolled out.
+options:
+  lab:
+    description: The lab's name, or the path of its file.
+    type: str
+    required: true
+  timeout:
+    description: Seconds until the roll-out must be done.
+    type: int
+    default: 90
+author: The kubewire authors
+"""
+
+EXAMPLES = r"""
+- name: Bring a lab's objects to its definition
+  kubewire.lab.workload:
+    lab: iptables
+"""
+
+RETURN = r"""
+changes:
+  description: What was created, changed back or removed, a line each.
+  type: list
+  elements: str
+  returned: always
+"""

@@ -1,0 +1,100 @@
+"""Which provider makes a lab's nodes, and why; the choice is recorded with the lab."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kubewire.errors import DefinitionError, HostError, LabError
+
+if TYPE_CHECKING:
+    from kubewire.provider import Provider
+
+NAMES = ("netns",)
+DOCKER_SOCKET = Path("/var/run/docker.sock")
+DOCKER_TIMEOUT = 2  # seconds
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A provider's name and, in half a sentence, why it was chosen."""
+
+    name: str
+    why: str
+
+
+def choose(wanted: str, *, recorded: Choice | None = None, lab: str = "") -> Choice:
+    """The provider for a lab: the recorded one, else the wanted one, else (`auto`) what this machine offers.
+
+    HostError for one that this machine or release can't serve; DefinitionError where it would switch under
+    a lab that exists.
+    """
+    if recorded:
+        if wanted not in ("auto", "", recorded.name):
+            raise DefinitionError(
+                f"lab {lab} was made with provider {recorded.name}; it can't become {wanted} under it",
+                mend=f"remove it first: kubewire down {lab}",
+            )
+        return recorded
+    if wanted == "netns":
+        return Choice("netns", "asked for")
+    if wanted == "kind":
+        raise HostError(
+            "provider kind isn't part of this release",
+            mend="run the lab embedded, in network namespaces of this machine: --provider netns",
+        )
+    if wanted not in ("auto", ""):
+        raise DefinitionError(f"no provider {wanted!r}", mend=f"providers: auto, {', '.join(NAMES)}, kind")
+    if docker_answers():
+        return Choice("netns", "a Docker engine answers, but this release runs its labs embedded")
+    return Choice("netns", "no Docker engine answers, so the lab runs embedded on this machine")
+
+
+def docker_answers() -> bool:
+    """Whether a Docker engine answers a ping within two seconds."""
+    if "DOCKER_HOST" not in os.environ and not DOCKER_SOCKET.exists():
+        return False
+    import docker
+    from docker.errors import DockerException
+
+    try:
+        client = docker.from_env(timeout=DOCKER_TIMEOUT)
+    except DockerException:
+        return False
+    try:
+        return bool(client.ping())
+    except (DockerException, OSError):
+        return False
+    finally:
+        client.close()
+
+
+def get_provider(name: str) -> Provider:
+    """The provider of that name; LabError for one that this release doesn't know (a newer one's record)."""
+    if name == "netns":
+        from kubewire.netns.provider import NetnsProvider
+
+        return NetnsProvider()
+    raise LabError(f"this release doesn't know provider {name!r}", mend=f"known: {', '.join(NAMES)}")
+
+
+def recorded_provider(lab: str) -> Provider:
+    """The provider that a lab's record names, read without loading the lab's definition."""
+    import json
+
+    from kubewire.paths import lab_dir
+
+    path = lab_dir(lab) / "record.json"
+    try:
+        name = json.loads(path.read_text())["provider"]
+    except FileNotFoundError as error:
+        raise LabError(f"lab {lab} isn't up", mend=f"bring it up with: kubewire up {lab}") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise LabError(
+            f"the lab's record can't be read: {error}",
+            where=str(path),
+            mend=f"kubewire down {lab} removes it",
+        ) from error
+    return get_provider(str(name))

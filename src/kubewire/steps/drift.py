@@ -1,0 +1,88 @@
+"""How a live object differs from the definition. Pure: API objects in, words out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+IGNORED = frozenset(
+    {
+        ("status",),
+        *(
+            ("metadata", key)
+            for key in ("managedFields", "resourceVersion", "generation", "creationTimestamp", "uid")
+        ),
+    }
+)
+CONTROLLERS = frozenset({"kube-controller-manager", "kube-apiserver", "kube-scheduler"})
+LONGEST = 60
+"""Characters of a value that is shown whole."""
+
+Path = tuple[str, ...]
+
+
+def differences(live: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """`spec.replicas: 2 → 4` for each value that would change, what the cluster itself keeps left out."""
+    return [f"{'.'.join(path)}: {show(old)} → {show(new)}" for path, old, new in _walk(live, wanted, ())]
+
+
+def _walk(old: Any, new: Any, path: Path) -> Iterator[tuple[Path, Any, Any]]:
+    if path in IGNORED or old == new:
+        return
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for key in sorted(old.keys() | new.keys()):
+            yield from _walk(old.get(key), new.get(key), (*path, key))
+    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        for index, (before, after) in enumerate(zip(old, new, strict=True)):
+            yield from _walk(before, after, (*path, str(index)))
+    else:
+        yield path, old, new
+
+
+def show(value: Any) -> str:
+    """A value as JSON on one line, `nothing` for an absent one, a long one cut."""
+    if value is None:
+        return "nothing"
+    text = value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+
+
+def title(obj: Mapping[str, Any]) -> str:
+    """`Deployment default/httpbin`."""
+    namespace = obj["metadata"].get("namespace")
+    name = obj["metadata"]["name"]
+    return f"{obj['kind']} {namespace}/{name}" if namespace else f"{obj['kind']} {name}"
+
+
+def with_ownership(live: Mapping[str, Any], manager: str) -> list[dict[str, Any]] | None:
+    """The object's managedFields with everything that people's tools wrote given to `manager`.
+
+    A server-side apply by `manager` then removes what its manifest doesn't hold: a port added by
+    `kubectl edit` goes. None if there is nothing to take over. As client-go's csaupgrade does it.
+    """
+    entries: list[dict[str, Any]] = live["metadata"].get("managedFields") or []
+    mine = [entry for entry in entries if _is(entry, manager)]
+    foreign = [entry for entry in entries if not _is(entry, manager) and _by_people(entry)]
+    if not foreign or not mine:
+        return None
+    fields: dict[str, Any] = {}
+    for entry in (*mine, *foreign):
+        fields = _union(fields, entry.get("fieldsV1") or {})
+    if fields == mine[0].get("fieldsV1"):
+        return None
+    rest = [entry for entry in entries if not any(entry is taken for taken in (*mine, *foreign))]
+    return [*rest, mine[0] | {"fieldsV1": fields}]
+
+
+def _is(entry: Mapping[str, Any], manager: str) -> bool:
+    return entry.get("manager") == manager and entry.get("operation") == "Apply"
+
+
+def _by_people(entry: Mapping[str, Any]) -> bool:
+    return not entry.get("subresource") and entry.get("manager") not in CONTROLLERS
+
+
+def _union(left: Mapping[str, Any], right: Mapping[str, Any]) -> dict[str, Any]:
+    """Two fieldsV1 sets, which are nested dicts with empty leaves, together."""
+    return {key: _union(left.get(key, {}), right.get(key, {})) for key in left.keys() | right.keys()}

@@ -1,0 +1,61 @@
+"""The Ansible inventory of the labs that run on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kubewire.errors import KubewireError
+from kubewire.paths import state_dir
+from kubewire.provider import NodeHandle
+from kubewire.providers import recorded_provider
+from kubewire.steps.target import is_recorded
+
+
+@dataclass(frozen=True)
+class NodeHost:
+    """One inventory host: its groups and host variables."""
+
+    name: str
+    groups: tuple[str, ...]
+    variables: Mapping[str, Any]
+
+
+def lab_group(name: str) -> str:
+    """`lab_no_endpoints` for the lab no-endpoints: an Ansible group name holds no hyphen."""
+    return f"lab_{name.replace('-', '_')}"
+
+
+def recorded_labs() -> list[str]:
+    """The names of all labs with a record on this machine, sorted."""
+    folder = state_dir() / "labs"
+    return (
+        sorted(entry.name for entry in folder.iterdir() if is_recorded(entry.name)) if folder.is_dir() else []
+    )
+
+
+def node_host(lab: str, node: NodeHandle) -> NodeHost:
+    role = "control_planes" if node.role == "control-plane" else "workers"
+    return NodeHost(
+        node.name,
+        ("nodes", role, lab_group(lab)),
+        {
+            "ansible_connection": "kubewire.lab.node",
+            "kubewire_prefix": list(node.prefix),
+            "kubewire_lab": lab,
+            "kubewire_role": node.role,
+            "kubewire_internal_ips": list(node.internal_ips),
+        },
+    )
+
+
+def node_hosts() -> list[NodeHost]:
+    """The hosts of every lab that runs; a lab that doesn't, or can't tell its nodes, has none."""
+    hosts: list[NodeHost] = []
+    for lab in recorded_labs():
+        try:
+            hosts += [node_host(lab, node) for node in recorded_provider(lab).nodes(lab)]
+        except KubewireError:
+            continue
+    return hosts

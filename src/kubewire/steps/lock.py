@@ -1,0 +1,88 @@
+"""One maker at a time: a lab's lock, which says who holds it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from kubewire.errors import LabError
+from kubewire.paths import state_dir
+
+HELD = "KUBEWIRE_LOCK_HELD"
+POLL = 0.2  # seconds
+
+
+@contextlib.contextmanager
+def lab_lock(
+    name: str, command: str, *, wait: bool = True, tell: Callable[[str], None] = lambda _: None
+) -> Iterator[None]:
+    """Hold the lab's lock; while another holds it, `tell` who once and wait, or LabError with `wait=False`.
+
+    A process whose parent holds the lock (the environment variable KUBEWIRE_LOCK_HELD names the lab)
+    doesn't take it again. The kernel frees it when its holder dies.
+    """
+    if os.environ.get(HELD) == name:
+        yield
+        return
+    path = state_dir() / "locks" / f"{name}.lock"
+    descriptor = _acquire(path, name, wait, tell)
+    try:
+        holder = {"pid": os.getpid(), "command": command, "since": time.strftime("%H:%M:%S")}
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps(holder).encode(), 0)
+        os.environ[HELD] = name
+        yield
+    finally:
+        os.environ.pop(HELD, None)
+        path.unlink(missing_ok=True)
+        os.close(descriptor)
+        with contextlib.suppress(OSError):
+            path.parent.rmdir()
+
+
+def _acquire(path: Path, name: str, wait: bool, tell: Callable[[str], None]) -> int:
+    told = False
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:  # the last holder removed the folder in between
+            continue
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = _holder(descriptor)
+            os.close(descriptor)
+            if not wait:
+                raise LabError(
+                    f"lab {name} is in use by {holder}", mend="try again when it is done"
+                ) from None
+            if not told:
+                tell(f"waiting for {holder}")
+                told = True
+            time.sleep(POLL)
+            continue
+        if _is_current(descriptor, path):
+            return descriptor
+        os.close(descriptor)
+
+
+def _is_current(descriptor: int, path: Path) -> bool:
+    """The locked file is still the one at its path; its last holder removes it."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _holder(descriptor: int) -> str:
+    try:
+        holder = json.loads(os.pread(descriptor, 4096, 0))
+        return f"process {holder['pid']} ({holder['command']}, since {holder['since']})"
+    except (ValueError, KeyError, TypeError):
+        return "another process"

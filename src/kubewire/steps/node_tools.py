@@ -1,0 +1,43 @@
+"""The tools on a node: there, and of which version."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+
+from kubewire.errors import HostError
+from kubewire.steps.outcome import Outcome
+from kubewire.steps.target import required_record
+
+ALWAYS = ("iptables", "nft", "ip", "conntrack")
+MARK = "\x1f"
+# One line a tool: its name, a separator, the first line it says of itself (or nothing if it isn't there).
+SCRIPT = """PATH="$PATH:/usr/sbin:/sbin"
+for tool in {tools}; do
+  printf '%s\\037' "$tool"
+  if command -v "$tool" > /dev/null 2>&1; then
+    case "$tool" in ip) "$tool" -V ;; *) "$tool" --version ;; esac 2>&1 | head -n 1 | grep . || echo present
+  else echo; fi
+done"""
+COMMANDS = {"nftables": "nft"}
+
+
+def script(tools: tuple[str, ...]) -> str:
+    """The POSIX shell text that tells all tools' versions in one call."""
+    return SCRIPT.format(tools=" ".join(shlex.quote(tool) for tool in tools))
+
+
+def parse_versions(text: str) -> dict[str, str]:
+    """Each tool's version line, by its name; "" for one that isn't there."""
+    pairs = (line.partition(MARK) for line in text.splitlines() if MARK in line)
+    return {tool.strip(): version.strip() for tool, _, version in pairs}
+
+
+def tell_tools(lab: str, node: str, run: Callable[[str], str]) -> Outcome:
+    """The versions of a node's tools; HostError naming those that the lab asks for and the node lacks."""
+    wanted = tuple(COMMANDS.get(tool, tool) for tool in required_record(lab).lab.tools)
+    versions = parse_versions(run(script(tuple(dict.fromkeys((*ALWAYS, *wanted))))))
+    missing = [tool for tool in wanted if not versions.get(tool)]
+    if missing:
+        raise HostError(f"missing tools: {', '.join(missing)}", where=node, mend="install their packages")
+    return Outcome(facts={"tools": {tool: version for tool, version in versions.items() if version}})

@@ -1,0 +1,119 @@
+"""Whether what was applied runs, and if not, what its pods and events say."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kubewire.errors import LabError
+from kubewire.kubernetes.api import Api
+from kubewire.progress import Progress
+from kubewire.steps.drift import title
+
+POLL = 0.1  # seconds
+HOPELESS = frozenset({"ErrImageNotOnNetns", "InvalidImageName", "ErrImageNeverPull"})
+"""Waiting reasons that no time mends."""
+
+
+def wait_for_rollout(
+    api: Api, manifests: Sequence[Mapping[str, Any]], timeout: float, progress: Progress
+) -> None:
+    """Wait until every workload among the manifests is rolled out; LabError with its pods' own words."""
+    paths = {api.object_path(m): m for m in manifests if m["kind"] in WORKLOADS}
+    deadline = time.monotonic() + timeout
+    while True:
+        open_ones = [
+            (live, lack) for path in paths if (lack := lacking(live := api.find(path) or paths[path]))
+        ]
+        if not open_ones:
+            return
+        live, lack = open_ones[0]
+        progress("workload", f"{title(live)}: {lack}")
+        stuck = [problem for live, _ in open_ones for problem in pod_problems(_pods(api, live))]
+        hopeless = any(reason in HOPELESS for _, reason, _ in stuck)
+        if hopeless or time.monotonic() > deadline:
+            waited = "" if hopeless else f" within {timeout:.0f} s"
+            raise LabError(
+                "; ".join(f"{title(live)} isn't rolled out{waited}: {lack}" for live, lack in open_ones),
+                mend="\n  ".join(
+                    [*(f"{pod}: {reason}: {text}" for pod, reason, text in stuck), *_events(api, live)]
+                )
+                or "look at: kubewire kubeconfig LAB, then kubectl get pods -A",
+            )
+        time.sleep(POLL)
+
+
+def lacking(obj: Mapping[str, Any]) -> str:
+    """What a workload still lacks ("3 of 4 replicas available"), "" once it is rolled out."""
+    return WORKLOADS[obj["kind"]](obj.get("spec", {}), obj.get("status", {}), obj["metadata"])
+
+
+def _deployment(spec: Mapping[str, Any], status: Mapping[str, Any], metadata: Mapping[str, Any]) -> str:
+    wanted = spec.get("replicas", 1)
+    if status.get("observedGeneration", 0) < metadata.get("generation", 1):
+        return "not seen by its controller yet"
+    if status.get("updatedReplicas", 0) != wanted:
+        return f"{status.get('updatedReplicas', 0)} of {wanted} replicas updated"
+    if status.get("availableReplicas", status.get("readyReplicas", 0)) != wanted:
+        return f"{status.get('availableReplicas', 0)} of {wanted} replicas available"
+    if status.get("replicas", 0) != wanted:
+        return f"{status['replicas'] - wanted} old replicas still there"
+    return ""
+
+
+def _daemon_set(spec: Mapping[str, Any], status: Mapping[str, Any], metadata: Mapping[str, Any]) -> str:
+    if status.get("observedGeneration", 0) < metadata.get("generation", 1):
+        return "not seen by its controller yet"
+    wanted, ready = status.get("desiredNumberScheduled", 0), status.get("numberAvailable", 0)
+    updated = status.get("updatedNumberScheduled", 0)
+    return "" if wanted == ready == updated else f"{min(ready, updated)} of {wanted} pods available"
+
+
+def _pod(spec: Mapping[str, Any], status: Mapping[str, Any], metadata: Mapping[str, Any]) -> str:
+    ready = any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions", ()))
+    return (
+        "" if ready or status.get("phase") == "Succeeded" else f"{status.get('phase', 'Pending')}, not ready"
+    )
+
+
+WORKLOADS = {"Deployment": _deployment, "StatefulSet": _deployment, "DaemonSet": _daemon_set, "Pod": _pod}
+
+
+def pod_problems(pods: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
+    """(pod, reason, message) of every pod that is not ready, from its containers or its conditions."""
+    found = []
+    for pod in pods:
+        status = pod.get("status", {})
+        waiting = [
+            c["state"]["waiting"]
+            for c in status.get("containerStatuses", ())
+            if "waiting" in c.get("state", {})
+        ]
+        held = [c for c in status.get("conditions", ()) if c["status"] == "False" and c.get("message")]
+        for words in waiting or held[:1]:
+            found.append((title(pod | {"kind": "Pod"}), words.get("reason", ""), words.get("message", "")))
+    return found
+
+
+def _pods(api: Api, workload: Mapping[str, Any]) -> list[dict[str, Any]]:
+    namespace = workload["metadata"].get("namespace") or "default"
+    path = f"/api/v1/namespaces/{namespace}/pods"
+    if workload["kind"] == "Pod":
+        pod = api.find(f"{path}/{workload['metadata']['name']}")
+        return [pod] if pod else []
+    labels = workload.get("spec", {}).get("selector", {}).get("matchLabels", {})
+    selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
+    items: list[dict[str, Any]] = api.get(path, labelSelector=selector)["items"]
+    return items
+
+
+def _events(api: Api, workload: Mapping[str, Any], newest: int = 3) -> list[str]:
+    """The last warnings of the workload's namespace, oldest first."""
+    namespace = workload["metadata"].get("namespace") or "default"
+    found = api.get(f"/api/v1/namespaces/{namespace}/events", fieldSelector="type=Warning")["items"]
+    found.sort(key=lambda event: event.get("lastTimestamp") or event["metadata"]["creationTimestamp"])
+    return [
+        f"{e['involvedObject'].get('kind')} {e['involvedObject'].get('name')}: {e.get('message', '')}"
+        for e in found[-newest:]
+    ]

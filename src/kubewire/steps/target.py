@@ -1,0 +1,59 @@
+"""Which lab and which node the user means. Kept free of heavy imports: `kubewire exec` starts with it."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from kubewire.errors import DefinitionError, LabError
+from kubewire.paths import lab_dir
+
+if TYPE_CHECKING:
+    from kubewire.lab.record import Record
+    from kubewire.provider import NodeHandle
+
+NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+
+
+def is_recorded(lab: str) -> bool:
+    """A lab of that name was brought up on this machine and not removed."""
+    return bool(NAME.fullmatch(lab)) and (lab_dir(lab) / "record.json").is_file()
+
+
+def lab_name(lab: str) -> str:
+    """The name of a lab given by its name or its file; one that was brought up needs no file any more."""
+    if is_recorded(lab):
+        return lab
+    from kubewire.lab.loading import load_lab
+
+    return load_lab(lab).name
+
+
+def not_up(lab: str) -> LabError:
+    return LabError(f"lab {lab} isn't up", mend=f"bring it up with: kubewire up {lab}")
+
+
+def required_record(lab: str) -> Record:
+    """The record of a lab that was brought up; LabError naming the line that brings it up."""
+    name = lab_name(lab)
+    from kubewire.lab.record import read_record
+
+    record = read_record(name)
+    if record is None:
+        raise not_up(lab)
+    return record
+
+
+def find_node(lab: str, wanted: str, nodes: Sequence[NodeHandle]) -> NodeHandle:
+    """The node by its full name or without the lab's; DefinitionError (exit 2) that lists the nodes."""
+    for node in nodes:
+        if wanted in (node.name, node.name.removeprefix(f"{lab}-")):
+            return node
+    short = [node.name.removeprefix(f"{lab}-") for node in nodes]
+    near = difflib.get_close_matches(wanted, short, n=1)
+    raise DefinitionError(
+        f"lab {lab} has no node {wanted!r}" + (f"; did you mean {near[0]}?" if near else ""),
+        mend=f"its nodes: {', '.join(short)}",
+    )
