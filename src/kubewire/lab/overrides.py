@@ -1,0 +1,83 @@
+"""What the call sets over the lab file: `--set httpbin.replicas=7`, `--mode nftables`."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kubewire.lab.rules import Path
+from kubewire.lab.yamltext import Document, read_documents
+
+SHORTHANDS = {
+    "mode": "--mode",
+    "kubernetes": "--kubernetes",
+    "httpbin.replicas": "--replicas",
+    "provider": "--provider",
+}
+"""Keys that have an option of their own beside `--set key=value`."""
+
+
+@dataclass(frozen=True)
+class Override:
+    """One value that the call sets: the `option` as a person writes it, the field's path, the value."""
+
+    option: str
+    path: Path
+    value: Any
+    error: str = ""
+
+
+def parse_overrides(settings: Mapping[str, object]) -> list[Override]:
+    """Overrides from dotted camelCase keys; text values are read as YAML, others taken as they are."""
+    return [_parse(key, value) for key, value in settings.items()]
+
+
+def apply_overrides(
+    data: Mapping[str, Any], overrides: Iterable[Override]
+) -> tuple[dict[str, Any], list[tuple[int, str]]]:
+    """The data with every override in it, and which overrides (by index) found no place, and why."""
+    changed = copy.deepcopy(dict(data))
+    refused = []
+    for index, override in enumerate(overrides):
+        if error := override.error or _put(changed, override):
+            refused.append((index, error))
+    return changed, refused
+
+
+def as_written(document: Document) -> Any:
+    """The document's data, where a `kubernetes` of 1.30 stays `1.30` and does not become the number 1.3."""
+    data, key = document.data, ("kubernetes",)
+    if isinstance(data, dict) and isinstance(data.get("kubernetes"), int | float) and key in document.source:
+        return {**data, "kubernetes": document.source[key]}
+    return data
+
+
+def _parse(key: str, value: object) -> Override:
+    path: Path = tuple(key.split("."))
+    option = f"{SHORTHANDS[key]} {value}" if key in SHORTHANDS else f"--set {key}={value}"
+    if not all(path):
+        return Override(option, path, value, "the key is words with dots between, such as httpbin.replicas")
+    if not isinstance(value, str) or key == "kubernetes":
+        return Override(option, path, str(value) if key == "kubernetes" else value)
+    documents = read_documents(value)
+    error = next((message for document in documents for _, message in document.errors), "")
+    if not error and len(documents) != 1:
+        error = "the value is missing" if not documents else "the value holds several documents"
+    return Override(option, path, None if error else documents[0].data, error)
+
+
+def _put(data: dict[str, Any], override: Override) -> str:
+    """Set the value in place; otherwise say why it has no place."""
+    container: Any = data
+    *parents, last = override.path
+    for depth, key in enumerate(parents, 1):
+        container = container.setdefault(key, {})
+        if isinstance(container, list):
+            whole = ".".join(map(str, override.path[:depth]))
+            return f"{whole} is a list: set it as a whole, such as --set '{whole}=[a, b]'"
+        if not isinstance(container, dict):
+            return f"{'.'.join(map(str, override.path[:depth]))} has no keys of its own"
+    container[last] = override.value
+    return ""

@@ -1,0 +1,206 @@
+"""From plain data to a Lab, or to everything that is wrong with it."""
+
+from __future__ import annotations
+
+import copy
+import types
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from kubewire.lab.rules import Path
+from kubewire.lab.schema import IpFamily, Lab, Mode, Model
+from kubewire.lab.values import PATTERNS, nearest
+
+_STAND_INS: Mapping[str, Any] = {"mode": "iptables", "name": "lab"}
+
+
+@dataclass(frozen=True)
+class Issue:
+    """One thing that is wrong; `paths` are the fields it follows from; `at_key` blames the key."""
+
+    message: str
+    paths: tuple[Path, ...]
+    at_key: bool = False
+
+
+def validate(data: Mapping[str, Any]) -> tuple[Lab | None, list[Issue]]:
+    """The Lab that `data` (camelCase keys) defines, or None and every Issue.
+
+    Fields that are wrong by themselves are left out for a second look, so that what does not depend on them
+    is judged as well.
+    """
+    try:
+        return _lab(data), []
+    except ValidationError as error:
+        issues = list(_issues(error))
+    broken = [path for issue in issues for path in issue.paths]
+    try:
+        _lab(_without(data, broken))
+    except ValidationError as error:
+        issues += [
+            issue
+            for issue in _issues(error)
+            if issue not in issues and not any(_related(path, bad) for path in issue.paths for bad in broken)
+        ]
+    return None, issues
+
+
+def _lab(data: Mapping[str, Any]) -> Lab:
+    return Lab.model_validate(data, by_alias=True, by_name=False)
+
+
+def _related(one: Path, other: Path) -> bool:
+    shorter = min(len(one), len(other))
+    return one[:shorter] == other[:shorter]
+
+
+def _without(data: Mapping[str, Any], broken: list[Path]) -> dict[str, Any]:
+    kept: dict[str, Any] = copy.deepcopy(dict(data))
+    for path in broken:
+        container: Any = kept
+        keys = [key for key in path if isinstance(key, str)]
+        for key in keys[:-1]:
+            container = container.get(key) if isinstance(container, dict) else None
+        if isinstance(container, dict):
+            container.pop(keys[-1], None)
+    return {**_STAND_INS, **kept}
+
+
+def _issues(error: ValidationError) -> Iterator[Issue]:
+    errors = error.errors(include_url=False)
+    meant = {
+        nearest(str(each["loc"][-1]), _keys(Lab)) for each in errors if each["type"] == "extra_forbidden"
+    }
+    for each in errors:
+        path = tuple(each["loc"])
+        misspelt = each["type"] == "missing" and path[-1] in meant
+        if misspelt or each["type"] == "default_factory_not_called":
+            continue
+        context = each.get("ctx", {})
+        if each["type"] == "lab_rule":
+            yield Issue(context["message"], context["paths"])
+        elif path[-1:] == ("[key]",):
+            yield Issue(_message(each, path[:-1]), (path[:-1],), at_key=True)
+        else:
+            yield Issue(_message(each, path), (path,), at_key=each["type"] == "extra_forbidden")
+
+
+def _dotted(path: Path) -> str:
+    return ".".join(str(part) for part in path if isinstance(part, str))
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return str(value)
+    if isinstance(value, str):
+        return f"“{value if len(value) <= 60 else value[:60] + '…'}”"
+    return {dict: "a mapping", list: "a list", type(None): "nothing"}.get(type(value), repr(value))
+
+
+def _message(error: ErrorDetails, path: Path) -> str:  # noqa: PLR0911, PLR0912
+    kind, value, context = error["type"], error["input"], error.get("ctx", {})
+    key = _dotted(path)
+    if value is None:
+        return f"{key} has no value: give it one, or leave the line out for its default"
+    match kind:
+        case "missing":
+            return f"{key} is missing{_choices(key)}"
+        case "extra_forbidden":
+            return _unknown_key(path)
+        case "lab_value":
+            return f"{key}: {context['message']}"
+        case "enum" | "literal_error":
+            allowed = _allowed(context)
+            guess = nearest(value, allowed) if isinstance(value, str) else ""
+            return (
+                f"{key}: {_shown(value)} is not known{_guess(guess) or ';'} possible are {', '.join(allowed)}"
+            )
+        case "greater_than_equal" | "less_than_equal":
+            bound = f"at least {context['ge']}" if "ge" in context else f"at most {context['le']}"
+            return f"{key}: {_shown(value)} is out of range, it must be {bound}"
+        case "int_type" | "int_from_float":
+            quoted = isinstance(value, str) and value.lstrip("-").isdigit()
+            mend = f": write {value} without quotes" if quoted else ""
+            return f"{key}: {_shown(value)} is not a whole number{mend}"
+        case "bool_type":
+            return f"{key}: {_shown(value)} is neither true nor false"
+        case "string_type":
+            mend = ": write it in quotes" if isinstance(value, int | float) else ""
+            return f"{key}: {_shown(value)} is not text{mend}"
+        case "string_pattern_mismatch":
+            return f"{key}: {_shown(value)} is not {PATTERNS.get(context['pattern'], 'as it must be')}"
+        case "string_too_long":
+            return f"{key}: {_shown(value)} has more than {context['max_length']} characters"
+        case "model_type" | "dict_type" | "model_attributes_type":
+            return f"{key}: {_shown(value)} is not a mapping{_keys_of(path)}"
+        case "tuple_type":
+            return f"{key}: {_shown(value)} is not a list"
+        case _:
+            return f"{key}: {error['msg']}"
+
+
+def _guess(word: str) -> str:
+    return f": did you mean “{word}”?" if word else ""
+
+
+def _choices(key: str) -> str:
+    return f": write iptables, ipvs or nftables, such as “{key}: iptables”" if key == "mode" else ""
+
+
+def _allowed(context: Mapping[str, Any]) -> list[str]:
+    """The values that pydantic's `expected` ('a', 'b' or 'c') names."""
+    return [part for part in str(context["expected"]).split("'")[1::2] if part]
+
+
+def _keys(model: type[Model]) -> list[str]:
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _model_at(path: Path) -> type[Model] | None:
+    """The model of the mapping at `path`; None where there is no such mapping."""
+    model: type[Model] = Lab
+    for key in path:
+        fields = {field.alias or name: field for name, field in model.model_fields.items()}
+        annotation = fields[str(key)].annotation if key in fields else None
+        if isinstance(annotation, types.UnionType):
+            annotation = next(iter(get_args(annotation)))
+        if not (isinstance(annotation, type) and issubclass(annotation, Model)):
+            return None
+        model = annotation
+    return model
+
+
+def _keys_of(path: Path) -> str:
+    model = _model_at(path)
+    return f" of {', '.join(_keys(model))}" if model else ""
+
+
+def _unknown_key(path: Path) -> str:
+    *parents, key = path
+    model = _model_at(tuple(parents)) or Lab
+    within = f" in {_dotted(tuple(parents))}" if parents else ""
+    guess = nearest(str(key), _keys(model))
+    if guess:
+        return f"unknown key “{key}”{within}: did you mean “{guess}”?"
+    home = next((home for home in _homes(str(key)) if home != _dotted(path)), "")
+    if home:
+        return f"unknown key “{key}”{within}: it is written {home}"
+    return f"unknown key “{key}”{within}; known are {', '.join(_keys(model))}"
+
+
+def _homes(key: str) -> Iterator[str]:
+    """Where else in a lab a key of this name belongs."""
+    if key in _keys(Lab):
+        yield f"{key}, at the top of the file"
+    for name, field in Lab.model_fields.items():
+        model = field.annotation
+        if isinstance(model, type) and issubclass(model, Model) and key in _keys(model):
+            yield f"{field.alias or name}.{key}"
+    if key in (*Mode, *IpFamily):
+        yield f"mode: {key}" if key in tuple(Mode) else f"ipFamily: {key}"
