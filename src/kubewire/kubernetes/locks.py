@@ -1,0 +1,49 @@
+"""Locks between processes: held by the kernel (flock), so a killed holder never leaves one behind."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from kubewire.progress import Progress
+
+POLL_SECONDS = 0.2
+
+
+@contextlib.contextmanager
+def locked(file: Path, what: str, progress: Progress) -> Iterator[int]:
+    """Hold `file` exclusively; while another process holds it, say who and wait.
+
+    Yields the descriptor: a child that inherits it keeps the lock until it ends too.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        told = ""
+        while not try_lock(descriptor):
+            holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip()
+            if holder != told:
+                progress("wait", f"{what}: {holder or 'another process'} is at it; waiting")
+                told = holder
+            time.sleep(POLL_SECONDS)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"process {os.getpid()} (since {time.strftime('%H:%M:%S')})\n".encode(), 0)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def try_lock(descriptor: int) -> bool:
+    """Take the lock if nobody has it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+            return False
+        raise
+    return True

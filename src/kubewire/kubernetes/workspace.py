@@ -1,0 +1,113 @@
+"""Scratch folders for building: removed afterwards, and at the next start if their owner was killed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from kubewire import paths
+from kubewire.kubernetes.locks import locked, try_lock
+from kubewire.progress import Progress
+
+LOCK = "lock"
+
+
+class Workspace:
+    """`…/kubewire/build/<label>.<pid>`, made at first use. Its lock lives as long as this process or a child
+    that inherited `descriptor`: a compiler that outlives a killed parent still counts."""
+
+    def __init__(self, label: str, progress: Progress) -> None:
+        self._directory = _parent() / f"{label}.{os.getpid()}"
+        self._progress = progress
+        self._descriptor = -1
+
+    @property
+    def path(self) -> Path:
+        if self._descriptor < 0:
+            with locked(_parent() / ".lock", "the build folder", self._progress):
+                _remove_dead(_parent())
+                self._directory.mkdir(mode=0o700)
+                self._descriptor = os.open(
+                    self._directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+                )
+                try_lock(self._descriptor)
+        return self._directory
+
+    @property
+    def descriptor(self) -> int:
+        _ = self.path
+        return self._descriptor
+
+    def subdirectory(self, name: str) -> Path:
+        directory = self.path / name
+        directory.mkdir(exist_ok=True)
+        return directory
+
+    def close(self) -> None:
+        if self._descriptor < 0:
+            return
+        remove_tree(self._directory)
+        os.close(self._descriptor)
+        self._descriptor = -1
+
+
+@contextlib.contextmanager
+def workspace(label: str, progress: Progress) -> Iterator[Workspace]:
+    """A workspace that is gone afterwards, also after an error or Ctrl-C."""
+    space = Workspace(label, progress)
+    try:
+        yield space
+    finally:
+        space.close()
+
+
+def leftovers() -> tuple[Path, ...]:
+    """Workspaces whose owner is dead."""
+    return tuple(directory for directory in _folders(_parent()) if not _alive(directory))
+
+
+def sweep(progress: Progress) -> tuple[Path, ...]:
+    """Remove what killed builds left; returns what was removed (for `gc`)."""
+    if not _parent().is_dir():
+        return ()
+    with locked(_parent() / ".lock", "the build folder", progress):
+        return _remove_dead(_parent())
+
+
+def remove_tree(directory: Path) -> None:
+    """`rm -rf` that also removes Go's read-only module cache."""
+    for parent, folders, _ in os.walk(directory):
+        for folder in folders:
+            child = Path(parent, folder)
+            if not child.is_symlink():
+                child.chmod(0o700)
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def _parent() -> Path:
+    return paths.cache_dir() / "build"
+
+
+def _folders(parent: Path) -> list[Path]:
+    return [entry for entry in parent.iterdir() if entry.is_dir()] if parent.is_dir() else []
+
+
+def _remove_dead(parent: Path) -> tuple[Path, ...]:
+    dead = tuple(directory for directory in _folders(parent) if not _alive(directory))
+    for directory in dead:
+        remove_tree(directory)
+    return dead
+
+
+def _alive(directory: Path) -> bool:
+    try:
+        descriptor = os.open(directory / LOCK, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        return not try_lock(descriptor)
+    finally:
+        os.close(descriptor)
