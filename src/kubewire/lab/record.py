@@ -1,0 +1,124 @@
+"""What `up` remembers of a lab in its state folder: its definition, and the choices it made."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from kubewire import paths
+from kubewire.errors import DefinitionError, LabError
+from kubewire.lab.rendering import lab_data
+from kubewire.lab.schema import Lab, Model
+
+FILE = "record.json"
+WORKLOAD_KEYS = frozenset({"httpbin", "manifests", "tools", "checks"})
+UNMARKED_KEYS = frozenset({"description", "provider"})
+"""Keys whose change changes nothing: the provider of a lab is chosen once, and recorded."""
+
+
+class Record(Model):
+    """One lab's record. `kubernetes` is the exact version, `overrides` what the call set over the file."""
+
+    schema_number: Literal[1] = Field(default=1, alias="schema")
+    source: Path
+    lab: Lab
+    provider: str
+    provider_why: str
+    kubernetes: str
+    overrides: dict[str, Any] = Field(default_factory=dict)
+    created: datetime
+
+
+def record_path(name: str) -> Path:
+    """Where the record of a lab is kept."""
+    return paths.lab_dir(name) / FILE
+
+
+def read_record(name: str) -> Record | None:
+    """The record of a lab; None if there is none; LabError if it can't be understood."""
+    path = record_path(name)
+    try:
+        return Record.model_validate_json(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValidationError) as error:
+        raise LabError(
+            f"the record of lab {name} can't be read: {_first_line(error)}",
+            where=str(path),
+            mend=f"remove the lab with “kubewire down {name}”, or all such leftovers with “kubewire gc”",
+        ) from error
+
+
+def write_record(record: Record) -> None:
+    """Keep a lab's record, atomically; DefinitionError if a lab of this name came from another file."""
+    require_same_source(record.lab.name, record.source)
+    path = record_path(record.lab.name)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{FILE}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(record.model_dump_json(by_alias=True, indent=2) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def require_same_source(name: str, source: Path) -> None:
+    """Raise DefinitionError if a lab of this name is there, made from another file than `source`."""
+    known = read_record(name)
+    if known and not _same_file(known.source, source):
+        raise DefinitionError(
+            f"the lab {name} is already there, made from {known.source}",
+            where=str(source),
+            mend=f"give one of the two another “name:”, or remove the first with “kubewire down {name}”",
+        )
+
+
+def changes_between(old: Lab, new: Lab) -> tuple[list[str], list[str]]:
+    """What differs, as `key: old → new`: what needs the cluster made anew, and what only the workload."""
+    before, after = lab_data(old), lab_data(new)
+    cluster: list[str] = []
+    workload: list[str] = []
+    for key in dict.fromkeys((*before, *after)):
+        if key not in UNMARKED_KEYS:
+            changed = workload if key in WORKLOAD_KEYS else cluster
+            changed.extend(_changes(key, before.get(key), after.get(key)))
+    return cluster, workload
+
+
+def _changes(key: str, old: Any, new: Any) -> Iterator[str]:
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for inner in dict.fromkeys((*old, *new)):
+            yield from _changes(f"{key}.{inner}", old.get(inner), new.get(inner))
+    elif old != new:
+        yield f"{key}: {_shown(old)} → {_shown(new)}"
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "unset"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    return one.resolve() == other.resolve()
+
+
+def _first_line(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        return f"{where}: {first['msg']}" if where else str(first["msg"])
+    return str(error)
