@@ -1,0 +1,216 @@
+"""One node's part of a snapshot: the script that runs there, and reading what it prints (pure)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from kubewire.snapshot.model import NodeSnapshot
+
+SCRIPT = r"""
+mark=$1
+exec 3>&1
+take() {
+  name=$1; shift
+  printf '%s out %s\n' "$mark" "$name"
+  problem=$("$@" 2>&1 >&3); code=$?
+  printf '\n%s err %s %s\n%s\n' "$mark" "$name" "$code" "$problem"
+}
+proxy=
+net=$(readlink /proc/self/ns/net)
+for process in /proc/[0-9]*; do
+  read -r comm 2>/dev/null <"$process/comm" || continue
+  case $comm in kube-proxy*) ;; *) continue ;; esac
+  [ "$(readlink "$process/ns/net")" = "$net" ] && proxy=$process
+done
+arguments() { tr '\0' '\n' <"$proxy/cmdline"; }
+config() {
+  [ -n "$proxy" ] || { cat /run/kube-proxy/config.yaml; return; }
+  path=$(arguments | sed -n -e 's/^--config=//p' -e '/^--config$/{n;p;}')
+  case $path in /*) cat "$proxy/root$path" ;; *) cat "$proxy/cwd/$path" ;; esac
+}
+version() {
+  [ -n "$proxy" ] || { echo 'kube-proxy does not run on this node' >&2; return 3; }
+  "$proxy/exe" --version
+}
+sysctls() {
+  for name in net/netfilter/nf_conntrack_tcp_be_liberal net/ipv4/conf/all/route_localnet \
+    net/ipv4/ip_forward net/ipv6/conf/all/forwarding net/ipv4/vs/conntrack net/ipv4/vs/conn_reuse_mode \
+    net/ipv4/vs/expire_nodest_conn net/ipv4/vs/expire_quiescent_template \
+    net/ipv4/conf/all/arp_ignore net/ipv4/conf/all/arp_announce; do
+    [ -r "/proc/sys/$name" ] && { read -r value <"/proc/sys/$name"; printf '%s=%s\n' "$name" "$value"; }
+  done
+  :
+}
+accounting() {
+  [ -d /sys/module/nfnetlink_acct ] && { echo yes; return; }
+  read -r line 2>/dev/null </proc/kallsyms || { echo 'no kernel symbols to look in' >&2; return 3; }
+  if grep -q ' nfnl_acct_' /proc/kallsyms; then echo yes; else echo no; fi
+}
+tools() {
+  uname -r
+  for tool in iptables nft ipset ipvsadm; do
+    printf '%s=' "$tool"; "$tool" --version 2>/dev/null | head -n 1 | tr -d '\n'; echo
+  done
+}
+[ -n "$proxy" ] && take arguments arguments
+take kube-proxy.yaml config
+take kube-proxy-version version
+take sysctls sysctls
+take accounting accounting
+take tools tools
+take iptables-save.txt iptables-save
+take ip6tables-save.txt ip6tables-save
+take ipset-save.txt ipset save
+take ipvsadm-save.txt ipvsadm -Sn
+take nft-ip.json nft -j list table ip kube-proxy
+take nft-ip6.json nft -j list table ip6 kube-proxy
+take ip-addr.json ip -j addr
+take route4 ip -j -4 route
+take route6 ip -j -6 route
+printf '%s end\n' "$mark"
+"""
+"""POSIX sh; its one argument is the mark that frames the sections.
+
+kube-proxy is found as the process of that name in the node's own network namespace, so the configuration
+and the version are those of the process that writes the rules, whatever started it.
+The nfacct fact is the kernel's: kube-proxy makes its counters by netlink (pkg/util/nfacct) in its own network
+namespace, which works exactly where the kernel has nfnetlink_acct, built in or loaded.
+"""
+
+DUMPS = (
+    "iptables-save.txt",
+    "ip6tables-save.txt",
+    "ipset-save.txt",
+    "ipvsadm-save.txt",
+    "nft-ip.json",
+    "nft-ip6.json",
+    "ip-addr.json",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """What one command printed, its exit code and its stderr."""
+
+    out: str
+    code: int
+    err: str
+
+
+def split_sections(text: str, mark: str) -> tuple[dict[str, Section], bool]:
+    """The script's sections by name, and whether its output is whole."""
+    sections: dict[str, Section] = {}
+    parts = text.split(f"{mark} ")
+    name = out = ""
+    for part in parts[1:]:
+        head, _, body = part.partition("\n")
+        kind, _, rest = head.partition(" ")
+        if kind == "out":
+            name, out = rest, body.removesuffix("\n")
+        elif kind == "err" and rest.startswith(f"{name} "):
+            code = rest.rpartition(" ")[2]
+            sections[name] = Section(out, int(code), body.strip())
+    return sections, parts[-1].startswith("end")
+
+
+def node_snapshot(name: str, sections: Mapping[str, Section], default_version: str) -> NodeSnapshot:
+    """The contract's files from the sections; whatever could not be taken is in `errors`, with its reason.
+
+    `default_version` stands in for the version of a kube-proxy that does not run now.
+    """
+    files: dict[str, str] = {}
+    errors: dict[str, str] = {}
+    for file in DUMPS:
+        section = sections.get(file)
+        if section is None:
+            errors[file] = "not taken: the node's answer ended before it"
+        elif section.code:
+            errors[file] = f"exit code {section.code}: {section.err}"
+        else:
+            files[file] = section.out
+    _add_kube_proxy(name, sections, default_version, files, errors)
+    _add_routes(sections, files, errors)
+    files["facts.json"] = json.dumps(facts(sections), indent=1, sort_keys=True)
+    return NodeSnapshot(name, files, errors)
+
+
+def _add_kube_proxy(
+    node: str,
+    sections: Mapping[str, Section],
+    default_version: str,
+    files: dict[str, str],
+    errors: dict[str, str],
+) -> None:
+    config = sections.get("kube-proxy.yaml")
+    if config is None or config.code:
+        errors["kube-proxy.yaml"] = config.err if config else "not taken"
+    else:
+        files["kube-proxy.yaml"] = with_hostname(config.out, node)
+    version = sections.get("kube-proxy-version")
+    if version is not None and not version.code:
+        files["kube-proxy-version"] = version.out.strip().rpartition(" ")[2]
+    else:
+        errors["kube-proxy-version"] = version.err if version else "not taken"
+        if default_version:
+            files["kube-proxy-version"] = default_version
+
+
+def with_hostname(text: str, node: str) -> str:
+    """The configuration with hostnameOverride, which kubeadm's DaemonSet gives as a flag instead."""
+    try:
+        config = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+    if not isinstance(config, dict) or config.get("hostnameOverride"):
+        return text
+    return yaml.safe_dump({**config, "hostnameOverride": node}, sort_keys=False)
+
+
+def _add_routes(sections: Mapping[str, Section], files: dict[str, str], errors: dict[str, str]) -> None:
+    """Both families in one array, as `ip -j route` prints each."""
+    routes: list[Any] = []
+    for name in ("route4", "route6"):
+        section = sections.get(name)
+        if section is None or section.code:
+            errors["ip-route.json"] = section.err if section else "not taken"
+            return
+        try:
+            routes += json.loads(section.out or "[]")
+        except ValueError as error:
+            errors["ip-route.json"] = f"not JSON: {error}"
+            return
+    files["ip-route.json"] = json.dumps(routes)
+
+
+def facts(sections: Mapping[str, Section]) -> dict[str, Any]:
+    """facts.json: tcp_be_liberal and route_localnet (int), nfacct (bool), sysctls, tools, kernel.
+
+    A fact that the node can't tell is absent.
+    """
+    found: dict[str, Any] = {"kube_proxy_running": "arguments" in sections}
+    sysctls = _pairs(sections.get("sysctls"))
+    for fact, sysctl in (
+        ("tcp_be_liberal", "net/netfilter/nf_conntrack_tcp_be_liberal"),
+        ("route_localnet", "net/ipv4/conf/all/route_localnet"),
+    ):
+        if sysctls.get(sysctl, "").isdigit():
+            found[fact] = int(sysctls[sysctl])
+    accounting = sections.get("accounting")
+    if accounting is not None and not accounting.code:
+        found["nfacct"] = accounting.out.strip() == "yes"
+    found["sysctls"] = {name.replace("/", "."): value for name, value in sysctls.items()}
+    tools = sections.get("tools")
+    if tools is not None:
+        found["kernel"] = tools.out.partition("\n")[0]
+        found["tools"] = {name: value for name, value in _pairs(tools).items() if value}
+    return found
+
+
+def _pairs(section: Section | None) -> dict[str, str]:
+    lines = section.out.splitlines() if section else []
+    return {key: value for key, found, value in (line.partition("=") for line in lines) if found}
