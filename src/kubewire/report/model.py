@@ -1,0 +1,138 @@
+"""What verify found, as the report contract has it, and the rules by which it is a success."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+from kubewire.dataplane.findings import Check, IpFamily, Note
+
+SCHEMA = 1
+TABLE_CHECKS = {"iptables": "iptables.table", "nftables": "nftables.table", "ipvs": "ipvs.table"}
+Status = Literal["passed", "failed", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class ReportNode:
+    """A node and the version of its kube-proxy, "" when unknown."""
+
+    name: str
+    kube_proxy: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """All checks of one verify run. `story` is for people: (label, text) lines on the main Service's way."""
+
+    lab: str
+    provider: str
+    kubernetes: str
+    mode: str
+    status: Status
+    nodes: tuple[ReportNode, ...]
+    checks: tuple[Check, ...]
+    notes: tuple[str, ...] = ()
+    story: tuple[tuple[str, str], ...] = ()
+
+    def count(self, status: str) -> int:
+        """How many checks have that status."""
+        return sum(check.status == status for check in self.checks)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON report of the contract."""
+        return {
+            "schema": SCHEMA,
+            "lab": self.lab,
+            "provider": self.provider,
+            "kubernetes": self.kubernetes,
+            "mode": self.mode,
+            "status": self.status,
+            "summary": {status: self.count(status) for status in ("passed", "failed", "skipped")},
+            "notes": list(self.notes),
+            "nodes": [asdict(node) for node in self.nodes],
+            "checks": [asdict(check) for check in self.checks],
+        }
+
+
+def build_report(
+    *,
+    lab: str,
+    provider: str,
+    kubernetes: str,
+    mode: str,
+    nodes: Sequence[ReportNode],
+    families: Iterable[IpFamily],
+    checks: Sequence[Check],
+    notes: Sequence[Note],
+    story: Sequence[tuple[str, str]] = (),
+) -> Report:
+    """Decide the status: failed if a check failed; passed only if every node has a passed whole-table check
+    in each address family in use; error otherwise, since too little could be judged.
+    """
+    gaps = untold(mode, [node.name for node in nodes], families, checks)
+    failed = any(check.status == "failed" for check in checks)
+    status: Status = "failed" if failed else "error" if gaps else "passed"
+    texts = [f"{note.node}: {note.text}" if note.node else note.text for note in notes]
+    return Report(
+        lab=lab,
+        provider=provider,
+        kubernetes=kubernetes,
+        mode=mode,
+        status=status,
+        nodes=tuple(nodes),
+        checks=tuple(sorted(unique(checks), key=_order)),
+        notes=(*texts, *gaps),
+        story=tuple(story),
+    )
+
+
+def untold(
+    mode: str, nodes: Sequence[str], families: Iterable[IpFamily], checks: Sequence[Check]
+) -> list[str]:
+    """Which nodes and families lack a passed whole-table check, as notes."""
+    wanted = TABLE_CHECKS.get(mode, "")
+    told = {(check.node, check.family) for check in checks if check.id == wanted and check.status == "passed"}
+    if not nodes:
+        return ["no node was judged"]
+    return [
+        f"{node}: no {mode or 'dataplane'} table was judged for {family}"
+        for node in nodes
+        for family in families
+        if (node, family) not in told
+    ]
+
+
+def unique(checks: Iterable[Check]) -> list[Check]:
+    """Checks with one identity (id, node, service, object) each: repetitions dropped, a pass beside a failure
+    too, both families told apart by the object, and several findings on one object numbered.
+    """
+    groups: dict[tuple[str, str, str, str], list[Check]] = {}
+    for check in dict.fromkeys(checks):
+        groups.setdefault((check.id, check.node, check.service, check.object), []).append(check)
+    return [check for group in groups.values() for check in _told_apart(group)]
+
+
+def _told_apart(group: list[Check]) -> Iterator[Check]:
+    if len(group) == 1:
+        yield from group
+        return
+    by_family: dict[str, list[Check]] = {}
+    for check in group:
+        by_family.setdefault(check.family, []).append(check)
+    for family, same in by_family.items():
+        worst = min(_RANK[check.status] for check in same)
+        kept = [check for check in same if _RANK[check.status] == worst]
+        kept = kept if worst == _RANK["failed"] else kept[:1]
+        for number, check in enumerate(kept, 1):
+            marks = ([family] if len(by_family) > 1 and family else []) + (
+                [str(number)] if number > 1 else []
+            )
+            yield replace(check, object=f"{check.object} ({', '.join(marks)})") if marks else check
+
+
+_RANK = {"failed": 0, "passed": 1, "skipped": 2}
+
+
+def _order(check: Check) -> tuple[str, str, str, str, str]:
+    return (check.node, check.id, check.family, check.service, check.object)

@@ -1,0 +1,12 @@
+"""Judging a lab, live or from a snapshot folder."""
+
+from __future__ import annotations
+
+from kubewire.report.model import Report
+
+EXIT_CODES = {"passed": 0, "failed": 1, "error": 4}
+
+
+def exit_code(report: Report) -> int:
+    """0 every check that ran holds and enough ran; 1 a check failed; 4 too little could be judged."""
+    return EXIT_CODES[report.status]

@@ -1,0 +1,102 @@
+"""One snapshot judged whole and without I/O: tables, routes, and what is worth saying besides."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kubewire.dataplane.cluster import ClusterState
+from kubewire.dataplane.findings import Check, IpFamily, Note
+from kubewire.dataplane.judge import judge
+from kubewire.dataplane.routes import judge_routes
+from kubewire.report.model import Report, ReportNode, build_report
+from kubewire.report.story import tell_story
+from kubewire.snapshot.model import NodeSnapshot, Snapshot
+
+FAMILIES: tuple[IpFamily, ...] = ("ipv4", "ipv6")
+ALL_CHECKS = ("dataplane", "routes")
+NOT_REAL = {
+    "netns": "provider netns: kubelet, container runtime and kindnet are stand-ins; etcd, apiserver, "
+    "controller-manager, scheduler, kube-proxy and the CNI plugins are real"
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The checks and notes of one snapshot."""
+
+    checks: tuple[Check, ...]
+    notes: tuple[Note, ...]
+
+    @property
+    def failed(self) -> tuple[Check, ...]:
+        return tuple(check for check in self.checks if check.status == "failed")
+
+
+def judge_snapshot(snapshot: Snapshot, parts: Sequence[str] = ALL_CHECKS) -> Verdict:
+    """The dataplane of every node against the API objects, and its routes; `parts` says which of both."""
+    checks: list[Check] = []
+    notes: list[Note] = []
+    if "dataplane" in parts:
+        judgement = judge(snapshot)
+        checks += judgement.checks
+        notes += judgement.notes
+    if "routes" in parts:
+        checks += judge_routes(snapshot)
+    for node in snapshot.nodes:
+        notes += _node_notes(node)
+    return Verdict(tuple(checks), tuple(notes))
+
+
+def _node_notes(node: NodeSnapshot) -> list[Note]:
+    notes = [Note(node.errors["node"], node.name)] if "node" in node.errors else []
+    try:
+        facts = json.loads(node.files.get("facts.json", "{}"))
+    except ValueError:
+        return notes
+    if isinstance(facts, dict) and facts.get("kube_proxy_running") is False:
+        notes.append(Note("kube-proxy does not run: its rules stay as they are, whatever changes", node.name))
+    return notes
+
+
+def families_in_use(snapshot: Snapshot) -> tuple[IpFamily, ...]:
+    """The address families in which the cluster has Services."""
+    cluster = ClusterState.from_list(snapshot.cluster)
+    return tuple(f for f in FAMILIES if any(service.cluster_ips.get(f) for service in cluster.services))
+
+
+def report_of(
+    snapshot: Snapshot,
+    checks: Sequence[Check],
+    notes: Sequence[Note],
+    *,
+    story: Sequence[tuple[str, str]] = (),
+) -> Report:
+    """The report on a snapshot; what its meta doesn't tell is taken from the nodes' own files."""
+    meta = snapshot.meta
+    nodes = [
+        ReportNode(node.name, node.files.get("kube-proxy-version", "").strip()) for node in snapshot.nodes
+    ]
+    provider = str(meta.get("provider", ""))
+    if meta.get("settled") is False:
+        notes = [*notes, Note("the cluster kept changing while it was read")]
+    if provider in NOT_REAL:
+        notes = [*notes, Note(NOT_REAL[provider])]
+    return build_report(
+        lab=str(meta.get("lab", "")),
+        provider=provider,
+        kubernetes=str(meta.get("kubernetes") or next((n.kube_proxy for n in nodes if n.kube_proxy), "")),
+        mode=str(meta.get("mode") or _mode(checks)),
+        nodes=nodes,
+        families=families_in_use(snapshot),
+        checks=checks,
+        notes=notes,
+        story=[*story, *tell_story(snapshot)],
+    )
+
+
+def _mode(checks: Sequence[Check]) -> str:
+    """The mode in which the nodes' tables were judged, where the snapshot doesn't say it."""
+    modes = {check.id.partition(".")[0] for check in checks if check.id.endswith(".table")}
+    return min(modes) if modes else ""

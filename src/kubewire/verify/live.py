@@ -1,0 +1,61 @@
+"""Verifying a running lab: a snapshot judged, then real traffic. Nothing is written to the cluster."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Protocol
+
+from kubewire.dataplane.findings import Check
+from kubewire.kubernetes.api import Api
+from kubewire.lab.schema import Lab
+from kubewire.provider import Provider
+from kubewire.report.model import Report
+from kubewire.snapshot.cluster import fingerprint, read_cluster
+from kubewire.verify.converge import DEADLINE_SECONDS, Observation, observe
+from kubewire.verify.judging import report_of
+from kubewire.verify.traffic import check_traffic
+
+TRAFFIC_PAUSE_SECONDS = 1.0
+
+
+class LabRecord(Protocol):
+    """What verify reads of a lab's record (kubewire.lab.record.Record)."""
+
+    @property
+    def lab(self) -> Lab: ...
+    @property
+    def kubernetes(self) -> str: ...
+    @property
+    def provider_why(self) -> str: ...
+
+
+def verify(provider: Provider, record: LabRecord, *, deadline: float = DEADLINE_SECONDS) -> Report:
+    """Judge the lab under its recorded definition. A cluster that is just changing is looked at again until
+    it agrees or `deadline` seconds are over; a difference that stays is told within a few seconds.
+
+    Raises LabError when the apiserver or every node is out of reach.
+    """
+    lab = record.lab
+    end = time.monotonic() + deadline
+    with Api(provider.kubeconfig(lab.name)) as api:
+        while True:
+            left = max(0.0, end - time.monotonic())
+            found = observe(provider, lab, api, kubernetes=record.kubernetes, parts=lab.checks, deadline=left)
+            traffic = _traffic(provider, lab, found)
+            if not _failed(traffic) or found.verdict.failed or time.monotonic() > end:
+                break
+            time.sleep(TRAFFIC_PAUSE_SECONDS)
+            if fingerprint(read_cluster(api)) == fingerprint(found.snapshot.cluster):
+                traffic = _traffic(provider, lab, found)
+                break
+    story = [("provider", f"{provider.name}: {record.provider_why}")]
+    return report_of(found.snapshot, [*found.verdict.checks, *traffic], found.verdict.notes, story=story)
+
+
+def _traffic(provider: Provider, lab: Lab, found: Observation) -> list[Check]:
+    return check_traffic(provider, lab, found.snapshot) if "traffic" in lab.checks else []
+
+
+def _failed(checks: Sequence[Check]) -> bool:
+    return any(check.status == "failed" for check in checks)

@@ -1,0 +1,16 @@
+"""Verifying a snapshot folder: no lab, no Ansible, no cluster."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kubewire.report.model import Report
+from kubewire.snapshot.folder import read_snapshot
+from kubewire.verify.judging import judge_snapshot, report_of
+
+
+def verify_folder(folder: Path) -> Report:
+    """Judge what the folder holds. DefinitionError without such a folder, LabError for one of no use."""
+    snapshot = read_snapshot(folder)
+    verdict = judge_snapshot(snapshot)
+    return report_of(snapshot, verdict.checks, verdict.notes)

@@ -1,0 +1,197 @@
+"""Which requests show that the lab's Service works: pure, from a snapshot and the lab's definition."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+from kubewire.dataplane.cluster import ClusterState, ServicePort, service_ports
+from kubewire.dataplane.config import ProxyConfig
+from kubewire.dataplane.endpoints import Categorized, categorize, endpoints_for
+from kubewire.dataplane.findings import IpFamily
+from kubewire.dataplane.versions import Version, has
+from kubewire.lab.schema import Httpbin
+from kubewire.verify.probes import Probe, Vantage
+from kubewire.verify.statistics import requests_needed
+
+FAMILIES: tuple[IpFamily, ...] = ("ipv4", "ipv6")
+FEW = 4
+MOST_EMPTY_SERVICES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Proxied:
+    """A node as traffic sees it: its kube-proxy's configuration and version."""
+
+    name: str
+    config: ProxyConfig
+    version: Version
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What planning needs; `pods` maps a pod's address to (namespace, name, node), ready pods only."""
+
+    cluster: ClusterState
+    nodes: tuple[Proxied, ...]
+    pods: Mapping[str, tuple[str, str, str]]
+
+    def endpoints(self, port: ServicePort, node: Proxied) -> Categorized:
+        found = endpoints_for(self.cluster, port, node.name, node.version)
+        return categorize(found, port, self.cluster.node(node.name), node.version)
+
+    def names(self, endpoints: Categorized, *, local: bool) -> tuple[str, ...]:
+        chosen = endpoints.local if local else endpoints.cluster
+        return tuple(sorted(self.pods[e.ip][1] if e.ip in self.pods else e.ip for e in chosen))
+
+
+def ready_pods(cluster: Mapping[str, Any]) -> dict[str, tuple[str, str, str]]:
+    """Address → (namespace, name, node) of every pod that is Ready and not on its way out."""
+    pods = {}
+    for item in cluster["items"]:
+        status = item.get("status", {})
+        ready = any(
+            c.get("type") == "Ready" and c.get("status") == "True" for c in status.get("conditions", [])
+        )
+        if item["kind"] == "Pod" and ready and "deletionTimestamp" not in item["metadata"]:
+            metadata = item["metadata"]
+            for entry in status.get("podIPs", []):
+                pods[str(ip_address(entry["ip"]))] = (
+                    metadata["namespace"],
+                    metadata["name"],
+                    item["spec"].get("nodeName", ""),
+                )
+    return pods
+
+
+def plan(scene: Scene, httpbin: Httpbin) -> tuple[Probe, ...]:
+    """Every probe of one run, spread probes sized so that together they keep within the budget."""
+    probes: list[Probe] = []
+    for family in FAMILIES:
+        for port in service_ports(scene.cluster, family):
+            if port.protocol != "TCP":
+                continue
+            if (port.namespace, port.service) == (httpbin.namespace, "httpbin"):
+                probes += _cluster_ip(scene, port)
+                probes += _node_ports(scene, port)
+        probes += _without_endpoints(scene, family, httpbin)
+    claims = sum(probe.spread for probe in probes)
+    return tuple(
+        replace(probe, count=requests_needed(len(probe.replicas), claims)) if probe.spread else probe
+        for probe in probes
+    )
+
+
+def _cluster_ip(scene: Scene, port: ServicePort) -> Iterator[Probe]:
+    """From one replica's pod and from every node; the pod and the first worker ask for the whole spread."""
+    client = _client_pod(scene, port)
+    if client is not None:
+        node = next((n for n in scene.nodes if n.name == client.node), scene.nodes[0])
+        detects = node.config.detector(port.family, scene.cluster.node(node.name)).implemented
+        kept = not node.config.masquerade_all
+        probe = _internal(scene, port, node, client, spread=True)
+        yield replace(probe, source="client" if kept and detects else "any" if kept else "node")
+    for index, node in enumerate(scene.nodes):
+        spread = index == (1 if len(scene.nodes) > 1 else 0)
+        yield replace(_internal(scene, port, node, Vantage("node", node.name), spread=spread), source="node")
+
+
+def _internal(scene: Scene, port: ServicePort, node: Proxied, vantage: Vantage, *, spread: bool) -> Probe:
+    endpoints = scene.endpoints(port, node)
+    replicas = scene.names(endpoints, local=port.internal_policy_local)
+    if not replicas and node.config.mode == "ipvs":
+        replicas = scene.names(endpoints, local=False)
+    sticky = port.sticky_seconds is not None
+    probe = Probe(
+        check="traffic.clusterip",
+        vantage=vantage,
+        node=node.name,
+        family=port.family,
+        service=port.name,
+        address=port.cluster_ip,
+        port=port.port,
+        count=FEW * 2 if sticky else FEW,
+        replicas=replicas,
+        spread=spread and not sticky,
+        sticky=sticky,
+    )
+    return probe if replicas else _unanswered(probe, endpoints)
+
+
+def _unanswered(probe: Probe, endpoints: Categorized) -> Probe:
+    """Refused where the Service has no endpoint at all, dropped where only its policy leaves none."""
+    if endpoints.has_any:
+        dropped: Probe = replace(probe, check="traffic.local-only", outcome="dropped")
+        return replace(dropped, count=1, spread=False, sticky=False)
+    return replace(
+        probe, check="traffic.no-endpoints", outcome="refused", count=1, spread=False, sticky=False
+    )
+
+
+def _client_pod(scene: Scene, port: ServicePort) -> Vantage | None:
+    """The first ready replica, by name."""
+    names = {
+        scene.pods[e.ip]
+        for node in scene.nodes
+        for e in scene.endpoints(port, node).reachable
+        if e.ip in scene.pods
+    }
+    if not names:
+        return None
+    namespace, name, node = min(names)
+    return Vantage("pod", node, namespace, name)
+
+
+def _node_ports(scene: Scene, port: ServicePort) -> Iterator[Probe]:
+    """Every node's own address and node port, from outside and from the node itself."""
+    if not port.node_port:
+        return
+    for node in scene.nodes:
+        address = scene.cluster.node(node.name).internal_ip(port.family)
+        if not address or not _accepts(scene, node, port.family, address):
+            continue
+        endpoints = scene.endpoints(port, node)
+        local = port.external_policy_local
+        probe = Probe(
+            check="traffic.nodeport",
+            vantage=Vantage("outside"),
+            node=node.name,
+            family=port.family,
+            service=port.name,
+            address=address,
+            port=port.node_port,
+            count=FEW,
+            sticky=port.sticky_seconds is not None,
+        )
+        outside = scene.names(endpoints, local=local)
+        if not outside and local and node.config.mode == "ipvs":
+            outside = scene.names(endpoints, local=False)
+        served = replace(probe, replicas=outside, source="client" if local else "node")
+        yield served if outside else _unanswered(probe, endpoints)
+        if outside or not endpoints.has_any:
+            inside = replace(probe, vantage=Vantage("node", node.name))
+            everyone = scene.names(endpoints, local=False)
+            served = replace(inside, replicas=everyone, source="node")
+            yield served if everyone else _unanswered(inside, endpoints)
+
+
+def _accepts(scene: Scene, node: Proxied, family: IpFamily, address: str) -> bool:
+    primary = node.config.mode == "nftables" and has(node.version, "nft-primary-node-ips")
+    cidrs = node.config.node_port_cidrs(family, scene.cluster.node(node.name), primary=primary)
+    return any(ip_address(address) in ip_network(cidr) for cidr in cidrs)
+
+
+def _without_endpoints(scene: Scene, family: IpFamily, httpbin: Httpbin) -> Iterator[Probe]:
+    """Other Services' cluster IPs that no endpoint stands behind, from the first worker, a few of them."""
+    node = scene.nodes[1 if len(scene.nodes) > 1 else 0]
+    empty = [
+        port
+        for port in service_ports(scene.cluster, family)
+        if port.protocol == "TCP"
+        and (port.namespace, port.service) != (httpbin.namespace, "httpbin")
+        and not scene.endpoints(port, node).has_any
+    ]
+    for port in empty[:MOST_EMPTY_SERVICES]:
+        yield _internal(scene, port, node, Vantage("node", node.name), spread=False)

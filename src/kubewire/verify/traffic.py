@@ -1,0 +1,97 @@
+"""Real traffic: run the planned probes through the exec prefixes and judge what came back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import yaml
+
+from kubewire.dataplane.cluster import ClusterState
+from kubewire.dataplane.config import ProxyConfig
+from kubewire.dataplane.findings import Check
+from kubewire.dataplane.versions import Version
+from kubewire.errors import KubewireError
+from kubewire.lab.schema import Lab
+from kubewire.provider import Provider
+from kubewire.snapshot.execute import run
+from kubewire.snapshot.model import NodeSnapshot, Snapshot
+from kubewire.verify.plan import Proxied, Scene, plan, ready_pods
+from kubewire.verify.probes import Probe, Reply, Vantage, curl, parse_reply, plain
+from kubewire.verify.traffic_judge import judge_probe
+
+PARALLEL = 4
+SECONDS_PER_REQUEST = 0.1
+SECONDS_ANYWAY = 15.0
+
+
+def check_traffic(provider: Provider, lab: Lab, snapshot: Snapshot) -> list[Check]:
+    """Send the lab's requests and judge them; a place that can't be entered fails its probe."""
+    scene = scene_of(snapshot)
+    probes = plan(scene, lab.httpbin)
+    prefixes = {handle.name: handle.prefix for handle in provider.nodes(lab.name)}
+    addresses = {node.name: node_addresses(node) for node in snapshot.nodes}
+    claims = sum(probe.spread for probe in probes)
+    with ThreadPoolExecutor(max_workers=PARALLEL) as pool:
+        replies = list(pool.map(lambda probe: ask(provider, lab.name, prefixes, probe), probes))
+    service = f"{lab.httpbin.namespace}/httpbin"
+    known = any(
+        (s.namespace, s.name) == (lab.httpbin.namespace, "httpbin") and s.cluster_ips
+        for s in scene.cluster.services
+    )
+    present = Check(
+        id="traffic.service",
+        status="passed" if known else "failed",
+        service=service,
+        object=f"Service {service}",
+        reason="the lab's definition has it",
+        expected="a Service with a cluster IP",
+        observed="a Service with a cluster IP" if known else "no such Service",
+    )
+    judged = zip(probes, replies, strict=True)
+    return [present, *(c for probe, reply in judged for c in judge_probe(probe, reply, addresses, claims))]
+
+
+def ask(provider: Provider, lab: str, prefixes: Mapping[str, tuple[str, ...]], probe: Probe) -> Reply:
+    """Run one probe's curl where it belongs."""
+    try:
+        prefix = _prefix(provider, lab, prefixes, probe.vantage)
+    except (KubewireError, KeyError) as error:
+        return Reply((), -1, f"{probe.vantage} can't be entered: {error}")
+    deadline = SECONDS_ANYWAY + SECONDS_PER_REQUEST * probe.count
+    outcome = run([*prefix, *curl(probe)], timeout=deadline)
+    return parse_reply(outcome.out, outcome.code, outcome.err)
+
+
+def _prefix(
+    provider: Provider, lab: str, prefixes: Mapping[str, tuple[str, ...]], vantage: Vantage
+) -> tuple[str, ...]:
+    if vantage.place == "pod":
+        return provider.pod_prefix(lab, vantage.namespace, vantage.pod)
+    return prefixes[vantage.node] if vantage.place == "node" else provider.external_prefix(lab)
+
+
+def scene_of(snapshot: Snapshot) -> Scene:
+    """What planning needs of the snapshot; nodes whose configuration can't be read are left out."""
+    nodes = [proxied for proxied in map(_proxied, snapshot.nodes) if proxied is not None]
+    return Scene(ClusterState.from_list(snapshot.cluster), tuple(nodes), ready_pods(snapshot.cluster))
+
+
+def _proxied(node: NodeSnapshot) -> Proxied | None:
+    try:
+        config = ProxyConfig.from_mapping(yaml.safe_load(node.files["kube-proxy.yaml"]))
+        return Proxied(node.name, config, Version.parse(node.files["kube-proxy-version"]))
+    except (KeyError, yaml.YAMLError, KubewireError):
+        return None
+
+
+def node_addresses(node: NodeSnapshot) -> frozenset[str]:
+    """Every address of the node, from ip-addr.json."""
+    try:
+        links = json.loads(node.files.get("ip-addr.json", "[]"))
+    except ValueError:
+        return frozenset()
+    return frozenset(
+        plain(info["local"]) for link in links for info in link.get("addr_info", ()) if "local" in info
+    )
