@@ -1,0 +1,69 @@
+"""Removing labs, and what crashes left of them."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+from kubewire import paths
+from kubewire.netns import making, state
+
+
+def remove_lab(name: str) -> bool:
+    """End a lab and remove its files; False if there was nothing."""
+    directory = paths.lab_dir(name)
+    was_there = making.end(directory) or directory.exists()
+    clear_leftovers(name)
+    state.remove(directory)
+    return was_there
+
+
+def clear_leftovers(name: str) -> None:
+    """Remove what a dead sandbox of this name left, but not the lab's record."""
+    directory = paths.lab_dir(name)
+    for leftover in (state.SOCKET, state.KUBECONFIG, state.KEEPER_LOG, state.FILE):
+        (directory / leftover).unlink(missing_ok=True)
+    logs = state.post_mortem(name)
+    shutil.rmtree(logs, ignore_errors=True)
+    with suppress(OSError):
+        logs.parent.rmdir()
+
+
+def collect_garbage() -> list[str]:
+    """Clean up after every lab that no longer lives and that nobody holds; what was removed."""
+    removed = []
+    for name in sorted(_named("labs", "") | _named("logs", "post-mortem")):
+        recorded = state.read_state(paths.lab_dir(name))
+        if (recorded is not None and recorded.alive()) or _held(name):
+            continue
+        if remove_lab(name):
+            removed.append(f"lab {name}: what a crash left in {paths.lab_dir(name)}")
+        else:
+            removed.append(f"lab {name}: logs of a lab that is gone")
+    return removed
+
+
+def _named(kind: str, holding: str) -> set[str]:
+    """The labs that have a folder of this kind, with something in it called `holding`."""
+    folder = paths.state_dir() / kind
+    entries = folder.iterdir() if folder.is_dir() else ()
+    return {entry.name for entry in entries if (entry / holding).exists()}
+
+
+def _held(name: str) -> bool:
+    """Whether an `up` or `down` of this lab is under way."""
+    lock = Path(paths.state_dir(), "locks", f"{name}.lock")
+    try:
+        descriptor = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False

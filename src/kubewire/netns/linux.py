@@ -1,0 +1,125 @@
+"""The few Linux calls that Python 3.11 lacks: namespaces, mounts, the parent-death signal, process identity."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+CLONE_NEWNS = 0x00020000
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+
+MS_RDONLY = 0x1
+MS_REMOUNT = 0x20
+MS_BIND = 0x1000
+MS_REC = 0x4000
+MS_PRIVATE = 1 << 18
+MS_SHARED = 1 << 20
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_NAME = 15
+_CAP_NET_ADMIN = 12
+_CAP_SYS_ADMIN = 21
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _check(result: int, what: str) -> None:
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+
+
+def unshare(flags: int) -> None:
+    _check(_libc.unshare(flags), "unshare")
+
+
+def mount(source: str, target: str | Path, kind: str = "", flags: int = 0, data: str = "") -> None:
+    result = _libc.mount(
+        os.fsencode(source), os.fsencode(target), kind.encode(), ctypes.c_ulong(flags), data.encode()
+    )
+    _check(result, f"mount {source} on {target}")
+
+
+def bind_read_only(source: str, target: str | Path) -> None:
+    """Bind `source` on `target`, read-only; flags that a user namespace may not drop are kept."""
+    mount(source, target, flags=MS_BIND)
+    kept = os.statvfs(target).f_flag & ~MS_RDONLY
+    mount("none", target, flags=MS_REMOUNT | MS_BIND | MS_RDONLY | kept)
+
+
+def set_hostname(name: str) -> None:
+    encoded = name.encode()
+    _check(_libc.sethostname(encoded, len(encoded)), "sethostname")
+
+
+def die_with_parent(signal: int) -> None:
+    """Have the kernel send `signal` to this process when its parent ends."""
+    _check(_libc.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal), 0, 0, 0), "prctl PR_SET_PDEATHSIG")
+
+
+def set_process_name(name: str) -> None:
+    """The name that `ps -o comm` shows, at most 15 bytes."""
+    _check(_libc.prctl(_PR_SET_NAME, ctypes.c_char_p(name.encode()[:15]), 0, 0, 0), "prctl PR_SET_NAME")
+
+
+def map_single_user(uid: int, gid: int) -> None:
+    """In a fresh user namespace: become root there, mapped to `uid` and `gid` outside."""
+    Path("/proc/self/setgroups").write_text("deny")
+    Path("/proc/self/uid_map").write_text(f"0 {uid} 1")
+    Path("/proc/self/gid_map").write_text(f"0 {gid} 1")
+
+
+def may_make_namespaces() -> bool:
+    """Whether this process holds the capabilities to make network and mount namespaces without a user one."""
+    status = Path("/proc/self/status").read_text()
+    effective = next(int(line.split()[1], 16) for line in status.splitlines() if line.startswith("CapEff"))
+    wanted = (1 << _CAP_SYS_ADMIN) | (1 << _CAP_NET_ADMIN)
+    return os.geteuid() == 0 and effective & wanted == wanted
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process for sure: pids are reused, a pid with its start time (in clock ticks since boot) is not."""
+
+    pid: int
+    started: int
+
+    @classmethod
+    def of(cls, pid: int) -> Process:
+        """Raises ProcessLookupError when there is no such process (a zombie counts as none)."""
+        fields = stat_fields(pid)
+        if fields is None or fields[0] in "ZX":
+            raise ProcessLookupError(pid)
+        return cls(pid, int(fields[19]))
+
+    def alive(self) -> bool:
+        try:
+            return Process.of(self.pid) == self
+        except ProcessLookupError:
+            return False
+
+    def open(self) -> int | None:
+        """A pidfd of this very process, or None when it is gone."""
+        try:
+            descriptor = os.pidfd_open(self.pid)
+        except ProcessLookupError:
+            return None
+        if self.alive():
+            return descriptor
+        os.close(descriptor)
+        return None
+
+
+def stat_fields(pid: int) -> list[str] | None:
+    """/proc/PID/stat from the state letter (index 0) on, or None when the process is gone."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return text.rpartition(")")[2].split()

@@ -1,0 +1,102 @@
+"""`up`: a lab that is not there is made; one that is there is brought back to its definition, naming what was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kubewire import paths
+from kubewire.errors import LabError
+from kubewire.files import write_atomically
+from kubewire.netns import control, gone, making, state
+from kubewire.netns.preflight import require
+from kubewire.progress import emit
+from kubewire.provider import Change
+
+if TYPE_CHECKING:
+    from kubewire.lab.schema import Lab
+
+
+def up(lab: Lab, *, check: bool = False) -> list[Change]:
+    """Make or mend; the changes done, or with `check` those that would be."""
+    directory = paths.lab_dir(lab.name)
+    recorded = state.read_state(directory)
+    if recorded is None or not recorded.alive():
+        was = "made" if recorded is None else "made anew"
+        why = "" if recorded is None else "what supervised it was killed"
+        if not check:
+            _create(lab)
+        return [Change(lab.name, f"cluster {was}", why)]
+    differences = cluster_differences(recorded.definition, lab)
+    if differences:
+        if not check:
+            _recreate(lab, directory)
+        return [
+            Change(lab.name, difference, "the cluster was made anew for it") for difference in differences
+        ]
+    return _mend(lab, directory, check=check)
+
+
+def cluster_differences(definition: dict[str, Any], lab: Lab) -> list[str]:
+    """`key: old → new` for each key that needs another cluster."""
+    from kubewire.lab.record import changes_between
+    from kubewire.lab.schema import Lab as Definition
+
+    cluster, _ = changes_between(Definition.model_validate(definition), lab)
+    return cluster
+
+
+def _create(lab: Lab) -> None:
+    from kubewire.kubernetes.binaries import ensure
+
+    require(lab)
+    gone.clear_leftovers(lab.name)
+    binaries = ensure(lab.kubernetes, dns=lab.dns, progress=emit)
+    emit("cluster", "making the nodes and the control plane")
+    making.make(lab, binaries)
+
+
+def _recreate(lab: Lab, directory: Path) -> None:
+    """Made anew in place: the lab's record outlives the old sandbox, which would take it along."""
+    record = directory / state.RECORD
+    kept = record.read_text() if record.exists() else None
+    making.end(directory)
+    _create(lab)
+    if kept is not None and not record.exists():
+        write_atomically(record, kept)
+
+
+def _mend(lab: Lab, directory: Path, *, check: bool) -> list[Change]:
+    """Bring every component back; mishaps that the supervisor mended since the last `up` are told once."""
+    socket = directory / state.SOCKET
+    try:
+        found = control.call(socket, {"command": "status"})
+    except OSError as error:
+        raise LabError(
+            f"the lab's PID 1 does not answer: {error}",
+            where=f"lab {lab.name}",
+            mend=f"remove it and start again: kubewire down {lab.name}",
+        ) from error
+    events = [
+        Change(event["node"] or lab.name, event["component"], event["what"]) for event in found["events"]
+    ]
+    broken = {n: u for n, u in found["components"].items() if u["state"] in ("stopped", "failed")}
+    mended = [
+        Change(unit["node"] or lab.name, f"{name} started again", unit["reason"] or "it was stopped")
+        for name, unit in broken.items()
+    ]
+    if not check:
+        for name, unit in broken.items():
+            _start_again(lab.name, directory, name, unit)
+        making.wait(lab.name, directory)
+        control.call(socket, {"command": "forget", "events": len(events)})
+    return events + mended
+
+
+def _start_again(lab: str, directory: Path, name: str, unit: dict[str, Any]) -> None:
+    emit("cluster", f"starting {name} again")
+    command = "resume" if unit["pid"] else "restart"
+    try:
+        control.call(directory / state.SOCKET, {"command": command, "component": name}, timeout=60.0)
+    except ValueError as error:
+        raise making.component_failed(lab, directory, name, {"reason": str(error)}) from error

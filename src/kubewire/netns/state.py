@@ -1,0 +1,79 @@
+"""What a sandbox leaves in its lab's state folder, and telling a living one from what a crash left."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from kubewire import paths
+from kubewire.files import write_atomically
+from kubewire.netns.linux import Process
+
+FILE = "sandbox.json"
+SOCKET = "control.sock"
+KUBECONFIG = "kubeconfig"
+KEEPER_LOG = "keeper.log"
+RECORD = "record.json"
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class NodeRecord:
+    name: str
+    role: str
+    ips: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SandboxState:
+    """A sandbox as its keeper recorded it. `definition` is the effective lab, `init` PID 1 as the host sees it."""
+
+    lab: str
+    kubernetes: str
+    rootful: bool
+    boot: str
+    keeper: Process
+    init: Process | None
+    nodes: tuple[NodeRecord, ...]
+    definition: dict[str, Any]
+
+    def alive(self) -> bool:
+        return self.boot == boot_id() and self.keeper.alive()
+
+
+def post_mortem(lab: str) -> Path:
+    """Where the keeper leaves the ends of a dead lab's logs; `down` and `gc` remove them."""
+    return paths.state_dir() / "logs" / lab / "post-mortem"
+
+
+def boot_id() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def write_state(directory: Path, state: SandboxState) -> None:
+    write_atomically(directory / FILE, json.dumps({"schema": SCHEMA, **asdict(state)}, indent=2) + "\n")
+
+
+def read_state(directory: Path) -> SandboxState | None:
+    """The recorded sandbox, or None where there is none or its record is not understood."""
+    try:
+        data = json.loads((directory / FILE).read_text())
+        if data.pop("schema") != SCHEMA:
+            return None
+        data["keeper"] = Process(**data["keeper"])
+        data["init"] = Process(**data["init"]) if data["init"] else None
+        data["nodes"] = tuple(NodeRecord(n["name"], n["role"], tuple(n["ips"])) for n in data["nodes"])
+        return SandboxState(**data)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def remove(directory: Path) -> None:
+    """Take away what belongs to the sandbox and the lab's record; the folder itself once it is empty."""
+    for name in (KUBECONFIG, SOCKET, KEEPER_LOG, RECORD, FILE):
+        (directory / name).unlink(missing_ok=True)
+    with suppress(OSError):
+        directory.rmdir()
