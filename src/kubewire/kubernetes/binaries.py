@@ -203,28 +203,36 @@ def _provide(
     if not store.missing(artifact, binaries):
         return
     with locked(paths.cache_dir() / "locks" / f"{artifact.key}.lock", artifact.title, progress):
-        missing = store.missing(artifact, binaries)
-        if not missing:
+        tried: list[str] = []
+        if missing := store.missing(artifact, binaries):
+            try:
+                _from_release(artifact, missing, space, progress, origins)
+            except SourceFailed as failure:
+                progress("fetch", f"{artifact.title}: no official release ({failure})")
+                tried.append(f"official release: {failure}")
+        if missing := store.missing(artifact, binaries):
+            try:
+                _from_modules(artifact, missing, space, progress)
+            except SourceFailed as failure:
+                tried.append(f"Go modules: {failure}")
+        if not (missing := store.missing(artifact, binaries)):
             return
-        tried = []
-        try:
-            return _from_release(artifact, missing, space, progress, origins)
-        except SourceFailed as failure:
-            progress("fetch", f"{artifact.title}: no official release ({failure})")
-            tried.append(f"official release: {failure}")
-        missing = store.missing(artifact, missing)
-        try:
-            return _from_modules(artifact, missing, space, progress)
-        except SourceFailed as failure:
-            tried.append(f"Go modules: {failure}")
         raise HostError(
             f"{artifact.title} ({', '.join(missing)}) can't be had. " + ". ".join(tried),
-            mend=(
-                "give this machine a way to the official releases or to a Go module proxy (GOPROXY) with "
-                f"Go {'.'.join(map(str, GO_NEEDED))} or newer on PATH; or copy the cache of a machine that "
-                f"has it to {store.folder(artifact)}"
-            ),
+            mend=_mend(artifact),
         )
+
+
+def _mend(artifact: Artifact) -> str:
+    go = ".".join(map(str, GO_NEEDED))
+    other = ""
+    if artifact.name == "kubernetes":
+        minor = artifact.version.rpartition(".")[0].removeprefix("v")
+        other = f"ask for {minor}, which becomes its newest patch that can be had; or "
+    return (
+        f"{other}give this machine a way to the official releases, or Go {go} and a way to a module proxy "
+        f"(GOPROXY); or copy {store.folder(artifact)} from a machine that has it"
+    )
 
 
 def _from_release(

@@ -35,12 +35,15 @@ def kubernetes_versions(go: Go) -> tuple[str, ...]:
     return tuple(v for v in listed if re.fullmatch(r"v1\.\d+\.\d+", v))
 
 
-def exists(go: Go, version: str) -> bool:
-    """Whether the module proxy knows that version of k8s.io/kubernetes, listed or not."""
+def served(go: Go, version: str) -> bool:
+    """Whether the module proxy gives that version of k8s.io/kubernetes, listed or not.
+
+    A proxy may answer alike (403) for what it withholds and for what never was.
+    """
     _require_proxy(go)
     text = go.run("list", "-m", "-e", "-json", f"k8s.io/kubernetes@{version}", cwd=go.space.path)
     error = (json.loads(text).get("Error") or {}).get("Err", "")
-    if error and not re.search(r"unknown revision|404|410|no matching versions|not found", error):
+    if error and not re.search(r"unknown revision|40[34]|410|no matching versions|not found", error):
         raise SourceFailed(last_words(error))
     return not error
 

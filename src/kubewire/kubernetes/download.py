@@ -164,10 +164,13 @@ def _transfer(release: Release, partial: Path, progress: Progress) -> None:
         if total:
             require_space(partial.parent, total - have, f"the download of {release.filename}")
         with partial.open("ab" if have else "wb") as out:
-            for chunk in answer.iter_bytes(CHUNK):
+            told = have
+            for chunk in answer.iter_bytes():
                 out.write(chunk)
                 have += len(chunk)
-                progress("download", release.filename, have, total)
+                if have - told >= CHUNK or have == total:
+                    told = have
+                    progress("download", release.filename, have, total)
     if total and have < total:
         raise SourceFailed(f"{release.url} broke off after {have} of {total} bytes")
 

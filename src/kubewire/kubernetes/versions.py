@@ -162,16 +162,20 @@ class _Resolver:
             pass
         try:
             go = go_at_hand(self.space)
-            if go and not build.exists(go, version):
-                raise _no_such(version, self._nearest(go, asked))
+            if go and not build.served(go, version):
+                self._refuse_unheard_of(go, asked)
         except SourceFailed:
             pass
         return version
 
-    def _nearest(self, go: Go, asked: Wanted) -> str:
-        listed = {v for v in build.kubernetes_versions(go) if v.startswith(f"v1.{asked.minor}.")}
-        listed.add(KNOWN[asked.minor])
-        return min(listed, key=lambda v: abs(sort_key(v)[2] - (asked.patch or 0)))
+    def _refuse_unheard_of(self, go: Go, asked: Wanted) -> None:
+        """A patch that isn't served doesn't exist if it is newer than all; else it may only be withheld."""
+        newest = max([*self._listed(go, asked.minor), KNOWN[asked.minor]], key=sort_key)
+        if sort_key(str(asked)) > sort_key(newest):
+            raise _no_such(str(asked), newest)
+
+    def _listed(self, go: Go, minor: int) -> list[str]:
+        return [v for v in build.kubernetes_versions(go) if v.startswith(f"v1.{minor}.")]
 
     def _released(self, asked: Wanted) -> str:
         if why_unreachable(self.origins.kubernetes):
@@ -190,10 +194,9 @@ class _Resolver:
             go = go_at_hand(self.space)
             if go is None:
                 return ""
-            listed = {v for v in build.kubernetes_versions(go) if v.startswith(f"v1.{asked.minor}.")}
-            newer = sorted((v for v in listed if sort_key(v) > sort_key(known)), key=sort_key, reverse=True)
+            newer = [v for v in self._listed(go, asked.minor) if sort_key(v) > sort_key(known)]
             lacking = ""
-            for candidate in newer:
+            for candidate in sorted(newer, key=sort_key, reverse=True):
                 self.progress(
                     "version", f"{asked}: looking whether the Go modules of {candidate} are complete"
                 )
@@ -217,4 +220,7 @@ class _Resolver:
 
 
 def _no_such(version: str, nearest: str) -> DefinitionError:
-    return DefinitionError(f"Kubernetes {version} does not exist", mend=f"the nearest that does is {nearest}")
+    return DefinitionError(
+        f"Kubernetes {version} does not exist, as far as can be seen from here",
+        mend=f"the nearest that does is {nearest}",
+    )

@@ -1,0 +1,94 @@
+"""What a user may write as a version, and which control plane runs beside a kube-proxy."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kubewire.errors import DefinitionError
+from kubewire.kubernetes.catalog import COMPLETE, KUBE_PROXY_ONLY, MINORS, NEWEST
+from kubewire.kubernetes.versions import Components, Wanted, components, parse
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("1.34", Wanted(34)),
+        ("v1.34", Wanted(34)),
+        ("1.34.2", Wanted(34, 2)),
+        ("v1.29.0", Wanted(29, 0)),
+        (" 1.30 ", Wanted(30)),
+        ("", Wanted(37)),
+    ],
+)
+def test_a_version_is_written_with_or_without_v_and_patch(written: str, meant: Wanted) -> None:
+    assert parse(written) == meant
+
+
+@pytest.mark.parametrize(
+    ("written", "nearest"),
+    [
+        ("1.28", "1.29"),
+        ("1.99.4", "1.37"),
+        ("2.1", "1.37"),
+        ("1.3", "1.30"),
+        ("latest", "1.37"),
+        ("1.34.x", "1.37"),
+        ("1.34.2.1", "1.37"),
+        ("1.34-rc.1", "1.37"),
+        ("../../etc", "1.37"),
+    ],
+)
+def test_what_is_no_version_is_refused_with_the_nearest(written: str, nearest: str) -> None:
+    with pytest.raises(DefinitionError) as refused:
+        parse(written)
+    assert refused.value.exit_code == 2
+    assert nearest in refused.value.mend
+    assert "1.29 to 1.37" in refused.value.mend
+
+
+def test_an_unquoted_1_30_in_yaml_is_recognised() -> None:
+    with pytest.raises(DefinitionError, match="quote it"):
+        parse("1.3")
+
+
+@given(st.text(max_size=12))
+def test_no_text_gets_through_that_is_not_a_version(text: str) -> None:
+    try:
+        wanted = parse(text)
+    except DefinitionError:
+        return
+    assert wanted.minor in MINORS
+
+
+def test_the_tables_agree() -> None:
+    assert tuple(range(29, 38)) == MINORS
+    assert COMPLETE[max(MINORS)] == NEWEST
+    for minor, version in (COMPLETE | KUBE_PROXY_ONLY).items():
+        assert parse(version).minor == minor
+
+
+def test_a_version_brings_its_own_control_plane() -> None:
+    assert components("v1.34.4", whole=False, cached=["v1.35.4"]) == Components("v1.34.4", "v1.34.4")
+
+
+@pytest.mark.parametrize(
+    ("cached", "control_plane"),
+    [
+        ([], "v1.30.4"),
+        (["v1.32.2"], "v1.32.2"),
+        (["v1.37.2", "v1.32.2", "v1.31.0"], "v1.31.0"),
+        (["v1.33.13", "v1.29.1"], "v1.30.4"),
+    ],
+)
+def test_a_kube_proxy_without_control_plane_gets_the_nearest_newer_within_the_skew_policy(
+    cached: list[str], control_plane: str
+) -> None:
+    chosen = components("v1.29.6", whole=False, cached=cached)
+    assert (chosen.kube_proxy, chosen.control_plane) == ("v1.29.6", control_plane)
+    assert "skew" in chosen.reason
+
+
+def test_an_official_release_of_it_is_whole() -> None:
+    assert components("v1.29.6", whole=True, cached=["v1.30.4"]) == Components("v1.29.6", "v1.29.6")
