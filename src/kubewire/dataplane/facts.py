@@ -65,6 +65,6 @@ class NodeFacts:
         networks = [ip_network(cidr) for cidr in cidrs]
         own = {ip_address(ip) for ips in self.addresses.values() for ip in ips}
         if not own:
-            own = {ip_address(ip) for ip in self.node.internal_ips}
+            own = {ip_address(ip) for ip in ("127.0.0.1", "::1", *self.node.internal_ips)}
         chosen = {ip for ip in own if any(ip.version == net.version and ip in net for net in networks)}
         return tuple(str(ip) for ip in sorted(chosen, key=int) if f"ipv{ip.version}" == family)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from kubewire.dataplane.findings import IpFamily
 
@@ -101,6 +101,7 @@ class Element:
     comment: str = ""
     origin: Origin | None = None
     targets: tuple[str, ...] = ()
+    alternatives: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,10 +171,11 @@ class Problem:
 
 @dataclass(frozen=True)
 class Dataplane:
-    """All that one family of one node has, or must have."""
+    """All that one family of one node has, or must have; `remarks` are the dumping tool's own warnings."""
 
     tables: tuple[Table, ...] = ()
     chains: tuple[Chain, ...] = ()
     sets: tuple[Set, ...] = ()
     servers: tuple[VirtualServer, ...] = ()
-    problems: tuple[Problem, ...] = field(default=())
+    problems: tuple[Problem, ...] = ()
+    remarks: tuple[str, ...] = ()
