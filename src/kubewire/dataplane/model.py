@@ -94,7 +94,10 @@ class Chain:
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """A member of a set, or of a map when `value` is given; keys joined as the tool prints them."""
+    """A member of a set, or of a map when `value` is given; keys joined as the tool prints them.
+
+    `alternatives`: other (value, comment) pairs that are equally right.
+    """
 
     key: str
     value: str = ""

@@ -48,6 +48,19 @@ FEATURES: dict[str, tuple[Version, ...]] = {
     "nft-primary-node-ips": _since("1.30.0"),
     "node-port-primary-keyword": _since("1.31.0"),
     "node-port-localhost-keyword": _since("1.37.0"),
+    # nftables: generations of pkg/proxy/nftables/proxier.go, as its releases have it
+    "nft-cluster-ips": _since("1.30.0"),
+    "nft-firewall-without-comments": _since("1.31.0"),
+    # checks of endpoints and cluster IPs moved behind DNAT (PR 132456)
+    "nft-pre-dnat-chains": _since("1.33.6", "1.34.0"),
+    "nft-masquerade-any-port": _since("1.34.0"),
+    # a bridge or interface prefix is matched by name (PR 134024)
+    "nft-iifname": _since("1.33.6", "1.34.2", "1.35.0"),
+    # one DNAT map a service, hairpin-connections (PRs 135800, 136499)
+    "nft-dnat-map": _since("1.36.0"),
+    # no map for a single endpoint (PR 140723), comments cut to 128 bytes (PR 139516)
+    "nft-single-dnat": _since("1.37.0"),
+    "nft-comment-cut": _since("1.37.0"),
     # ServiceCIDR objects (MultiCIDRServiceAllocator GA)
     "service-cidrs": _since("1.33.0"),
 }
