@@ -25,7 +25,7 @@ class LabFileError(DefinitionError):
     """A lab that can't be used; `errors` has everything that is wrong, one `place: message` each."""
 
     def __init__(self, errors: Iterable[str]) -> None:
-        self.errors = tuple(errors)
+        self.errors = tuple(_printable(error) for error in errors)
         super().__init__("\n".join(self.errors))
 
 
@@ -60,13 +60,15 @@ def load_lab(path_or_name: str | Path, overrides: Mapping[str, object] | None = 
     """
     path = find_lab(path_or_name) if isinstance(path_or_name, str) else path_or_name.absolute()
     shown = display_path(path)
-    document = _single_document(read_text(path), shown)
+    document = _single_document(read_text(path, shown), shown)
     changes = parse_overrides(overrides or {})
     data, refused = apply_overrides(as_written(document), changes)
     lab, issues = validate({"name": path.stem, **data})
     issues += _missing_manifests(path, data.get("manifests"))
     said = [((0, *_order(mark)), f"{_at(shown, mark)}: {message}") for mark, message in document.errors]
-    said += [_place(issue, document, changes, shown) for issue in issues]
+    unread = {place for place, _ in said}
+    placed = (_place(issue, document, changes, shown) for issue in issues)
+    said += [(place, text) for place, text in placed if place not in unread]
     said += [((1, index, 0), f"{changes[index].option}: {message}") for index, message in refused]
     if lab is None or said:
         raise LabFileError(dict.fromkeys(text for _, text in sorted(said)))
@@ -79,6 +81,11 @@ def display_path(path: Path) -> str:
         return str(path.relative_to(Path.cwd()))
     except ValueError:
         return str(path)
+
+
+def _printable(text: str) -> str:
+    """The text on one line, with control characters written as escapes."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def _known(lab: str) -> str:

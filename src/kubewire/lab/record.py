@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +12,7 @@ from pydantic import Field, ValidationError
 
 from kubewire import paths
 from kubewire.errors import DefinitionError, LabError
+from kubewire.files import write_atomically
 from kubewire.lab.rendering import lab_data
 from kubewire.lab.schema import Lab, Model
 
@@ -59,18 +58,7 @@ def read_record(name: str) -> Record | None:
 def write_record(record: Record) -> None:
     """Keep a lab's record, atomically; DefinitionError if a lab of this name came from another file."""
     require_same_source(record.lab.name, record.source)
-    path = record_path(record.lab.name)
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{FILE}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(record.model_dump_json(by_alias=True, indent=2) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_atomically(record_path(record.lab.name), record.model_dump_json(by_alias=True, indent=2) + "\n")
 
 
 def require_same_source(name: str, source: Path) -> None:

@@ -140,7 +140,8 @@ def _message(error: ErrorDetails, path: Path) -> str:  # noqa: PLR0911, PLR0912
         case "model_type" | "dict_type" | "model_attributes_type":
             return f"{key}: {_shown(value)} is not a mapping{_keys_of(path)}"
         case "tuple_type":
-            return f"{key}: {_shown(value)} is not a list"
+            mend = f": write [{value}]" if isinstance(value, str | int) else ""
+            return f"{key}: {_shown(value)} is not a list{mend}"
         case _:
             return f"{key}: {error['msg']}"
 

@@ -10,8 +10,9 @@ from typing import Any
 
 from pydantic_core import PydanticCustomError
 
-OLDEST_MINOR = 29
-NEWEST_MINOR = 37
+from kubewire.kubernetes.catalog import MINORS
+
+OLDEST_MINOR, NEWEST_MINOR = min(MINORS), max(MINORS)
 DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 INTERFACE = r"^[^\s/%:]{0,15}$"
 FEATURE_GATE = r"^[A-Za-z][A-Za-z0-9]*$"

@@ -109,7 +109,7 @@ def _manifest_objects(path: Path) -> Iterator[tuple[str, Manifest, str]]:
     """(place, object, what is wrong or "") for each object of a file; a v1 List is taken apart."""
     shown = display_path(path)
     try:
-        documents = read_documents(read_text(path))
+        documents = read_documents(read_text(path, shown))
     except DefinitionError as error:
         yield error.where or shown, {}, error.what
         return

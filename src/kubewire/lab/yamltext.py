@@ -50,9 +50,11 @@ _Loader.yaml_implicit_resolvers = {
 }
 
 
-def read_text(path: FilePath) -> str:
-    """A definition file's text; DefinitionError if it can't be read, isn't UTF-8 or is too large."""
-    where = str(path)
+def read_text(path: FilePath, where: str) -> str:
+    """A definition file's text; DefinitionError if it can't be read, isn't UTF-8 or is too large.
+
+    `where` is how messages name the file.
+    """
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)

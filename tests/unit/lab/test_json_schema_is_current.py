@@ -1,0 +1,52 @@
+"""The schema in the repository is the models' own, teaches every field, and agrees with the loader."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from kubewire import resources
+from kubewire.lab.jsonschema import lab_json_schema, render_json_schema
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "lab"
+VALID = [*sorted(resources.labs_dir().glob("*.yml")), *sorted((GOLDEN / "render").glob("*.yml"))]
+SEEN_BY_EDITORS = ["unknown-keys", "numbers", "mode-missing", "mode-near", "wrong-kinds", "lists", "a-list"]
+
+
+def test_the_kept_schema_is_what_the_models_say() -> None:
+    kept = resources.root() / "schemas" / "lab.schema.json"
+    assert kept.read_text() == render_json_schema(), "run: python -m kubewire.lab.jsonschema"
+
+
+def properties(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for model in (schema, *schema["$defs"].values()):
+        yield from model.get("properties", {}).items()
+
+
+def test_every_field_has_a_description_and_its_default() -> None:
+    computed = {"name", "mode", "podSubnet", "serviceSubnet", "featureGates"}
+    for key, field in properties(lab_json_schema()):
+        assert field.get("description"), key
+        assert key in computed or "default" in field, key
+
+
+def test_the_schema_is_a_schema() -> None:
+    jsonschema.Draft202012Validator.check_schema(json.loads(render_json_schema()))
+
+
+@pytest.mark.parametrize("path", VALID, ids=lambda path: path.stem)
+def test_valid_labs_are_valid_in_editors(path: Path) -> None:
+    jsonschema.validate(yaml.safe_load(path.read_text()), lab_json_schema())
+
+
+@pytest.mark.parametrize("case", SEEN_BY_EDITORS)
+def test_editors_see_what_is_wrong_in_one_field(case: str) -> None:
+    data = yaml.safe_load((GOLDEN / "errors" / f"{case}.yml").read_text())
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(data, lab_json_schema())
