@@ -1,0 +1,69 @@
+"""The agent's control socket: one JSON line asks, one JSON line answers.
+
+`{"op": "status"}` → `{"ok": true, "nodes": […], "pods": […]}`;
+`{"op": "repair", "node": NAME}` → `{"ok": true, "mended": [text…]}`; faults → `{"ok": false, "error": text}`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+import socketserver
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from kubewire.errors import KubewireError, LabError
+
+log = logging.getLogger(__name__)
+Json = dict[str, Any]
+Handler = Callable[[Json], Json]
+SOCKET = "control.sock"
+_LONGEST = 65_536
+
+
+def serve(path: Path, handlers: dict[str, Handler]) -> None:
+    """Answer on a unix socket at `path` (mode 0600), in a thread of its own; one request at a time."""
+
+    class Request(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            answer = _answer(self.rfile.readline(_LONGEST), handlers)
+            self.wfile.write(json.dumps(answer).encode() + b"\n")
+
+    path.unlink(missing_ok=True)
+    server = socketserver.UnixStreamServer(str(path), Request)
+    path.chmod(0o600)
+    threading.Thread(target=server.serve_forever, name="control", daemon=True).start()
+
+
+def ask(path: Path, request: Json, *, timeout: float = 60.0) -> Json:
+    """Send one request to the agent whose socket is at `path`; LabError when it fails or does not answer."""
+    try:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(timeout)
+            connection.connect(str(path))
+            connection.sendall(json.dumps(request).encode() + b"\n")
+            with connection.makefile() as answers:
+                answer: Json = json.loads(answers.readline())
+    except (OSError, ValueError) as error:
+        raise LabError(f"the node agent does not answer: {error}", where=str(path)) from error
+    if not answer.get("ok"):
+        raise LabError(f"the node agent refused: {answer.get('error', 'no reason given')}")
+    return answer
+
+
+def _answer(line: bytes, handlers: dict[str, Handler]) -> Json:
+    try:
+        request = json.loads(line)
+        handler = handlers.get(request["op"])
+        if handler is None:
+            known = ", ".join(sorted(handlers))
+            return {"ok": False, "error": f"unknown op {request['op']!r}; there are {known}"}
+        return {"ok": True, **handler(request)}
+    except KubewireError as error:
+        return {"ok": False, "error": str(error)}
+    except Exception as error:
+        log.exception("a control request failed")
+        return {"ok": False, "error": f"{type(error).__name__}: {error}"}

@@ -1,0 +1,65 @@
+"""What every pod worker shares: the API, the CNI, events, the pods' index, where the agent keeps things."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from kubewire.kubernetes.api import Api
+from kubewire.netns.agent.cni import Cni
+from kubewire.netns.agent.config import Config, Node
+from kubewire.netns.agent.environment import service_variables
+from kubewire.netns.agent.events import Events
+from kubewire.netns.agent.files import write_atomically
+from kubewire.netns.agent.process import FIRST_UID
+
+INDEX = "pods.json"
+
+
+class Machine:
+    """The shared part of the agent; safe to use from every thread."""
+
+    def __init__(self, config: Config, api: Api) -> None:
+        self.config = config
+        self.api = api
+        self.events = Events(api)
+        self.cni = Cni(config.cni_bin, config.run_dir / "ipam")
+        self.cidrs: dict[str, tuple[str, ...]] = {}
+        self._uids = itertools.count(FIRST_UID + 1)
+        self._lock = threading.Lock()
+        self._index: dict[str, Mapping[str, Any]] = {}
+        self._service_variables: dict[str, str] | None = None
+
+    @property
+    def ipv6(self) -> bool:
+        return any(":" in subnet for subnet in self.config.pod_subnets)
+
+    def next_uid(self) -> int:
+        with self._lock:
+            return next(self._uids)
+
+    def others(self, node: Node) -> list[tuple[Node, tuple[str, ...]]]:
+        """Every other node with its pod CIDRs."""
+        nodes = self.config.nodes
+        return [(other, self.cidrs[other.name]) for other in nodes if other.name != node.name]
+
+    def service_variables(self) -> dict[str, str]:
+        """The environment that points to default/kubernetes."""
+        if self._service_variables is None:
+            spec = self.api.get("/api/v1/namespaces/default/services/kubernetes")["spec"]
+            self._service_variables = service_variables(spec["clusterIP"], spec["ports"][0]["port"])
+        return self._service_variables
+
+    def index(self, key: str, entry: Mapping[str, Any] | None) -> None:
+        """Put a pod (`namespace/name`) into the index file, or with None take it out."""
+        with self._lock:
+            if self._index.get(key) == entry:
+                return
+            if entry is None:
+                del self._index[key]
+            else:
+                self._index[key] = entry
+            write_atomically(self.config.run_dir / INDEX, json.dumps(self._index, indent=1), 0o600)

@@ -1,0 +1,176 @@
+"""Node objects, their Leases, and keeping both fresh.
+
+Source: kubelet's registration (nodestatus setters, kube-node-lease) and kind's labels and taint.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from kubewire import __version__
+from kubewire.kubernetes.api import Api, ApiError
+from kubewire.netns.agent.config import Config, Node
+from kubewire.netns.agent.status import timestamp
+
+log = logging.getLogger(__name__)
+
+Json = dict[str, Any]
+NODES = "/api/v1/nodes"
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
+LEASE_SECONDS, RENEW_SECONDS, STATUS_SECONDS = 40, 10.0, 60.0
+KUBELET_PORT = 10250
+_CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}
+_PRESSURES = (
+    ("MemoryPressure", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+    ("DiskPressure", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+    ("PIDPressure", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+)
+
+
+def architecture() -> str:
+    return _ARCHITECTURES.get(platform.machine(), platform.machine())
+
+
+def manifest(node: Node, kubernetes_version: str, now: float) -> Json:
+    """The Node object as it is registered, its status included."""
+    arch = architecture()
+    labels = {
+        "beta.kubernetes.io/arch": arch,
+        "beta.kubernetes.io/os": "linux",
+        "kubernetes.io/arch": arch,
+        "kubernetes.io/hostname": node.name,
+        "kubernetes.io/os": "linux",
+    }
+    if node.role == "control-plane":
+        labels |= {_CONTROL_PLANE: "", "node.kubernetes.io/exclude-from-external-load-balancers": ""}
+    taints = [{"key": _CONTROL_PLANE, "effect": "NoSchedule"}] if node.taint else []
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": node.name, "labels": labels},
+        "spec": {"providerID": f"kubewire://netns/{node.name}", **({"taints": taints} if taints else {})},
+        "status": status(node, kubernetes_version, now),
+    }
+
+
+def status(node: Node, kubernetes_version: str, now: float) -> Json:
+    """A ready node's status; honest about what stands behind it."""
+    resources = {
+        "cpu": str(os.cpu_count() or 1),
+        "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') // 1024}Ki",
+        "pods": "110",
+    }
+    addresses = [{"type": "InternalIP", "address": ip} for ip in node.ips]
+    return {
+        "capacity": resources,
+        "allocatable": resources,
+        "addresses": [*addresses, {"type": "Hostname", "address": node.name}],
+        "conditions": [
+            *(_condition(kind, "False", reason, message, now) for kind, reason, message in _PRESSURES),
+            _condition("Ready", "True", "KubeletReady", "the kubewire node agent is ready", now),
+        ],
+        "daemonEndpoints": {"kubeletEndpoint": {"Port": KUBELET_PORT}},
+        "nodeInfo": {
+            "architecture": architecture(),
+            "bootID": _line("/proc/sys/kernel/random/boot_id"),
+            "containerRuntimeVersion": f"kubewire://{__version__}",
+            "kernelVersion": platform.release(),
+            "kubeProxyVersion": "",
+            "kubeletVersion": kubernetes_version,
+            "machineID": "",
+            "operatingSystem": "linux",
+            "osImage": _os_name(),
+            "systemUUID": "",
+        },
+    }
+
+
+def register(api: Api, config: Config, node: Node) -> tuple[str, ...]:
+    """Create or refresh the Node and its Lease; its pod CIDRs, as soon as it has them."""
+    body = manifest(node, config.kubernetes_version, time.time())
+    try:
+        created = api.post(NODES, body)
+    except ApiError as error:
+        if error.status != 409:
+            raise
+        created = api.patch(f"{NODES}/{node.name}", {"metadata": {"labels": body["metadata"]["labels"]}})
+        refresh(api, config, node)
+    families = {":" in subnet for subnet in config.pod_subnets}
+    while len(cidrs := created["spec"].get("podCIDRs", [])) < len(families):
+        time.sleep(0.02)
+        created = api.get(f"{NODES}/{node.name}")
+    return tuple(cidrs)
+
+
+def refresh(api: Api, config: Config, node: Node) -> None:
+    """Write the node's status anew."""
+    api.patch(f"{NODES}/{node.name}/status", {"status": status(node, config.kubernetes_version, time.time())})
+
+
+def renew(api: Api, node: Node) -> None:
+    """Renew the node's Lease, or make it."""
+    spec = {
+        "holderIdentity": node.name,
+        "leaseDurationSeconds": LEASE_SECONDS,
+        "renewTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+    }
+    try:
+        api.patch(f"{LEASES}/{node.name}", {"spec": spec})
+    except ApiError as error:
+        if error.status != 404:
+            raise
+        kind = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease"}
+        api.post(LEASES, {**kind, "metadata": {"name": node.name}, "spec": spec})
+
+
+def beat(api: Api, config: Config, stop: threading.Event) -> None:
+    """Keep every node's Lease and status fresh until `stop`."""
+    refreshed = time.monotonic()
+    while not stop.is_set():
+        due = time.monotonic() - refreshed > STATUS_SECONDS
+        for node in config.nodes:
+            try:
+                renew(api, node)
+                if due:
+                    refresh(api, config, node)
+            except ApiError as error:
+                log.warning("node %s could not be refreshed: %s", node.name, error)
+        if due:
+            refreshed = time.monotonic()
+        stop.wait(RENEW_SECONDS)
+
+
+def _condition(kind: str, holds: str, reason: str, message: str, now: float) -> Json:
+    return {
+        "type": kind,
+        "status": holds,
+        "reason": reason,
+        "message": message,
+        "lastHeartbeatTime": timestamp(now),
+        "lastTransitionTime": timestamp(_STARTED),
+    }
+
+
+_STARTED = time.time()
+
+
+def _line(path: str) -> str:
+    try:
+        return Path(path).read_text().strip()
+    except OSError:
+        return ""
+
+
+def _os_name() -> str:
+    try:
+        return platform.freedesktop_os_release().get("PRETTY_NAME", "Linux")
+    except OSError:
+        return "Linux"

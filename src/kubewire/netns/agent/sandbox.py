@@ -1,0 +1,153 @@
+"""A pod's sandbox: its network namespace with the CNI's interface, its folders, its volumes."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kubewire.errors import KubewireError
+from kubewire.netns.agent import cni, namespaces, rootfs, volumes
+from kubewire.netns.agent.config import Node
+from kubewire.netns.agent.environment import BASE, variables
+from kubewire.netns.agent.images import Program
+from kubewire.netns.agent.machine import Machine
+from kubewire.netns.agent.process import Launch
+
+_SYSCTLS = {"ipv4/ip_unprivileged_port_start": "0"}
+_SYSCTLS_V6 = {
+    f"ipv6/conf/{where}/{key}": "0" for where in ("all", "default") for key in ("disable_ipv6", "accept_dad")
+}
+
+
+@dataclass
+class Sandbox:
+    """One pod's sandbox; `attachment` is None for a pod in its node's own network."""
+
+    machine: Machine
+    node: Node
+    pod: Mapping[str, Any]
+    uid: int
+    netns: Path
+    folder: Path
+    attachment: cni.Attachment | None
+    volumes: Mapping[str, Path]
+
+    @classmethod
+    def open(cls, machine: Machine, node: Node, pod: Mapping[str, Any]) -> Sandbox:
+        """Make it; on failure nothing is left and the KubewireError says what went wrong."""
+        identity = pod["metadata"]["uid"]
+        folder = machine.config.run_dir / "pods" / identity
+        box = cls(machine, node, pod, machine.next_uid(), node.netns, folder, None, {})
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            box.volumes = volumes.prepare(machine.api, pod, folder / "volumes")
+            if not pod["spec"].get("hostNetwork"):
+                box.netns = _network_namespace(identity, machine.ipv6)
+                box.attachment = box._attach_as_before()
+        except (KubewireError, OSError, KeyError):
+            box.close()
+            raise
+        return box
+
+    @property
+    def ips(self) -> tuple[str, ...]:
+        return self.attachment.ips if self.attachment else self.node.ips
+
+    @property
+    def hostname(self) -> str:
+        return hostname(self.pod, self.node)
+
+    def reattach(self) -> None:
+        """Give the pod a new interface with the addresses it has, after its veth was lost."""
+        if self.attachment is not None:
+            ips = self.attachment.ips
+            self._detach()
+            self.attachment = self._attach(ips)
+
+    def close(self) -> None:
+        """Remove all of it; what is already gone is fine."""
+        if self.netns != self.node.netns:
+            with suppress(KubewireError):
+                self._detach()
+            with suppress(KubewireError):
+                namespaces.delete(self.netns.name)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def launch(self, container: Mapping[str, Any], program: Program, log: Path) -> Launch:
+        """Prepare the container's root folder; how to start its process."""
+        mounts = [
+            *rootfs.host_mounts(program.paths),
+            *volumes.mounts(container, self.volumes),
+        ]
+        place = self.folder / container["name"]
+        shutil.rmtree(place, ignore_errors=True)
+        etc = rootfs.etc_files(
+            hostname=self.hostname,
+            uid=self.uid,
+            ips=self.ips,
+            nameserver=None
+            if self.pod["spec"].get("dnsPolicy") == "Default"
+            else self.machine.config.cluster_dns,
+            namespace=self.pod["metadata"]["namespace"],
+        )
+        root, fstab = place / "root", place / "fstab"
+        fstab.parent.mkdir(parents=True, exist_ok=True)
+        fstab.write_text(rootfs.fstab(root, rootfs.build(root, etc, mounts)))
+        api = self.machine.api
+        environment = {
+            **BASE,
+            **self.machine.service_variables(),
+            "HOSTNAME": self.hostname,
+            **program.environment,
+            **variables(api, self.pod, container),
+        }
+        return Launch(
+            argv=program.argv,
+            environment=environment,
+            netns=self.netns,
+            root=root,
+            fstab=fstab,
+            uid=self.uid,
+            log=log,
+            rootful=self.machine.config.rootful,
+            workdir=container.get("workingDir") or "/",
+        )
+
+    def _attach_as_before(self) -> cni.Attachment:
+        """With the addresses that the pod had under a former agent, if they are free."""
+        had = tuple(entry["ip"] for entry in self.pod.get("status", {}).get("podIPs", []))
+        if had:
+            with suppress(KubewireError):
+                return self._attach(had)
+            self._detach()
+        return self._attach()
+
+    def _attach(self, ips: tuple[str, ...] = ()) -> cni.Attachment:
+        cidrs, mappings = self.machine.cidrs[self.node.name], cni.port_mappings(self.pod)
+        return self.machine.cni.add(
+            self.node, cidrs, self.pod["metadata"]["uid"], self.netns, port_mappings=mappings, ips=ips
+        )
+
+    def _detach(self) -> None:
+        cidrs, mappings = self.machine.cidrs[self.node.name], cni.port_mappings(self.pod)
+        self.machine.cni.delete(
+            self.node, cidrs, self.pod["metadata"]["uid"], self.netns, port_mappings=mappings
+        )
+
+
+def hostname(pod: Mapping[str, Any], node: Node) -> str:
+    """The host name a pod has: its own, or its node's when it shares the node's network."""
+    if pod["spec"].get("hostNetwork"):
+        return node.name
+    name: str = pod["spec"].get("hostname") or pod["metadata"]["name"]
+    return name[:63].rstrip("-.")
+
+
+def _network_namespace(identity: str, ipv6: bool) -> Path:
+    name = f"{namespaces.POD_PREFIX}{Path(identity).name}"
+    namespaces.delete(name)
+    return namespaces.create(name, {**_SYSCTLS, **(_SYSCTLS_V6 if ipv6 else {})})
