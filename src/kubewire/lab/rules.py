@@ -52,6 +52,8 @@ def notes(lab: Lab) -> list[str]:
         )
     if lab.mode == "ipvs" and minor >= 35:
         said.append("kube-proxy's ipvs mode is deprecated since Kubernetes 1.35 (KEP-5495)")
+    if lab.httpbin.type == "LoadBalancer":
+        said.append("nothing here hands out load balancer addresses: httpbin answers on its node port")
     return said
 
 

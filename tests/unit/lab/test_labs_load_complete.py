@@ -82,6 +82,11 @@ def test_a_newer_minor_is_allowed_with_a_note() -> None:
     assert "deprecated" in rules.notes(Lab(name="x", mode=Mode.IPVS, kubernetes="1.35"))[0]
 
 
+def test_a_load_balancer_without_addresses_is_noted() -> None:
+    lab = Lab.model_validate({"name": "x", "mode": "iptables", "httpbin": {"type": "LoadBalancer"}})
+    assert "node port" in rules.notes(lab)[0]
+
+
 def test_aliases_are_followed(tmp_path: Path) -> None:
     path = tmp_path / "x.yml"
     path.write_text("mode: iptables\nnodes: {workers: &n 3}\nhttpbin: {replicas: *n}\n")
