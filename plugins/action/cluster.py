@@ -13,5 +13,5 @@ from kubewire.steps.outcome import Outcome
 class ActionModule(Step):
     ARGUMENTS: ClassVar[dict[str, Any]] = DEFINITION | {"recreate": {"type": "bool", "default": False}}
 
-    def step(self, arguments: dict[str, Any], check: bool) -> Outcome:
-        return make_cluster(**arguments, check=check)
+    def step(self, arguments: dict[str, Any]) -> Outcome:
+        return make_cluster(**arguments, check=self.check)

@@ -11,5 +11,5 @@ from kubewire.steps.outcome import Outcome
 
 
 class ActionModule(Step):
-    def step(self, arguments: dict[str, Any], check: bool) -> Outcome:
-        return commit_cluster(**arguments, check=check)
+    def step(self, arguments: dict[str, Any]) -> Outcome:
+        return commit_cluster(**arguments, check=self.check)

@@ -13,7 +13,7 @@ from kubewire.steps.outcome import Outcome
 class ActionModule(Step):
     _requires_connection = True
 
-    def step(self, arguments: dict[str, Any], check: bool) -> Outcome:
+    def step(self, arguments: dict[str, Any]) -> Outcome:
         return tell_tools(arguments["lab"], self._task_vars["inventory_hostname"], self._on_node)
 
     def _on_node(self, command: str) -> str:

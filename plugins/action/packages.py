@@ -16,5 +16,5 @@ class ActionModule(Step):
         "become": {"type": "bool", "default": False},
     }
 
-    def step(self, arguments: dict[str, Any], check: bool) -> Outcome:
+    def step(self, arguments: dict[str, Any]) -> Outcome:
         return find_missing(**arguments)

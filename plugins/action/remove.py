@@ -11,5 +11,5 @@ from kubewire.steps.remove import remove_lab
 
 
 class ActionModule(Step):
-    def step(self, arguments: dict[str, Any], check: bool) -> Outcome:
-        return remove_lab(**arguments, check=check)
+    def step(self, arguments: dict[str, Any]) -> Outcome:
+        return remove_lab(**arguments, check=self.check)

@@ -11,5 +11,5 @@ from kubewire.steps.settle import settle_dataplane
 
 
 class ActionModule(Step):
-    def step(self, arguments: dict[str, Any], check: bool) -> Outcome:
-        return settle_dataplane(**arguments, check=check)
+    def step(self, arguments: dict[str, Any]) -> Outcome:
+        return settle_dataplane(**arguments, check=self.check)

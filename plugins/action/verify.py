@@ -13,5 +13,5 @@ from kubewire.steps.verify import verify_lab
 class ActionModule(Step):
     ARGUMENTS: ClassVar[dict[str, Any]] = LAB | {"report": {"type": "path"}}
 
-    def step(self, arguments: dict[str, Any], check: bool) -> Outcome:
+    def step(self, arguments: dict[str, Any]) -> Outcome:
         return verify_lab(**arguments)

@@ -13,5 +13,5 @@ from kubewire.steps.workload import bring_workload
 class ActionModule(Step):
     ARGUMENTS: ClassVar[dict[str, Any]] = LAB | {"timeout": {"type": "int", "default": 90}}
 
-    def step(self, arguments: dict[str, Any], check: bool) -> Outcome:
-        return bring_workload(**arguments, check=check)
+    def step(self, arguments: dict[str, Any]) -> Outcome:
+        return bring_workload(**arguments, check=self.check)

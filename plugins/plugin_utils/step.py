@@ -17,7 +17,7 @@ DEFINITION: dict[str, Any] = LAB | {
 
 
 class Step(ActionBase):  # type: ignore[misc]
-    """Runs `step(arguments, check)` on the controller.
+    """Runs `step(arguments)` on the controller; `check` says that nothing may change.
 
     Its outcome's changes make `changed`; a KubewireError is the task's failure with its real message
     and `kubewire_exit_code`.
@@ -26,7 +26,11 @@ class Step(ActionBase):  # type: ignore[misc]
     ARGUMENTS: ClassVar[dict[str, Any]] = LAB
     _requires_connection = False
 
-    def step(self, arguments: dict[str, Any], check: bool) -> Outcome:
+    @property
+    def check(self) -> bool:
+        return bool(self._task.check_mode)
+
+    def step(self, arguments: dict[str, Any]) -> Outcome:
         raise NotImplementedError
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -34,7 +38,7 @@ class Step(ActionBase):  # type: ignore[misc]
         self._task_vars = task_vars or {}
         _, arguments = self.validate_argument_spec(argument_spec=self.ARGUMENTS)
         try:
-            outcome = self.step(arguments, bool(self._task.check_mode))
+            outcome = self.step(arguments)
         except KubewireError as error:
             return result | {
                 "failed": True,

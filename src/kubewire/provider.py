@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
-from kubewire.lab.schema import Lab
+if TYPE_CHECKING:
+    from kubewire.lab.schema import Lab
 
 Phase = Literal["absent", "starting", "ready", "failed", "dead"]
 
@@ -73,6 +74,9 @@ class Provider(Protocol):
 
     def pod_prefix(self, name: str, namespace: str, pod: str) -> tuple[str, ...]:
         """The argv prefix that runs a command in that pod's network namespace."""
+
+    def collect_garbage(self) -> list[str]:
+        """Remove what crashes left of labs that no longer live; what was removed, for people."""
 
     def external_prefix(self, name: str) -> tuple[str, ...]:
         """The argv prefix of a client outside the cluster that can reach the nodes' addresses."""

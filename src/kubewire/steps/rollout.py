@@ -46,12 +46,18 @@ def wait_for_rollout(
 
 def lacking(obj: Mapping[str, Any]) -> str:
     """What a workload still lacks ("3 of 4 replicas available"), "" once it is rolled out."""
-    return WORKLOADS[obj["kind"]](obj.get("spec", {}), obj.get("status", {}), obj["metadata"])
+    return WORKLOADS[obj["kind"]](obj)
 
 
-def _deployment(spec: Mapping[str, Any], status: Mapping[str, Any], metadata: Mapping[str, Any]) -> str:
-    wanted = spec.get("replicas", 1)
-    if status.get("observedGeneration", 0) < metadata.get("generation", 1):
+def _unseen(obj: Mapping[str, Any]) -> bool:
+    seen, current = obj.get("status", {}).get("observedGeneration", 0), obj["metadata"].get("generation", 1)
+    return int(seen) < int(current)
+
+
+def _deployment(obj: Mapping[str, Any]) -> str:
+    status = obj.get("status", {})
+    wanted = obj.get("spec", {}).get("replicas", 1)
+    if _unseen(obj):
         return "not seen by its controller yet"
     if status.get("updatedReplicas", 0) != wanted:
         return f"{status.get('updatedReplicas', 0)} of {wanted} replicas updated"
@@ -62,15 +68,17 @@ def _deployment(spec: Mapping[str, Any], status: Mapping[str, Any], metadata: Ma
     return ""
 
 
-def _daemon_set(spec: Mapping[str, Any], status: Mapping[str, Any], metadata: Mapping[str, Any]) -> str:
-    if status.get("observedGeneration", 0) < metadata.get("generation", 1):
+def _daemon_set(obj: Mapping[str, Any]) -> str:
+    status = obj.get("status", {})
+    if _unseen(obj):
         return "not seen by its controller yet"
     wanted, ready = status.get("desiredNumberScheduled", 0), status.get("numberAvailable", 0)
     updated = status.get("updatedNumberScheduled", 0)
     return "" if wanted == ready == updated else f"{min(ready, updated)} of {wanted} pods available"
 
 
-def _pod(spec: Mapping[str, Any], status: Mapping[str, Any], metadata: Mapping[str, Any]) -> str:
+def _pod(obj: Mapping[str, Any]) -> str:
+    status = obj.get("status", {})
     ready = any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions", ()))
     return (
         "" if ready or status.get("phase") == "Succeeded" else f"{status.get('phase', 'Pending')}, not ready"
@@ -82,7 +90,7 @@ WORKLOADS = {"Deployment": _deployment, "StatefulSet": _deployment, "DaemonSet":
 
 def pod_problems(pods: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
     """(pod, reason, message) of every pod that is not ready, from its containers or its conditions."""
-    found = []
+    found: list[tuple[str, str, str]] = []
     for pod in pods:
         status = pod.get("status", {})
         waiting = [
@@ -91,8 +99,8 @@ def pod_problems(pods: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str]
             if "waiting" in c.get("state", {})
         ]
         held = [c for c in status.get("conditions", ()) if c["status"] == "False" and c.get("message")]
-        for words in waiting or held[:1]:
-            found.append((title(pod | {"kind": "Pod"}), words.get("reason", ""), words.get("message", "")))
+        name = title({"kind": "Pod", "metadata": pod["metadata"]})
+        found += [(name, w.get("reason", ""), w.get("message", "")) for w in waiting or held[:1]]
     return found
 
 

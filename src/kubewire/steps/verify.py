@@ -3,23 +3,46 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from kubewire.files import write_atomically
-from kubewire.providers import get_provider
-from kubewire.report.json import to_json
-from kubewire.report.text import to_text
 from kubewire.steps.outcome import Outcome
-from kubewire.steps.target import required_record
-from kubewire.verify import exit_code
-from kubewire.verify.live import verify
+
+if TYPE_CHECKING:
+    from kubewire.report.model import Report
 
 
 def verify_lab(lab: str, report: str | None = None) -> Outcome:
     """Judge a lab; the outcome fails with exit code 1 or 4 where the report does."""
+    from kubewire.providers import get_provider
+    from kubewire.report.text import to_text
+    from kubewire.steps.target import required_record
+    from kubewire.verify import exit_code
+    from kubewire.verify.live import verify
+
     record = required_record(lab)
     found = verify(get_provider(record.provider), record)
-    text = to_json(found)
+    data = {**found.to_dict(), "story": [list(line) for line in found.story]}
     if report:
-        write_atomically(Path(report), text)
-    return Outcome(facts={"report": json.loads(text)}, message=to_text(found), exit_code=exit_code(found))
+        write_atomically(Path(report), json.dumps(data, indent=1) + "\n")
+    return Outcome(facts={"report": data["summary"]}, message=to_text(found), exit_code=exit_code(found))
+
+
+def read_report(data: Mapping[str, Any]) -> Report:
+    """The report of a file that `verify_lab` wrote."""
+    from kubewire.dataplane.findings import Check
+    from kubewire.report.model import Report, ReportNode
+
+    return Report(
+        lab=data["lab"],
+        provider=data["provider"],
+        kubernetes=data["kubernetes"],
+        mode=data["mode"],
+        status=data["status"],
+        nodes=tuple(ReportNode(**node) for node in data["nodes"]),
+        checks=tuple(Check(**check) for check in data["checks"]),
+        notes=tuple(data["notes"]),
+        story=tuple((label, text) for label, text in data.get("story", ())),
+    )

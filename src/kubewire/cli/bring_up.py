@@ -1,0 +1,66 @@
+"""What `kubewire up` does around the playbook: the provider told, the binaries fetched, the outcome told."""
+
+from __future__ import annotations
+
+import sys
+
+from kubewire.cli.display import Display
+from kubewire.cli.outcome import finish, print_report, tell_removal
+from kubewire.cli.playbook import Run, run_playbook
+from kubewire.cli.signals import Terminated
+from kubewire.steps.cluster import Intent, intend
+from kubewire.steps.lock import lab_lock
+from kubewire.steps.packages import require_all_but_packages
+
+
+def bring_up(
+    lab: str,
+    overrides: dict[str, str],
+    *,
+    provider: str = "auto",
+    verify: bool = False,
+    recreate: bool = False,
+    check: bool = False,
+    wait: bool = True,
+) -> int:
+    """Run the playbook under the lab's lock; the exit code."""
+    display = Display()
+    intent = intend(lab, overrides, provider)
+    name = intent.lab.name
+    display.line(f"{intent.choice.name}: {intent.choice.why}")
+    variables: dict[str, object] = {
+        "lab": lab,
+        "lab_overrides": overrides,
+        "provider": provider,
+        "recreate": recreate,
+    }
+    command = " ".join(sys.argv[1:]) or "up"
+    with lab_lock(name, command, wait=wait, tell=lambda who: display.line(f"lab {name}: {who}", "yellow")):
+        try:
+            run = _run(intent, display, variables, verify=verify and not check, check=check)
+        except (KeyboardInterrupt, Terminated):
+            tell_removal(name, display)
+            raise
+    if run.failure is None and not check:
+        _tell_changes(run, name, display)
+    if verify and not check:
+        return print_report(run, display)
+    return finish(run, display)
+
+
+def _run(intent: Intent, display: Display, variables: dict[str, object], *, verify: bool, check: bool) -> Run:
+    from kubewire.kubernetes import binaries
+
+    require_all_but_packages(intent.lab)
+    if not check:
+        with display.running(f"Kubernetes {intent.lab.kubernetes}"):
+            binaries.ensure(intent.lab.kubernetes, dns=intent.lab.dns, progress=display.tell)
+    playbook = "lab" if verify else "up"
+    return run_playbook(playbook, intent.lab.name, variables, display, check=check, report=verify)
+
+
+def _tell_changes(run: Run, name: str, display: Display) -> None:
+    if not any(run.changed.values()):
+        display.line(f"lab {name} is up; nothing was to be done", "green")
+    else:
+        display.line(f"lab {name} is up", "green")

@@ -1,0 +1,108 @@
+"""A calm picture of a run: which step, how long, what changed. Plain lines where there is no terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.status import Status
+from rich.text import Text
+
+PLAIN_PAUSE = 10.0
+"""Seconds between two lines about the same step where there is no terminal."""
+
+
+class Display:
+    """Shows one run on standard error. Text from nodes and clusters is never taken for markup."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(stderr=True, highlight=False)
+        self._name = ""
+        self._detail = ""
+        self._started = 0.0
+        self._said = 0.0
+        self._changes: list[str] = []
+        self._status: Status | None = None
+
+    def line(self, text: str, style: str = "") -> None:
+        self._console.print(Text(text, style=style), soft_wrap=True)
+
+    def step(self, name: str) -> None:
+        """A task begins; the one before it is done."""
+        self._close("✔", "green")
+        role, _, rest = name.rpartition(" : ")
+        self._name, self._detail = rest or name, ""
+        self._started = self._said = time.monotonic()
+        if role and "arg" in rest and "spec" in rest:  # Ansible's own check of a role's arguments
+            self._name = ""
+        self.tick()
+
+    def progress(self, line: Mapping[str, Any]) -> None:
+        """A line of the progress file (see kubewire.progress)."""
+        done, total = line.get("done"), line.get("total")
+        share = (
+            f" {100 * done // total} %" if isinstance(done, int) and isinstance(total, int) and total else ""
+        )
+        words = [str(line.get(key) or "") for key in ("step", "detail")]
+        self._detail = ": ".join(word for word in words if word) + share
+        if not self._console.is_terminal and time.monotonic() - self._said > PLAIN_PAUSE:
+            self._said = time.monotonic()
+            self.line(f"    {self._detail}", "dim")
+
+    def tell(self, step: str, detail: str = "", done: int | None = None, total: int | None = None) -> None:
+        """kubewire.progress.Progress, for work in this process."""
+        self.progress({"step": step, "detail": detail, "done": done, "total": total})
+        self.tick()
+
+    @contextmanager
+    def running(self, name: str) -> Iterator[None]:
+        """A step that is done in this process."""
+        self.step(name)
+        try:
+            yield
+        except BaseException:
+            self.failed()
+            raise
+        self.close()
+
+    def changes(self, lines: list[str]) -> None:
+        self._changes += lines
+
+    def tick(self) -> None:
+        """Show how long the step has taken so far; only a terminal shows it."""
+        if not self._console.is_terminal or not self._name:
+            return
+        seconds = time.monotonic() - self._started
+        text = Text(f"{self._name}  {seconds:.0f} s  {self._detail}", overflow="ellipsis", no_wrap=True)
+        if self._status is None:
+            self._status = self._console.status(text)
+            self._status.start()
+        else:
+            self._status.update(text)
+
+    def failed(self) -> None:
+        self._close("✘", "red")
+
+    def interrupted(self) -> None:
+        self._close("✘", "red")
+        self.line("interrupted: ending Ansible", "yellow")
+
+    def close(self) -> None:
+        """The run is over."""
+        self._close("✔", "green")
+
+    def _close(self, mark: str, style: str) -> None:
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
+        if self._name:
+            seconds = time.monotonic() - self._started
+            self._console.print(
+                Text.assemble((f"  {mark} ", style), f"{self._name:<46}", (f"{seconds:6.1f} s", "dim"))
+            )
+            for change in self._changes:
+                self.line(f"      {change}", "yellow")
+        self._name, self._changes = "", []

@@ -1,0 +1,27 @@
+"""`kubewire exec`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from kubewire.cli import options
+
+
+def exec_(
+    lab: options.RunningLab,
+    node: options.Node,
+    command: Annotated[list[str], typer.Argument(help="The command and its arguments.", metavar="CMD…")],
+) -> None:
+    """Run a command on a node of a lab that is up; its exit code is the command's.
+
+    **Examples**
+
+    `kubewire exec iptables worker -- iptables -t nat -L KUBE-SERVICES`
+
+    `kubewire exec nftables control-plane -- nft list table ip kube-proxy`
+    """
+    from kubewire.cli.enter import enter
+
+    enter(lab, node, command[1:] if command[0] == "--" else command)

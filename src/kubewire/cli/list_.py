@@ -1,0 +1,17 @@
+"""`kubewire list`."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+
+def list_() -> None:
+    """The labs that can be brought up, and how those that were are now."""
+    from kubewire.steps.survey import listed_labs
+
+    table = Table("LAB", "PHASE", "PROVIDER", "KUBERNETES", "DEFINITION", box=None, pad_edge=False)
+    for row in listed_labs():
+        table.add_row(*(Text(cell) for cell in row))
+    Console(highlight=False).print(table)

@@ -1,0 +1,95 @@
+"""Arguments and options that several commands share, and completion of names."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from kubewire.errors import DefinitionError, HostError
+
+
+def _complete_lab(incomplete: str) -> list[str]:
+    from kubewire.lab.loading import available_labs
+    from kubewire.steps.inventory import recorded_labs
+
+    return sorted(name for name in {*available_labs(), *recorded_labs()} if name.startswith(incomplete))
+
+
+def complete_up(incomplete: str) -> list[str]:
+    from kubewire.steps.inventory import recorded_labs
+
+    return [name for name in recorded_labs() if name.startswith(incomplete)]
+
+
+def _complete_node(context: typer.Context, incomplete: str) -> list[str]:
+    from kubewire.errors import KubewireError
+    from kubewire.providers import recorded_provider
+
+    lab = str(context.params.get("lab") or "")
+    try:
+        names = [node.name.removeprefix(f"{lab}-") for node in recorded_provider(lab).nodes(lab)]
+    except KubewireError:
+        return []
+    return [name for name in names if name.startswith(incomplete)]
+
+
+Lab = Annotated[
+    str, typer.Argument(help="A lab's name, or the path of its file.", autocompletion=_complete_lab)
+]
+RunningLab = Annotated[str, typer.Argument(help="A lab that is up.", autocompletion=complete_up)]
+Node = Annotated[
+    str,
+    typer.Argument(
+        help="`control-plane`, `worker`, `worker2`, or the node's full name.", autocompletion=_complete_node
+    ),
+]
+Provider = Annotated[
+    str, typer.Option(help="What makes the nodes: auto, netns or kind.", metavar="auto|netns|kind")
+]
+Host = Annotated[str, typer.Option(help="Where the lab runs.", metavar="local|vm|NAME")]
+Kubernetes = Annotated[
+    str | None,
+    typer.Option(help="Kubernetes version, as 1.34 (its newest patch) or 1.34.2.", metavar="VERSION"),
+]
+Mode = Annotated[
+    str | None, typer.Option(help="kube-proxy's mode: iptables, nftables or ipvs.", metavar="MODE")
+]
+Replicas = Annotated[int | None, typer.Option(help="Pods of httpbin.", metavar="N")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", help="Any key of the lab's file, as `httpbin.port=9000`; repeatable.", metavar="KEY=VALUE"
+    ),
+]
+Wait = Annotated[
+    bool, typer.Option("--wait/--no-wait", help="Whether to wait while another command works on this lab.")
+]
+
+
+def overrides(
+    kubernetes: str | None = None,
+    mode: str | None = None,
+    replicas: int | None = None,
+    settings: list[str] | None = None,
+) -> dict[str, str]:
+    """The options as dotted key → value as text, `--set` last; DefinitionError for one without `=`."""
+    named = {"kubernetes": kubernetes, "mode": mode, "httpbin.replicas": replicas}
+    found = {key: str(value) for key, value in named.items() if value is not None}
+    for setting in settings or ():
+        key, equals, value = setting.partition("=")
+        if not equals or not key:
+            raise DefinitionError(
+                f"--set {setting}: a setting is KEY=VALUE", mend="as: --set httpbin.replicas=7"
+            )
+        found[key.strip()] = value
+    return found
+
+
+def check_host(host: str) -> None:
+    """This release runs labs on this machine only: HostError (exit 3) for another host."""
+    if host != "local":
+        raise HostError(
+            f"--host {host}: this release runs labs on this machine only",
+            mend="leave --host out, or --host local",
+        )

@@ -1,0 +1,86 @@
+"""How the end of a run is told, and what its exit code is."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kubewire.cli.display import Display
+from kubewire.cli.playbook import Run
+from kubewire.errors import LabError
+
+if TYPE_CHECKING:
+    from kubewire.report.model import Report
+
+REMOVAL = 15.0
+"""Seconds that an unready lab is given to vanish after its maker."""
+
+
+def finish(run: Run, display: Display) -> int:
+    """Tell the failing task's real message and where the log is; the exit code it means."""
+    display.close()
+    if run.failure is None:
+        return 0
+    where = f" on {run.failure.host}" if run.failure.host not in ("", "localhost") else ""
+    display.line(f"kubewire: {run.failure.message}", "red")
+    display.line(f"in the step “{run.failure.task}”{where}; the log: {run.folder / 'run' / 'stdout'}", "dim")
+    return run.failure.exit_code
+
+
+def print_report(run: Run, display: Display, *, form: str = "text", output: Path | None = None) -> int:
+    """Print the report that the run's verify step wrote; without one, the failure that kept it from it."""
+    from kubewire.steps.verify import read_report
+
+    path = run.folder / "report.json"
+    if not path.exists():
+        return finish(run, display) or LabError.exit_code
+    display.close()
+    return emit_report(read_report(json.loads(path.read_text())), form, output)
+
+
+def emit_report(report: Report, form: str, output: Path | None) -> int:
+    """Write the report to standard output or, atomically, to a file; the exit code it means."""
+    from kubewire.files import write_atomically
+    from kubewire.verify import exit_code
+
+    if output is not None:
+        write_atomically(output.absolute(), formatted(report, form), mode=0o644)
+    elif form == "text":
+        from rich.console import Console
+
+        from kubewire.report import text
+
+        text.print_report(report, Console(highlight=False))
+    else:
+        sys.stdout.write(formatted(report, form))
+    return exit_code(report)
+
+
+def formatted(report: Report, form: str) -> str:
+    """The report as plain text, JSON or JUnit."""
+    from kubewire.report import json as as_json
+    from kubewire.report import junit, text
+
+    makers = {"json": as_json.to_json, "junit": junit.to_junit, "text": text.to_text}
+    return makers[form](report)
+
+
+def tell_removal(name: str, display: Display) -> None:
+    """After an interrupt: a lab that wasn't ready vanishes with its maker; wait for that, and say so."""
+    from kubewire.paths import lab_dir
+    from kubewire.providers import NAMES, get_provider
+
+    providers = [get_provider(provider) for provider in NAMES]
+    deadline = time.monotonic() + REMOVAL
+    while time.monotonic() < deadline:
+        phases = {provider.status(name).phase for provider in providers}
+        if not phases & {"starting", "ready", "failed"}:
+            for provider in providers:
+                provider.down(name)
+            display.line(f"interrupted; nothing is left of lab {name}", "yellow")
+            return
+        time.sleep(0.1)
+    display.line(f"interrupted; lab {name} stays as it is: {lab_dir(name)}", "yellow")

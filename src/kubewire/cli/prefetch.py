@@ -1,0 +1,33 @@
+"""`kubewire prefetch`."""
+
+from __future__ import annotations
+
+import typer
+
+from kubewire.cli import options
+
+
+def prefetch(
+    lab: options.Lab,
+    kubernetes: options.Kubernetes = None,
+    mode: options.Mode = None,
+    settings: options.Set = None,
+) -> None:
+    """Fetch or build all that `up` will need, so that it needs no network then.
+
+    **Example**
+
+    `kubewire prefetch iptables --kubernetes 1.34`
+    """
+    from kubewire.cli.display import Display
+    from kubewire.kubernetes import binaries
+    from kubewire.lab.loading import load_lab
+
+    loaded = load_lab(lab, options.overrides(kubernetes, mode, None, settings))
+    plan = binaries.plan(loaded.kubernetes, dns=loaded.dns)
+    for step in plan.steps:
+        typer.echo(step)
+    display = Display()
+    with display.running(f"Kubernetes {plan.version}"):
+        found = binaries.ensure(loaded.kubernetes, dns=loaded.dns, progress=display.tell)
+    typer.echo(f"Kubernetes {found.version} is in the cache")

@@ -1,0 +1,51 @@
+"""`kubewire verify`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kubewire.cli import options
+from kubewire.errors import DefinitionError
+
+
+class Format(StrEnum):
+    TEXT = "text"
+    JSON = "json"
+    JUNIT = "junit"
+
+
+def verify(
+    lab: Annotated[str, typer.Argument(help="A lab that is up.", autocompletion=options.complete_up)] = "",
+    snapshot: Annotated[
+        Path | None, typer.Option(help="Judge this snapshot folder; needs no lab.", metavar="DIR")
+    ] = None,
+    form: Annotated[Format, typer.Option("--format", help="How to tell the result.")] = Format.TEXT,
+    output: Annotated[
+        Path | None, typer.Option(help="Write the report to this file instead.", metavar="FILE")
+    ] = None,
+) -> None:
+    """Prove that every node's dataplane is what kube-proxy must have written, then send real traffic.
+
+    Writes nothing to the cluster. Exit code 0: all holds; 1: a check failed; 4: nothing could be judged.
+
+    **Examples**
+
+    `kubewire verify iptables`
+
+    `kubewire verify iptables --format junit --output report.xml`
+
+    `kubewire verify --snapshot my-snapshot`
+    """
+    from kubewire.cli import judge
+
+    if bool(lab) == (snapshot is not None):
+        raise DefinitionError(
+            "verify needs a lab or --snapshot DIR, one of the two", mend="kubewire verify --help"
+        )
+    if snapshot is not None:
+        raise typer.Exit(judge.judge_snapshot(snapshot, form.value, output))
+    raise typer.Exit(judge.judge_lab(lab, form.value, output))

@@ -1,0 +1,81 @@
+"""The OS packages that a lab needs on its host."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+
+from kubewire.errors import HostError
+from kubewire.lab.schema import Lab, Mode
+from kubewire.netns.preflight import DEBIAN_PACKAGES, IPVS_PACKAGES, survey
+from kubewire.steps.cluster import Overrides, intend
+from kubewire.steps.outcome import Outcome
+
+LAB_TOOLS = {
+    "ipset": "ipset",
+    "ipvsadm": "ipvsadm",
+    "nftables": "nft",
+    "conntrack": "conntrack",
+    "tcpdump": "tcpdump",
+}
+"""A lab's word for a tool → its command."""
+PACKAGES = DEBIAN_PACKAGES | IPVS_PACKAGES | {"tcpdump": "tcpdump"}
+SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/sbin"
+
+
+def find_missing(
+    lab: str,
+    overrides: Overrides,
+    provider: str = "auto",
+    install: bool = True,
+    become: bool = False,
+) -> Outcome:
+    """The missing Debian packages, for the task that installs them; HostError where nothing here can."""
+    missing = missing_packages(intend(lab, overrides, provider).lab)
+    if missing and not (install and can_install(become)):
+        raise not_installable(missing)
+    return Outcome(facts={"missing": missing})
+
+
+def require_all_but_packages(lab: Lab) -> None:
+    """HostError for what no package mends (no ip_vs in the kernel), or packages that nothing here installs."""
+    needs = [n for n in survey() if not n.ok and (not n.modes or lab.mode.value in n.modes)]
+    hopeless = [need for need in needs if need.name not in PACKAGES]
+    if hopeless:
+        raise HostError(
+            f"this machine can't run lab {lab.name} embedded: "
+            + "; ".join(f"{need.name}: {need.detail}" for need in hopeless),
+            mend="\n  ".join(dict.fromkeys(need.mend for need in hopeless if need.mend)),
+        )
+    missing = missing_packages(lab)
+    if missing and not can_install(become=False):
+        raise not_installable(missing)
+
+
+def missing_packages(lab: Lab) -> list[str]:
+    """The packages of every command that is neither on PATH nor where the system keeps its tools."""
+    ipvs = IPVS_PACKAGES if lab.mode is Mode.IPVS else {}
+    return packages_of(missing_commands([*DEBIAN_PACKAGES, *ipvs, *(LAB_TOOLS[tool] for tool in lab.tools)]))
+
+
+def missing_commands(commands: Iterable[str]) -> list[str]:
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), SYSTEM_PATH])
+    return [command for command in dict.fromkeys(commands) if not shutil.which(command, path=path)]
+
+
+def packages_of(commands: Iterable[str], packages: Mapping[str, str] = PACKAGES) -> list[str]:
+    return sorted({packages[command] for command in commands})
+
+
+def can_install(become: bool) -> bool:
+    """Debian's apt-get is here, and we are root or may become it."""
+    return shutil.which("apt-get") is not None and (os.geteuid() == 0 or become)
+
+
+def not_installable(missing: list[str]) -> HostError:
+    names = " ".join(missing)
+    return HostError(
+        f"OS packages are missing: {', '.join(missing)}",
+        mend=f"install them; on Debian and Ubuntu: sudo apt-get install {names}",
+    )

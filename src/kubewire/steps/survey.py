@@ -1,0 +1,157 @@
+"""What is there: labs, their states, this machine's abilities, what crashes left."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+from kubewire.errors import KubewireError
+from kubewire.paths import cache_dir, state_dir
+from kubewire.providers import NAMES, choose, docker_answers, get_provider, recorded_provider
+from kubewire.steps.inventory import recorded_labs
+from kubewire.steps.target import lab_name
+
+APPARMOR = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
+
+
+def listed_labs() -> list[tuple[str, str, str, str, str]]:
+    """(name, phase, provider, Kubernetes version, file) of each lab that is up or has a known file."""
+    from kubewire.lab.loading import available_labs, display_path
+
+    files = {name: display_path(path) for name, path in available_labs().items()}
+    rows = []
+    for name in sorted({*recorded_labs(), *files}):
+        phase, provider, kubernetes = "absent", "", ""
+        if name in recorded_labs():
+            try:
+                status = recorded_provider(name).status(name)
+                phase, provider, kubernetes = status.phase, status.provider, status.kubernetes
+            except KubewireError as error:
+                phase, provider = "unknown", error.what
+        rows.append((name, phase, provider, kubernetes, files.get(name, "")))
+    return rows
+
+
+def status_lines(lab: str) -> tuple[str, list[tuple[str, str]]]:
+    """The lab's phase, and (label, text) lines for people."""
+    name = lab_name(lab)
+    provider = recorded_provider(name)
+    status = provider.status(name)
+    lines = [
+        ("lab", name),
+        ("phase", f"{status.phase}{f': {status.reason}' if status.reason else ''}"),
+        ("provider", status.provider),
+        ("kubernetes", status.kubernetes),
+    ]
+    if status.phase not in ("absent", "dead"):
+        lines += [
+            (node.name, f"{node.role}, {', '.join(node.internal_ips)}") for node in provider.nodes(name)
+        ]
+    return status.phase, lines + sorted(status.components.items())
+
+
+def collect_garbage() -> list[str]:
+    """Remove what crashes left, of every provider; a line for each thing removed."""
+    removed: list[str] = []
+    for name in NAMES:
+        removed += get_provider(name).collect_garbage()
+    errors = state_dir() / "errors"
+    for log in sorted(errors.glob("*.log")):
+        log.unlink()
+        removed.append(f"the traceback {log}")
+    remove_empty([errors, state_dir() / "logs", state_dir() / "labs", state_dir() / "locks", state_dir()])
+    return removed
+
+
+def remove_empty(folders: Iterable[Path]) -> None:
+    """Remove those of the folders that are empty, in this order."""
+    for folder in folders:
+        try:
+            folder.rmdir()
+        except OSError:
+            continue
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of `doctor`: `missing` keeps labs in mode iptables and nftables from running here."""
+
+    name: str
+    state: Literal["ok", "missing", "note"]
+    detail: str
+    mend: str = ""
+
+
+def examine() -> list[Finding]:
+    """Everything `doctor` tells about this machine."""
+    return [*_versions(), *_provider(), *_embedded(), *_known_bites(), *_cache()]
+
+
+def _versions() -> list[Finding]:
+    packages = ", ".join(f"{name} {version(name)}" for name in ("kubewire", "ansible-core", "ansible-runner"))
+    return [Finding("versions", "ok", f"{packages}, Python {platform.python_version()}")]
+
+
+def _provider() -> list[Finding]:
+    chosen = choose("auto")
+    docker = "a Docker engine answers" if docker_answers() else "no Docker engine answers"
+    return [
+        Finding("provider", "ok", f"{chosen.name}: {chosen.why}"),
+        Finding("provider kind", "note", f"not part of this release; {docker}"),
+    ]
+
+
+def _embedded() -> list[Finding]:
+    from kubewire.netns.preflight import survey
+
+    return [
+        Finding(
+            need.name if not need.modes else f"{need.name} ({', '.join(need.modes)})",
+            "ok" if need.ok else "note" if need.modes else "missing",
+            need.detail,
+            "" if need.ok else need.mend,
+        )
+        for need in survey()
+    ]
+
+
+def _known_bites() -> list[Finding]:
+    """What is known to bite, where it doesn't yet."""
+    found = []
+    if APPARMOR.exists():
+        limited = APPARMOR.read_text().strip() == "1"
+        found.append(
+            Finding(
+                "AppArmor",
+                "note",
+                f"user namespaces of ordinary users are {'limited' if limited else 'free'}",
+                "as an ordinary user: sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0"
+                if limited and os.geteuid()
+                else "",
+            )
+        )
+    if Path("/.dockerenv").exists() or Path("/run/.containerenv").exists():
+        found.append(
+            Finding("container", "note", "in a container, /proc must not be masked and namespaces be allowed")
+        )
+    if "microsoft" in platform.release().lower():
+        found.append(Finding("WSL", "note", "its kernel may lack ip_vs; iptables and nftables labs run"))
+    if platform.system() == "Darwin":
+        found.append(
+            Finding("macOS", "note", "has no network namespaces; only provider kind can serve here, later")
+        )
+    return found
+
+
+def _cache() -> list[Finding]:
+    from kubewire.kubernetes.catalog import CONTROL_PLANE
+    from kubewire.kubernetes.store import complete_versions
+
+    versions = sorted(complete_versions(CONTROL_PLANE))
+    text = ", ".join(versions) or "nothing yet; the first `up` fetches or builds it"
+    return [Finding("Kubernetes in the cache", "ok" if versions else "note", f"{text} ({cache_dir()})")]
