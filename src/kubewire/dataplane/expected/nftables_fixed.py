@@ -68,6 +68,20 @@ _NEWEST: tuple[tuple[BaseChain, ...], tuple[Jump, ...]] = (
 )
 
 
+def leftover_rules(name: str, hook: Hook) -> frozenset[str]:
+    """The rules that some version of kube-proxy writes in a base chain of that name, hook and priority.
+
+    A newer kube-proxy recreates only its own base chains, so others may stay until the table is removed.
+    """
+    return frozenset(
+        f"{match} jump {target}".lstrip()
+        for bases, jumps in (_OLDEST, _BEFORE_DNAT, _NEWEST)
+        if (name, hook.type, hook.name, hook.priority) in bases
+        for target, source, match in jumps
+        if source == name
+    )
+
+
 def add_fixed(
     b: Builder,
     config: ProxyConfig,
@@ -103,7 +117,7 @@ def _add_base_chains(b: Builder, generation: Generation) -> None:
         b.chain(name, fixed("nftables.base-chain", why), Hook(hook, kind, priority, "accept"))
     for target, source, match in (*jumps, *_NAT_JUMPS):
         why = f"packets at {source} must pass {target}"
-        b.rule(source, f"{match} jump {target}".lstrip(), fixed("nftables.base-chain", why))
+        b.rule(source, f"{match} jump {target}".lstrip(), fixed("nftables.jump", why))
         b.chain(target, fixed("nftables.chain", f"{source} jumps to it"))
 
 

@@ -75,6 +75,7 @@ class _Reader:
         self.rules: dict[str, list[Rule]] = {}
         self.sets: list[Set] = []
         self.problems: list[Problem] = []
+        self.names: set[tuple[str, str]] = set()
 
     def read(self, item: Any, ip: str) -> None:
         """One object of the list; objects of other tables are someone else's."""
@@ -88,14 +89,21 @@ class _Reader:
         if body.get("family") != ip or owner != TABLE:
             return
         try:
+            if kind != "rule":
+                self._claim("set" if kind == "map" else kind, str(body["name"]))
             self._read_own(kind, body)
         except (NotUnderstood, KeyError, TypeError, ValueError) as error:
             self._problem(f"{kind} {body.get('name') or body.get('chain') or ''}", item, str(error))
 
+    def _claim(self, kind: str, name: str) -> None:
+        if (kind, name) in self.names:
+            raise NotUnderstood("it is listed twice")
+        self.names.add((kind, name))
+
     def dataplane(self) -> Dataplane:
         known = {str(body["name"]) for body, _ in self.chains}
         for name in self.rules.keys() - known:
-            self._problem(f"chain {name}", name, "rules of a chain that the dump doesn't have")
+            self._problem(f"rules of {name}", name, "rules of a chain that the dump doesn't have")
         return Dataplane(
             tables=tuple(self.tables),
             chains=tuple(_chain(body, tuple(rules), self.family) for body, rules in self.chains),
