@@ -108,11 +108,11 @@ def split_sections(text: str, mark: str) -> tuple[dict[str, Section], bool]:
     parts = text.split(f"{mark} ")
     name = out = ""
     for part in parts[1:]:
-        head, _, body = part.partition("\n")
+        head, ended, body = part.partition("\n")
         kind, _, rest = head.partition(" ")
         if kind == "out":
             name, out = rest, body.removesuffix("\n")
-        elif kind == "err" and rest.startswith(f"{name} "):
+        elif kind == "err" and ended and rest.startswith(f"{name} "):
             code = rest.rpartition(" ")[2]
             sections[name] = Section(out, int(code), body.strip())
     return sections, parts[-1].startswith("end")

@@ -1,0 +1,124 @@
+"""The script that runs on a node, run here for real, and the reading of what it prints."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+
+import pytest
+import yaml
+
+from kubewire.snapshot.execute import TIMED_OUT, run
+from kubewire.snapshot.model import NODE_FILES
+from kubewire.snapshot.node import SCRIPT, Section, facts, node_snapshot, split_sections, with_hostname
+
+MARK = "0123456789abcdef"
+
+
+def framed(*sections: tuple[str, str, int, str], end: bool = True) -> str:
+    text = "".join(
+        f"{MARK} out {name}\n{out}\n{MARK} err {name} {code}\n{err}\n" for name, out, code, err in sections
+    )
+    return text + (f"{MARK} end\n" if end else "")
+
+
+def test_the_script_runs_in_a_plain_shell_and_every_section_comes_back() -> None:
+    mark = secrets.token_hex(16)
+    outcome = run(["sh", "-c", SCRIPT, "kubewire", mark], timeout=30)
+    sections, whole = split_sections(outcome.out, mark)
+    assert outcome.code == 0
+    assert whole
+    assert {"kube-proxy.yaml", "sysctls", "accounting", "ip-addr.json", "route4", "nft-ip6.json"} <= set(
+        sections
+    )
+    if shutil.which("ip"):
+        assert "lo" in {link["ifname"] for link in json.loads(sections["ip-addr.json"].out)}
+        assert isinstance(json.loads(sections["route4"].out or "[]"), list)
+
+
+def test_an_output_is_kept_to_the_byte_and_its_stderr_beside_it() -> None:
+    text = framed(
+        ("iptables-save.txt", "*nat\nCOMMIT\n", 0, ""), ("ipset-save.txt", "", 127, "sh: ipset: not found")
+    )
+    sections, whole = split_sections(text, MARK)
+    assert whole
+    assert sections["iptables-save.txt"] == Section("*nat\nCOMMIT\n", 0, "")
+    assert sections["ipset-save.txt"] == Section("", 127, "sh: ipset: not found")
+
+
+@pytest.mark.parametrize("length", range(0, 160, 7))
+def test_a_cut_answer_is_never_whole_and_never_raises(length: int) -> None:
+    text = framed(("iptables-save.txt", "*nat\nCOMMIT\n", 0, ""), ("ip-addr.json", "[]", 0, ""))
+    sections, whole = split_sections(text[:length], MARK)
+    assert whole is False
+    node = node_snapshot("w", sections, "v1.37.2")
+    assert set(node.files).isdisjoint(node.errors.keys() - {"kube-proxy-version"})
+
+
+def test_a_failed_dump_is_an_error_and_not_an_empty_file() -> None:
+    sections, _ = split_sections(framed(("nft-ip.json", "", 1, "Error: No such file or directory")), MARK)
+    node = node_snapshot("w", sections, "")
+    assert "nft-ip.json" not in node.files
+    assert node.errors["nft-ip.json"] == "exit code 1: Error: No such file or directory"
+    assert node.errors["iptables-save.txt"].startswith("not taken")
+
+
+def test_files_are_those_of_the_contract() -> None:
+    text = framed(
+        ("kube-proxy.yaml", "mode: iptables\n", 0, ""),
+        ("kube-proxy-version", "Kubernetes v1.37.2\n", 0, ""),
+        ("route4", "[]", 0, ""),
+        ("route6", "", 0, ""),
+        *((name, "x", 0, "") for name in ("iptables-save.txt", "ipset-save.txt", "ip-addr.json")),
+    )
+    node = node_snapshot("w", split_sections(text, MARK)[0], "")
+    assert set(node.files) <= set(NODE_FILES)
+    assert node.files["kube-proxy-version"] == "v1.37.2"
+    assert node.files["ip-route.json"] == "[]"
+
+
+def test_without_a_running_kube_proxy_the_labs_version_stands_in() -> None:
+    sections, _ = split_sections(framed(("kube-proxy-version", "", 3, "kube-proxy does not run")), MARK)
+    assert node_snapshot("w", sections, "v1.37.2").files["kube-proxy-version"] == "v1.37.2"
+    assert "kube-proxy-version" not in node_snapshot("w", sections, "").files
+
+
+def test_the_hostname_that_a_flag_gives_is_put_into_the_configuration() -> None:
+    assert yaml.safe_load(with_hostname("mode: ipvs\n", "w"))["hostnameOverride"] == "w"
+    assert yaml.safe_load(with_hostname("hostnameOverride: other\n", "w"))["hostnameOverride"] == "other"
+    assert with_hostname(": not yaml [", "w") == ": not yaml ["
+
+
+def test_facts_that_the_node_cannot_tell_are_absent() -> None:
+    text = framed(
+        ("sysctls", "", 0, ""),
+        ("accounting", "", 3, "no kernel symbols to look in"),
+        ("tools", "6.1\n", 0, ""),
+    )
+    found = facts(split_sections(text, MARK)[0])
+    assert "nfacct" not in found
+    assert "tcp_be_liberal" not in found
+    assert found["kube_proxy_running"] is False
+
+
+@pytest.mark.parametrize(("said", "fact"), [("yes\n", True), ("no\n", False)])
+def test_facts_the_rules_depend_on(said: str, fact: bool) -> None:
+    sysctls = "net/netfilter/nf_conntrack_tcp_be_liberal=1\nnet/ipv4/conf/all/route_localnet=0\n"
+    text = framed(
+        ("arguments", "kube-proxy\n", 0, ""), ("sysctls", sysctls, 0, ""), ("accounting", said, 0, "")
+    )
+    found = facts(split_sections(text, MARK)[0])
+    assert (found["nfacct"], found["tcp_be_liberal"], found["route_localnet"]) == (fact, 1, 0)
+    assert found["kube_proxy_running"] is True
+    assert found["sysctls"]["net.ipv4.conf.all.route_localnet"] == "0"
+
+
+def test_a_command_past_its_deadline_is_killed_with_its_children() -> None:
+    outcome = run(["sh", "-c", "sleep 30 & sleep 30; echo late"], timeout=0.3)
+    assert outcome.code == TIMED_OUT
+    assert "no answer within 0.3 s" in outcome.err
+
+
+def test_a_command_that_is_not_there_is_an_outcome() -> None:
+    assert run(["/nonexistent/tool"], timeout=1).code == 127
