@@ -17,6 +17,7 @@ SOCKET = "control.sock"
 KUBECONFIG = "kubeconfig"
 KEEPER_LOG = "keeper.log"
 RECORD = "record.json"
+LEDGER = "workload.json"
 SCHEMA = 1
 
 
@@ -29,7 +30,7 @@ class NodeRecord:
 
 @dataclass(frozen=True)
 class SandboxState:
-    """A sandbox as its keeper recorded it. `definition` is the effective lab, `init` PID 1 as the host sees it."""
+    """A sandbox as its keeper recorded it. `definition` is the effective lab; pids are the host's."""
 
     lab: str
     kubernetes: str
@@ -73,7 +74,7 @@ def read_state(directory: Path) -> SandboxState | None:
 
 def remove(directory: Path) -> None:
     """Take away what belongs to the sandbox and the lab's record; the folder itself once it is empty."""
-    for name in (KUBECONFIG, SOCKET, KEEPER_LOG, RECORD, FILE):
+    for name in (KUBECONFIG, SOCKET, KEEPER_LOG, RECORD, LEDGER, FILE):
         (directory / name).unlink(missing_ok=True)
     with suppress(OSError):
         directory.rmdir()
