@@ -13,7 +13,16 @@ from kubewire.lab.kubeproxy import kube_proxy_config
 from kubewire.lab.schema import Lab
 from kubewire.netns import control_plane, python_env, topology
 from kubewire.netns.control_plane import API_PORT, KUBECONFIGS, PKI, Binaries, Credentials
-from kubewire.netns.plan import AGENT, RUN, Component, File, NodePlan, Plan, namespace_path, pin_path
+from kubewire.netns.plan import (
+    AGENT,
+    COMPONENT_ENVIRONMENT,
+    Component,
+    File,
+    NodePlan,
+    Plan,
+    namespace_path,
+    pin_path,
+)
 
 AGENT_CONFIG = f"{AGENT}/config.json"
 
@@ -91,13 +100,7 @@ def agent_config(
 
 
 def _agent() -> Component:
-    env = {
-        "HOME": f"{RUN}/home",
-        "TMPDIR": f"{RUN}/tmp",
-        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONUNBUFFERED": "1",
-    }
+    env = {**COMPONENT_ENVIRONMENT, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}
     if "PYTHONPATH" in os.environ:
         env["PYTHONPATH"] = os.environ["PYTHONPATH"]
     argv = (sys.executable, "-m", "kubewire.netns.agent", "--config", AGENT_CONFIG)

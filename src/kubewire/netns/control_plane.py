@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from kubewire.lab.schema import Lab
 from kubewire.netns.certificates import Authority, KeyPair, signing_key
 from kubewire.netns.kubeconfig import kubeconfig
-from kubewire.netns.plan import RUN, Check, Component, File
+from kubewire.netns.plan import COMPONENT_ENVIRONMENT, RUN, Check, Component, File
 from kubewire.netns.topology import Node, service_ip, url_host
 
 PKI = f"{RUN}/pki"
@@ -112,13 +112,9 @@ def files(
 
 
 def components(lab: Lab, nodes: Sequence[Node], binaries: Binaries) -> tuple[Component, ...]:
-    """etcd, an apiserver on each control plane, one controller-manager and scheduler, a kube-proxy per node."""
+    """etcd, an apiserver on each control plane, one controller-manager and scheduler, kube-proxies."""
     first = nodes[0]
-    env = {
-        "HOME": f"{RUN}/home",
-        "TMPDIR": f"{RUN}/tmp",
-        "PATH": "/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin",
-    }
+    env = COMPONENT_ENVIRONMENT
     ready = _api_check(first, "/readyz")
     return (
         Component("etcd", _etcd(first, binaries), first.name, env),
@@ -218,7 +214,8 @@ def _controller_manager(lab: Lab, binaries: Binaries) -> tuple[str, ...]:
         f"--service-cluster-ip-range={_joined(lab.service_subnet)}",
         f"--service-account-private-key-file={PKI}/sa.key",
         f"--root-ca-file={PKI}/ca.crt",
-        "--controllers=*",
+        "--kube-api-qps=500",
+        "--kube-api-burst=1000",
     )
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 from kubewire.errors import LabError
-from kubewire.netns.plan import AGENT, node_entry
+from kubewire.netns.plan import AGENT, SYSTEM_PATH, node_entry
 from kubewire.netns.state import SandboxState
 
 PODS = f"{AGENT}/pods.json"
@@ -15,12 +16,12 @@ AGENT_SOCKET = f"{AGENT}/control.sock"
 
 def sandbox_prefix(state: SandboxState) -> tuple[str, ...]:
     """Into the sandbox's own namespaces: the bridge's side, outside the cluster."""
-    return (*_common(state), "--mount", "--net", "--uts", "--")
+    return (*_common(state), "--mount", "--net", "--uts", "--", *_search_path())
 
 
 def node_prefix(state: SandboxState, node: str) -> tuple[str, ...]:
     """Into a node's namespaces, in one step: they are pinned, so no process needs to run there."""
-    return (*_common(state), *node_entry(node, root(state)), "--")
+    return (*_common(state), *node_entry(node, root(state)), "--", *_search_path())
 
 
 def pod_prefix(state: SandboxState, namespace: str, pod: str) -> tuple[str, ...]:
@@ -34,7 +35,7 @@ def pod_prefix(state: SandboxState, namespace: str, pod: str) -> tuple[str, ...]
             where=state.lab,
             mend="see which pods run: kubectl get pods -A -o wide",
         ) from error
-    return (*_common(state), "--mount", "--uts", f"--net={root(state)}{path}", "--")
+    return (*_common(state), "--mount", "--uts", f"--net={root(state)}{path}", "--", *_search_path())
 
 
 def root(state: SandboxState) -> str:
@@ -45,6 +46,13 @@ def root(state: SandboxState) -> str:
 def _common(state: SandboxState) -> tuple[str, ...]:
     user = () if state.rootful else ("--user", "--preserve-credentials")
     return ("nsenter", f"--target={_init_pid(state)}", *user, "--pid", "--ipc")
+
+
+def _search_path() -> tuple[str, ...]:
+    """Ordinary users' PATH often lacks the folders where iptables and its like lie."""
+    found = os.environ.get("PATH", "")
+    missing = [folder for folder in SYSTEM_PATH.split(":") if folder not in found.split(":")]
+    return ("env", f"PATH={':'.join([found, *missing])}") if missing else ()
 
 
 def _init_pid(state: SandboxState) -> int:

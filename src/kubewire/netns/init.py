@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kubewire.netns import control, linux, relay, sandbox
-from kubewire.netns.plan import Plan
+from kubewire.netns.plan import SYSTEM_PATH, Plan
 from kubewire.netns.supervisor import Reaper, Supervisor
 
 
@@ -29,6 +29,7 @@ def run(plan: Plan, sockets: Sockets) -> None:
     linux.set_process_name("kubewire-init")
     os.chdir("/")
     os.umask(0o022)
+    os.environ["PATH"] = SYSTEM_PATH
     sandbox.build(plan)
     asyncio.run(_Init(plan, sockets).serve())
 

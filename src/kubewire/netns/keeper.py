@@ -1,8 +1,8 @@
 """The lab's one process outside its namespaces: starts PID 1, ends it with its makers, tidies up after it.
 
 `python -m kubewire.netns.keeper --lab-dir DIR --post-mortem DIR --kubectl FD --control FD --maker PID…`,
-with `{"plan": …, "state": …}` on standard input. Until `commit`, PID 1 dies with any of its makers; the caller
-of `up` (the first maker) may leave once the lab is made. The death of the keeper itself ends PID 1 too.
+with `{"plan": …, "state": …}` on standard input. Until `commit`, PID 1 dies with any of its makers; `up`'s
+caller (the first maker) may leave once the lab is made. The death of the keeper itself ends PID 1 too.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The few Linux calls that Python 3.11 lacks: namespaces, mounts, the parent-death signal, process identity."""
+"""The few Linux calls that Python 3.11 lacks: namespaces, mounts, parent-death signal, process identity."""
 
 from __future__ import annotations
 

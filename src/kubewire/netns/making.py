@@ -43,7 +43,7 @@ def make(lab: Lab, binaries: Binaries) -> None:
     keeper = _start_keeper(lab, binaries, directory)
     try:
         wait(lab.name, directory, keeper)
-        _wait_for_nodes(lab, directory, binaries)
+        _wait_for_nodes(lab, directory)
         control.call(directory / state.SOCKET, {"command": "made"})
     except BaseException:
         end(directory)
@@ -198,7 +198,7 @@ def _died(name: str) -> LabError:
     )
 
 
-def _wait_for_nodes(lab: Lab, directory: Path, binaries: Binaries) -> None:
+def _wait_for_nodes(lab: Lab, directory: Path) -> None:
     """Until every node is registered, has its pod CIDR and is Ready; then the cluster's DNS if asked for."""
     from kubewire.kubernetes.api import Api, ApiError
 

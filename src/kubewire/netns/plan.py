@@ -9,6 +9,8 @@ from typing import Any
 RUN = "/run/kubewire"
 LOGS = f"{RUN}/logs"
 AGENT = f"{RUN}/agent"
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+COMPONENT_ENVIRONMENT = {"HOME": f"{RUN}/home", "TMPDIR": f"{RUN}/scratch", "PATH": SYSTEM_PATH}
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ def _component(data: dict[str, Any]) -> Component:
 
 
 def namespace_path(node: str) -> str:
-    """Where a node's network namespace is pinned inside the sandbox; `ip netns` knows it by the node's name."""
+    """Where a node's network namespace is pinned in the sandbox; `ip netns` knows it by the node's name."""
     return f"/run/netns/{node}"
 
 

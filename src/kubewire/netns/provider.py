@@ -1,6 +1,6 @@
 """The embedded provider: the lab's nodes are namespaces of this machine, its control plane real.
 
-Only light modules are imported here: `kubewire exec` passes through. What makes a lab is imported when needed.
+Only light modules are imported here, since `kubewire exec` passes through; the others when they are needed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The Python that runs inside the sandbox for pods: this very interpreter, bind-mounted where all may read it.
+"""The Python that runs inside the sandbox for pods: this interpreter, bind-mounted where all may read it.
 
 Pods run under uids of their own; the interpreter in use may lie in a home directory that others can't enter.
 """

@@ -1,4 +1,4 @@
-"""`up`: a lab that is not there is made; one that is there is brought back to its definition, naming what was."""
+"""`up`: a lab that is not there is made; one that is there is brought back, naming what was wrong."""
 
 from __future__ import annotations
 

@@ -27,22 +27,42 @@ _NODE_SYSCTLS = {
 
 def build(plan: Plan) -> None:
     """Turn this fresh PID 1 into the sandbox that `plan` wants; raises OSError or RuntimeError."""
-    linux.unshare(linux.CLONE_NEWNS | linux.CLONE_NEWNET | linux.CLONE_NEWUTS | linux.CLONE_NEWIPC)
-    linux.set_hostname(plan.lab)
-    linux.mount("none", "/", flags=linux.MS_REC | linux.MS_PRIVATE)
-    linux.mount("proc", "/proc", "proc")
-    _mount_run(plan.binds)
-    for file in plan.files:
-        if not file.node:
-            _write(file)
-    _make_nodes(plan)
+    with _one_cpu():
+        linux.unshare(linux.CLONE_NEWNS | linux.CLONE_NEWNET | linux.CLONE_NEWUTS | linux.CLONE_NEWIPC)
+        linux.set_hostname(plan.lab)
+        linux.mount("none", "/", flags=linux.MS_REC | linux.MS_PRIVATE)
+        linux.mount("proc", "/proc", "proc")
+        _mount_run(plan.binds)
+        for file in plan.files:
+            if not file.node:
+                _write(file)
+        children = [_Child(node, [f for f in plan.files if f.node == node.name]) for node in plan.nodes]
+        for child in children:
+            child.pin()
+    _wire(plan, children)
+
+
+@contextmanager
+def _one_cpu() -> Iterator[None]:
+    """Stay on one CPU while mount namespaces are made that are to be pinned in this one.
+
+    Only a namespace with a higher id than the current one may be pinned (mnt_ns_loop in fs/namespace.c), and
+    Linux 6.18 hands ids out per CPU: they only rise on the same one.
+    """
+    cpus = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cpus)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cpus)
 
 
 def _mount_run(binds: Sequence[tuple[str, str]]) -> None:
     """A /run of the sandbox's own, quiet name resolution, and Python where every uid may read it."""
     resolv = Path("/etc/resolv.conf").resolve()
     linux.mount("tmpfs", "/run", "tmpfs", data="mode=755")
-    for directory in (RUN, LOGS, AGENT, f"{RUN}/ns", f"{RUN}/home", f"{RUN}/tmp", f"{RUN}/etc", "/run/netns"):
+    own = ("ns", "home", "scratch", "etc")
+    for directory in ("/run/netns", LOGS, AGENT, *(f"{RUN}/{name}" for name in own)):
         Path(directory).mkdir(parents=True, exist_ok=True)
     for target, content in ((resolv, _RESOLV), (Path("/etc/hosts"), _HOSTS), (_nsswitch(), _NSSWITCH)):
         _replace(target, content)
@@ -76,11 +96,8 @@ def _write(file: File) -> None:
         stream.write(file.content)
 
 
-def _make_nodes(plan: Plan) -> None:
-    """Each node's namespaces are born in a child that ends once they are pinned and filled."""
-    children = [_Child(node, [f for f in plan.files if f.node == node.name]) for node in plan.nodes]
-    for child in children:
-        child.pin()
+def _wire(plan: Plan, children: Sequence[_Child]) -> None:
+    """Connect the nodes to the bridge and let each child fill its node's namespaces."""
     _ip(_bridge_commands(plan))
     for child in children:
         child.go()

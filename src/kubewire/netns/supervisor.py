@@ -101,7 +101,7 @@ class Supervisor:
         }
 
     async def restart(self, name: str, *, cleanup: bool = False) -> None:
-        """Start a component afresh, with `cleanup` after removing what it left behind; waits until it runs."""
+        """Start a component afresh, with `cleanup` after removing what it left; waits until it runs."""
         unit = self._unit(name)
         unit.restart = "cleanup" if cleanup else "plain"
         unit.ended.clear()
