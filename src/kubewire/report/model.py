@@ -10,6 +10,7 @@ from kubewire.dataplane.findings import Check, IpFamily, Note
 
 SCHEMA = 1
 TABLE_CHECKS = {"iptables": "iptables.table", "nftables": "nftables.table", "ipvs": "ipvs.table"}
+CHECK_KEYS = ("id", "node", "family", "service", "object", "status", "reason", "expected", "observed")
 Status = Literal["passed", "failed", "error"]
 
 
@@ -51,7 +52,7 @@ class Report:
             "summary": {status: self.count(status) for status in ("passed", "failed", "skipped")},
             "notes": list(self.notes),
             "nodes": [asdict(node) for node in self.nodes],
-            "checks": [asdict(check) for check in self.checks],
+            "checks": [{key: getattr(check, key) for key in CHECK_KEYS} for check in self.checks],
         }
 
 
