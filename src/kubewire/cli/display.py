@@ -33,12 +33,13 @@ class Display:
     def step(self, name: str) -> None:
         """A task begins; the one before it is done."""
         self._close("✔", "green")
-        role, _, rest = name.rpartition(" : ")
-        self._name, self._detail = rest or name, ""
+        self._name, self._detail = name.rpartition(" : ")[2], ""
         self._started = self._said = time.monotonic()
-        if role and "arg" in rest and "spec" in rest:  # Ansible's own check of a role's arguments
-            self._name = ""
         self.tick()
+
+    def skipped(self) -> None:
+        """The step had nothing to do, and isn't worth a line."""
+        self._name = ""
 
     def progress(self, line: Mapping[str, Any]) -> None:
         """A line of the progress file (see kubewire.progress)."""
@@ -101,7 +102,8 @@ class Display:
         if self._name:
             seconds = time.monotonic() - self._started
             self._console.print(
-                Text.assemble((f"  {mark} ", style), f"{self._name:<46}", (f"{seconds:6.1f} s", "dim"))
+                Text.assemble((f"  {mark} ", style), f"{self._name:<46}", (f"{seconds:6.1f} s", "dim")),
+                soft_wrap=True,
             )
             for change in self._changes:
                 self.line(f"      {change}", "yellow")

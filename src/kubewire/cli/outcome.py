@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kubewire.cli.display import Display
-from kubewire.cli.playbook import Run
+from kubewire.cli.playbook import Run, forget_logs
 from kubewire.errors import LabError
 
 if TYPE_CHECKING:
@@ -80,6 +80,7 @@ def tell_removal(name: str, display: Display) -> None:
         if not phases & {"starting", "ready", "failed"}:
             for provider in providers:
                 provider.down(name)
+            forget_logs(name)
             display.line(f"interrupted; nothing is left of lab {name}", "yellow")
             return
         time.sleep(0.1)

@@ -116,6 +116,7 @@ def _ansible(name: str, run: Run, display: Display, stop: threading.Event, check
             playbook=str(resources.playbooks_dir() / f"{name}.yml"),
             inventory=str(resources.root() / "inventories" / "local"),
             cmdline="--check" if check else None,
+            artifact_dir=str(run.folder),
             ident="run",
             envvars=_environment(run.folder),
             settings={"pexpect_timeout": 0.2, "suppress_ansible_output": True},
@@ -136,13 +137,16 @@ def note_event(event: Mapping[str, Any], run: Run, display: Display) -> None:
     result = data.get("res") or {}
     match event.get("event"):
         case "playbook_on_task_start":
-            display.step(str(data.get("name") or data.get("task") or ""))
+            if data.get("task_action") != "ansible.builtin.validate_argument_spec":
+                display.step(str(data.get("name") or data.get("task") or ""))
         case "runner_on_ok":
             if result.get("changed"):
                 host = str(data.get("host"))
                 run.changed[host] = run.changed.get(host, 0) + 1
             run.results[str(data.get("task_action"))] = result
             display.changes([str(line) for line in result.get("changes") or ()])
+        case "runner_on_skipped":
+            display.skipped()
         case "runner_on_failed" | "runner_on_unreachable" if not data.get("ignore_errors"):
             message = str(result.get("msg") or result.get("stderr") or result)
             code = result.get("kubewire_exit_code")
@@ -198,6 +202,14 @@ def _unsafe(value: object) -> object:
     if isinstance(value, Mapping):
         return {str(key): _unsafe(item) for key, item in value.items()}
     return value
+
+
+def forget_logs(lab: str) -> None:
+    """Remove a lab's logs, and the state's folders where they are empty then."""
+    shutil.rmtree(log_folder(lab), ignore_errors=True)
+    for folder in (state_dir() / "logs", state_dir() / "labs", state_dir()):
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def _new_folder(lab: str) -> Path:

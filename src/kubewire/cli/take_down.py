@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import shutil
 import sys
 
 from kubewire.cli.display import Display
 from kubewire.cli.outcome import finish
-from kubewire.cli.playbook import log_folder, run_playbook
-from kubewire.paths import state_dir
+from kubewire.cli.playbook import forget_logs, run_playbook
 from kubewire.steps.lock import lab_lock
 from kubewire.steps.target import lab_name
 
@@ -27,11 +24,3 @@ def take_down(lab: str, *, wait: bool = True) -> int:
             there = any(run.changed.values())
             display.line(f"lab {name} is removed" if there else f"there was no lab {name}", "green")
     return code
-
-
-def forget_logs(name: str) -> None:
-    """Remove a lab's logs and the folders that are empty then."""
-    shutil.rmtree(log_folder(name), ignore_errors=True)
-    for folder in (state_dir() / "logs", state_dir() / "labs", state_dir()):
-        with contextlib.suppress(OSError):
-            folder.rmdir()

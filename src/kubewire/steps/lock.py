@@ -29,7 +29,7 @@ def lab_lock(
     if os.environ.get(HELD) == name:
         yield
         return
-    path = state_dir() / "locks" / f"{name}.lock"
+    path = _path(name)
     descriptor = _acquire(path, name, wait, tell)
     try:
         holder = {"pid": os.getpid(), "command": command, "since": time.strftime("%H:%M:%S")}
@@ -41,8 +41,28 @@ def lab_lock(
         os.environ.pop(HELD, None)
         path.unlink(missing_ok=True)
         os.close(descriptor)
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # the state folder goes with its last file
             path.parent.rmdir()
+            path.parent.parent.rmdir()
+
+
+def is_locked(name: str) -> bool:
+    """Whether some process holds the lab's lock now."""
+    try:
+        descriptor = os.open(_path(name), os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _path(name: str) -> Path:
+    return state_dir() / "locks" / f"{name}.lock"
 
 
 def _acquire(path: Path, name: str, wait: bool, tell: Callable[[str], None]) -> int:

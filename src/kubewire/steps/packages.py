@@ -39,7 +39,7 @@ def find_missing(
 
 
 def require_all_but_packages(lab: Lab) -> None:
-    """HostError for what no package mends (no ip_vs in the kernel), or packages that nothing here installs."""
+    """HostError for what no package mends (no ip_vs in the kernel) or nothing here installs."""
     needs = [n for n in survey() if not n.ok and (not n.modes or lab.mode.value in n.modes)]
     hopeless = [need for need in needs if need.name not in PACKAGES]
     if hopeless:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -14,7 +15,8 @@ from kubewire.errors import KubewireError
 from kubewire.paths import cache_dir, state_dir
 from kubewire.providers import NAMES, choose, docker_answers, get_provider, recorded_provider
 from kubewire.steps.inventory import recorded_labs
-from kubewire.steps.target import lab_name
+from kubewire.steps.lock import is_locked
+from kubewire.steps.target import is_recorded, lab_name
 
 APPARMOR = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
 
@@ -60,11 +62,15 @@ def collect_garbage() -> list[str]:
     removed: list[str] = []
     for name in NAMES:
         removed += get_provider(name).collect_garbage()
-    errors = state_dir() / "errors"
+    logs, errors = state_dir() / "logs", state_dir() / "errors"
+    for folder in sorted(logs.iterdir()) if logs.is_dir() else ():
+        if not is_recorded(folder.name) and not is_locked(folder.name):
+            shutil.rmtree(folder, ignore_errors=True)
+            removed.append(f"the logs {folder}")
     for log in sorted(errors.glob("*.log")):
         log.unlink()
         removed.append(f"the traceback {log}")
-    remove_empty([errors, state_dir() / "logs", state_dir() / "labs", state_dir() / "locks", state_dir()])
+    remove_empty([errors, logs, state_dir() / "labs", state_dir() / "locks", state_dir()])
     return removed
 
 
