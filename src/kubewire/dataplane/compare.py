@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from kubewire.dataplane.findings import Check, IpFamily
-from kubewire.dataplane.model import Chain, Element, Origin, Rule, RuleGroup, Set
+from kubewire.dataplane.model import Chain, Origin, Rule, RuleGroup
 
 _SIMILAR = 0.5
 _PAIRING_LIMIT = 250_000
@@ -252,20 +252,3 @@ def _extent(group: RuleGroup, rest: Iterator[int | None]) -> tuple[int, int] | N
 
 def _edge(member: Rule | RuleGroup, index: int) -> Rule:
     return member if isinstance(member, Rule) else tuple(member.flat())[index]
-
-
-def compare_set(
-    place: Place, label: str, expected: Set, observed: Set | None, line: Callable[[Element], str]
-) -> list[Check]:
-    """A set or map that kube-proxy owns whole: its elements, in any order; a dynamic one only exists."""
-    if expected.dynamic:
-        return []
-    by_text = {line(element): element for element in expected.elements}
-    items = [
-        Item(text, element.origin or expected.origin or Origin("", "", "", ""))
-        for text, element in by_text.items()
-    ]
-    texts = [line(element) for element in observed.elements] if observed else []
-    service = expected.origin.service if expected.origin else ""
-    absent = "" if observed else f"(no {'map' if expected.value_type else 'set'} {expected.name})"
-    return compare_items(place, label, items, texts, render=str, service=service, absent=absent)

@@ -1,0 +1,197 @@
+"""A node's iptables of one family against what kube-proxy must have written there."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+
+from kubewire.dataplane import iptables_names as names
+from kubewire.dataplane.compare import Place, compare_chain
+from kubewire.dataplane.findings import Check, IpFamily, Note, Status
+from kubewire.dataplane.iptables_foreign import Traffic, harm, owner_of_chain, owner_of_rule
+from kubewire.dataplane.iptables_spec import parse_spec
+from kubewire.dataplane.model import Chain, Dataplane, Rule
+from kubewire.dataplane.observed.iptables import rule_line
+
+Key = tuple[str, str]
+_SHOWN = 8
+
+
+def compare_iptables(
+    expected: Dataplane, observed: Dataplane, traffic: Traffic, *, node: str, family: IpFamily
+) -> tuple[list[Check], list[Note]]:
+    """Whole tables: kube-proxy's chains exactly, its jumps once each, foreign rules by what they match."""
+    work = _Comparer(expected, observed, Place("iptables", node, family), traffic)
+    checks: list[Check] = []
+    for table in expected.tables:
+        found = [check for chain in work.expected_of(table.name) for check in work.chain(chain)]
+        found += work.foreign_rules(table.name)
+        found += work.unexpected_chains(table.name)
+        checks += [*found, work.table(table.name, found)]
+    work.foreign_notes()
+    return checks, work.notes
+
+
+def tool(family: IpFamily) -> str:
+    """The command that shows a family's tables."""
+    return "ip6tables" if family == "ipv6" else "iptables"
+
+
+class _Comparer:
+    def __init__(self, expected: Dataplane, observed: Dataplane, place: Place, traffic: Traffic) -> None:
+        self.expected, self.observed, self.place, self.traffic = expected, observed, place, traffic
+        self.wanted: dict[Key, Chain] = {(chain.table, chain.name): chain for chain in expected.chains}
+        self.seen: dict[Key, Chain] = {(chain.table, chain.name): chain for chain in observed.chains}
+        self.notes = [Note(f"{tool(place.family)}: {remark}", place.node) for remark in observed.remarks]
+
+    def expected_of(self, table: str) -> Iterator[Chain]:
+        return (chain for chain in self.expected.chains if chain.table == table)
+
+    def label(self, table: str, name: str = "") -> str:
+        return f"{tool(self.place.family)} {table} {name}".rstrip()
+
+    def check(self, check_id: str, ok: bool, label: str, reason: str, texts: Sequence[str]) -> Check:
+        place, (expected, observed) = self.place, texts
+        status: Status = "passed" if ok else "failed"
+        return Check(check_id, status, place.node, place.family, "", label, reason, expected, observed)
+
+    def chain(self, wanted: Chain) -> Iterator[Check]:
+        observed = self.seen.get((wanted.table, wanted.name))
+        if wanted.shared:
+            yield from self.jumps(wanted, observed)
+            return
+        label = self.label(wanted.table, wanted.name)
+        origin = wanted.origin
+        if origin is not None and not origin.service:
+            declared = f":{wanted.name} - [0:0]"
+            texts = (declared, declared if observed else "(missing)")
+            exists = observed is not None
+            yield self.check(
+                "iptables.canary" if wanted.name == names.CANARY else "iptables.chain",
+                exists,
+                label,
+                f"{origin.why} ({origin.source})",
+                texts,
+            )
+        yield from compare_chain(self.place, label, wanted, observed, rule_line)
+
+    def jumps(self, wanted: Chain, observed: Chain | None) -> Iterator[Check]:
+        """Each jump of a built-in chain to a kube-proxy chain: there exactly once, in its exact form."""
+        present: dict[str, list[str]] = defaultdict(list)
+        for rule in observed.rules() if observed else ():
+            for target in rule.targets:
+                present[target].append(rule.text)
+        for rule in wanted.rules():
+            texts = present[rule.targets[0]]
+            line = rule_line(wanted, rule)
+            reason = f"{rule.origin.why} ({rule.origin.source})" if rule.origin else ""
+            if len(texts) > 1:
+                reason = f"the jump must be there exactly once; {reason}"
+            label = f"{self.label(wanted.table, wanted.name)} -> {rule.targets[0]}"
+            lines = "\n".join(rule_line(wanted, Rule(text)) for text in texts) or "(missing)"
+            yield self.check("iptables.jump", texts == [rule.text], label, reason, (line, lines))
+
+    def foreign_rules(self, table: str) -> Iterator[Check]:
+        """Rules of built-in chains that are not kube-proxy's: those that can touch service traffic fail."""
+        for chain in self.observed.chains:
+            if chain.hook is None or chain.table != table:
+                continue
+            wanted = self.wanted.get((table, chain.name))
+            own = {rule.targets[0] for rule in wanted.rules()} if wanted else set()
+            yield from self.strays(chain, [r for r in chain.rules() if not own.intersection(r.targets)])
+
+    def strays(self, chain: Chain, rules: Sequence[Rule]) -> Iterator[Check]:
+        bad: list[str] = []
+        reasons: list[str] = []
+        services: set[str] = set()
+        quiet: Counter[str] = Counter()
+        for rule in rules:
+            spec = parse_spec(rule.text)
+            owner = owner_of_rule(spec)
+            reason, service = ("", "") if owner else harm(spec, chain.table, chain.name, self.traffic)
+            if reason:
+                bad.append(rule_line(chain, rule))
+                reasons.append(reason)
+                services.add(service)
+            elif owner:
+                quiet[owner] += 1
+            else:
+                self.say(f"{self.label(chain.table)}: a foreign rule, left alone: {rule_line(chain, rule)}")
+        for owner, count in quiet.items():
+            label = self.label(chain.table, chain.name)
+            self.say(f"{label}: {count} {'rule' if count == 1 else 'rules'} of {owner}, left alone")
+        why = "a foreign rule in a built-in chain must not touch service or pod traffic"
+        yield Check(
+            "iptables.stray",
+            "failed" if bad else "passed",
+            self.place.node,
+            self.place.family,
+            services.pop() if len(services) == 1 else "",
+            self.label(chain.table, chain.name),
+            f"{why}: {'; '.join(dict.fromkeys(reasons))}" if bad else why,
+            "(nothing)",
+            "\n".join(bad) or "(nothing)",
+        )
+
+    def unexpected_chains(self, table: str) -> list[Check]:
+        """Chains of kube-proxy's that nothing asks for: harmless if no packet can get there."""
+        extra = [
+            chain
+            for (where, name), chain in self.seen.items()
+            if where == table and names.owned(table, name) and (table, name) not in self.wanted
+        ]
+        if not extra:
+            return []
+        reachable = self.reachable(table)
+        stale = sorted(chain.name for chain in extra if chain.name not in reachable)
+        if stale:
+            shown = ", ".join(stale[:_SHOWN]) + (
+                f" and {len(stale) - _SHOWN} more" if len(stale) > _SHOWN else ""
+            )
+            self.say(f"{self.label(table)}: stale chains that no packet reaches: {shown}")
+        return [
+            self.check(
+                "iptables.extra",
+                False,
+                self.label(table, chain.name),
+                "packets reach this chain, but no Service that the API knows asks for it",
+                ("(nothing)", "\n".join(rule_line(chain, rule) for rule in chain.rules()) or "(empty)"),
+            )
+            for chain in extra
+            if chain.name in reachable
+        ]
+
+    def reachable(self, table: str) -> set[str]:
+        """The chains that a packet can get to from a built-in chain."""
+        todo = [name for (where, name), chain in self.seen.items() if where == table and chain.hook]
+        found = set(todo)
+        while todo:
+            chain = self.seen.get((table, todo.pop()))
+            targets = {target for rule in chain.rules() for target in rule.targets} if chain else set()
+            todo += targets - found
+            found |= targets
+        return found
+
+    def table(self, name: str, found: Sequence[Check]) -> Check:
+        failed = sum(check.status == "failed" for check in found)
+        chains = [chain for chain in self.expected_of(name) if not chain.shared]
+        rules = sum(1 for chain in self.expected_of(name) for _ in chain.rules())
+        good = f"{len(chains)} chains, {rules} rules"
+        if all(table.name != name for table in self.observed.tables):
+            state = f"(no table {name})"
+        else:
+            state = f"{failed} {'difference' if failed == 1 else 'differences'}" if failed else good
+        reason = "all that kube-proxy keeps in this table, and nothing else (pkg/proxy/iptables/proxier.go)"
+        return self.check("iptables.table", state == good, self.label(name), reason, (good, state))
+
+    def foreign_notes(self) -> None:
+        """Other owners' chains, named once for each owner and table."""
+        groups: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for (table, name), chain in self.seen.items():
+            if chain.hook is None and (table, name) not in self.wanted and not names.owned(table, name):
+                groups[table, owner_of_chain(name) or "an unknown owner"].append(name)
+        for (table, owner), members in groups.items():
+            self.say(f"{self.label(table)}: chains of {owner}, left alone: {', '.join(sorted(members))}")
+
+    def say(self, text: str) -> None:
+        self.notes.append(Note(text, self.place.node))

@@ -1,0 +1,208 @@
+"""A whole snapshot judged without I/O: each node's dataplane against what kube-proxy must have written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from kubewire.dataplane.agreement import NodeChains, judge_agreement, service_chains
+from kubewire.dataplane.cluster import ClusterState
+from kubewire.dataplane.config import ProxyConfig
+from kubewire.dataplane.expected.iptables import expected_iptables
+from kubewire.dataplane.expected.nftables import expected_nftables
+from kubewire.dataplane.facts import NodeFacts
+from kubewire.dataplane.findings import Check, IpFamily, Note
+from kubewire.dataplane.iptables_compare import compare_iptables
+from kubewire.dataplane.iptables_foreign import Traffic
+from kubewire.dataplane.iptables_names import owned
+from kubewire.dataplane.model import Dataplane
+from kubewire.dataplane.nft_compare import compare_nft
+from kubewire.dataplane.observed.iptables import parse_iptables_save
+from kubewire.dataplane.observed.nftables import ParseError, parse_nft_json
+from kubewire.dataplane.versions import Version
+from kubewire.errors import KubewireError, LabError
+from kubewire.snapshot.model import NodeSnapshot, Snapshot
+
+FAMILIES: tuple[IpFamily, ...] = ("ipv4", "ipv6")
+IPTABLES_FILES: dict[IpFamily, str] = {"ipv4": "iptables-save.txt", "ipv6": "ip6tables-save.txt"}
+NFT_FILES: dict[IpFamily, str] = {"ipv4": "nft-ip.json", "ipv6": "nft-ip6.json"}
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What came out of a snapshot."""
+
+    checks: list[Check]
+    notes: list[Note]
+
+
+@dataclass(frozen=True, slots=True)
+class _Node:
+    """A node with everything that its rules follow from."""
+
+    snapshot: NodeSnapshot
+    config: ProxyConfig
+    facts: NodeFacts
+    version: Version
+
+
+def judge(snapshot: Snapshot) -> Judgement:
+    """Judge every node in the mode that its kube-proxy runs in.
+
+    Raises LabError where nothing can be judged: no node, or no Service (default/kubernetes always exists).
+    """
+    cluster = ClusterState.from_list(snapshot.cluster)
+    if not cluster.services:
+        raise LabError(
+            "the cluster's objects hold no Service, not even default/kubernetes", where="cluster.json"
+        )
+    if not snapshot.nodes:
+        raise LabError("the snapshot holds no node", where="nodes")
+    checks: list[Check] = []
+    notes: list[Note] = []
+    chains: list[NodeChains] = []
+    for node in snapshot.nodes:
+        try:
+            read = _read(node, cluster)
+        except KubewireError as error:
+            checks.append(_unreadable(node, error))
+            continue
+        judged, said, kept = _judge_node(read, cluster)
+        checks += judged
+        notes += said
+        chains += kept
+    return Judgement(checks + judge_agreement(chains), notes)
+
+
+def _read(node: NodeSnapshot, cluster: ClusterState) -> _Node:
+    files = node.files
+    for name in ("kube-proxy.yaml", "kube-proxy-version"):
+        if not files.get(name, "").strip():
+            raise LabError(node.errors.get(name) or "the file is missing or empty", where=name)
+    try:
+        config = ProxyConfig.from_mapping(yaml.safe_load(files["kube-proxy.yaml"]))
+    except (yaml.YAMLError, TypeError, ValueError, AttributeError) as error:
+        raise LabError(f"not a KubeProxyConfiguration: {error}", where="kube-proxy.yaml") from error
+    name = config.hostname_override or node.name
+    facts, addresses = _json(files, "facts.json", dict), _json(files, "ip-addr.json", list)
+    try:
+        built = NodeFacts.build(cluster.node(name), facts, addresses)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise LabError(f"not as expected: {error}", where="facts.json, ip-addr.json") from error
+    return _Node(node, config, built, Version.parse(files["kube-proxy-version"]))
+
+
+def _json(files: Mapping[str, str], name: str, kind: type) -> Any:
+    """An optional JSON file, None when it is absent; raises LabError for one that can't be used."""
+    if name not in files:
+        return None
+    try:
+        value = json.loads(files[name])
+    except ValueError as error:
+        raise LabError(f"not JSON: {error}", where=name) from error
+    if not isinstance(value, kind):
+        raise LabError(f"not a JSON {kind.__name__}", where=name)
+    return value
+
+
+def _unreadable(node: NodeSnapshot, error: KubewireError) -> Check:
+    reason = "without it nothing on this node can be judged"
+    return Check(
+        "dump.present",
+        "failed",
+        node.name,
+        "",
+        "",
+        error.where,
+        reason,
+        "a file as kube-proxy has it",
+        error.what,
+    )
+
+
+def _judge_node(node: _Node, cluster: ClusterState) -> tuple[list[Check], list[Note], list[NodeChains]]:
+    checks: list[Check] = []
+    notes: list[Note] = []
+    kept: list[NodeChains] = []
+    mode = node.config.mode
+    for family in FAMILIES:
+        if mode == "ipvs":
+            checks.append(_skip(node, family, "ipvs mode is not compared yet"))
+            continue
+        observed, present = _observe(node, family)
+        checks.append(present)
+        if observed is None:
+            continue
+        args = (cluster, node.config, node.facts, node.version, family)
+        if mode == "iptables":
+            expected = expected_iptables(*args)
+            traffic = Traffic.of(cluster, node.config, family, node.version)
+            judged, said = compare_iptables(
+                expected, observed, traffic, node=node.snapshot.name, family=family
+            )
+        else:
+            expected = expected_nftables(*args)
+            judged, said = compare_nft(expected, observed, node=node.snapshot.name, family=family)
+        checks += judged
+        notes += said
+        kept.append(service_chains(node.snapshot.name, family, expected, observed))
+    return checks, notes + _in_the_way(node), kept
+
+
+def _observe(node: _Node, family: IpFamily) -> tuple[Dataplane | None, Check]:
+    """The dump that the mode needs, and the check that it is there, whole and understood."""
+    files, errors = node.snapshot.files, node.snapshot.errors
+    name = (IPTABLES_FILES if node.config.mode == "iptables" else NFT_FILES)[family]
+    if not files.get(name, "").strip():
+        return None, _present(node, family, name, [errors.get(name) or "the dump is missing or empty"])
+    if node.config.mode == "nftables":
+        try:
+            return parse_nft_json(files[name], family), _present(node, family, name, [])
+        except ParseError as error:
+            return None, _present(node, family, name, [str(error)])
+    dataplane = parse_iptables_save(files[name], family)
+    problems = [f"{problem.where}: {problem.text}: {problem.why}" for problem in dataplane.problems]
+    cut = any(problem.where in ("", "end") for problem in dataplane.problems)
+    return None if cut else dataplane, _present(node, family, name, problems)
+
+
+def _present(node: _Node, family: IpFamily, name: str, problems: Sequence[str]) -> Check:
+    reason = f"mode {node.config.mode} can only be judged from a whole dump"
+    whole = "a whole dump"
+    return Check(
+        "dump.present",
+        "failed" if problems else "passed",
+        node.snapshot.name,
+        family,
+        "",
+        name,
+        reason,
+        whole,
+        "\n".join(problems) or whole,
+    )
+
+
+def _skip(node: _Node, family: IpFamily, reason: str) -> Check:
+    return Check(
+        "dump.present", "skipped", node.snapshot.name, family, "", f"{node.config.mode} {family}", reason
+    )
+
+
+def _in_the_way(node: _Node) -> list[Note]:
+    """Leftovers of another mode of kube-proxy, which would take packets before this one does."""
+    files, notes = node.snapshot.files, []
+    for family in FAMILIES:
+        if node.config.mode == "iptables" and '"kube-proxy"' in files.get(NFT_FILES[family], ""):
+            text = f"table {'ip6' if family == 'ipv6' else 'ip'} kube-proxy is left from nftables mode"
+            notes.append(Note(f"{text} and takes packets too", node.snapshot.name))
+        if node.config.mode == "nftables":
+            dump = parse_iptables_save(files.get(IPTABLES_FILES[family], ""), family)
+            left = [chain.name for chain in dump.chains if owned(chain.table, chain.name)]
+            if left:
+                text = f"{len(left)} chains are left in {IPTABLES_FILES[family]} from iptables mode"
+                notes.append(Note(f"{text}, such as {left[0]}", node.snapshot.name))
+    return notes
