@@ -164,6 +164,16 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
+class Counter:
+    """A named nft counter; what it counted is of no interest."""
+
+    family: IpFamily
+    table: str
+    name: str
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """A piece of a dump that was not understood: where it stands and its text, never dropped."""
 
@@ -182,3 +192,4 @@ class Dataplane:
     servers: tuple[VirtualServer, ...] = ()
     problems: tuple[Problem, ...] = ()
     remarks: tuple[str, ...] = ()
+    counters: tuple[Counter, ...] = ()

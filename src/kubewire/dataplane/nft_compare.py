@@ -80,6 +80,7 @@ class _Comparison:
     def run(self) -> None:
         self._compare_chains()
         self._compare_sets()
+        self._compare_counters()
         for problem in self.observed.problems:
             if not problem.where.startswith("chain "):
                 self._add(
@@ -185,6 +186,18 @@ class _Comparison:
         absent = "" if seen else actual
         place = Place("nftables", self.node, self.family)
         self.checks += compare_items(place, label, items, texts, render=str, absent=absent)
+
+    def _compare_counters(self) -> None:
+        found = {counter.name for counter in self.observed.counters}
+        for counter in self.expected.counters:
+            origin = counter.origin or Origin("", "", "", "")
+            label, text = self._label("counter", counter.name), f"counter {counter.name}"
+            status: Status = "passed" if counter.name in found else "failed"
+            actual = text if counter.name in found else "(missing)"
+            reason = f"{origin.why} ({origin.source})"
+            self._add(origin.check, status, label, reason, expected=text, observed=actual)
+        for name in sorted(found - {counter.name for counter in self.expected.counters}):
+            self.notes.append(Note(f"{self._label('counter', name)} is not kube-proxy's", self.node))
 
     def _used_sets(self) -> Mapping[str, str]:
         """Each set that a reachable chain uses, with one such chain."""

@@ -27,6 +27,9 @@ from kubewire.dataplane.findings import IpFamily
 TABLE = "kube-proxy"
 TABLE_COMMENT = "rules for kube-proxy"
 AFFINITY_PREFIX = "affinity-"
+LOCALHOST_REJECTS = "localhost-nodeport-reject-ports"
+LOCALHOST_REJECT_PREFIX = "localhost-nodeport-reject-"
+LOCALHOST_COUNTER_PREFIX = "localhost-nodeport-rejected-"
 _LONGEST = 240
 _COMMENT_LONGEST = 128
 
@@ -40,12 +43,13 @@ class FamilyWords:
 
     ip: str
     address_type: str
+    localhost: str
     not_localhost: str
 
 
 WORDS: dict[IpFamily, FamilyWords] = {
-    "ipv4": FamilyWords("ip", "ipv4_addr", "ip daddr != 127.0.0.0/8"),
-    "ipv6": FamilyWords("ip6", "ipv6_addr", "ip6 daddr != ::1"),
+    "ipv4": FamilyWords("ip", "ipv4_addr", "ip daddr 127.0.0.0/8", "ip daddr != 127.0.0.0/8"),
+    "ipv6": FamilyWords("ip6", "ipv6_addr", "ip6 daddr ::1", "ip6 daddr != ::1"),
 }
 
 

@@ -61,6 +61,8 @@ FEATURES: dict[str, tuple[Version, ...]] = {
     # no map for a single endpoint (PR 140723), comments cut to 128 bytes (PR 139516)
     "nft-single-dnat": _since("1.37.0"),
     "nft-comment-cut": _since("1.37.0"),
+    # behind the gate KubeProxyNFTablesLocalhostNodePorts (KEP-6032)
+    "nft-localhost-node-ports": _since("1.37.0"),
     # ServiceCIDR objects (MultiCIDRServiceAllocator GA)
     "service-cidrs": _since("1.33.0"),
 }

@@ -19,6 +19,8 @@ from kubewire.dataplane.findings import IpFamily
 from kubewire.dataplane.model import Dataplane, Origin
 from kubewire.dataplane.nft_names import (
     AFFINITY_PREFIX,
+    LOCALHOST_REJECT_PREFIX,
+    LOCALHOST_REJECTS,
     address_set,
     cut_comment,
     endpoint_base,
@@ -43,6 +45,7 @@ def expected_nftables(
         detector,
         node_port_ips=_node_port_ips(config, facts, version, family),
         service_cidrs=_service_cidrs(cluster, config, version, family),
+        rejected_on_localhost=_rejected_on_localhost(config, facts, version, family),
         drop_invalid=not facts.tcp_be_liberal,
     )
     for port in service_ports(cluster, family, version):
@@ -59,6 +62,18 @@ def _node_port_ips(
     if any(ip_network(cidr).prefixlen == 0 for cidr in cidrs):
         return None
     return tuple(ip for ip in facts.node_port_ips(cidrs, family) if not ip_address(ip).is_loopback)
+
+
+def _rejected_on_localhost(
+    config: ProxyConfig, facts: NodeFacts, version: Version, family: IpFamily
+) -> tuple[str, ...]:
+    """Protocols whose NodePorts are refused on localhost; with a loopback CIDR a listener serves TCP."""
+    gate = config.feature_gates.get("KubeProxyNFTablesLocalhostNodePorts", False)
+    if not (gate and has(version, "nft-localhost-node-ports")):
+        return ()
+    cidrs = config.node_port_cidrs(family, facts.node, primary=True)
+    served = any(ip_network(cidr).network_address.is_loopback for cidr in cidrs)
+    return ("udp", "sctp") if served else ("tcp", "udp", "sctp")
 
 
 def _service_cidrs(
@@ -147,6 +162,8 @@ class _Service:
             if self.endpoints.has_any:
                 b.element("service-nodeports", key, node_ports, value=f"goto {self._chain('external')}")
             self._add_no_endpoints("no-endpoint-nodeports", key, is_external=True)
+            if (chain := LOCALHOST_REJECT_PREFIX + protocol) in b.chains:
+                b.element(LOCALHOST_REJECTS, key, node_ports, value=f"goto {chain}")
 
     def _add_no_endpoints(self, name: str, key: str, *, is_external: bool) -> None:
         if self._external if is_external else self._internal:

@@ -6,7 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from kubewire.dataplane.findings import IpFamily
-from kubewire.dataplane.model import Chain, Dataplane, Element, Hook, Origin, Rule, RuleGroup, Set, Table
+from kubewire.dataplane.model import (
+    Chain,
+    Counter,
+    Dataplane,
+    Element,
+    Hook,
+    Origin,
+    Rule,
+    RuleGroup,
+    Set,
+    Table,
+)
 from kubewire.dataplane.nft_names import TABLE, TABLE_COMMENT, WORDS, FamilyWords
 from kubewire.dataplane.nft_text import chains_in
 from kubewire.dataplane.versions import Version, has
@@ -55,10 +66,15 @@ class Builder:
     rules: dict[str, list[Rule]] = field(default_factory=dict)
     sets: dict[str, Set] = field(default_factory=dict)
     elements: dict[str, dict[str, Element]] = field(default_factory=dict)
+    counters: list[Counter] = field(default_factory=list)
 
     @property
     def words(self) -> FamilyWords:
         return WORDS[self.family]
+
+    def counter(self, name: str, origin: Origin) -> None:
+        """Declare a named counter."""
+        self.counters.append(Counter(self.family, TABLE, name, origin))
 
     def chain(self, name: str, origin: Origin, hook: Hook | None = None, comment: str = "") -> None:
         """Declare a chain, once."""
@@ -126,4 +142,5 @@ class Builder:
                 replace(item, elements=tuple(self.elements[name].values()))
                 for name, item in self.sets.items()
             ),
+            counters=tuple(self.counters),
         )

@@ -9,8 +9,14 @@ from collections.abc import Sequence
 
 from kubewire.dataplane.config import LocalDetector, ProxyConfig
 from kubewire.dataplane.expected.nftables_builder import Builder, Generation, fixed
-from kubewire.dataplane.model import Hook
-from kubewire.dataplane.nft_names import address_set, local_match
+from kubewire.dataplane.model import Hook, Origin
+from kubewire.dataplane.nft_names import (
+    LOCALHOST_COUNTER_PREFIX,
+    LOCALHOST_REJECT_PREFIX,
+    LOCALHOST_REJECTS,
+    address_set,
+    local_match,
+)
 
 BaseChain = tuple[str, str, str, int]
 Jump = tuple[str, str, str]
@@ -90,13 +96,19 @@ def add_fixed(
     *,
     node_port_ips: Sequence[str] | None,
     service_cidrs: Sequence[str],
+    rejected_on_localhost: Sequence[str],
     drop_invalid: bool,
 ) -> None:
-    """Add all fixed objects; `node_port_ips` None means that every local address accepts NodePorts."""
+    """Add all fixed objects.
+
+    `node_port_ips` None: every local address accepts NodePorts. `rejected_on_localhost`: the protocols whose
+    NodePorts are refused on localhost.
+    """
     _add_base_chains(b, generation)
     _add_node_ports(b, node_port_ips)
     _add_dispatch(b, config, generation, detector, all_local=node_port_ips is None)
     _add_no_endpoints(b, generation, all_local=node_port_ips is None)
+    _add_localhost_rejects(b, rejected_on_localhost)
     _add_masquerading(b, config.mark, generation)
     if generation.cluster_ips:
         _add_cluster_ips(b, service_cidrs)
@@ -197,6 +209,22 @@ def _add_no_endpoints(b: Builder, generation: Generation, *, all_local: bool) ->
     )
     b.rule(services, _service_lookup(b, "no-endpoint-services"), origin)
     b.rule(node_ports, _node_port_lookup(b, "no-endpoint-nodeports", match), origin)
+
+
+def _add_localhost_rejects(b: Builder, protocols: Sequence[str]) -> None:
+    if not protocols:
+        return
+    why, source = "a NodePort can't be reached on localhost", "pkg/proxy/nftables/proxier.go, KEP-6032"
+    origin = Origin("", why, source, "nftables.nodeports")
+    comment = "localhost NodePorts rejected by kube-proxy"
+    _verdict_map(b, LOCALHOST_REJECTS, origin.check, comment, by_address=False)
+    for protocol in protocols:
+        counter, chain = LOCALHOST_COUNTER_PREFIX + protocol, LOCALHOST_REJECT_PREFIX + protocol
+        b.counter(counter, origin)
+        b.chain(chain, origin)
+        b.rule(chain, f'counter name "{counter}" reject', origin)
+    text = f"{b.words.localhost} meta l4proto . th dport vmap @{LOCALHOST_REJECTS}"
+    b.rule("nodeport-endpoints-check", text, origin)
 
 
 def _add_masquerading(b: Builder, mark: int, generation: Generation) -> None:

@@ -10,7 +10,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from kubewire.dataplane.findings import IpFamily
-from kubewire.dataplane.model import Chain, Dataplane, Element, Hook, Problem, Rule, RuleGroup, Set, Table
+from kubewire.dataplane.model import (
+    Chain,
+    Counter,
+    Dataplane,
+    Element,
+    Hook,
+    Problem,
+    Rule,
+    RuleGroup,
+    Set,
+    Table,
+)
 from kubewire.dataplane.nft_names import TABLE, WORDS
 from kubewire.dataplane.nft_text import (
     NotUnderstood,
@@ -74,6 +85,7 @@ class _Reader:
         self.chains: list[tuple[Mapping[str, Any], list[Rule]]] = []
         self.rules: dict[str, list[Rule]] = {}
         self.sets: list[Set] = []
+        self.counters: list[Counter] = []
         self.problems: list[Problem] = []
         self.names: set[tuple[str, str]] = set()
 
@@ -109,6 +121,7 @@ class _Reader:
             chains=tuple(_chain(body, tuple(rules), self.family) for body, rules in self.chains),
             sets=tuple(self.sets),
             problems=tuple(self.problems),
+            counters=tuple(self.counters),
         )
 
     def _read_own(self, kind: str, body: Mapping[str, Any]) -> None:
@@ -122,6 +135,9 @@ class _Reader:
                 self.rules.setdefault(body["chain"], []).append(self._rule(body))
             case "set" | "map":
                 self.sets.append(_set(body, self.family))
+            case "counter":
+                _only(body, {"family", "name", "table", "handle", "packets", "bytes"})
+                self.counters.append(Counter(self.family, TABLE, body["name"]))
             case _:
                 raise NotUnderstood(f"kube-proxy writes no {kind or 'such object'}")
 
