@@ -182,7 +182,8 @@ def service_ports(
 ) -> tuple[ServicePort, ...]:
     """Every service port that kube-proxy programs in that family, sorted by name.
 
-    Source: pkg/proxy/servicechangetracker.go. `version` None stands for the newest: before 1.30 a load balancer's ipMode was not looked at.
+    Source: pkg/proxy/servicechangetracker.go.
+    `version` None stands for the newest: before 1.30 a load balancer's ipMode was not looked at.
     """
     ip_mode = version is None or has(version, "load-balancer-ip-mode")
     ports = [port for service in cluster.services for port in _ports_of(service, family, ip_mode)]

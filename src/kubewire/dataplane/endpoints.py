@@ -31,7 +31,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Categorized:
-    """The endpoints for cluster traffic, for local traffic, both together; and whether there is any at all."""
+    """The endpoints for cluster traffic, for local traffic, both; and whether there is any at all."""
 
     cluster: tuple[Endpoint, ...] = ()
     local: tuple[Endpoint, ...] = ()

@@ -140,7 +140,7 @@ class _Work:
             yield "nat", names.NODEPORTS, RuleGroup(tuple(rules))
 
     def refusal(self, ip: str, number: int) -> Rule:
-        """REJECT when the Service has no endpoint at all, DROP when it only lacks the local ones that count."""
+        """REJECT when the Service has no endpoint at all, DROP when it lacks only the local ones it needs."""
         if self.endpoints.has_any:
             comment, verdict = f"{self.name} has no local endpoints", "DROP"
             why = "its traffic policy is Local and this node has no endpoint of it"
