@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
-from kubewire.dataplane.findings import Check, IpFamily
+from kubewire.dataplane.findings import Check
 from kubewire.errors import LabError
 from kubewire.kubernetes.api import Api
 from kubewire.provider import Change, Provider
 from kubewire.snapshot.execute import run
-from kubewire.snapshot.model import NodeSnapshot, Snapshot
+from kubewire.snapshot.model import Snapshot
 from kubewire.verify.converge import observe
 from kubewire.verify.live import LabRecord
 
@@ -20,11 +19,7 @@ ROUNDS = 2
 SHOWN = 3
 DELETE_SECONDS = 10.0
 STRAY = "iptables.stray"
-_TOOLS: dict[IpFamily, tuple[str, str]] = {
-    "ipv4": ("iptables-save.txt", "iptables"),
-    "ipv6": ("ip6tables-save.txt", "ip6tables"),
-}
-_COUNTERS = re.compile(r"^\[\d+:\d+\] ")
+TOOLS = ("iptables", "ip6tables")
 
 
 def settle(provider: Provider, record: LabRecord) -> list[Change]:
@@ -48,15 +43,22 @@ def mend(provider: Provider, lab: str, snapshot: Snapshot, failed: Sequence[Chec
         here = [check for check in failed if check.node == node.name]
         routes = [check for check in here if check.id.startswith("route.")]
         strays = [check for check in here if check.id == STRAY]
-        rest = [check for check in here if check not in routes and check not in strays]
+        rest = [check for check in here if check not in (*routes, *strays) and not is_sum(check)]
+        if here and not (routes or strays or rest):
+            rest = here
         if routes:
             changes += provider.repair_routes(lab, node.name)
         if strays:
-            changes += _delete_strays(provider, lab, node, strays)
+            changes += _delete_strays(provider, lab, node.name, strays)
         if rest:
             provider.restart_kube_proxy(lab, node.name)
             changes.append(Change(node.name, "restarted kube-proxy", why(rest)))
     return changes
+
+
+def is_sum(check: Check) -> bool:
+    """A whole-table check only adds up the others."""
+    return check.id.endswith(".table")
 
 
 def why(checks: Sequence[Check]) -> str:
@@ -67,40 +69,30 @@ def why(checks: Sequence[Check]) -> str:
 
 
 def finding(check: Check) -> str:
-    """`iptables.service.probability KUBE-SVC-…: expected …, observed …`."""
-    return f"{check.id} {check.object}: expected {check.expected or 'nothing'}, " + (
-        f"observed {check.observed or 'nothing'}"
-    )
+    """`iptables.service.probability KUBE-SVC-…: expected …, observed …`, each by its first line."""
+    expected, observed = (text.partition("\n")[0] or "(nothing)" for text in (check.expected, check.observed))
+    return f"{check.id} {check.object}: expected {expected}, observed {observed}"
 
 
-def _delete_strays(provider: Provider, lab: str, node: NodeSnapshot, strays: Iterable[Check]) -> list[Change]:
-    prefixes = {handle.name: handle.prefix for handle in provider.nodes(lab)}
+def _delete_strays(provider: Provider, lab: str, node: str, strays: Iterable[Check]) -> list[Change]:
+    prefix = next(handle.prefix for handle in provider.nodes(lab) if handle.name == node)
     changes = []
     for check in strays:
-        for line in check.observed.splitlines():
-            argv = deletion(line, check.family, node.files)
-            if argv is None:
-                continue
-            outcome = run([*prefixes[node.name], *argv], timeout=DELETE_SECONDS)
+        for argv in deletions(check):
+            outcome = run([*prefix, *argv], timeout=DELETE_SECONDS)
             if outcome.code:
-                raise LabError(f"a stray rule can't be deleted: {outcome.err}", where=node.name)
-            changes.append(Change(node.name, f"deleted a stray rule: {line}", check.reason))
+                raise LabError(f"a stray rule can't be deleted: {outcome.err}", where=node)
+            changes.append(Change(node, f"deleted a stray rule: {shlex.join(argv)}", check.reason))
     return changes
 
 
-def deletion(rule: str, family: IpFamily, files: Mapping[str, str]) -> list[str] | None:
-    """The argv that deletes a rule as iptables-save prints it (`-A CHAIN …`), None if the dump lacks it."""
-    wanted = rule.strip()
-    if family not in _TOOLS or not wanted.startswith("-A "):
-        return None
-    file, tool = _TOOLS[family]
-    table = ""
-    for line in files.get(file, "").splitlines():
-        if line.startswith("*"):
-            table = line[1:].strip()
-        elif _COUNTERS.sub("", line).strip() == wanted:
-            return [tool, "-w", "-t", table, "-D", *shlex.split(wanted)[1:]]
-    return None
+def deletions(check: Check) -> list[list[str]]:
+    """What deletes the rules of a stray finding: its object is `TOOL TABLE CHAIN`, its observed text what
+    iptables-save prints, a rule a line.
+    """
+    tool, table, _ = check.object.split(" ", 2)
+    rules = [shlex.split(line) for line in check.observed.splitlines() if line.startswith("-A ")]
+    return [[tool, "-w", "-t", table, "-D", *rule[1:]] for rule in rules] if tool in TOOLS else []
 
 
 def _unsettled(lab: str, failed: Sequence[Check]) -> LabError:
