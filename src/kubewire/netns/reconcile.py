@@ -77,8 +77,9 @@ def _mend(lab: Lab, directory: Path, *, check: bool) -> list[Change]:
             where=f"lab {lab.name}",
             mend=f"remove it and start again: kubewire down {lab.name}",
         ) from error
-    events = [
-        Change(event["node"] or lab.name, event["component"], event["what"]) for event in found["events"]
+    mishaps = [
+        Change(event["node"] or lab.name, f"{event['component']} restarted by its supervisor", event["what"])
+        for event in found["events"]
     ]
     broken = {n: u for n, u in found["components"].items() if u["state"] in ("stopped", "failed")}
     mended = [
@@ -89,8 +90,8 @@ def _mend(lab: Lab, directory: Path, *, check: bool) -> list[Change]:
         for name, unit in broken.items():
             _start_again(lab.name, directory, name, unit)
         making.wait(lab.name, directory)
-        control.call(socket, {"command": "forget", "events": len(events)})
-    return events + mended
+        control.call(socket, {"command": "forget", "events": len(mishaps)})
+    return [*dict.fromkeys(mishaps), *mended]
 
 
 def _start_again(lab: str, directory: Path, name: str, unit: dict[str, Any]) -> None:

@@ -146,6 +146,8 @@ class Supervisor:
         if component.after is not None and not await probe(component.after):
             unit.state = "waiting"
             await _until(component.after)
+            if not unit.wanted.is_set():
+                return
         unit.restart = ""
         unit.state = "starting"
         try:
@@ -172,13 +174,8 @@ class Supervisor:
             self._fail(unit, f"{how}, {len(recent)} times within {WINDOW:.0f} s")
             return
         unit.state, unit.reason = "restarting", how
-        self.events.append(
-            {
-                "component": unit.component.name,
-                "node": unit.component.node,
-                "what": f"{how}; the supervisor restarted it",
-            }
-        )
+        component = unit.component
+        self.events.append({"component": component.name, "node": component.node, "what": f"it {how}"})
         await asyncio.sleep(0.3 * (len(recent) - 1))
 
     def _fail(self, unit: _Unit, reason: str) -> None:
