@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 Say = Callable[[Literal["Normal", "Warning"], str, str], None]
 
 BACKOFF_FIRST, BACKOFF_LIMIT, BACKOFF_FORGET = 10.0, 300.0, 600.0
+STARTING_SECONDS = 15.0
 LOG_LIMIT = 8 * 1024 * 1024
 UNSUPPORTED = "ErrImageNotOnNetns"
 
@@ -61,6 +62,15 @@ class Container:
     def log(self) -> Path:
         """Where the output of the present (or latest) run is."""
         return self._logs / f"{self.restarts}.log"
+
+    @property
+    def starting(self) -> bool:
+        """Started a moment ago and not ready yet."""
+        return (
+            isinstance(self.state, Running)
+            and not self.ready
+            and time.time() - self.state.started < STARTING_SECONDS
+        )
 
     @property
     def previous_log(self) -> Path:

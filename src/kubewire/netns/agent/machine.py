@@ -20,7 +20,10 @@ INDEX = "pods.json"
 
 
 class Machine:
-    """The shared part of the agent; safe to use from every thread."""
+    """The shared part of the agent; safe to use from every thread.
+
+    `networks` has a lock for each node: held while a pod joins or leaves its network, or while it is mended.
+    """
 
     def __init__(self, config: Config, api: Api) -> None:
         self.config = config
@@ -28,6 +31,7 @@ class Machine:
         self.events = Events(api)
         self.cni = Cni(config.cni_bin, config.run_dir / "ipam")
         self.cidrs: dict[str, tuple[str, ...]] = {}
+        self.networks = {node.name: threading.RLock() for node in config.nodes}
         self._uids = itertools.count(FIRST_UID + 1)
         self._lock = threading.Lock()
         self._index: dict[str, Mapping[str, Any]] = {}

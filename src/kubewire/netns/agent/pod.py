@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import threading
 import time
 from collections.abc import Mapping
@@ -18,12 +19,11 @@ from kubewire.netns.agent.machine import Machine
 from kubewire.netns.agent.namespaces import take_hostname
 from kubewire.netns.agent.probes import listening_ports
 from kubewire.netns.agent.sandbox import Sandbox, hostname
-from kubewire.netns.agent.status import FINAL_PHASES, Running, Waiting, build
+from kubewire.netns.agent.status import FINAL_PHASES, Waiting, build
 
 log = logging.getLogger(__name__)
 
 STRATEGIC = "application/strategic-merge-patch+json"
-HASTY_SECONDS = 15.0
 GONE = (404, 409)
 
 
@@ -41,14 +41,15 @@ class PodWorker(threading.Thread):
         self._pod = pod
         self._problem = ""
         self._reported: dict[str, Any] = {}
-        self._born = time.monotonic()
         self._deadline: float | None = None
         self._wake = threading.Event()
         self._gone = threading.Event()
         earlier = {c["name"]: c for c in pod.get("status", {}).get("containerStatuses", [])}
-        logs = machine.config.run_dir / "logs" / f"{metadata['namespace']}_{metadata['name']}_{self._uid}"
+        self._logs = (
+            machine.config.run_dir / "logs" / f"{metadata['namespace']}_{metadata['name']}_{self._uid}"
+        )
         self.containers = [
-            Container(spec, earlier.get(spec["name"]), logs / spec["name"], self._say)
+            Container(spec, earlier.get(spec["name"]), self._logs / spec["name"], self._say)
             for spec in pod["spec"].get("containers", [])
         ]
         if pod["spec"].get("initContainers"):
@@ -110,7 +111,8 @@ class PodWorker(threading.Thread):
 
     def _open(self, pod: Mapping[str, Any]) -> bool:
         try:
-            self.sandbox = Sandbox.open(self.machine, self.node, pod)
+            with self.machine.networks[self.node.name]:
+                self.sandbox = Sandbox.open(self.machine, self.node, pod)
         except (KubewireError, OSError, KeyError) as error:
             if str(error) != self._problem:
                 self._say("Warning", "FailedCreatePodSandBox", f"Failed to create pod sandbox: {error}")
@@ -160,11 +162,9 @@ class PodWorker(threading.Thread):
         """Seconds until the next look: short while something is about to change."""
         if self._deadline is not None:
             return 0.05
-        running = [c for c in self.containers if isinstance(c.state, Running)]
-        unready = any(not container.ready for container in running) or not running
-        if unready and time.monotonic() - self._born < HASTY_SECONDS:
+        if any(container.starting for container in self.containers):
             return 0.05
-        return 0.5 if unready else 1.0
+        return 1.0 if all(container.ready for container in self.containers) else 0.5
 
     def _index(self) -> None:
         box = self.sandbox
@@ -185,10 +185,12 @@ class PodWorker(threading.Thread):
     def _tear_down(self) -> None:
         for container in self.containers:
             container.kill()
-        if self.sandbox is not None:
-            self.sandbox.close()
-            self.sandbox = None
-            self.machine.index(self.key, None)
+        with self.machine.networks[self.node.name]:
+            if self.sandbox is not None:
+                self.sandbox.close()
+                self.sandbox = None
+                self.machine.index(self.key, None)
+        shutil.rmtree(self._logs, ignore_errors=True)
 
     def _say(self, kind: Literal["Normal", "Warning"], reason: str, message: str) -> None:
         self.machine.events.emit(self._pod, kind, reason, message)

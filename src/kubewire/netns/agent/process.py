@@ -18,8 +18,11 @@ from pathlib import Path
 from kubewire.errors import LabError
 
 FIRST_UID = 100_000
+# unshare (util-linux before 2.40) can't die of the SIGKILL that its child died of; it exits 1 with this.
+_UNSHARE_AFTER_SIGKILL = "sigprocmask unblock failed"
 # $1 root folder, $2 fstab, then the command; nothing of it is read as shell text.
 _PREPARE = """
+exec 2>&1
 mount --all --fstab "$2"
 cd "$1"
 pivot_root . .
@@ -70,10 +73,16 @@ class Process:
 
     def __init__(self, launch: Launch) -> None:
         launch.log.parent.mkdir(parents=True, exist_ok=True)
-        with launch.log.open("ab") as log:
+        self._complaints = launch.root.parent / "launch.log"
+        with launch.log.open("ab") as log, self._complaints.open("wb") as complaints:
             try:
                 self._chain = subprocess.Popen(
-                    launch.chain(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                    launch.chain(),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=complaints,
+                    env={**os.environ, "LC_ALL": "C"},
+                    start_new_session=True,
                 )
             except OSError as error:
                 raise LabError(f"the pod's process can't start: {error}") from error
@@ -89,7 +98,16 @@ class Process:
     def exit_code(self) -> int | None:
         """None while it runs; 128+N for death by signal N."""
         code = self._chain.poll()
+        if code == 1 and _UNSHARE_AFTER_SIGKILL in self.complaint():
+            return 128 + signal.SIGKILL
         return code if code is None or code >= 0 else 128 - code
+
+    def complaint(self) -> str:
+        """What the chain before the container said, when it could not start it."""
+        try:
+            return self._complaints.read_text(errors="replace").strip()
+        except OSError:
+            return ""
 
     def terminate(self) -> None:
         """SIGTERM to the container's first process."""

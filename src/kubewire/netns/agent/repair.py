@@ -25,6 +25,11 @@ def program(machine: Machine, node: Node) -> list[str]:
 
 def repair(machine: Machine, node: Node, workers: Iterable[PodWorker]) -> list[str]:
     """Everything `program` does, and the way to each pod on the node; what was mended, in words."""
+    with machine.networks[node.name]:
+        return _repair(machine, node, workers)
+
+
+def _repair(machine: Machine, node: Node, workers: Iterable[PodWorker]) -> list[str]:
     mended: list[str] = []
     here = [worker for worker in workers if worker.node == node and worker.sandbox is not None]
     links = _links(node)
