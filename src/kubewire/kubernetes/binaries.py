@@ -6,37 +6,32 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from kubewire import paths
 from kubewire.errors import HostError, KubewireError
 from kubewire.kubernetes import build, store
 from kubewire.kubernetes.catalog import (
     CNI,
-    CONTROL_PLANE,
     COREDNS,
-    COSTS,
     ETCD,
     GO_NEEDED,
     KUBE_PROXY,
-    MIB,
     Artifact,
     Origins,
     releases,
 )
 from kubewire.kubernetes.download import SourceFailed, fetch, unpack, why_unreachable
+from kubewire.kubernetes.fetchplan import PUBLIC, FetchPlan, Step, components_of, needs, origin_of, plan
 from kubewire.kubernetes.locks import locked
 from kubewire.kubernetes.toolchain import architecture, find_go
-from kubewire.kubernetes.versions import Components, components, parse, resolve
+from kubewire.kubernetes.versions import parse, resolve
 from kubewire.kubernetes.workspace import Workspace, sweep, workspace
 from kubewire.progress import Progress, emit
 
-PUBLIC = Origins()
-BYTES_PER_SECOND = 10 * MIB
+__all__ = ["Binaries", "FetchPlan", "Step", "ensure", "ensure_kube_proxy", "plan"]
 
 
 @dataclass(frozen=True)
@@ -55,59 +50,6 @@ class Binaries:
     coredns: Path | None = None
 
 
-@dataclass(frozen=True)
-class Step:
-    """What one artifact will take. `seconds` is a rough guess for this machine."""
-
-    artifact: Artifact
-    binaries: tuple[str, ...]
-    source: Literal["cache", "release", "modules"]
-    seconds: int = 0
-    download_bytes: int = 0
-    disk_bytes: int = 0
-
-    def __str__(self) -> str:
-        how = {
-            "cache": "in the cache",
-            "release": f"official release, {self.download_bytes / MIB:.0f} MiB",
-            "modules": f"built from its Go modules, about {max(1, round(self.seconds / 60))} min",
-        }[self.source]
-        return f"{self.artifact.title} ({', '.join(self.binaries)}): {how}"
-
-
-@dataclass(frozen=True)
-class FetchPlan:
-    """What `ensure` would do now."""
-
-    components: Components
-    steps: tuple[Step, ...]
-
-    @property
-    def version(self) -> str:
-        return self.components.kube_proxy
-
-    @property
-    def cached(self) -> bool:
-        return all(step.source == "cache" for step in self.steps)
-
-    @property
-    def seconds(self) -> int:
-        return sum(step.seconds for step in self.steps)
-
-    @property
-    def download_bytes(self) -> int:
-        return sum(step.download_bytes for step in self.steps)
-
-
-def plan(
-    wanted: str = "", *, dns: bool = False, progress: Progress = emit, origins: Origins = PUBLIC
-) -> FetchPlan:
-    """What is cached, and what would be downloaded or built; fetches nothing. Raises DefinitionError."""
-    version = resolve(wanted, progress=progress, origins=origins)
-    chosen = _components(version, origins)
-    return FetchPlan(chosen, tuple(step for need in _needs(chosen, dns) for step in _steps(*need, origins)))
-
-
 def ensure(
     wanted: str = "",
     *,
@@ -124,10 +66,10 @@ def ensure(
     sweep(progress)
     with workspace(str(parse(wanted)), progress) as space:
         version = resolve(wanted, progress=progress, origins=origins, fresh=fresh, space=space)
-        chosen = _components(version, origins)
+        chosen = components_of(version, origins)
         if chosen.reason:
             progress("version", chosen.reason)
-        for artifact, binaries in _needs(chosen, dns):
+        for artifact, binaries in needs(chosen, dns):
             _provide(artifact, binaries, space, progress, origins)
     control_plane = Artifact("kubernetes", chosen.control_plane)
     return Binaries(
@@ -152,49 +94,6 @@ def ensure_kube_proxy(wanted: str, *, progress: Progress = emit, origins: Origin
         artifact = Artifact("kubernetes", version)
         _provide(artifact, (KUBE_PROXY,), space, progress, origins)
     return store.path(artifact, KUBE_PROXY)
-
-
-Need = tuple[Artifact, tuple[str, ...]]
-
-
-def _components(version: str, origins: Origins) -> Components:
-    whole = not store.missing(Artifact("kubernetes", version), CONTROL_PLANE)
-    chosen = components(version, whole=whole, cached=())
-    if chosen.reason and not why_unreachable(origins.kubernetes):
-        return components(version, whole=True, cached=())
-    return components(version, whole=whole, cached=store.complete_versions(CONTROL_PLANE))
-
-
-def _needs(chosen: Components, dns: bool) -> tuple[Need, ...]:
-    kube_proxy, control_plane = (Artifact("kubernetes", v) for v in (chosen.kube_proxy, chosen.control_plane))
-    kubernetes: tuple[Need, ...] = (
-        ((kube_proxy, kube_proxy.binaries),)
-        if kube_proxy == control_plane
-        else ((kube_proxy, (KUBE_PROXY,)), (control_plane, CONTROL_PLANE))
-    )
-    beside = [Artifact("etcd", ETCD), Artifact("cni", CNI)]
-    if dns:
-        beside.append(Artifact("coredns", COREDNS))
-    return (*kubernetes, *((artifact, artifact.binaries) for artifact in beside))
-
-
-def _steps(artifact: Artifact, binaries: tuple[str, ...], origins: Origins) -> tuple[Step, ...]:
-    missing = store.missing(artifact, binaries)
-    there = tuple(b for b in binaries if b not in missing)
-    steps = [Step(artifact, there, "cache")] if there else []
-    cost = COSTS[artifact.name]
-    share = len(missing) / len(artifact.binaries)
-    if missing and not why_unreachable(_origin(artifact, origins)):
-        size = round(cost.download_bytes * share)
-        steps.append(Step(artifact, missing, "release", size // BYTES_PER_SECOND + 1, size, 2 * size))
-    elif missing:
-        seconds = cost.build_core_seconds // (os.cpu_count() or 1)
-        steps.append(Step(artifact, missing, "modules", seconds, disk_bytes=cost.build_disk_bytes))
-    return tuple(steps)
-
-
-def _origin(artifact: Artifact, origins: Origins) -> str:
-    return origins.kubernetes if artifact.name == "kubernetes" else origins.github
 
 
 def _provide(
@@ -238,7 +137,7 @@ def _mend(artifact: Artifact) -> str:
 def _from_release(
     artifact: Artifact, binaries: tuple[str, ...], space: Workspace, progress: Progress, origins: Origins
 ) -> None:
-    if why := why_unreachable(_origin(artifact, origins)):
+    if why := why_unreachable(origin_of(artifact, origins)):
         raise SourceFailed(why)
     progress("download", f"{artifact.title}: official release")
     unpacked = space.subdirectory(f"unpacked-{artifact.key}")
@@ -266,12 +165,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--dns", action="store_true", help="CoreDNS too")
     parser.add_argument("--plan", action="store_true", help="only tell what would be fetched or built")
     options = parser.parse_args(arguments)
+    show = _Terminal()
     try:
         if options.plan:
-            for step in plan(options.version, dns=options.dns, progress=_show).steps:
+            for step in plan(options.version, dns=options.dns, progress=show).steps:
                 print(step)
         else:
-            for name, value in vars(ensure(options.version, dns=options.dns, progress=_show)).items():
+            for name, value in vars(ensure(options.version, dns=options.dns, progress=show)).items():
                 print(f"{name}: {value}")
     except KubewireError as error:
         print(error, file=sys.stderr)
@@ -281,10 +181,24 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _show(step: str, detail: str = "", done: int | None = None, total: int | None = None) -> None:
-    share = f" {100 * done // total} %" if done is not None and total else ""
-    end = "\r" if share and done != total and sys.stderr.isatty() else "\n"
-    print(f"{step}: {detail}{share}", file=sys.stderr, end=end, flush=True)
+class _Terminal:
+    """A line that is rewritten on a terminal; elsewhere one for each tenth that is done."""
+
+    def __init__(self) -> None:
+        self._last: tuple[str, str | int] = ("", "")
+
+    def __call__(
+        self, step: str, detail: str = "", done: int | None = None, total: int | None = None
+    ) -> None:
+        if done is None or not total:
+            print(f"{step}: {detail}", file=sys.stderr, flush=True)
+            return
+        live = sys.stderr.isatty()
+        current = (step, 10 * done // total)
+        if live or current != self._last:
+            clear, end = ("\r\x1b[K", "" if done < total else "\n") if live else ("", "\n")
+            print(f"{clear}{step}: {detail} {100 * done // total} %", file=sys.stderr, end=end, flush=True)
+        self._last = current
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from kubewire.progress import Progress
 MODULE = "kubewire.invalid/build"
 STAGING = re.compile(r"^\s*(k8s\.io/[a-z0-9-]+) v0\.0\.0$", re.MULTILINE)
 GO_LINE = re.compile(r"^go (\S+)$", re.MULTILINE)
+NOT_SERVED = re.compile(r"unknown revision|40[34]|410|no matching versions|not found|no such file")
 GODEBUG = re.compile(r"^godebug (?:\([^)]*\)|.*)$", re.MULTILINE)
 
 
@@ -43,7 +44,9 @@ def served(go: Go, version: str) -> bool:
     _require_proxy(go)
     text = go.run("list", "-m", "-e", "-json", f"k8s.io/kubernetes@{version}", cwd=go.space.path)
     error = (json.loads(text).get("Error") or {}).get("Err", "")
-    if error and not re.search(r"unknown revision|40[34]|410|no matching versions|not found|no such file", error):
+    if error and not re.search(
+        r"unknown revision|40[34]|410|no matching versions|not found|no such file", error
+    ):
         raise SourceFailed(last_words(error))
     return not error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,11 +17,12 @@ LOCK = "lock"
 
 
 class Workspace:
-    """`…/kubewire/build/<label>.<pid>`, made at first use. Its lock lives as long as this process or a child
+    """`…/kubewire/build/<label>.<pid>.…`, made at first use. Its lock lives as long as this process or a child
     that inherited `descriptor`: a compiler that outlives a killed parent still counts."""
 
     def __init__(self, label: str, progress: Progress) -> None:
-        self._directory = _parent() / f"{label}.{os.getpid()}"
+        self._prefix = f"{label}.{os.getpid()}."
+        self._directory = Path()
         self._progress = progress
         self._descriptor = -1
 
@@ -29,7 +31,7 @@ class Workspace:
         if self._descriptor < 0:
             with locked(_parent() / ".lock", "the build folder", self._progress):
                 _remove_dead(_parent())
-                self._directory.mkdir(mode=0o700)
+                self._directory = Path(tempfile.mkdtemp(prefix=self._prefix, dir=_parent()))
                 self._descriptor = os.open(
                     self._directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
                 )

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kubewire.errors import DefinitionError
-from kubewire.kubernetes.catalog import COMPLETE, KUBE_PROXY_ONLY, MINORS, NEWEST
+from kubewire.kubernetes import download, store
+from kubewire.kubernetes.catalog import (
+    COMPLETE,
+    CONTROL_PLANE,
+    KUBE_PROXY_ONLY,
+    MINORS,
+    NEWEST,
+    Artifact,
+    Origins,
+)
+from kubewire.kubernetes.fetchplan import components_of
 from kubewire.kubernetes.versions import Components, Wanted, components, parse
 
 
@@ -92,3 +104,15 @@ def test_a_kube_proxy_without_control_plane_gets_the_nearest_newer_within_the_sk
 
 def test_an_official_release_of_it_is_whole() -> None:
     assert components("v1.29.6", whole=True, cached=["v1.30.4"]) == Components("v1.29.6", "v1.29.6")
+
+
+def test_what_the_cache_decides_asks_no_network(cache: Path) -> None:
+    for version, binaries in (("v1.29.6", ("kube-proxy",)), ("v1.31.0", CONTROL_PLANE)):
+        for binary in binaries:
+            file = cache / binary
+            cache.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(b"x")
+            store.add(Artifact("kubernetes", version), binary, file, "test")
+    nowhere = Origins(kubernetes="http://not.a.host.invalid", github="")
+    assert components_of("v1.29.6", nowhere).control_plane == "v1.31.0"
+    assert download._probe.cache_info().currsize == 0
