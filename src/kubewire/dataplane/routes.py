@@ -9,7 +9,7 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 
 from kubewire.dataplane.cluster import ClusterState, Node, family_of
-from kubewire.dataplane.findings import Check, IpFamily
+from kubewire.dataplane.findings import Check
 from kubewire.errors import LabError
 from kubewire.snapshot.model import NodeSnapshot, Snapshot
 
@@ -42,7 +42,7 @@ class Pod:
 
 
 def judge_routes(snapshot: Snapshot) -> list[Check]:
-    """Routes to every other node's pod CIDRs by way of that node, and a host route on a veth for each local pod.
+    """Routes to every other node's pod CIDRs by way of that node, and one veth for each local pod.
 
     Nodes without `ip-route.json` are skipped, with the reason. Raises LabError if the objects are no List.
     """
