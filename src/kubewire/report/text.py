@@ -40,13 +40,18 @@ def print_report(report: Report, console: Console) -> None:
 def render(report: Report) -> RenderableType:
     """The whole report as one rich renderable made of Text only, never of markup."""
     parts: list[RenderableType] = [_headline(report), Text(), Padding(_summary(report), (0, 0, 0, 2))]
-    failed = fold([check for check in report.checks if check.status == "failed"])
+    failed = fold(sorted((c for c in report.checks if c.status == "failed"), key=_adds_up))
     for folded in failed[:SHOWN]:
         parts += [Text(), *_finding(folded, len(report.nodes))]
     if len(failed) > SHOWN:
         more = f"and {len(failed) - SHOWN} more findings; --format json lists them all"
         parts += [Text(), Text(more)]
     return Group(*parts)
+
+
+def _adds_up(check: Check) -> bool:
+    """Whole-table and cross-node checks only add others up, so they come after them."""
+    return check.id.endswith(".table") or check.id == "dataplane.agreement"
 
 
 def _headline(report: Report) -> Text:
@@ -90,7 +95,7 @@ def _node(name: str, version: str, report: Report) -> str:
 
 
 def _traffic(checks: Iterable[Check]) -> Iterator[tuple[str, str]]:
-    """`a pod → 10.96.0.9:8000: 13 + 18 + 12 + 15 requests` for every passed spread."""
+    """`a pod → 10.96.0.9:8000: 13 + 18 + 12 + 15 requests` for every spread that holds."""
     for check in checks:
         if check.id == "traffic.spread" and check.status == "passed":
             yield "traffic", f"{check.object}: {check.observed}"

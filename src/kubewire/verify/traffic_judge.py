@@ -62,6 +62,12 @@ def _check(probe: Probe, check_id: str, good: bool, *, expected: str, observed: 
     )
 
 
+def skipped(probe: Probe, check_id: str, why: str) -> Check:
+    """The check that could not be made, with the reason."""
+    check = _check(probe, check_id, True, expected="", observed="", reason=why)
+    return replace(check, status="skipped")
+
+
 def _unanswered(probe: Probe, reply: Reply) -> Check:
     refused = probe.outcome == "refused"
     good = not reply.answers and reply.code == (REFUSED if refused else TIMED_OUT)
@@ -101,6 +107,7 @@ def shares(counts: Mapping[str, int]) -> str:
 
 
 def _spread(probe: Probe, reply: Reply, claims: int) -> Check:
+    """How the answers spread; a statement on all requests, so none where some went unanswered."""
     counts = Counter(answer.served_by for answer in reply.answers if answer.served_by in probe.replicas)
     missing = [name for name in probe.replicas if not counts[name]]
     odd = uneven(counts, probe.replicas, claims)
@@ -112,6 +119,8 @@ def _spread(probe: Probe, reply: Reply, claims: int) -> Check:
         observed += f"; too uneven: {', '.join(f'{name} {every[name]}' for name in odd)}"
     expected = f"{probe.count} requests spread evenly over {len(probe.replicas)} replicas"
     good = not missing and not odd
+    if len(reply.answers) < probe.count:
+        return skipped(probe, "traffic.spread", "not every request was answered")
     return _check(probe, "traffic.spread", good, expected=expected, observed=observed, reason=SPREAD)
 
 
@@ -146,11 +155,10 @@ def _sources(probe: Probe, reply: Reply, addresses: Mapping[str, frozenset[str]]
 def _hairpin(probe: Probe, itself: list[Answer], own: frozenset[str]) -> Check:
     wrong = {answer.origin for answer in itself if answer.origin not in own}
     observed = ", ".join(sorted(wrong)) or NODE_ADDRESS
-    check = _check(
+    if not itself:
+        sticky = "with ClientIP affinity this pod stays with another replica"
+        why = sticky if probe.sticky else "none of its requests came back to the pod"
+        return skipped(probe, "traffic.hairpin", why)
+    return _check(
         probe, "traffic.hairpin", not wrong, expected=NODE_ADDRESS, observed=observed, reason=HAIRPIN
     )
-    if itself:
-        return check
-    sticky = "with ClientIP affinity this pod stays with another replica"
-    why = sticky if probe.sticky else "none of its requests came back to the pod"
-    return replace(check, status="skipped", observed="", reason=why)
