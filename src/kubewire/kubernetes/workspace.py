@@ -17,8 +17,11 @@ LOCK = "lock"
 
 
 class Workspace:
-    """`…/kubewire/build/<label>.<pid>.…`, made at first use. Its lock lives as long as this process or a child
-    that inherited `descriptor`: a compiler that outlives a killed parent still counts."""
+    """`…/kubewire/build/<label>.<pid>.…`, made at first use.
+
+    Its lock lives as long as this process or a child that inherited `descriptor`: a compiler that outlives a
+    killed parent still counts.
+    """
 
     def __init__(self, label: str, progress: Progress) -> None:
         self._prefix = f"{label}.{os.getpid()}."

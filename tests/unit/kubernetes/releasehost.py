@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import tarfile
-import time
+import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 
@@ -15,7 +15,7 @@ from kubewire.kubernetes.toolchain import architecture
 
 @dataclass
 class ReleaseHost:
-    """Serves `files` by path, with Range, and misbehaves as told; `asked` lists (path, Range header)."""
+    """Serves `files` by path, with Range, and misbehaves as told until `go_on`; `asked`: (path, Range)."""
 
     url: str = ""
     files: dict[str, bytes] = field(default_factory=dict)
@@ -25,6 +25,7 @@ class ReleaseHost:
     without_length: bool = False
     seconds_per_chunk: float = 0.0
     chunk: int = 64 * 1024
+    go_on: threading.Event = field(default_factory=threading.Event)
 
     def origins(self) -> Origins:
         return Origins(kubernetes=self.url, github=self.url)
@@ -120,8 +121,8 @@ class Handler(BaseHTTPRequestHandler):
             for position in range(start, end, self.host.chunk):
                 self.wfile.write(content[position : min(position + self.host.chunk, end)])
                 self.wfile.flush()
-                if len(content) > self.host.chunk:
-                    time.sleep(self.host.seconds_per_chunk)
+                if len(content) > self.host.chunk and self.host.seconds_per_chunk:
+                    self.host.go_on.wait(self.host.seconds_per_chunk)
         except OSError:
             pass  # the client went away
         self.close_connection = True

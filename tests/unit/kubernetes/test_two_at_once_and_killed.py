@@ -74,10 +74,15 @@ def test_two_at_once_fetch_once_and_the_second_says_who_has_it(
     slow: ReleaseHost, start: Start, nothing_to_build_with: None
 ) -> None:
     path = f"/release/{VERSION}/bin/linux/{architecture()}/kube-proxy"
+    slow.seconds_per_chunk = 60
     first = start(slow.url)
     wait_for(lambda: slow.times_asked(path) == 1)
     second = start(slow.url)
-    said_first, said_second = (process.communicate(timeout=60)[0] for process in (first, second))
+    assert second.stdout
+    said = second.stdout.readline()
+    slow.go_on.set()
+    said_first, said_rest = (process.communicate(timeout=60)[0] for process in (first, second))
+    said_second = said + said_rest
     assert (first.returncode, second.returncode) == (0, 0), said_first + said_second
     assert slow.times_asked(path) == 1
     assert f"process {first.pid} (since" in said_second
