@@ -74,7 +74,6 @@ def build_report(
     gaps = untold(mode, [node.name for node in nodes], families, checks)
     failed = any(check.status == "failed" for check in checks)
     status: Status = "failed" if failed else "error" if gaps else "passed"
-    texts = [f"{note.node}: {note.text}" if note.node else note.text for note in notes]
     return Report(
         lab=lab,
         provider=provider,
@@ -83,9 +82,23 @@ def build_report(
         status=status,
         nodes=tuple(nodes),
         checks=tuple(sorted(unique(checks), key=_order)),
-        notes=(*texts, *gaps),
+        notes=(*folded(notes, len(nodes)), *gaps),
         story=tuple(story),
     )
+
+
+def folded(notes: Iterable[Note], total: int) -> list[str]:
+    """The notes as text, each once: `worker: …`, or `3 of 3 nodes: …` where several nodes have it."""
+    nodes: dict[str, dict[str, None]] = {}
+    for note in notes:
+        nodes.setdefault(note.text, {}).update({note.node: None} if note.node else {})
+    return [f"{_where(list(names), total)}{text}" for text, names in nodes.items()]
+
+
+def _where(names: Sequence[str], total: int) -> str:
+    if len(names) < 2:
+        return "".join(f"{name}: " for name in names)
+    return f"{len(names)} of {total} nodes: "
 
 
 def untold(

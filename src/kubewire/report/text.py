@@ -33,8 +33,11 @@ def to_text(report: Report, *, width: int = WIDTH) -> str:
 
 
 def print_report(report: Report, console: Console) -> None:
-    """Print to a terminal or a file; rich follows NO_COLOR and the width of the console."""
-    console.print(render(report), highlight=False)
+    """Print to a terminal, in colours unless NO_COLOR is set, or as plain text to anything else."""
+    if console.is_terminal:
+        console.print(render(report), highlight=False)
+    else:
+        console.file.write(to_text(report, width=console.width))
 
 
 def render(report: Report) -> RenderableType:
@@ -84,8 +87,8 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
     yield from (line for line in report.story if line[0] != "provider")
     yield from _traffic(report.checks)
     yield from _kinds(report.checks)
-    yield from (("note", text) for text in _folded_notes(report.notes)[:NOTES_SHOWN])
-    hidden = len(_folded_notes(report.notes)) - NOTES_SHOWN
+    yield from (("note", text) for text in report.notes[:NOTES_SHOWN])
+    hidden = len(report.notes) - NOTES_SHOWN
     if hidden > 0:
         yield "note", f"and {hidden} more notes; --format json lists them all"
 
@@ -106,10 +109,6 @@ def _kinds(checks: Iterable[Check]) -> Iterator[tuple[str, str]]:
     parts = Counter(check.id.partition(".")[0] for check in checks if check.status == "passed")
     if parts:
         yield "passed", ", ".join(f"{part} {count}" for part, count in sorted(parts.items()))
-
-
-def _folded_notes(notes: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(notes))
 
 
 def _finding(folded: Folded, total: int) -> Iterator[RenderableType]:

@@ -61,6 +61,11 @@ def test_notes_carry_their_node(make_report: Make) -> None:
     )
 
 
+def test_a_note_of_several_nodes_is_said_once(make_report: Make) -> None:
+    notes = [Note("chains of kindnet", f"iptables-{node}") for node in ("control-plane", "worker", "worker")]
+    assert make_report(notes=notes).notes == ("2 of 3 nodes: chains of kindnet",)
+
+
 def test_identities_are_unique_and_stable() -> None:
     def check(status: str, family: str, observed: str = "") -> Check:
         return Check("iptables.extra", status, "n", family, object="KUBE-SVC-X", observed=observed)  # type: ignore[arg-type]
