@@ -11,7 +11,7 @@ from typing import Any
 
 from kubewire.lab.kubeproxy import kube_proxy_config
 from kubewire.lab.schema import Lab
-from kubewire.netns import control_plane, python_env, topology
+from kubewire.netns import control_plane, topology
 from kubewire.netns.control_plane import API_PORT, KUBECONFIGS, PKI, Binaries, Credentials
 from kubewire.netns.plan import (
     AGENT,
@@ -61,7 +61,6 @@ def make_plan(lab: Lab, credentials: Credentials, tools: Tools, *, rootful: bool
             for node in nodes
         ),
         files=(*control_plane.files(credentials, nodes, proxies), agent),
-        binds=python_env.binds(),
         components=(*control_plane.components(lab, nodes, tools.binaries), _agent()),
         endpoints=tuple((node.ips[0], API_PORT) for node in nodes if node.role == "control-plane"),
     )

@@ -15,7 +15,6 @@ CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
 
 MS_RDONLY = 0x1
-MS_REMOUNT = 0x20
 MS_BIND = 0x1000
 MS_REC = 0x4000
 MS_PRIVATE = 1 << 18
@@ -44,13 +43,6 @@ def mount(source: str, target: str | Path, kind: str = "", flags: int = 0, data:
         os.fsencode(source), os.fsencode(target), kind.encode(), ctypes.c_ulong(flags), data.encode()
     )
     _check(result, f"mount {source} on {target}")
-
-
-def bind_read_only(source: str, target: str | Path) -> None:
-    """Bind `source` on `target`, read-only; flags that a user namespace may not drop are kept."""
-    mount(source, target, flags=MS_BIND)
-    kept = os.statvfs(target).f_flag & ~MS_RDONLY
-    mount("none", target, flags=MS_REMOUNT | MS_BIND | MS_RDONLY | kept)
 
 
 def set_hostname(name: str) -> None:

@@ -59,15 +59,13 @@ class NodePlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """A whole sandbox. `binds` are (source outside, target) pairs, mounted read-only; `endpoints` are where
-    the host's kubectl port leads to, in order of preference."""
+    """A whole sandbox. `endpoints` are where the host's kubectl port leads to, in order of preference."""
 
     lab: str
     rootful: bool
     bridge: tuple[str, ...]
     nodes: tuple[NodePlan, ...]
     files: tuple[File, ...]
-    binds: tuple[tuple[str, str], ...]
     components: tuple[Component, ...]
     endpoints: tuple[tuple[str, int], ...]
 
@@ -85,7 +83,6 @@ class Plan:
                 NodePlan(n["name"], tuple(n["addresses"]), tuple(n["gateways"])) for n in data["nodes"]
             ),
             files=tuple(File(**f) for f in data["files"]),
-            binds=tuple((source, target) for source, target in data["binds"]),
             components=tuple(_component(c) for c in data["components"]),
             endpoints=tuple((host, port) for host, port in data["endpoints"]),
         )

@@ -32,7 +32,7 @@ def build(plan: Plan) -> None:
         linux.set_hostname(plan.lab)
         linux.mount("none", "/", flags=linux.MS_REC | linux.MS_PRIVATE)
         linux.mount("proc", "/proc", "proc")
-        _mount_run(plan.binds)
+        _mount_run()
         for file in plan.files:
             if not file.node:
                 _write(file)
@@ -57,8 +57,8 @@ def _one_cpu() -> Iterator[None]:
         os.sched_setaffinity(0, cpus)
 
 
-def _mount_run(binds: Sequence[tuple[str, str]]) -> None:
-    """A /run of the sandbox's own, quiet name resolution, and Python where every uid may read it."""
+def _mount_run() -> None:
+    """A /run of the sandbox's own, quiet name resolution, and network namespaces that every node sees."""
     resolv = Path("/etc/resolv.conf").resolve()
     linux.mount("tmpfs", "/run", "tmpfs", data="mode=755")
     own = ("ns", "home", "scratch", "etc")
@@ -66,9 +66,6 @@ def _mount_run(binds: Sequence[tuple[str, str]]) -> None:
         Path(directory).mkdir(parents=True, exist_ok=True)
     for target, content in ((resolv, _RESOLV), (Path("/etc/hosts"), _HOSTS), (_nsswitch(), _NSSWITCH)):
         _replace(target, content)
-    for source, bound in binds:
-        Path(bound).mkdir(parents=True, exist_ok=True)
-        linux.bind_read_only(source, bound)
     linux.mount("/run/netns", "/run/netns", flags=linux.MS_BIND)
     linux.mount("none", "/run/netns", flags=linux.MS_SHARED)
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import re
 import sys
-import sysconfig
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import kubewire
+from kubewire.netns.python_env import module_folders
 
 HTTPBIN = ("kennethreitz/httpbin", "kong/httpbin")
 COREDNS = ("registry.k8s.io/coredns/coredns", "coredns/coredns")
@@ -103,14 +102,7 @@ def python_runtime() -> Program:
     The pod's root brings every path itself, so the folders above them may be private; the files may not.
     """
     executable = Path(os.path.realpath(sys.executable))
-    packages = dict.fromkeys(
-        Path(path)
-        for path in (
-            sysconfig.get_path("purelib"),
-            sysconfig.get_path("platlib"),
-            str(Path(kubewire.__file__).parent.parent),
-        )
-    )
+    packages = module_folders()
     probes = (executable, *(path / "kubewire" / "httpbin_app.py" for path in packages))
     for probe in probes:
         if probe.exists() and not probe.stat().st_mode & 0o004:
