@@ -52,7 +52,7 @@ def _run(intent: Intent, display: Display, variables: dict[str, object], *, veri
     from kubewire.kubernetes import binaries
 
     require_all_but_packages(intent.lab)
-    if not check:
+    if not check and not intent.has_binaries:
         with display.running(f"Kubernetes {intent.lab.kubernetes}"):
             binaries.ensure(intent.lab.kubernetes, dns=intent.lab.dns, progress=display.tell)
     playbook = "lab" if verify else "up"
@@ -60,6 +60,7 @@ def _run(intent: Intent, display: Display, variables: dict[str, object], *, veri
 
 
 def _tell_changes(run: Run, name: str, display: Display) -> None:
+    display.close()
     if not any(run.changed.values()):
         display.line(f"lab {name} is up; nothing was to be done", "green")
     else:

@@ -23,6 +23,6 @@ def status(lab: options.Lab) -> None:
     phase, lines = status_lines(lab)
     console = Console(highlight=False)
     for label, text in lines:
-        console.print(Text.assemble((f"{label:<28}", "bold"), text), soft_wrap=True)
+        console.print(Text.assemble((f"{label:<40} ", "bold"), text), soft_wrap=True)
     if phase != "ready":
         raise typer.Exit(LabError.exit_code)

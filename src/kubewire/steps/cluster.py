@@ -28,6 +28,12 @@ class Intent:
     choice: Choice
     record: Record | None
 
+    @property
+    def has_binaries(self) -> bool:
+        """A lab that lives runs the binaries that this definition asks for."""
+        was = self.record and self.record.lab
+        return bool(was and (was.kubernetes, was.dns) == (self.lab.kubernetes, self.lab.dns))
+
 
 def intend(lab: str, overrides: Overrides, provider: str = "auto") -> Intent:
     """Read the definition and choose the provider. The choice of a lab that lives is kept.

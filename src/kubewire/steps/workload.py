@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ from kubewire.steps.rollout import wait_for_rollout
 from kubewire.steps.target import required_record
 
 Manifest = Mapping[str, Any]
+Key = tuple[str, str, str, str]
+"""apiVersion, kind, namespace, name."""
 SETTLING = 10.0
 """Seconds that a new cluster may take for its namespace `default`, and an object for its deletion."""
 
@@ -36,6 +38,7 @@ def bring_workload(lab: str, timeout: float = 90, *, check: bool = False) -> Out
     ledger = Ledger(lab_dir(name) / "workload.json")
     with Api(get_provider(record.provider).kubeconfig(name)) as api:
         formerly = ledger.read()
+        known = {_key(former) for former in formerly}
         changes = [
             Change(name, what, "a former definition had applied it")
             for what in remove_former(api, formerly, manifests, check)
@@ -44,15 +47,18 @@ def bring_workload(lab: str, timeout: float = 90, *, check: bool = False) -> Out
             ledger.write([*formerly, *manifests])
         for manifest in manifests:
             emit("workload", title(manifest))
-            changes += [Change(name, what) for what in bring_object(api, manifest, check)]
+            changes += [Change(name, what, why) for what, why in bring_object(api, manifest, known, check)]
         if not check:
             ledger.write(manifests)
             wait_for_rollout(api, manifests, timeout, emit)
     return Outcome(changes)
 
 
-def bring_object(api: Api, manifest: Manifest, check: bool) -> list[str]:
-    """Make one live object what its manifest says; a line for what was done, none if nothing was."""
+def bring_object(api: Api, manifest: Manifest, known: Collection[Key], check: bool) -> list[tuple[str, str]]:
+    """Make one live object what its manifest says; (what was done, why), none if nothing was.
+
+    `known` are the objects that this lab applied before: one of them that is gone was deleted.
+    """
     path = api.object_path(manifest)
     live = api.find(path)
     if live and live["metadata"].get("deletionTimestamp") and not check:
@@ -62,7 +68,7 @@ def bring_object(api: Api, manifest: Manifest, check: bool) -> list[str]:
     if live is None:
         if not check:
             _retry(lambda: api.apply(manifest), SETTLING)
-        return [f"created {title(manifest)}"]
+        return [(f"created {title(manifest)}", "it was deleted" if _key(manifest) in known else "")]
     owned = with_ownership(live, FIELD_MANAGER)
     if owned and not check:
         version = live["metadata"]["resourceVersion"]
@@ -70,7 +76,7 @@ def bring_object(api: Api, manifest: Manifest, check: bool) -> list[str]:
     drift = differences(live, api.apply(manifest, dry_run=True))
     if drift and not check:
         api.apply(manifest)
-    return [f"{title(manifest)}: {'; '.join(drift)}"] if drift else []
+    return [(f"{title(manifest)}: {'; '.join(drift)}", "")] if drift else []
 
 
 def remove_former(
@@ -118,7 +124,7 @@ class Ledger:
         write_atomically(self._path, json.dumps(entries, indent=1))
 
 
-def _key(obj: Manifest) -> tuple[str, str, str, str]:
+def _key(obj: Manifest) -> Key:
     metadata = obj["metadata"]
     return obj["apiVersion"], obj["kind"], metadata.get("namespace", ""), metadata["name"]
 

@@ -1,0 +1,47 @@
+"""`kubewire exec` must answer in a blink: what it imports, and how it finds a node."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from kubewire.errors import DefinitionError
+from kubewire.provider import NodeHandle
+from kubewire.steps.target import find_node
+
+HEAVY = ("pydantic", "ansible", "ansible_runner", "httpx", "docker", "cryptography", "jinja2", "yaml")
+NODES = tuple(
+    NodeHandle(name, "worker", ("nsenter",), ())
+    for name in ("a-b-control-plane", "a-b-worker", "a-b-worker2")
+)
+
+
+def test_its_way_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, kubewire.cli.main, kubewire.cli.enter, kubewire.netns.provider, kubewire.providers;"
+        f"print([name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ("worker", "a-b-worker"),
+        ("worker2", "a-b-worker2"),
+        ("control-plane", "a-b-control-plane"),
+        ("a-b-worker2", "a-b-worker2"),
+    ],
+)
+def test_a_node_by_its_short_or_full_name(wanted: str, found: str) -> None:
+    assert find_node("a-b", wanted, NODES).name == found
+
+
+def test_an_unknown_node_lists_them() -> None:
+    with pytest.raises(DefinitionError) as caught:
+        find_node("a-b", "worker22", NODES)
+    assert "did you mean worker2?" in caught.value.what
+    assert caught.value.mend == "its nodes: control-plane, worker, worker2"

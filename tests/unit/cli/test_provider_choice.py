@@ -1,0 +1,73 @@
+"""Which provider, and why; it never switches under a lab."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kubewire import providers
+from kubewire.errors import DefinitionError, HostError
+from kubewire.providers import Choice, choose, docker_answers
+
+
+class Engine(http.server.BaseHTTPRequestHandler):
+    """The two answers of a Docker engine that a ping needs."""
+
+    def do_GET(self) -> None:
+        body = b'{"ApiVersion": "1.47"}' if self.path.endswith("/version") else b"OK"
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Engine)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{server.server_port}")
+    yield
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def no_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    monkeypatch.setattr(providers, "DOCKER_SOCKET", tmp_path / "none")
+
+
+def test_without_docker_it_is_netns_and_says_why(no_engine: None) -> None:
+    assert choose("auto") == Choice(
+        "netns", "no Docker engine answers, so the lab runs embedded on this machine"
+    )
+
+
+def test_with_docker_it_is_netns_and_says_so(engine: None) -> None:
+    assert choose("auto").why.startswith("a Docker engine answers")
+
+
+def test_a_dead_engine_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+    assert not docker_answers()
+
+
+def test_kind_is_not_of_this_release() -> None:
+    with pytest.raises(HostError, match="kind"):
+        choose("kind")
+
+
+def test_the_recorded_choice_stays(engine: None) -> None:
+    recorded = Choice("netns", "as it was")
+    assert choose("auto", recorded=recorded) is recorded
+    assert choose("netns", recorded=recorded) is recorded
+    with pytest.raises(DefinitionError, match="made with provider netns"):
+        choose("kind", recorded=recorded, lab="iptables")
