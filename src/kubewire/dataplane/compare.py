@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from kubewire.dataplane.findings import Check, IpFamily
 from kubewire.dataplane.model import Chain, Origin, Rule, RuleGroup
 
-_SIMILAR = 0.5
+_SIMILAR = 0.3
 _PAIRING_LIMIT = 250_000
 
 
@@ -67,7 +67,7 @@ def compare_items(
     missing, positions = match_items(items, observed)
     taken = {position for position in positions if position is not None}
     extra = [text for position, text in enumerate(observed) if position not in taken]
-    pairs, extra = _pair(missing, extra)
+    pairs, extra = _pair([item for item in missing if not item.optional], extra)
     stories: dict[tuple[str, str], _Story] = defaultdict(_Story)
     gone = {id(item) for item in missing}
     for item in items:

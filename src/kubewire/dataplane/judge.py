@@ -24,7 +24,7 @@ from kubewire.dataplane.nft_compare import compare_nft
 from kubewire.dataplane.observed.iptables import parse_iptables_save
 from kubewire.dataplane.observed.nftables import ParseError, parse_nft_json
 from kubewire.dataplane.versions import Version
-from kubewire.errors import KubewireError, LabError
+from kubewire.errors import DefinitionError, KubewireError, LabError
 from kubewire.snapshot.model import NodeSnapshot, Snapshot
 
 FAMILIES: tuple[IpFamily, ...] = ("ipv4", "ipv6")
@@ -93,7 +93,11 @@ def _read(node: NodeSnapshot, cluster: ClusterState) -> _Node:
         built = NodeFacts.build(cluster.node(name), facts, addresses)
     except (TypeError, ValueError, AttributeError) as error:
         raise LabError(f"not as expected: {error}", where="facts.json, ip-addr.json") from error
-    return _Node(node, config, built, Version.parse(files["kube-proxy-version"]))
+    try:
+        version = Version.parse(files["kube-proxy-version"])
+    except DefinitionError as error:
+        raise LabError(error.what, where="kube-proxy-version") from error
+    return _Node(node, config, built, version)
 
 
 def _json(files: Mapping[str, str], name: str, kind: type) -> Any:
