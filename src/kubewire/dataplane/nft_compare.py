@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from kubewire.dataplane.compare import Item, Place, compare_chain, compare_items
-from kubewire.dataplane.expected.nftables_fixed import leftover_rules
+from kubewire.dataplane.expected.nftables_fixed import is_leftover
 from kubewire.dataplane.findings import Check, IpFamily, Note, Status
 from kubewire.dataplane.model import Chain, Dataplane, Element, Hook, Origin, Rule, Set
 from kubewire.dataplane.nft_names import TABLE, WORDS, is_service_chain
@@ -82,7 +82,7 @@ class _Comparison:
         self._compare_sets()
         self._compare_counters()
         for problem in self.observed.problems:
-            if not problem.where.startswith("chain "):
+            if not problem.where.startswith("rule of chain "):  # judged with its chain
                 self._add(
                     "nftables.extra",
                     "failed",
@@ -131,7 +131,7 @@ class _Comparison:
     def _judge_extra_chain(self, chain: Chain, *, reachable: bool) -> None:
         rules = tuple(rule.text for rule in chain.rules())
         label = self._label("chain", chain.name)
-        if chain.hook and set(rules) <= leftover_rules(chain.name, chain.hook):
+        if is_leftover(chain):
             self.notes.append(Note(f"{label} is left over from another version of kube-proxy", self.node))
         elif not reachable:
             stale = is_service_chain(chain.name) and not rules

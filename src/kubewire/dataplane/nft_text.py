@@ -238,7 +238,7 @@ def _payload(body: Json) -> str:
 
 def _meta(body: Json) -> str:
     (key,) = _fields(body, "key")
-    return str(key) if key in (*_INTERFACE_NAMES, "skuid", "skgid", "pkttype") else f"meta {key}"
+    return str(key) if key in _INTERFACE_NAMES else f"meta {key}"
 
 
 def _ct(body: Json) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from kubewire.dataplane.config import LocalDetector, ProxyConfig
 from kubewire.dataplane.expected.nftables_builder import Builder, Generation, fixed
-from kubewire.dataplane.model import Hook, Origin
+from kubewire.dataplane.model import Chain, Hook, Origin
 from kubewire.dataplane.nft_names import (
     LOCALHOST_COUNTER_PREFIX,
     LOCALHOST_REJECT_PREFIX,
@@ -74,17 +74,19 @@ _NEWEST: tuple[tuple[BaseChain, ...], tuple[Jump, ...]] = (
 )
 
 
-def leftover_rules(name: str, hook: Hook) -> frozenset[str]:
-    """The rules that some version of kube-proxy writes in a base chain of that name, hook and priority.
+def is_leftover(chain: Chain) -> bool:
+    """Whether some version of kube-proxy writes that base chain, with no rules but these.
 
     A newer kube-proxy recreates only its own base chains, so others may stay until the table is removed.
     """
-    return frozenset(
-        f"{match} jump {target}".lstrip()
+    hook = chain.hook
+    if hook is None or hook.policy != "accept":
+        return False
+    return any(
+        (chain.name, hook.type, hook.name, hook.priority) in bases
+        and {rule.text for rule in chain.rules()}
+        <= {f"{match} jump {target}".lstrip() for target, source, match in jumps if source == chain.name}
         for bases, jumps in (_OLDEST, _BEFORE_DNAT, _NEWEST)
-        if (name, hook.type, hook.name, hook.priority) in bases
-        for target, source, match in jumps
-        if source == name
     )
 
 

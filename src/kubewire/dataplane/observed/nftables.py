@@ -35,12 +35,12 @@ from kubewire.errors import LabError
 
 _RULE_KEYS = {"family", "table", "chain", "handle", "expr", "comment", "index"}
 _CHAIN_KEYS = {"family", "table", "name", "handle", "type", "hook", "prio", "policy", "comment"}
+_UNUSUAL = {"policy", "auto-merge", "stmt"}
 _SET_KEYS = {
-    *("family", "table", "name", "handle", "type", "comment", "elem", "map", "flags", "timeout", "size"),
-    *("gc-interval", "policy", "auto-merge", "stmt"),
+    *("family", "table", "name", "handle", "type", "comment", "elem", "map", "flags", "timeout"),
+    *("size", "gc-interval"),  # left to nft and the kernel, shown or not as they like
+    *_UNUSUAL,
 }
-# kube-proxy leaves these to nft and the kernel; how they are shown differs between versions of nft.
-_SHOWN_BY_CHANCE = {"size", "gc-interval"}
 
 
 class ParseError(LabError):
@@ -130,6 +130,8 @@ class _Reader:
                 self.tables.append(Table(self.family, TABLE, body.get("comment", "")))
             case "chain":
                 _only(body, _CHAIN_KEYS)
+                if "hook" in body and not isinstance(body.get("prio"), int):
+                    raise NotUnderstood("a base chain without a numeric priority")
                 self.chains.append((body, self.rules.setdefault(body["name"], [])))
             case "rule":
                 self.rules.setdefault(body["chain"], []).append(self._rule(body))
@@ -147,7 +149,7 @@ class _Reader:
             bare = rule_text(body["expr"])
         except (NotUnderstood, KeyError, TypeError, ValueError) as error:
             raw = json.dumps(body.get("expr", body))
-            self._problem(f"chain {body['chain']}", body.get("expr", body), str(error))
+            self._problem(f"rule of chain {body['chain']}", body.get("expr", body), str(error))
             return Rule(raw, understood=False)
         comment = body.get("comment", "")
         return Rule(f'{bare} comment "{comment}"' if comment else bare, targets=chains_in(bare))
@@ -178,13 +180,13 @@ def _chain(body: Mapping[str, Any], rules: tuple[Rule, ...], family: IpFamily) -
 def _set(body: Mapping[str, Any], family: IpFamily) -> Set:
     _only(body, _SET_KEYS)
     kind = body["type"]
-    flags = set(body.get("flags", ()))
+    shown = body.get("flags", ())
+    flags = {shown} if isinstance(shown, str) else set(shown)
     value_type = body.get("map", "")
     options = [f"flags {','.join(sorted(flags - {'dynamic'}))}"] if flags - {"dynamic"} else []
     if "timeout" in body:
         options.append(f"timeout {duration_text(body['timeout'])}")
-    others = {"policy", "auto-merge", "stmt"} - _SHOWN_BY_CHANCE
-    options += [f"{key} {json.dumps(body[key])}" for key in sorted(others & set(body))]
+    options += [f"{key} {json.dumps(body[key])}" for key in sorted(_UNUSUAL & set(body))]
     return Set(
         family,
         TABLE,

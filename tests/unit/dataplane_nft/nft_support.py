@@ -1,0 +1,97 @@
+"""Recorded nodes in nftables mode, and what the engine says about them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from kubewire.dataplane.cluster import ClusterState
+from kubewire.dataplane.config import ProxyConfig
+from kubewire.dataplane.expected.nftables import expected_nftables
+from kubewire.dataplane.facts import NodeFacts
+from kubewire.dataplane.findings import Check, IpFamily, Note
+from kubewire.dataplane.model import Dataplane
+from kubewire.dataplane.nft_compare import compare_nft
+from kubewire.dataplane.observed.nftables import parse_nft_json
+from kubewire.dataplane.versions import Version
+
+GOLDEN = Path(__file__).parents[2] / "golden"
+OWN = GOLDEN / "dataplane_nft"
+PRINTING = OWN / "printing-nft-1.0.6"
+WORDS: dict[IpFamily, str] = {"ipv4": "ip", "ipv6": "ip6"}
+NODES = sorted(
+    {
+        path.parent
+        for folder in ("dataplane", "dataplane_nft")
+        for path in (GOLDEN / folder).rglob("nft-ip.json")
+    }
+    - {PRINTING}
+)
+DUMPS = [(node, family) for node in NODES for family in WORDS]
+DUMP_IDS = [f"{node.parents[1].name}-{node.name}-{family}" for node, family in DUMPS]
+
+
+@dataclass(frozen=True, eq=False)
+class Recorded:
+    """One recorded node: everything that its table follows from."""
+
+    folder: Path
+    cluster: ClusterState
+    config: ProxyConfig
+    facts: NodeFacts
+    version: Version
+
+    def expected(self, family: IpFamily, version: str = "") -> Dataplane:
+        chosen = Version.parse(version) if version else self.version
+        return expected_nftables(self.cluster, self.config, self.facts, chosen, family)
+
+    def dump(self, family: IpFamily) -> str:
+        return (self.folder / f"nft-{WORDS[family]}.json").read_text()
+
+    def text(self, family: IpFamily) -> str:
+        return (self.folder / f"nft-{WORDS[family]}.txt").read_text()
+
+
+@cache
+def recorded(folder: Path) -> Recorded:
+    cluster = ClusterState.from_list(json.loads((folder.parents[1] / "cluster.json").read_text()))
+    document = yaml.safe_load((folder / "kube-proxy.yaml").read_text())
+    facts = folder / "facts.json"
+    return Recorded(
+        folder,
+        cluster,
+        ProxyConfig.from_mapping(document),
+        NodeFacts.build(
+            cluster.node(folder.name),
+            json.loads(facts.read_text()) if facts.exists() else {},
+            json.loads((folder / "ip-addr.json").read_text()),
+        ),
+        Version.parse((folder / "kube-proxy-version").read_text()),
+    )
+
+
+def compare(expected: Dataplane, dump: str, family: IpFamily) -> tuple[list[Check], list[Note]]:
+    return compare_nft(expected, parse_nft_json(dump, family), node="n", family=family)
+
+
+def failed(checks: list[Check]) -> list[Check]:
+    return [check for check in checks if check.status == "failed"]
+
+
+def objects(dump: str) -> list[Mapping[str, Any]]:
+    listing: list[Mapping[str, Any]] = json.loads(dump)["nftables"]
+    return listing
+
+
+def rules_of(dataplane: Dataplane) -> dict[str, list[str]]:
+    return {chain.name: [rule.text for rule in chain.rules()] for chain in dataplane.chains}
+
+
+def elements_of(dataplane: Dataplane) -> dict[str, dict[str, str]]:
+    return {item.name: {e.key: e.value for e in item.elements} for item in dataplane.sets}
