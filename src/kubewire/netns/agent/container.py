@@ -147,7 +147,8 @@ class Container:
 
     def _ended(self, code: int, restart_policy: str) -> None:
         started = self.state.started if isinstance(self.state, Running) else time.time()
-        end = Ended(code, started, time.time(), self.identity)
+        said = self.process.complaint() if self.process else ""
+        end = Ended(code, started, time.time(), self.identity, said)
         self.ready, self.process = False, None
         if restart_policy == "Never" or (restart_policy == "OnFailure" and code == 0):
             self.state = end

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import json
 import logging
-import socket
 import socketserver
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from kubewire.errors import KubewireError, LabError
+from kubewire.errors import KubewireError
 
 log = logging.getLogger(__name__)
 Json = dict[str, Any]
@@ -36,22 +35,6 @@ def serve(path: Path, handlers: dict[str, Handler]) -> None:
     server = socketserver.UnixStreamServer(str(path), Request)
     path.chmod(0o600)
     threading.Thread(target=server.serve_forever, name="control", daemon=True).start()
-
-
-def ask(path: Path, request: Json, *, timeout: float = 60.0) -> Json:
-    """Send one request to the agent whose socket is at `path`; LabError when it fails or does not answer."""
-    try:
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(timeout)
-            connection.connect(str(path))
-            connection.sendall(json.dumps(request).encode() + b"\n")
-            with connection.makefile() as answers:
-                answer: Json = json.loads(answers.readline())
-    except (OSError, ValueError) as error:
-        raise LabError(f"the node agent does not answer: {error}", where=str(path)) from error
-    if not answer.get("ok"):
-        raise LabError(f"the node agent refused: {answer.get('error', 'no reason given')}")
-    return answer
 
 
 def _answer(line: bytes, handlers: dict[str, Handler]) -> Json:

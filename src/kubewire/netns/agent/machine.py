@@ -8,12 +8,12 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
+from kubewire.files import write_atomically
 from kubewire.kubernetes.api import Api
 from kubewire.netns.agent.cni import Cni
 from kubewire.netns.agent.config import Config, Node
 from kubewire.netns.agent.environment import service_variables
 from kubewire.netns.agent.events import Events
-from kubewire.netns.agent.files import write_atomically
 from kubewire.netns.agent.process import FIRST_UID
 
 INDEX = "pods.json"
@@ -66,4 +66,4 @@ class Machine:
                 del self._index[key]
             else:
                 self._index[key] = entry
-            write_atomically(self.config.run_dir / INDEX, json.dumps(self._index, indent=1), 0o600)
+            write_atomically(self.config.run_dir / INDEX, json.dumps(self._index, indent=1))

@@ -98,12 +98,16 @@ class Process:
     def exit_code(self) -> int | None:
         """None while it runs; 128+N for death by signal N."""
         code = self._chain.poll()
-        if code == 1 and _UNSHARE_AFTER_SIGKILL in self.complaint():
+        if code == 1 and _UNSHARE_AFTER_SIGKILL in self._said():
             return 128 + signal.SIGKILL
         return code if code is None or code >= 0 else 128 - code
 
     def complaint(self) -> str:
-        """What the chain before the container said, when it could not start it."""
+        """What the chain before the container said when it could not start it."""
+        said = self._said()
+        return "" if _UNSHARE_AFTER_SIGKILL in said else said
+
+    def _said(self) -> str:
         try:
             return self._complaints.read_text(errors="replace").strip()
         except OSError:

@@ -17,18 +17,37 @@ DEVICES = ("null", "zero", "full", "random", "urandom")
 PASSWD = "root:x:0:0:root:/:/usr/sbin/nologin\npod:x:{uid}:{uid}:pod:/tmp:/usr/sbin/nologin\n"  # noqa: S105
 
 
+# What a remount in a user namespace may not drop, by its bit in statvfs.
+LOCKED_OPTIONS = {
+    os.ST_NOSUID: "nosuid",
+    os.ST_NODEV: "nodev",
+    os.ST_NOEXEC: "noexec",
+    os.ST_NOATIME: "noatime",
+    os.ST_NODIRATIME: "nodiratime",
+    os.ST_RELATIME: "relatime",
+}
+
+
 @dataclass(frozen=True)
 class Mount:
     """A host path and where it appears in the pod (absolute, as the pod sees it)."""
 
     source: Path
     target: str
+    writable: bool = False
+
+    def options(self) -> str:
+        """The fstab options; a read-only one keeps what its file system was mounted with."""
+        if self.writable:
+            return "rbind"
+        flags = os.statvfs(self.source).f_flag
+        return ",".join(("rbind", "ro", *(name for bit, name in LOCKED_OPTIONS.items() if flags & bit)))
 
 
 def fstab(root: Path, mounts: Iterable[Mount]) -> str:
     """The mounts of a pod in fstab syntax: its root onto itself first, /proc of its own last."""
     lines = [f"{_quote(root)} {_quote(root)} none bind 0 0"]
-    lines += [f"{_quote(m.source)} {_quote(_below(root, m.target))} none rbind 0 0" for m in mounts]
+    lines += [f"{_quote(m.source)} {_quote(_below(root, m.target))} none {m.options()} 0 0" for m in mounts]
     lines += [
         f"tmpfs {_quote(_below(root, '/dev/shm'))} tmpfs nosuid,nodev,size=16m,mode=1777 0 0",  # noqa: S108
         f"proc {_quote(_below(root, '/proc'))} proc nosuid,nodev,noexec 0 0",
@@ -48,7 +67,11 @@ def build(root: Path, etc: Mapping[str, str], mounts: Iterable[Mount]) -> list[M
         (root / "etc" / name).write_text(text)
     needed = [*_host_folders(root), *mounts]
     needed += [Mount(Path("/etc", name), f"/etc/{name}") for name in HOST_ETC if Path("/etc", name).exists()]
-    needed += [Mount(Path("/dev", name), f"/dev/{name}") for name in DEVICES if Path("/dev", name).exists()]
+    needed += [
+        Mount(Path("/dev", name), f"/dev/{name}", writable=True)
+        for name in DEVICES
+        if Path("/dev", name).exists()
+    ]
     for mount in needed:
         _mount_point(mount.source, _below(root, mount.target))
     return needed

@@ -42,6 +42,7 @@ class Ended:
     started: float
     finished: float
     container_id: str
+    message: str = ""
 
     def state(self) -> Json:
         return {
@@ -51,6 +52,7 @@ class Ended:
                 "startedAt": timestamp(self.started),
                 "finishedAt": timestamp(self.finished),
                 "containerID": self.container_id,
+                **({"message": self.message} if self.message else {}),
             }
         }
 

@@ -12,7 +12,6 @@ from typing import Any
 
 from kubewire.errors import LabError
 from kubewire.kubernetes.api import Api
-from kubewire.netns.agent.files import write_atomically
 from kubewire.netns.agent.rootfs import Mount
 
 TOKEN_SECONDS = 365 * 24 * 3600
@@ -36,9 +35,24 @@ def prepare(api: Api, pod: Mapping[str, Any], folder: Path) -> dict[str, Path]:
 def mounts(container: Mapping[str, Any], volumes: Mapping[str, Path]) -> list[Mount]:
     """The mounts a container asks for."""
     return [
-        Mount(volumes[entry["name"]] / str(entry.get("subPath", "")).lstrip("/"), entry["mountPath"])
+        Mount(
+            _inside(volumes[entry["name"]], entry.get("subPath", "")),
+            entry["mountPath"],
+            writable=not entry.get("readOnly"),
+        )
         for entry in container.get("volumeMounts", [])
     ]
+
+
+def _inside(folder: Path, sub_path: str) -> Path:
+    """A place in a volume, made if need be; no link in the volume may lead out of it."""
+    place = (folder / sub_path.lstrip("/")).resolve()
+    if not place.is_relative_to(folder.resolve()):
+        raise LabError(f"subPath {sub_path!r} leads out of its volume")
+    if not place.exists():
+        place.mkdir(parents=True)
+        place.chmod(0o1777)
+    return place
 
 
 def _files(api: Api, pod: Mapping[str, Any], volume: Mapping[str, Any]) -> dict[str, bytes]:
@@ -130,4 +144,6 @@ def _write(folder: Path, name: str, data: bytes) -> None:
     target = (folder / name).resolve()
     if not target.is_relative_to(folder.resolve()):
         raise LabError(f"volume file {name!r} would lie outside its volume")
-    write_atomically(target, data)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(data)
+    target.chmod(0o644)

@@ -1,0 +1,70 @@
+"""The table of stand-ins: what runs for an image, and a refusal that helps for any other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kubewire.netns.agent.images import UnsupportedImageError, program, repository
+
+
+def run(image: str, **more: Any) -> Any:
+    return program({"name": "c", "image": image, **more}, ipv6=more.pop("ipv6", False), coredns=None)
+
+
+@pytest.mark.parametrize(
+    ("image", "name"),
+    [
+        ("kennethreitz/httpbin", "kennethreitz/httpbin"),
+        ("docker.io/kennethreitz/httpbin:latest", "kennethreitz/httpbin"),
+        ("docker.io/kong/httpbin@sha256:abc", "kong/httpbin"),
+        ("registry.k8s.io/coredns/coredns:v1.12.0", "registry.k8s.io/coredns/coredns"),
+        ("localhost:5000/httpbin", "localhost:5000/httpbin"),
+        ("localhost:5000/httpbin:1", "localhost:5000/httpbin"),
+    ],
+)
+def test_repository(image: str, name: str) -> None:
+    assert repository(image) == name
+
+
+def test_httpbin_listens_where_the_container_says() -> None:
+    assert run("kennethreitz/httpbin").ports == (80,)
+    assert run("kennethreitz/httpbin", ports=[{"containerPort": 8080}]).ports == (8080,)
+    command = ["gunicorn", "-b", "[::]:9000", "httpbin:app", "-k", "gevent"]
+    assert run("docker.io/kong/httpbin", command=command).ports == (9000,)
+
+
+def test_httpbin_binds_both_families_only_where_there_are_two() -> None:
+    container = {"name": "c", "image": "kennethreitz/httpbin"}
+    assert "0.0.0.0:80" in program(container, ipv6=False, coredns=None).argv
+    assert "[::]:80" in program(container, ipv6=True, coredns=None).argv
+
+
+def test_any_other_image_names_the_table_and_the_way_out() -> None:
+    with pytest.raises(UnsupportedImageError) as refusal:
+        run("nginx:1.27")
+    for part in ("nginx:1.27", "kennethreitz/httpbin", "coredns", "pause", "--provider kind"):
+        assert part in str(refusal.value)
+
+
+def test_a_command_that_is_not_gunicorn_is_never_pretended() -> None:
+    with pytest.raises(UnsupportedImageError, match="sleep infinity"):
+        run("kennethreitz/httpbin", command=["sleep"], args=["infinity"])
+
+
+def test_coredns_needs_its_binary(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedImageError, match="dns: true"):
+        run("registry.k8s.io/coredns/coredns:v1.12.0")
+    binary = tmp_path / "coredns"
+    binary.touch()
+    container = {
+        "name": "coredns",
+        "image": "registry.k8s.io/coredns/coredns",
+        "args": ["-conf", "/etc/coredns/Corefile"],
+        "ports": [{"containerPort": 53, "protocol": "UDP"}, {"containerPort": 53, "protocol": "TCP"}],
+    }
+    found = program(container, ipv6=False, coredns=binary)
+    assert found.argv == (str(binary), "-conf", "/etc/coredns/Corefile")
+    assert (found.paths, found.ports) == ((binary,), (53,))

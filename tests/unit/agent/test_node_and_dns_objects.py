@@ -1,0 +1,94 @@
+"""Node objects as kind's look, and cluster DNS as the article shows it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from kubewire.errors import DefinitionError
+from kubewire.netns.agent.config import Node, parse
+from kubewire.netns.agent.dns import coredns_manifests
+from kubewire.netns.agent.nodes import manifest
+
+NODE = Node("lab-control-plane", "control-plane", ("172.18.0.2", "fc00::2"), Path("/n"), taint=True)
+CONFIG: dict[str, Any] = {
+    "kubeconfig": "/k",
+    "nodes": [{"name": "w", "role": "worker", "ips": ["172.18.0.3"], "netns": "/run/netns/w"}],
+    "podSubnets": ["10.244.0.0/16"],
+    "cniBin": "/cni",
+    "runDir": "/run/kubewire/agent",
+    "kubernetesVersion": "v1.37.2",
+}
+
+
+def test_control_plane_node() -> None:
+    node = manifest(NODE, "v1.37.2", 0.0)
+    assert node["metadata"]["labels"]["kubernetes.io/hostname"] == "lab-control-plane"
+    assert node["metadata"]["labels"]["node-role.kubernetes.io/control-plane"] == ""
+    taint = {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}
+    assert node["spec"]["taints"] == [taint]
+    assert node["status"]["addresses"] == [
+        {"type": "InternalIP", "address": "172.18.0.2"},
+        {"type": "InternalIP", "address": "fc00::2"},
+        {"type": "Hostname", "address": "lab-control-plane"},
+    ]
+    info = node["status"]["nodeInfo"]
+    assert info["kubeletVersion"] == "v1.37.2"
+    assert info["containerRuntimeVersion"].startswith("kubewire://")
+
+
+def test_worker_has_neither_role_nor_taint() -> None:
+    node = manifest(Node("w", "worker", ("172.18.0.3",), Path("/n")), "v1.37.2", 0.0)
+    assert "taints" not in node["spec"]
+    assert not any("node-role" in label for label in node["metadata"]["labels"])
+
+
+def test_dns_service_has_the_articles_ports() -> None:
+    service = next(m for m in coredns_manifests("10.96.0.10") if m["kind"] == "Service")
+    assert (service["metadata"]["namespace"], service["metadata"]["name"]) == ("kube-system", "kube-dns")
+    assert service["spec"]["clusterIP"] == "10.96.0.10"
+    ports = [(p["name"], p["port"], p["protocol"]) for p in service["spec"]["ports"]]
+    assert ports == [("dns", 53, "UDP"), ("dns-tcp", 53, "TCP"), ("metrics", 9153, "TCP")]
+
+
+def test_dns_objects_fit_together() -> None:
+    found = {m["kind"]: m for m in coredns_manifests("10.96.0.10", replicas=3)}
+    deployment, service = found["Deployment"], found["Service"]
+    assert deployment["spec"]["replicas"] == 3
+    assert service["spec"]["selector"] == deployment["spec"]["template"]["metadata"]["labels"]
+    spec = deployment["spec"]["template"]["spec"]
+    assert spec["volumes"][0]["configMap"]["name"] == found["ConfigMap"]["metadata"]["name"]
+    assert spec["serviceAccountName"] == found["ServiceAccount"]["metadata"]["name"]
+    assert found["ConfigMap"]["data"]["Corefile"].count("{") == found["ConfigMap"]["data"]["Corefile"].count(
+        "}"
+    )
+    assert yaml.safe_load(yaml.safe_dump(deployment)) == deployment
+
+
+def test_config() -> None:
+    config = parse(CONFIG)
+    assert config.node("w") == config.nodes[0]
+    assert config.nodes[0].enter() == ("nsenter", "--net=/run/netns/w", "--")
+    assert (config.cluster_dns, config.kubelet, config.rootful) == (None, None, True)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"nodes": [{"name": "w"}]}, "role"),
+        ({"podSubnets": ["10.244.0.1/16"]}, "host bits"),
+        ({"clusterDNS": "dns"}, "dns"),
+        ({"nodes": [{"name": "w", "role": "boss", "ips": [], "netns": "/n"}]}, "boss"),
+    ],
+)
+def test_wrong_config_is_named(change: dict[str, Any], named: str) -> None:
+    with pytest.raises(DefinitionError, match=named):
+        parse({**CONFIG, **change})
+
+
+def test_missing_key_is_named() -> None:
+    with pytest.raises(DefinitionError, match="cniBin"):
+        parse({key: value for key, value in CONFIG.items() if key != "cniBin"})
