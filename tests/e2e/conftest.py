@@ -1,86 +1,12 @@
-"""Real labs: a `kubewire` of the test's own state folder, and a picture of the machine before and after."""
+"""Real labs: each test, or each module, has a state folder of its own."""
 
 from __future__ import annotations
 
-import json
-import os
-import re
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
-
-ROOT = Path(__file__).parents[2]
-
-
-@dataclass
-class Outcome:
-    """How one run of the command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def text(self) -> str:
-        return self.out + self.err
-
-
-@dataclass
-class Kubewire:
-    """The command line, with a state folder of its own; the binaries' cache is the user's."""
-
-    state: Path
-    environment: dict[str, str] = field(default_factory=dict)
-
-    def popen(self, *argv: str, **options: Any) -> subprocess.Popen[str]:
-        environment = {
-            **os.environ,
-            "XDG_STATE_HOME": str(self.state),
-            "NO_COLOR": "1",
-            "COLUMNS": "120",
-            **self.environment,
-        }
-        return subprocess.Popen(
-            [sys.executable, "-m", "kubewire", *argv],
-            cwd=ROOT,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            **options,
-        )
-
-    def run(self, *argv: str, timeout: float = 1200) -> Outcome:
-        """Run to the end; a run past the deadline is killed and fails the test with what it had printed."""
-        process = self.popen(*argv)
-        try:
-            out, err = process.communicate(timeout=timeout)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            out, err = process.communicate()
-            pytest.fail(f"kubewire {' '.join(argv)} took over {timeout} s\n{out}\n{err}")
-        return Outcome(process.returncode, out, err)
-
-    def ok(self, *argv: str, timeout: float = 1200) -> Outcome:
-        outcome = self.run(*argv, timeout=timeout)
-        assert outcome.code == 0, f"kubewire {' '.join(argv)} → {outcome.code}\n{outcome.text}"
-        return outcome
-
-    def node(self, lab: str, node: str, *argv: str) -> str:
-        """Run a command in a node, as a student would."""
-        return self.ok("exec", lab, node, "--", *argv, timeout=60).out
-
-    def report(self, lab: str, *options: str) -> tuple[int, dict[str, Any]]:
-        """`verify --format json`: the exit code and the report."""
-        outcome = self.run("verify", lab, "--format", "json", *options, timeout=120)
-        assert outcome.out.strip(), outcome.text
-        return outcome.code, json.loads(outcome.out)
+from harness import Kubewire
 
 
 @pytest.fixture
@@ -102,23 +28,3 @@ def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     command.ok("up", name)
     yield command
     command.run("down", name, timeout=120)
-
-
-def picture(*folders: Path) -> dict[str, list[str]]:
-    """The machine as a lab must leave it: links, network namespaces, mounts, processes, files."""
-
-    def lines(*argv: str) -> list[str]:
-        return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()
-
-    ours = re.compile(r"kubewire|kube-|etcd|coredns|gunicorn|ansible-playbook")
-    return {
-        "links": sorted(line.split(": ")[1] for line in lines("ip", "-o", "link")),
-        "namespaces": sorted(line.split()[0] for line in lines("lsns", "-n", "-t", "net", "-o", "NS")),
-        "mounts": sorted(line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()),
-        "processes": sorted(
-            line
-            for line in lines("ps", "-eo", "comm=,args=")
-            if ours.search(line) and "pytest" not in line and "<defunct>" not in line
-        ),
-        "files": sorted(str(path) for folder in folders for path in folder.rglob("*")),
-    }
