@@ -7,10 +7,11 @@ import os
 import signal
 import socket
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from kubewire.netns import control, linux, relay, sandbox
-from kubewire.netns.plan import SYSTEM_PATH, Plan
+from kubewire.netns.plan import LOGS, SYSTEM_PATH, Plan
 from kubewire.netns.supervisor import Reaper, Supervisor
 
 
@@ -39,7 +40,7 @@ class _Init:
         self._plan = plan
         self._sockets = sockets
         self._reaper = Reaper()
-        self._supervisor = Supervisor(plan.components, self._reaper)
+        self._supervisor = Supervisor(plan.components, self._reaper, Path(LOGS))
         self._committed = False
 
     async def serve(self) -> None:

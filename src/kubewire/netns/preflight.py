@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from kubewire.errors import HostError
 from kubewire.netns import linux
+from kubewire.netns.plan import SYSTEM_PATH
 
 if TYPE_CHECKING:
     from kubewire.lab.schema import Lab
@@ -31,7 +32,6 @@ DEBIAN_PACKAGES = {
     "conntrack": "conntrack",
 }
 IPVS_PACKAGES = {"ipset": "ipset", "ipvsadm": "ipvsadm"}
-_SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/sbin"
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ def _tools() -> Iterator[Requirement]:
     """The OS tools; those that only mode ipvs needs are marked so."""
     for packages, modes in ((DEBIAN_PACKAGES, ()), (IPVS_PACKAGES, ("ipvs",))):
         for tool, package in packages.items():
-            found = shutil.which(tool) or shutil.which(tool, path=_SYSTEM_PATH)
+            found = shutil.which(tool) or shutil.which(tool, path=SYSTEM_PATH)
             mend = "" if found else f"install {tool} (Debian, Ubuntu: sudo apt-get install {package})"
             yield Requirement(tool, bool(found), found or "not installed", mend, modes)
 

@@ -82,11 +82,12 @@ class NetnsProvider:
         _call(name, {"command": "restart", "component": f"kube-proxy@{node}", "cleanup": True}, timeout=60.0)
 
     def repair_routes(self, name: str, node: str) -> list[Change]:
-        from kubewire.netns.agent.control import ask
-
         socket = Path(f"{entry.root(_living(name))}{entry.AGENT_SOCKET}")
-        mended = ask(socket, {"op": "repair", "node": node}, timeout=30.0)["mended"]
-        return [Change(node, what) for what in mended]
+        try:
+            answer = control.call(socket, {"op": "repair", "node": node}, timeout=30.0)
+        except (OSError, ValueError) as error:
+            raise LabError(f"the node agent could not repair {node}: {error}", where=f"lab {name}") from error
+        return [Change(node, what) for what in answer["mended"]]
 
     def pod_prefix(self, name: str, namespace: str, pod: str) -> tuple[str, ...]:
         return entry.pod_prefix(_living(name), namespace, pod)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from kubewire.netns.linux import stat_fields
-from kubewire.netns.plan import LOGS, Check, Component, node_entry
+from kubewire.netns.plan import Check, Component, node_entry
 from kubewire.netns.probe import probe
 
 State = Literal["waiting", "starting", "running", "stopped", "restarting", "failed"]
@@ -71,13 +71,13 @@ class _Unit:
     ended: deque[float] = field(default_factory=lambda: deque(maxlen=TRIES + 1))
     wanted: asyncio.Event = field(default_factory=asyncio.Event)
     restart: Literal["", "plain", "cleanup"] = ""
-    idle: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Supervisor:
     """Runs the components of a plan. `events` are the mishaps that no `up` has reported yet."""
 
-    def __init__(self, components: tuple[Component, ...], reaper: Reaper) -> None:
+    def __init__(self, components: tuple[Component, ...], reaper: Reaper, logs: Path) -> None:
+        self._logs = logs
         self._units = {component.name: _Unit(component) for component in components}
         self._reaper = reaper
         self._tasks: list[asyncio.Task[None]] = []
@@ -122,10 +122,10 @@ class Supervisor:
         """Let a component go on that someone sent SIGSTOP."""
         pid = self._unit(name).pid
         if pid:
-            os.kill(pid, signal.SIGCONT)
+            _signal(pid, signal.SIGCONT)
 
     def tail(self, name: str, lines: int) -> str:
-        return tail(log_path(self._unit(name).component.name), lines)
+        return tail(self._log(self._unit(name).component), lines)
 
     def _unit(self, name: str) -> _Unit:
         if name not in self._units:
@@ -192,24 +192,32 @@ class Supervisor:
             return
         pid = unit.pid
         deadline = time.monotonic() + _PATIENCE
-        for number in (signal.SIGTERM, signal.SIGCONT):
-            os.kill(pid, number)
+        _signal(pid, signal.SIGTERM)
+        _signal(pid, signal.SIGCONT)
         while unit.pid == pid:
             if time.monotonic() > deadline:
-                os.kill(pid, signal.SIGKILL)
+                _signal(pid, signal.SIGKILL)
             await asyncio.sleep(_POLL)
 
     def _launch(self, component: Component, argv: tuple[str, ...]) -> tuple[int, asyncio.Future[int]]:
         entry = ["nsenter", *node_entry(component.node), "--"] if component.node else []
-        return self._reaper.start([*entry, *argv], component.env, log_path(component.name))
+        return self._reaper.start([*entry, *argv], component.env, self._log(component))
+
+    def _log(self, component: Component) -> Path:
+        return self._logs / f"{component.name}.log"
 
     async def _trim_logs(self) -> None:
         while True:
             await asyncio.sleep(60)
-            for name in self._units:
-                path = log_path(name)
+            for unit in self._units.values():
+                path = self._log(unit.component)
                 if path.exists() and path.stat().st_size > _LOG_LIMIT:
                     os.truncate(path, 0)
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):  # it ended a moment ago
+        os.kill(pid, number)
 
 
 async def _until(check: Check) -> None:
@@ -225,10 +233,6 @@ def _seen_state(unit: _Unit) -> State:
 
 def _how(code: int) -> str:
     return f"ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-
-
-def log_path(component: str) -> Path:
-    return Path(LOGS, f"{component}.log")
 
 
 def tail(path: Path, lines: int) -> str:
