@@ -22,6 +22,7 @@ TRIES = 3
 WINDOW = 60.0
 _POLL = 0.05
 _PATIENCE = 3.0
+_SURVIVED = 0.3  # seconds after which a component that nothing can ask counts as running
 _LOG_LIMIT = 16 << 20
 
 
@@ -183,7 +184,9 @@ class Supervisor:
         unit.wanted.clear()
 
     async def _await_ready(self, unit: _Unit) -> None:
-        if unit.component.ready is not None:
+        if unit.component.ready is None:
+            await asyncio.sleep(_SURVIVED)
+        else:
             await _until(unit.component.ready)
         unit.state, unit.reason = "running", ""
 

@@ -1,4 +1,4 @@
-"""From a definition to the sandbox's plan: addresses, flags, dependencies; and the plan survives its journey."""
+"""From a definition to the sandbox's plan: addresses, flags, what waits for what."""
 
 from __future__ import annotations
 

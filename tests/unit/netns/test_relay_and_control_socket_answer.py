@@ -21,8 +21,7 @@ async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 
 def listening() -> socket.socket:
-    listener = socket.create_server(("127.0.0.1", 0))
-    return listener
+    return socket.create_server(("127.0.0.1", 0))
 
 
 def test_bytes_go_both_ways_past_an_endpoint_that_is_down() -> None:

@@ -29,7 +29,7 @@ def supervised(
             await asyncio.wait_for(scenario(supervisor), 20)
         finally:
             for unit in supervisor.status().values():
-                if unit["pid"]:
+                if unit["pid"] and Path(f"/proc/{unit['pid']}").exists():
                     os.kill(unit["pid"], signal.SIGKILL)
 
     asyncio.run(run())
