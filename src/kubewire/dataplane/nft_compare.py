@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from kubewire.dataplane.compare import Item, Place, compare_chain, compare_items
-from kubewire.dataplane.expected.nftables_fixed import is_leftover
+from kubewire.dataplane.expected.nftables_layout import is_leftover
 from kubewire.dataplane.findings import Check, IpFamily, Note, Status
 from kubewire.dataplane.model import Chain, Dataplane, Element, Hook, Origin, Rule, Set
 from kubewire.dataplane.nft_names import TABLE, WORDS, is_service_chain

@@ -6,13 +6,13 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from nft_support import OWN, compare, failed, objects, recorded
+from nft_support import GOLDEN, compare, failed, objects, recorded
 
 from kubewire.dataplane.observed.nftables import ParseError, parse_nft_json
 
-NODE = recorded(OWN / "every-feature-v1.37.2" / "nodes" / "node-a")
+NODE = recorded(GOLDEN / "dataplane" / "rich-nftables-v1.37.2" / "nodes" / "rich-worker")
 DUMP = NODE.dump("ipv4")
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
@@ -42,6 +42,7 @@ def test_another_tables_listing_is_refused() -> None:
         parse_nft_json(DUMP, "ipv6")
 
 
+@settings(deadline=None)
 @given(st.integers(min_value=0, max_value=len(DUMP.rstrip()) - 1))
 def test_every_cut_is_refused_with_its_position(length: int) -> None:
     with pytest.raises(ParseError) as caught:
@@ -49,6 +50,7 @@ def test_every_cut_is_refused_with_its_position(length: int) -> None:
     assert 0 <= caught.value.position <= length
 
 
+@settings(deadline=None)
 @given(JSON)
 def test_any_statement_is_shown_or_understood_never_dropped(statement: Any) -> None:
     dump = with_objects({"rule": own(chain="services", expr=[statement])})
@@ -56,6 +58,7 @@ def test_any_statement_is_shown_or_understood_never_dropped(statement: Any) -> N
     assert len(list(chain.rules())) == 4
 
 
+@settings(deadline=None)
 @given(JSON)
 def test_any_object_is_refused_or_fails_or_is_foreign(item: Any) -> None:
     parse_nft_json(with_objects(item, {"set": own(name="x", type=item)}, {"chain": own(name=item)}), "ipv4")

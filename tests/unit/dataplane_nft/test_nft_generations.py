@@ -136,3 +136,13 @@ def test_comments_are_cut_from_1_37_on_and_firewalls_had_some_in_1_30() -> None:
     assert max(map(len, comments("v1.37.2", "no-endpoint-services"))) == 128
     assert "default/lb-ranges:http" in comments("v1.30.14", "firewall-ips")
     assert comments("v1.31.0", "firewall-ips") == {""}
+
+
+def test_localhost_node_ports_are_refused_only_behind_their_gate() -> None:
+    gated = recorded(OWN / "localhost-refused-v1.37.2" / "nodes" / "node-a")
+    served = recorded(OWN / "localhost-served-v1.37.2" / "nodes" / "node-a")
+    name = "localhost-nodeport-reject-ports"
+    assert elements_of(gated.expected("ipv4"))[name]["tcp . 30080"] == "goto localhost-nodeport-reject-tcp"
+    assert elements_of(served.expected("ipv4"))[name].keys() == {"udp . 30053", "sctp . 30090"}
+    assert name not in elements_of(gated.expected("ipv4", "v1.36.3"))
+    assert name not in elements_of(ipv4("v1.37.2"))

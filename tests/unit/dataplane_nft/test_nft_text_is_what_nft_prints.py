@@ -14,7 +14,7 @@ from kubewire.dataplane.nft_compare import element_text, hook_text
 from kubewire.dataplane.observed.nftables import parse_nft_json
 
 _BLOCK = re.compile(r"^\t(chain|set|map) (\S+) \{\n(.*?)^\t\}", re.MULTILINE | re.DOTALL)
-OWN_DUMPS = [dump for dump in DUMPS if OWN in dump[0].parents]
+OWN_DUMPS = [dump for dump in DUMPS if OWN in dump[0].parents and (dump[0] / "nft-ip.txt").exists()]
 OWN_IDS = [name for name, dump in zip(DUMP_IDS, DUMPS, strict=True) if dump in OWN_DUMPS]
 
 

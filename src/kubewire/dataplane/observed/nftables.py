@@ -22,15 +22,9 @@ from kubewire.dataplane.model import (
     Set,
     Table,
 )
+from kubewire.dataplane.nft_expression import NotUnderstood, verdict_text
 from kubewire.dataplane.nft_names import TABLE, WORDS
-from kubewire.dataplane.nft_text import (
-    NotUnderstood,
-    chains_in,
-    duration_text,
-    element_text,
-    rule_text,
-    verdict_text,
-)
+from kubewire.dataplane.nft_text import chains_in, duration_text, element_text, rule_text
 from kubewire.errors import LabError
 
 _RULE_KEYS = {"family", "table", "chain", "handle", "expr", "comment", "index"}
