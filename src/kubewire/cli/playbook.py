@@ -145,6 +145,8 @@ def note_event(event: Mapping[str, Any], run: Run, display: Display) -> None:
                 run.changed[host] = run.changed.get(host, 0) + 1
             run.results[str(data.get("task_action"))] = result
             display.changes([str(line) for line in result.get("changes") or ()])
+        case "playbook_on_stats":
+            display.close()
         case "runner_on_skipped":
             display.skipped()
         case "runner_on_failed" | "runner_on_unreachable" if not data.get("ignore_errors"):
