@@ -1,0 +1,66 @@
+"""What the CNI plugins are asked, what their answer means, and the control socket's manners."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kubewire.netns import control as sandbox_control
+from kubewire.netns.agent import control
+from kubewire.netns.agent.cni import Attachment, Cni, attachment, port_mappings
+from kubewire.netns.agent.config import Node
+from kubewire.netns.agent.container import backoff
+
+NODE = Node("n1", "worker", ("172.18.0.3",), Path("/run/netns/n1"))
+
+
+def test_chain_for_a_dual_stack_node() -> None:
+    (ptp,) = Cni(Path("/cni"), Path("/run/ipam")).chain(NODE, ["10.244.1.0/24", "fd00:10:244:1::/64"])
+    assert (ptp["name"], ptp["type"], ptp["ipMasq"]) == ("kindnet", "ptp", False)
+    assert ptp["ipam"] == {
+        "type": "host-local",
+        "dataDir": "/run/ipam/n1",
+        "ranges": [[{"subnet": "10.244.1.0/24"}], [{"subnet": "fd00:10:244:1::/64"}]],
+        "routes": [{"dst": "0.0.0.0/0"}, {"dst": "::/0"}],
+    }
+
+
+def test_host_ports_bring_portmap_and_addresses_can_be_asked_for() -> None:
+    port = {"containerPort": 80, "hostPort": 8080, "protocol": "TCP"}
+    pod = {"spec": {"containers": [{"ports": [port, {"containerPort": 81}]}]}}
+    mappings = port_mappings(pod)
+    assert mappings == [{"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}]
+    ptp, portmap = Cni(Path("/cni"), Path("/d")).chain(NODE, ["10.244.1.0/24"], mappings, ["10.244.1.7"])
+    assert ptp["args"] == {"cni": {"ips": ["10.244.1.7"]}}
+    assert portmap["runtimeConfig"] == {"portMappings": mappings}
+
+
+def test_result() -> None:
+    result = {
+        "interfaces": [{"name": "veth1"}, {"name": "eth0", "sandbox": "/run/netns/cni-a"}],
+        "ips": [{"address": "10.244.1.2/24", "gateway": "10.244.1.1", "interface": 1}],
+    }
+    assert attachment(result) == Attachment(("10.244.1.2",), "veth1", ("10.244.1.1",))
+
+
+def test_backoff_is_kubelets() -> None:
+    assert [backoff(n) for n in range(1, 9)] == [0, 10, 20, 40, 80, 160, 300, 300]
+
+
+def test_control_socket(tmp_path: Path) -> None:
+    def fail(request: dict[str, Any]) -> dict[str, Any]:
+        raise RuntimeError("no")
+
+    path = tmp_path / "control.sock"
+    control.serve(path, {"echo": lambda request: {"said": request["text"]}, "fail": fail})
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert sandbox_control.call(path, {"op": "echo", "text": "hi"}) == {"ok": True, "said": "hi"}
+    for request, said in (
+        ({"op": "what"}, "unknown op 'what'; there are echo, fail"),
+        ({"op": "fail"}, "RuntimeError: no"),
+        ({}, "KeyError"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            sandbox_control.call(path, request)
