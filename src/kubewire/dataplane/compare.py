@@ -83,9 +83,10 @@ def compare_items(
         else:
             story.expected.append(render(item.text))
     checks = [_tell(place, label, key, story, absent) for key, story in stories.items()]
-    return checks + _extras(
-        place, label, [render(text) for text in extra], service, twice=_all_known(extra, items)
-    )
+    if extra:
+        twice = {item.text for item in items}.issuperset(extra)
+        checks.append(_extra(place, label, [render(text) for text in extra], service, twice=twice))
+    return checks
 
 
 def match_items(items: Sequence[Item], observed: Sequence[str]) -> tuple[list[Item], list[int | None]]:
@@ -148,29 +149,19 @@ def _tell(place: Place, label: str, key: tuple[str, str], story: _Story, absent:
     )
 
 
-def _extras(place: Place, label: str, extra: Sequence[str], service: str, *, twice: bool) -> list[Check]:
-    if not extra:
-        return []
+def _extra(place: Place, label: str, extra: Sequence[str], service: str, *, twice: bool) -> Check:
     reason = "it is there more than once" if twice else "nothing that the API knows asks for it"
-    observed = "\n".join(extra)
-    return [
-        Check(
-            f"{place.prefix}.extra",
-            "failed",
-            place.node,
-            place.family,
-            service,
-            label,
-            reason,
-            "(nothing)",
-            observed,
-        )
-    ]
-
-
-def _all_known(texts: Sequence[str], items: Sequence[Item]) -> bool:
-    known = {item.text for item in items}
-    return all(text in known for text in texts)
+    return Check(
+        f"{place.prefix}.extra",
+        "failed",
+        place.node,
+        place.family,
+        service,
+        label,
+        reason,
+        "(nothing)",
+        "\n".join(extra),
+    )
 
 
 def compare_chain(
@@ -186,7 +177,8 @@ def compare_chain(
     service = expected.origin.service if expected.origin else ""
     absent = "" if observed else f"(no chain {expected.name})"
     checks = compare_items(place, label, items, texts, render=render, service=service, absent=absent)
-    disorder = misplaced(expected.groups, match_items(items, texts)[1])
+    in_order = [item.text for item in items] == texts
+    disorder = None if in_order else misplaced(expected.groups, match_items(items, texts)[1])
     if disorder is not None:
         checks.append(
             Check(
@@ -214,8 +206,6 @@ def misplaced(groups: Iterable[RuleGroup], positions: Sequence[int | None]) -> t
 
     `positions` are where the rules of the groups, depth first, were found (None: not found).
     """
-    if positions == list(range(len(positions))):
-        return None
     rest = iter(positions)
     try:
         _extent(RuleGroup(tuple(groups)), rest)
