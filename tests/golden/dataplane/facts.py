@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def nfacct() -> bool:
-    """Whether the kernel answers a request to create an nfacct counter (nfnetlink_acct, subsystem 7, message 0)."""
+    """Whether the kernel creates an nfacct counter on request (nfnetlink_acct: subsystem 7, message 0)."""
     name = b"kubewire_probe\0"
     attribute = struct.pack("=HH", 4 + len(name), 1) + name
     attribute += b"\0" * (-len(attribute) % 4)

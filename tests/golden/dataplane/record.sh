@@ -1,5 +1,6 @@
 #!/bin/bash
 # Records golden snapshots from real kube-proxies: BIN=<folder with the Kubernetes binaries> ./record.sh OUTPUT_FOLDER
+# With LARGE=1 only the cluster of more than 1000 endpoints; MODES and SETTLE (seconds) as wanted.
 # Needs root. One sandbox with etcd, kube-apiserver and a few nodes that have nothing but a kube-proxy.
 set -eu
 if [ -z "${INSIDE:-}" ]; then
@@ -118,9 +119,29 @@ record() { # folder node mode cidrs extra-lines
   wait $pid || true
   kubectl get services,endpointslices.discovery.k8s.io,nodes,servicecidrs -A -o json >"$out/$1/cluster.json"
   grep -E '^[EF]' "$node.log" | head -5 >&2 || true
-  if [ "$3" = nftables ]; then on_node nft flush ruleset; else on_node nft flush ruleset; fi
+  on_node nft flush ruleset
 }
 version=$("$BIN/kube-proxy" --version | sed 's/Kubernetes //')
+if [ -n "${LARGE:-}" ]; then # more than 1000 endpoints: rules of endpoints lose their comments
+  for service in 1 2 3 4 5 6; do
+    echo '---
+apiVersion: v1
+kind: Service
+metadata: {name: big'$service', namespace: default}
+spec: {clusterIP: 10.96.8.'$service', ports: [{port: 80}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: big'$service', labels: {kubernetes.io/service-name: big'$service'}}
+addressType: IPv4
+ports: [{name: "", protocol: TCP, port: 80}]
+endpoints:'
+    for last in $(seq 1 180); do echo "  - {addresses: [10.244.10$service.$last]}"; done
+  done | kubectl apply --server-side -f - >/dev/null
+  record "large-iptables-$version" rich-worker iptables $BOTH
+  gzip -9n "$out/large-iptables-$version/cluster.json" "$out/large-iptables-$version/nodes/rich-worker/"*save.txt
+  exit
+fi
 for mode in ${MODES:-nftables iptables}; do
   if [ $mode = nftables ]; then section=nftables; else section=iptables; fi
   record "rich-$mode-$version" rich-worker $mode $BOTH
