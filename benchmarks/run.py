@@ -1,0 +1,88 @@
+"""Speeds as ratios of two things run side by side; run it by `make bench` (about five minutes).
+
+    python benchmarks/run.py            the lab's life, its parts and memory; the engine against jc at 1,000
+    python benchmarks/run.py --large    also 10,000 Services x 3 endpoints (about fifteen minutes more)
+
+Needs root or a machine where an ordinary user may make namespaces, and cached binaries (`kubewire prefetch`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+sys.path.insert(0, str(Path(__file__).parent))
+from engine import engine_rows
+from measuring import Cli, Row, memory_of, steps_of
+
+
+def life(cli: Cli, cycles: int) -> list[Row]:
+    """up + verify, its steps, a second up, verify, down: medians of some cycles, and the lab's memory."""
+    seen: dict[str, list[float]] = {}
+    parts: dict[str, list[float]] = {}
+    memory: dict[str, float] = {}
+    for _ in range(cycles):
+        for name, argv in (
+            ("up + verify", ("up", "iptables", "--verify")),
+            ("second up", ("up", "iptables")),
+            ("verify", ("verify", "iptables")),
+            ("exec", ("exec", "iptables", "worker", "--", "true")),
+        ):
+            run = cli.run(*argv)
+            seen.setdefault(name, []).append(run.seconds)
+            if name == "up + verify":
+                for step, seconds in steps_of(run.err):
+                    parts.setdefault(step, []).append(seconds)
+                memory = memory_of(cli, "iptables")
+        seen.setdefault("down", []).append(cli.run("down", "iptables").seconds)
+        seen.setdefault("up", []).append(cli.run("up", "iptables").seconds)
+        cli.run("down", "iptables")
+    median = {name: statistics.median(values) for name, values in seen.items()}
+    rows = [Row(name, f"{seconds:.2f} s") for name, seconds in median.items()]
+    rows += [Row(f"  {step}", f"{statistics.median(values):.1f} s") for step, values in parts.items()]
+    rows += [
+        Row("second up / up", f"{median['second up'] / median['up']:.2f}", "≤ 0.3"),
+        Row("down / up", f"{median['down'] / median['up']:.2f}", "≤ 0.2"),
+        Row("memory of the lab, all processes (PSS)", f"{sum(memory.values()) / 1024:.2f} GiB", "≤ 1.2 GiB"),
+    ]
+    return rows + [Row(f"  {name}", f"{mib:.0f} MiB") for name, mib in sorted(memory.items())]
+
+
+def show(rows: list[Row]) -> None:
+    table = Table("what", "measured", "budget")
+    for row in rows:
+        table.add_row(row.what, row.measured, row.budget)
+    Console(width=110).print(table)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--cycles", type=int, default=3, help="how often the lab is made (default 3)")
+    parser.add_argument("--large", action="store_true", help="also 10,000 Services")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="kubewire-bench-") as folder:
+        cli = Cli(Path(folder))
+        cli.run("prefetch", "iptables")
+        print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Linux {os.uname().release}")
+        started = time.monotonic()
+        show(life(cli, options.cycles))
+        show(engine_rows(cli, 1000))
+        if options.large:
+            show(engine_rows(cli, 10_000))
+        print(f"took {time.monotonic() - started:.0f} s")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"{error}\n{error.stdout}\n{error.stderr}")
