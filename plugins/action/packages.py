@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from ansible_collections.kubewire.lab.plugins.plugin_utils.step import DEFINITION, Step
-
 from kubewire.steps.outcome import Outcome
 from kubewire.steps.packages import find_missing
+
+from ..plugin_utils.step import DEFINITION, Step
 
 
 class ActionModule(Step):

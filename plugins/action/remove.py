@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.kubewire.lab.plugins.plugin_utils.step import Step
-
 from kubewire.steps.outcome import Outcome
 from kubewire.steps.remove import remove_lab
+
+from ..plugin_utils.step import Step
 
 
 class ActionModule(Step):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from ansible_collections.kubewire.lab.plugins.plugin_utils.step import LAB, Step
-
 from kubewire.steps.outcome import Outcome
 from kubewire.steps.verify import verify_lab
+
+from ..plugin_utils.step import LAB, Step
 
 
 class ActionModule(Step):

@@ -6,7 +6,7 @@ import sys
 
 from kubewire.cli.display import Display
 from kubewire.cli.outcome import finish, print_report, tell_removal
-from kubewire.cli.playbook import Run, run_playbook
+from kubewire.cli.playbook import Run, forget_logs, run_playbook
 from kubewire.cli.signals import Terminated
 from kubewire.steps.cluster import Intent, intend
 from kubewire.steps.lock import lab_lock
@@ -29,23 +29,27 @@ def bring_up(
     name = intent.lab.name
     display.line(f"{intent.choice.name}: {intent.choice.why}")
     variables: dict[str, object] = {
-        "lab": lab,
+        "lab": str(intent.source),
         "lab_overrides": overrides,
         "provider": provider,
         "recreate": recreate,
     }
     command = " ".join(sys.argv[1:]) or "up"
     with lab_lock(name, command, wait=wait, tell=lambda who: display.line(f"lab {name}: {who}", "yellow")):
+        intent = intend(lab, overrides, provider)  # another command may have worked on it meanwhile
         try:
             run = _run(intent, display, variables, verify=verify and not check, check=check)
         except (KeyboardInterrupt, Terminated):
-            tell_removal(name, display)
+            tell_removal(name, display, lived=intent.record is not None)
             raise
     if run.failure is None and not check:
         _tell_changes(run, name, display)
     if verify and not check:
         return print_report(run, display)
-    return finish(run, display)
+    code = finish(run, display)
+    if check and code == 0 and intent.record is None:
+        forget_logs(name)
+    return code
 
 
 def _run(intent: Intent, display: Display, variables: dict[str, object], *, verify: bool, check: bool) -> Run:

@@ -11,13 +11,13 @@ from kubewire.errors import DefinitionError, HostError
 
 def _complete_lab(incomplete: str) -> list[str]:
     from kubewire.lab.loading import available_labs
-    from kubewire.steps.inventory import recorded_labs
+    from kubewire.steps.target import recorded_labs
 
     return sorted(name for name in {*available_labs(), *recorded_labs()} if name.startswith(incomplete))
 
 
 def complete_up(incomplete: str) -> list[str]:
-    from kubewire.steps.inventory import recorded_labs
+    from kubewire.steps.target import recorded_labs
 
     return [name for name in recorded_labs() if name.startswith(incomplete)]
 

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from kubewire.report.model import Report
 
 REMOVAL = 15.0
-"""Seconds that an unready lab is given to vanish after its maker."""
+"""Seconds that a lab in the making is given to vanish after its maker."""
+REMOVAL_IF_LIVED = 2.0
+"""The same for one that was up before: it vanishes only if it was being made anew."""
 
 
 def finish(run: Run, display: Display) -> int:
@@ -68,13 +70,15 @@ def formatted(report: Report, form: str) -> str:
     return makers[form](report)
 
 
-def tell_removal(name: str, display: Display) -> None:
-    """After an interrupt: a lab that wasn't ready vanishes with its maker; wait for that, and say so."""
-    from kubewire.paths import lab_dir
+def tell_removal(name: str, display: Display, *, lived: bool) -> None:
+    """After an interrupt: a lab that wasn't ready vanishes with its maker; wait for that, and say so.
+
+    `lived` says that the lab was up before.
+    """
     from kubewire.providers import NAMES, get_provider
 
     providers = [get_provider(provider) for provider in NAMES]
-    deadline = time.monotonic() + REMOVAL
+    deadline = time.monotonic() + (REMOVAL_IF_LIVED if lived else REMOVAL)
     while time.monotonic() < deadline:
         phases = {provider.status(name).phase for provider in providers}
         if not phases & {"starting", "ready", "failed"}:
@@ -84,4 +88,4 @@ def tell_removal(name: str, display: Display) -> None:
             display.line(f"interrupted; nothing is left of lab {name}", "yellow")
             return
         time.sleep(0.1)
-    display.line(f"interrupted; lab {name} stays as it is: {lab_dir(name)}", "yellow")
+    display.line(f"interrupted; lab {name} is still there, kubewire up {name} finishes the work", "yellow")

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from kubewire.errors import KubewireError
-from kubewire.paths import state_dir
 from kubewire.provider import NodeHandle
 from kubewire.providers import recorded_provider
-from kubewire.steps.target import is_recorded
+from kubewire.steps.target import recorded_labs
 
 
 @dataclass(frozen=True)
@@ -25,14 +24,6 @@ class NodeHost:
 def lab_group(name: str) -> str:
     """`lab_no_endpoints` for the lab no-endpoints: an Ansible group name holds no hyphen."""
     return f"lab_{name.replace('-', '_')}"
-
-
-def recorded_labs() -> list[str]:
-    """The names of all labs with a record on this machine, sorted."""
-    folder = state_dir() / "labs"
-    return (
-        sorted(entry.name for entry in folder.iterdir() if is_recorded(entry.name)) if folder.is_dir() else []
-    )
 
 
 def node_host(lab: str, node: NodeHandle) -> NodeHost:

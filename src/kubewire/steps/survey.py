@@ -14,9 +14,8 @@ from typing import Literal
 from kubewire.errors import KubewireError
 from kubewire.paths import cache_dir, state_dir
 from kubewire.providers import NAMES, choose, docker_answers, get_provider, recorded_provider
-from kubewire.steps.inventory import recorded_labs
 from kubewire.steps.lock import is_locked
-from kubewire.steps.target import is_recorded, lab_name
+from kubewire.steps.target import is_recorded, lab_name, recorded_labs
 
 APPARMOR = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
 
@@ -70,6 +69,9 @@ def collect_garbage() -> list[str]:
     for log in sorted(errors.glob("*.log")):
         log.unlink()
         removed.append(f"the traceback {log}")
+    for lock in sorted((state_dir() / "locks").glob("*.lock")):
+        if not is_locked(lock.stem):
+            lock.unlink(missing_ok=True)
     remove_empty([errors, logs, state_dir() / "labs", state_dir() / "locks", state_dir()])
     return removed
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import json
+import os
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kubewire.errors import DefinitionError, LabError
-from kubewire.paths import lab_dir
+from kubewire.paths import lab_dir, state_dir
 
 if TYPE_CHECKING:
     from kubewire.lab.record import Record
@@ -26,9 +29,31 @@ def lab_name(lab: str) -> str:
     """The name of a lab given by its name or its file; one that was brought up needs no file any more."""
     if is_recorded(lab):
         return lab
+    if os.sep in lab and (made := made_from(Path(lab))):
+        return made
     from kubewire.lab.loading import load_lab
 
     return load_lab(lab).name
+
+
+def recorded_labs() -> list[str]:
+    """The names of all labs with a record on this machine, sorted."""
+    folder = state_dir() / "labs"
+    return (
+        sorted(entry.name for entry in folder.iterdir() if is_recorded(entry.name)) if folder.is_dir() else []
+    )
+
+
+def made_from(source: Path) -> str:
+    """The name of the recorded lab that was made from this file, "" if none was."""
+    for name in recorded_labs():
+        try:
+            recorded = json.loads((lab_dir(name) / "record.json").read_text())["source"]
+            if Path(recorded).resolve() == source.resolve():
+                return name
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return ""
 
 
 def not_up(lab: str) -> LabError:

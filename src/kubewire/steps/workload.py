@@ -21,7 +21,7 @@ from kubewire.providers import get_provider
 from kubewire.steps.drift import differences, title, with_ownership
 from kubewire.steps.outcome import Outcome
 from kubewire.steps.rollout import wait_for_rollout
-from kubewire.steps.target import required_record
+from kubewire.steps.target import is_recorded, lab_name, required_record
 
 Manifest = Mapping[str, Any]
 Key = tuple[str, str, str, str]
@@ -32,8 +32,10 @@ SETTLING = 10.0
 
 def bring_workload(lab: str, timeout: float = 90, *, check: bool = False) -> Outcome:
     """Apply what the definition holds, remove what a former one had applied, wait for the roll-out."""
-    record = required_record(lab)
-    name = record.lab.name
+    name = lab_name(lab)
+    if check and not is_recorded(name):
+        return Outcome([Change(name, "the workload would be created")])
+    record = required_record(name)
     manifests = workload_manifests(record.lab)
     ledger = Ledger(lab_dir(name) / "workload.json")
     with Api(get_provider(record.provider).kubeconfig(name)) as api:
