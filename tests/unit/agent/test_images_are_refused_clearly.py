@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from kubewire.netns.agent.images import UnsupportedImageError, program, repository
+from kubewire.netns.agent.images import UnsupportedImageError, program, python_runtime, repository
 
 
 def run(image: str, **more: Any) -> Any:
-    return program({"name": "c", "image": image, **more}, ipv6=more.pop("ipv6", False), coredns=None)
+    return program({"name": "c", "image": image, **more}, ipv6=False, rootful=True, coredns=None)
 
 
 @pytest.mark.parametrize(
@@ -38,8 +38,8 @@ def test_httpbin_listens_where_the_container_says() -> None:
 
 def test_httpbin_binds_both_families_only_where_there_are_two() -> None:
     container = {"name": "c", "image": "kennethreitz/httpbin"}
-    assert "0.0.0.0:80" in program(container, ipv6=False, coredns=None).argv
-    assert "[::]:80" in program(container, ipv6=True, coredns=None).argv
+    assert "0.0.0.0:80" in program(container, ipv6=False, rootful=True, coredns=None).argv
+    assert "[::]:80" in program(container, ipv6=True, rootful=True, coredns=None).argv
 
 
 def test_any_other_image_names_the_table_and_the_way_out() -> None:
@@ -65,6 +65,17 @@ def test_coredns_needs_its_binary(tmp_path: Path) -> None:
         "args": ["-conf", "/etc/coredns/Corefile"],
         "ports": [{"containerPort": 53, "protocol": "UDP"}, {"containerPort": 53, "protocol": "TCP"}],
     }
-    found = program(container, ipv6=False, coredns=binary)
+    found = program(container, ipv6=False, rootful=True, coredns=binary)
     assert found.argv == (str(binary), "-conf", "/etc/coredns/Corefile")
     assert (found.paths, found.ports) == ((binary,), (53,))
+
+
+def test_files_that_pods_can_not_read_are_told_before_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    private = tmp_path / "python3"
+    private.touch(mode=0o700)
+    monkeypatch.setattr("sys.executable", str(private))
+    with pytest.raises(UnsupportedImageError, match="umask 022"):
+        python_runtime(for_others=True)
+    assert python_runtime(for_others=False).argv == (str(private),)

@@ -103,6 +103,8 @@ def test_logs_and_their_options(setup: Setup) -> None:
     setup.container.previous_log.write_text("before\n")
     assert setup.get(f"{base}?previous=true") == (200, "before\n")
     assert setup.get("/containerLogs/default/web/other")[0] == 404
+    setup.container.log.unlink()
+    assert setup.get(base) == (400, 'container "c" in pod "web" is waiting to start\n')
 
 
 def test_follow_ends_with_the_process(setup: Setup) -> None:

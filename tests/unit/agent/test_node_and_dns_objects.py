@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from kubewire.errors import DefinitionError
-from kubewire.netns.agent.config import Node, parse
+from kubewire.netns.agent.config import Config, Node, parse
 from kubewire.netns.agent.dns import coredns_manifests
-from kubewire.netns.agent.nodes import manifest
+from kubewire.netns.agent.nodes import manifest, pod_cidrs
 
 NODE = Node("lab-control-plane", "control-plane", ("172.18.0.2", "fc00::2"), Path("/n"), taint=True)
 CONFIG: dict[str, Any] = {
@@ -25,7 +25,7 @@ CONFIG: dict[str, Any] = {
 
 
 def test_control_plane_node() -> None:
-    node = manifest(NODE, "v1.37.2", 0.0)
+    node = manifest(NODE, ["10.244.0.0/24"], "v1.37.2", 0.0)
     assert node["metadata"]["labels"]["kubernetes.io/hostname"] == "lab-control-plane"
     assert node["metadata"]["labels"]["node-role.kubernetes.io/control-plane"] == ""
     taint = {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}
@@ -41,9 +41,30 @@ def test_control_plane_node() -> None:
 
 
 def test_worker_has_neither_role_nor_taint() -> None:
-    node = manifest(Node("w", "worker", ("172.18.0.3",), Path("/n")), "v1.37.2", 0.0)
+    node = manifest(Node("w", "worker", ("172.18.0.3",), Path("/n")), ["10.244.1.0/24"], "v1.37.2", 0.0)
     assert "taints" not in node["spec"]
     assert not any("node-role" in label for label in node["metadata"]["labels"])
+
+
+def nodes_in(*subnets: str, count: int = 3) -> Config:
+    nodes = [{**CONFIG["nodes"][0], "name": f"n{number}"} for number in range(count)]
+    return parse({**CONFIG, "podSubnets": list(subnets), "nodes": nodes})
+
+
+def test_pod_cidrs_follow_the_nodes_order() -> None:
+    config = nodes_in("10.244.0.0/16", "fd00:10:244::/56")
+    assert [pod_cidrs(config, node) for node in config.nodes] == [
+        ("10.244.0.0/24", "fd00:10:244::/64"),
+        ("10.244.1.0/24", "fd00:10:244:1::/64"),
+        ("10.244.2.0/24", "fd00:10:244:2::/64"),
+    ]
+
+
+@pytest.mark.parametrize("subnet", ["10.244.0.0/25", "10.244.0.0/23"])
+def test_too_small_a_pod_subnet_is_refused(subnet: str) -> None:
+    config = nodes_in(subnet)
+    with pytest.raises(DefinitionError, match="no /24 for each of 3 nodes"):
+        pod_cidrs(config, config.nodes[2])
 
 
 def test_dns_service_has_the_articles_ports() -> None:

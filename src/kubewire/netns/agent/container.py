@@ -103,8 +103,10 @@ class Container:
             self.restarts, self.identity = self.restarts + 1, ""
             (self._logs / f"{self.restarts - 2}.log").unlink(missing_ok=True)
         try:
-            machine = box.machine
-            self._program = program(self.spec, ipv6=machine.ipv6, coredns=machine.config.coredns)
+            config = box.machine.config
+            self._program = program(
+                self.spec, ipv6=box.machine.ipv6, rootful=config.rootful, coredns=config.coredns
+            )
             self.process = Process(box.launch(self.spec, self._program, self.log))
         except UnsupportedImageError as error:
             self.state = Waiting(UNSUPPORTED, str(error))

@@ -41,11 +41,11 @@ def repository(image: str) -> str:
     return re.sub(r"^(docker\.io|index\.docker\.io)/", "", name)
 
 
-def program(container: Mapping[str, Any], *, ipv6: bool, coredns: Path | None) -> Program:
+def program(container: Mapping[str, Any], *, ipv6: bool, rootful: bool, coredns: Path | None) -> Program:
     """What stands in for a container; UnsupportedImageError when nothing does."""
     name = repository(container.get("image", ""))
     if name in HTTPBIN:
-        return _httpbin(container, ipv6)
+        return _httpbin(container, ipv6, python_runtime(for_others=rootful))
     if name in COREDNS:
         return _coredns(container, coredns)
     if name in PAUSE:
@@ -63,7 +63,7 @@ def declared_ports(container: Mapping[str, Any]) -> tuple[int, ...]:
     return tuple(port["containerPort"] for port in ports if port.get("protocol", "TCP") == "TCP")
 
 
-def _httpbin(container: Mapping[str, Any], ipv6: bool) -> Program:
+def _httpbin(container: Mapping[str, Any], ipv6: bool, runtime: Program) -> Program:
     command = [*container.get("command", ()), *container.get("args", ())]
     if command and command[0] != "gunicorn":
         raise UnsupportedImageError(
@@ -72,7 +72,6 @@ def _httpbin(container: Mapping[str, Any], ipv6: bool) -> Program:
         )
     bound = [int(found.group(1)) for word in command if (found := re.search(r":(\d+)$", word))]
     port = (bound or declared_ports(container) or [HTTPBIN_PORT])[0]
-    runtime = python_runtime()
     options = (
         "--bind", f"[::]:{port}" if ipv6 else f"0.0.0.0:{port}",
         "--workers", "1",
@@ -96,16 +95,17 @@ def _coredns(container: Mapping[str, Any], binary: Path | None) -> Program:
     )
 
 
-def python_runtime() -> Program:
+def python_runtime(*, for_others: bool) -> Program:
     """The agent's own Python and its packages, for a process that isn't root.
 
-    The pod's root brings every path itself, so the folders above them may be private; the files may not.
+    The pod's root brings every path itself, so the folders above them may be private; the files may not
+    where the process runs `for_others`, under a uid that isn't their owner's.
     """
     executable = Path(os.path.realpath(sys.executable))
     packages = module_folders()
     probes = (executable, *(path / "kubewire" / "httpbin_app.py" for path in packages))
     for probe in probes:
-        if probe.exists() and not probe.stat().st_mode & 0o004:
+        if for_others and probe.exists() and not probe.stat().st_mode & 0o004:
             raise UnsupportedImageError(
                 f"{probe} is not readable by others, and pods don't run as root; "
                 "install kubewire with umask 022 and run up again"

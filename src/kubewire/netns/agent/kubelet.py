@@ -71,6 +71,8 @@ class _Server(ThreadingHTTPServer):
             super().__init__((ip, KUBELET_PORT), _Request)
 
     def server_bind(self) -> None:
+        """Without http.server's look-up of the host's name, which could wait for a name server."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind(self.server_address)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -119,8 +121,10 @@ class _Request(BaseHTTPRequestHandler):
             return
         previous = options.get("previous") == "true"
         path = container.previous_log if previous else container.log
-        if not path.exists() and previous:
-            self._text(HTTPStatus.BAD_REQUEST, f'previous terminated container "{name}" not found')
+        if not path.exists():
+            missing = f'previous terminated container "{name}" in pod "{pod}" not found'
+            waiting = f'container "{name}" in pod "{pod}" is waiting to start'
+            self._text(HTTPStatus.BAD_REQUEST, missing if previous else waiting)
             return
         self.send_response(HTTPStatus.OK)
         self.send_header("Content-Type", "text/plain")

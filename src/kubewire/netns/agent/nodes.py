@@ -10,11 +10,14 @@ import os
 import platform
 import threading
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
 from kubewire import __version__
+from kubewire.errors import DefinitionError
 from kubewire.kubernetes.api import Api, ApiError
 from kubewire.netns.agent.config import Config, Node
 from kubewire.netns.agent.status import timestamp
@@ -39,7 +42,27 @@ def architecture() -> str:
     return _ARCHITECTURES.get(platform.machine(), platform.machine())
 
 
-def manifest(node: Node, kubernetes_version: str, now: float) -> Json:
+def pod_cidrs(config: Config, node: Node) -> tuple[str, ...]:
+    """The node's pod CIDRs: of each pod subnet the /24 (IPv6: /64) of the node's place in the lab.
+
+    kube-controller-manager would give the same ones, but a node it meets twice before its cache is fresh
+    costs it a CIDR; those that come with the node it takes as given (range_allocator.go, occupyCIDRs).
+    """
+    place = config.nodes.index(node)
+    found = []
+    for subnet in map(ip_network, config.pod_subnets):
+        length = 24 if subnet.version == 4 else 64
+        if subnet.prefixlen > length or place >= 1 << (length - subnet.prefixlen):
+            raise DefinitionError(
+                f"the pod subnet {subnet} has no /{length} for each of {len(config.nodes)} nodes",
+                mend="give the lab a larger podSubnet",
+            )
+        first = int(subnet.network_address) + (place << (subnet.max_prefixlen - length))
+        found.append(f"{type(subnet.network_address)(first)}/{length}")
+    return tuple(found)
+
+
+def manifest(node: Node, cidrs: Sequence[str], kubernetes_version: str, now: float) -> Json:
     """The Node object as it is registered, its status included."""
     arch = architecture()
     labels = {
@@ -56,7 +79,12 @@ def manifest(node: Node, kubernetes_version: str, now: float) -> Json:
         "apiVersion": "v1",
         "kind": "Node",
         "metadata": {"name": node.name, "labels": labels},
-        "spec": {"providerID": f"kubewire://netns/{node.name}", **({"taints": taints} if taints else {})},
+        "spec": {
+            "providerID": f"kubewire://netns/{node.name}",
+            "podCIDR": cidrs[0],
+            "podCIDRs": list(cidrs),
+            **({"taints": taints} if taints else {}),
+        },
         "status": status(node, kubernetes_version, now),
     }
 
@@ -94,8 +122,8 @@ def status(node: Node, kubernetes_version: str, now: float) -> Json:
 
 
 def register(api: Api, config: Config, node: Node) -> tuple[str, ...]:
-    """Create or refresh the Node and its Lease; its pod CIDRs, as soon as it has them."""
-    body = manifest(node, config.kubernetes_version, time.time())
+    """Create the Node, or refresh the one there is; its pod CIDRs."""
+    body = manifest(node, pod_cidrs(config, node), config.kubernetes_version, time.time())
     try:
         created = api.post(NODES, body)
     except ApiError as error:
@@ -103,11 +131,7 @@ def register(api: Api, config: Config, node: Node) -> tuple[str, ...]:
             raise
         created = api.patch(f"{NODES}/{node.name}", {"metadata": {"labels": body["metadata"]["labels"]}})
         refresh(api, config, node)
-    families = {":" in subnet for subnet in config.pod_subnets}
-    while len(cidrs := created["spec"].get("podCIDRs", [])) < len(families):
-        time.sleep(0.02)
-        created = api.get(f"{NODES}/{node.name}")
-    return tuple(cidrs)
+    return tuple(created["spec"]["podCIDRs"])
 
 
 def refresh(api: Api, config: Config, node: Node) -> None:

@@ -82,13 +82,21 @@ class PodWorker(threading.Thread):
         try:
             return self._step()
         except ApiError as error:
-            if error.status in GONE:
+            if error.status in GONE and self._is_gone():
                 return True
             log.warning("%s: %s", self.key, error)
         except Exception:
             log.exception("%s: a step failed", self.key)
         self._gone.wait(0.5)
         return False
+
+    def _is_gone(self) -> bool:
+        """Whether the API has this very pod no more; a conflict alone may have other reasons."""
+        try:
+            there = self.machine.api.find(self.path)
+        except ApiError:
+            return False
+        return there is None or there["metadata"]["uid"] != self._uid
 
     def _step(self) -> bool:
         pod = self._pod
