@@ -48,14 +48,15 @@ def _chain(nodes: tuple[NodeSnapshot, ...], port: ServicePort) -> Lines:
     files: Mapping[str, str] = nodes[-1].files if nodes else {}
     iptables, nft = _DUMPS[port.family]
     chain = f"KUBE-{'SVL' if port.internal_policy_local else 'SVC'}-{digest(seed(port))}"
-    return _iptables(files.get(iptables, ""), chain) or _nftables(files.get(nft, ""), port)
+    told = _iptables(files.get(iptables, ""), chain) or _nftables(files.get(nft, ""), port)
+    return told or [("chain", "none on this node: no endpoint that it may use")]
 
 
 def _iptables(dump: str, chain: str) -> Lines:
     rules = [line for line in dump.splitlines() if f"-A {chain} " in line and "-j KUBE-SEP-" in line]
     if not rules:
         return []
-    lines = [("chain", f"KUBE-SERVICES → {chain} → KUBE-SEP-* of {len(rules)} endpoints")]
+    lines = [("chain", f"KUBE-SERVICES → {chain} → {len(rules)} KUBE-SEP-*")]
     found = [match[1].rstrip("0").rstrip(".") for rule in rules for match in _PROBABILITY.finditer(rule)]
     if found:
         lines.append(("probabilities", f"{', '.join(found)}, then the rest"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from kubewire.errors import LabError
 from kubewire.report.model import Report
 from kubewire.snapshot.folder import read_snapshot
 from kubewire.verify.judging import judge_snapshot, report_of
@@ -12,5 +13,12 @@ from kubewire.verify.judging import judge_snapshot, report_of
 def verify_folder(folder: Path) -> Report:
     """Judge what the folder holds. DefinitionError without such a folder, LabError for one of no use."""
     snapshot = read_snapshot(folder)
-    verdict = judge_snapshot(snapshot)
-    return report_of(snapshot, verdict.checks, verdict.notes)
+    try:
+        verdict = judge_snapshot(snapshot)
+        return report_of(snapshot, verdict.checks, verdict.notes)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise LabError(
+            f"a file of the snapshot is not as its tool writes it: {error!r}",
+            where=str(folder),
+            mend="take it again with kubewire snapshot",
+        ) from error
