@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from ipaddress import ip_network
 from typing import Any, Literal
 
-from kubewire.dataplane.cluster import Node, family_of
 from kubewire.dataplane.findings import IpFamily
+from kubewire.dataplane.objects import Node, family_of
 from kubewire.dataplane.registry import Mode
 from kubewire.errors import LabError
 

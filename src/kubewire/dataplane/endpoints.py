@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kubewire.dataplane.cluster import ClusterState, Node, ServicePort
+from kubewire.dataplane.cluster import ClusterState, ServicePort
+from kubewire.dataplane.objects import Node
 from kubewire.dataplane.versions import Version, has
 
 

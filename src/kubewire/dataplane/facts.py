@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from typing import Any
 
-from kubewire.dataplane.cluster import Node
 from kubewire.dataplane.config import ProxyConfig
 from kubewire.dataplane.findings import IpFamily
+from kubewire.dataplane.objects import Node
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kubewire.dataplane.cluster import ClusterState, ServicePort, family_of, service_ports
+from kubewire.dataplane.cluster import ClusterState, ServicePort, service_ports
 from kubewire.dataplane.config import ProxyConfig
 from kubewire.dataplane.findings import IpFamily
 from kubewire.dataplane.iptables_spec import Spec
+from kubewire.dataplane.objects import family_of
 from kubewire.dataplane.versions import Version
 
 OWNERS = (

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_network
 from typing import Any
 
-from kubewire.dataplane.cluster import ClusterState, Node, family_of
+from kubewire.dataplane.cluster import ClusterState
 from kubewire.dataplane.findings import Check
+from kubewire.dataplane.objects import Node, family_of
 from kubewire.errors import LabError
 from kubewire.snapshot.model import NodeSnapshot, Snapshot
 

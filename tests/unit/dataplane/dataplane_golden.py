@@ -64,6 +64,7 @@ class Bench:
     traffic: Traffic
     node: str
     family: IpFamily
+    step: int = 1
 
     def judge(self, dump: str) -> tuple[list[Check], list[Note]]:
         observed = parse_iptables_save(dump, self.family)

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from kubewire.dataplane.cluster import Node
 from kubewire.dataplane.config import LocalDetector, ProxyConfig
 from kubewire.dataplane.facts import NodeFacts
 from kubewire.dataplane.findings import IpFamily
+from kubewire.dataplane.objects import Node
 from kubewire.dataplane.versions import FEATURES, Version, has
 from kubewire.errors import DefinitionError, LabError
 

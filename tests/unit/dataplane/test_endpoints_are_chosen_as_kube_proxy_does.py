@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from kubewire.dataplane.cluster import ClusterState, Node, ServicePort, service_ports
+from kubewire.dataplane.cluster import ClusterState, ServicePort, service_ports
 from kubewire.dataplane.endpoints import Endpoint, categorize, endpoints_for
+from kubewire.dataplane.objects import Node
 from kubewire.dataplane.versions import Version
 
 NEW, OLD = Version.parse("v1.37.2"), Version.parse("v1.29.6")

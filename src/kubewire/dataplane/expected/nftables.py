@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ipaddress import ip_address, ip_network
 
-from kubewire.dataplane.cluster import ClusterState, family_of, service_ports
+from kubewire.dataplane.cluster import ClusterState, service_ports
 from kubewire.dataplane.config import ProxyConfig
 from kubewire.dataplane.endpoints import categorize, endpoints_for
 from kubewire.dataplane.expected.nftables_builder import Builder, Generation
@@ -16,6 +16,7 @@ from kubewire.dataplane.expected.nftables_service import ServiceObjects
 from kubewire.dataplane.facts import NodeFacts
 from kubewire.dataplane.findings import IpFamily
 from kubewire.dataplane.model import Dataplane
+from kubewire.dataplane.objects import family_of
 from kubewire.dataplane.versions import Version, has
 
 

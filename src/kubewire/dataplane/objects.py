@@ -1,0 +1,196 @@
+"""Services, EndpointSlices and Nodes as the API gives them, with what the dataplane needs of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+from kubewire.dataplane.findings import IpFamily
+
+_PROXY_NAME_LABEL = "service.kubernetes.io/service-proxy-name"
+_SERVICE_LABEL = "kubernetes.io/service-name"
+_TOPOLOGY_ANNOTATIONS = ("service.kubernetes.io/topology-mode", "service.kubernetes.io/topology-aware-hints")
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A Service port; `protocol` is upper case as in the API, `node_port` 0 when there is none."""
+
+    name: str
+    protocol: str
+    port: int
+    node_port: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A Service as the API gives it; `cluster_ips` by family, "" when it has none of that family."""
+
+    namespace: str
+    name: str
+    type: str
+    cluster_ips: Mapping[IpFamily, str]
+    ports: tuple[Port, ...]
+    external_ips: tuple[str, ...]
+    ingress: tuple[tuple[str, str | None], ...]
+    source_ranges: tuple[str, ...]
+    internal_local: bool
+    external_policy_local: bool
+    sticky_seconds: int | None
+    health_check_node_port: int
+    traffic_distribution: str
+    topology_annotation: str
+
+
+@dataclass(frozen=True, slots=True)
+class SliceEndpoint:
+    """An endpoint of a slice: its first address only, as kube-proxy uses it."""
+
+    ip: str
+    node_name: str
+    ready: bool
+    serving: bool
+    terminating: bool
+    zone_hints: frozenset[str]
+    node_hints: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointSlice:
+    """`ports` are (name, upper-case protocol, number)."""
+
+    namespace: str
+    service: str
+    family: IpFamily
+    ports: tuple[tuple[str, str, int], ...]
+    endpoints: tuple[SliceEndpoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """What rules need of a Node object; `zone` "" without the label."""
+
+    name: str
+    zone: str = ""
+    pod_cidrs: tuple[str, ...] = ()
+    internal_ips: tuple[str, ...] = ()
+
+    def internal_ip(self, family: IpFamily) -> str:
+        """The first InternalIP of the family, "" if there is none."""
+        return next((ip for ip in self.internal_ips if family_of(ip) == family), "")
+
+
+def family_of(address: str) -> IpFamily:
+    """The family of an address or CIDR by its look."""
+    return "ipv6" if ":" in address else "ipv4"
+
+
+def nested(item: Mapping[str, Any], *path: str) -> Any:
+    """A nested value, None where any step is absent or null."""
+    value: Any = item
+    for step in path:
+        value = (value or {}).get(step)
+    return value
+
+
+def read_service(item: Mapping[str, Any]) -> Service:
+    """Read a Service; raises KeyError, TypeError or ValueError for what is none."""
+    meta, spec = item["metadata"], item.get("spec") or {}
+    kind = spec.get("type") or "ClusterIP"
+    external_ips = tuple(str(ip_address(ip)) for ip in spec.get("externalIPs") or ())
+    external = kind in ("LoadBalancer", "NodePort") or (kind == "ClusterIP" and bool(external_ips))
+    external_local = external and spec.get("externalTrafficPolicy") == "Local"
+    sticky = spec.get("sessionAffinity") == "ClientIP"
+    annotations = meta.get("annotations") or {}
+    foreign = _PROXY_NAME_LABEL in (meta.get("labels") or {})
+    return Service(
+        namespace=meta["namespace"],
+        name=meta["name"],
+        type=kind,
+        cluster_ips={} if foreign else _cluster_ips(spec),
+        ports=tuple(
+            Port(p.get("name") or "", p.get("protocol") or "TCP", p["port"], p.get("nodePort") or 0)
+            for p in spec.get("ports") or ()
+        ),
+        external_ips=external_ips,
+        ingress=tuple(
+            (str(ip_address(entry["ip"])), entry.get("ipMode"))
+            for entry in nested(item, "status", "loadBalancer", "ingress") or ()
+            if entry.get("ip")
+        ),
+        source_ranges=tuple(
+            str(ip_network(cidr.strip(), strict=False)) for cidr in spec.get("loadBalancerSourceRanges") or ()
+        ),
+        internal_local=spec.get("internalTrafficPolicy") == "Local",
+        external_policy_local=external_local,
+        sticky_seconds=(nested(spec, "sessionAffinityConfig", "clientIP", "timeoutSeconds") or 10800)
+        if sticky
+        else None,
+        health_check_node_port=(spec.get("healthCheckNodePort") or 0)
+        if kind == "LoadBalancer" and external_local
+        else 0,
+        traffic_distribution=spec.get("trafficDistribution") or "",
+        topology_annotation=next(
+            (annotations[key] for key in _TOPOLOGY_ANNOTATIONS if key in annotations), ""
+        ),
+    )
+
+
+def _cluster_ips(spec: Mapping[str, Any]) -> dict[IpFamily, str]:
+    if spec.get("clusterIP") in ("", "None", None):
+        return {}
+    addresses = [str(ip_address(ip)) for ip in spec.get("clusterIPs") or [spec["clusterIP"]]]
+    return {family_of(ip): ip for ip in addresses}
+
+
+def read_slice(item: Mapping[str, Any]) -> EndpointSlice | None:
+    """Read an EndpointSlice; None for one of no Service or of names instead of addresses."""
+    service = nested(item, "metadata", "labels", _SERVICE_LABEL)
+    address_type = item.get("addressType")
+    if not service or address_type not in ("IPv4", "IPv6"):
+        return None
+    return EndpointSlice(
+        namespace=item["metadata"]["namespace"],
+        service=service,
+        family="ipv4" if address_type == "IPv4" else "ipv6",
+        ports=tuple(
+            (port.get("name") or "", port.get("protocol") or "TCP", port["port"])
+            for port in item.get("ports") or ()
+            if port.get("port")
+        ),
+        endpoints=tuple(
+            _slice_endpoint(entry) for entry in item.get("endpoints") or () if entry.get("addresses")
+        ),
+    )
+
+
+def _slice_endpoint(entry: Mapping[str, Any]) -> SliceEndpoint:
+    conditions = entry.get("conditions") or {}
+    hints = entry.get("hints") or {}
+    return SliceEndpoint(
+        ip=str(ip_address(entry["addresses"][0])),
+        node_name=entry.get("nodeName") or "",
+        ready=conditions.get("ready") is not False,
+        serving=conditions.get("serving") is not False,
+        terminating=conditions.get("terminating") is True,
+        zone_hints=frozenset(hint["name"] for hint in hints.get("forZones") or ()),
+        node_hints=frozenset(hint["name"] for hint in hints.get("forNodes") or ()),
+    )
+
+
+def read_node(item: Mapping[str, Any]) -> Node:
+    """Read a Node."""
+    spec = item.get("spec") or {}
+    cidrs = spec.get("podCIDRs") or ([spec["podCIDR"]] if spec.get("podCIDR") else [])
+    return Node(
+        name=item["metadata"]["name"],
+        zone=nested(item, "metadata", "labels", "topology.kubernetes.io/zone") or "",
+        pod_cidrs=tuple(str(ip_network(cidr, strict=False)) for cidr in cidrs),
+        internal_ips=tuple(
+            str(ip_address(entry["address"]))
+            for entry in nested(item, "status", "addresses") or ()
+            if entry.get("type") == "InternalIP"
+        ),
+    )
