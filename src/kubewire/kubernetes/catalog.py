@@ -183,7 +183,7 @@ class Cost:
 GIB = 1024**3
 MIB = 1024**2
 COSTS: dict[ArtifactName, Cost] = {
-    "kubernetes": Cost(430 * MIB, 800, 12 * GIB),
+    "kubernetes": Cost(430 * MIB, 700, 10 * GIB),
     "etcd": Cost(24 * MIB, 60, 2 * GIB),
     "cni": Cost(54 * MIB, 20, 1 * GIB),
     "coredns": Cost(20 * MIB, 340, 5 * GIB),
