@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from kubewire.netns.agent.probes import Prober, attempt, listening, listening_ports, named_ports
+from kubewire.netns.agent import sockdiag
+from kubewire.netns.agent.probes import Prober, attempt, listening_ports, named_ports
+from kubewire.netns.agent.sockdiag import parse
 
 HERE = Path("/proc/self/ns/net")
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="entering a network namespace needs root")
@@ -24,8 +26,29 @@ TABLE = """\
 
 
 def test_only_listening_sockets_count() -> None:
-    assert listening(TABLE) == {80}
-    assert listening("") == set()
+    assert parse(TABLE) == {80}
+    assert parse("") == set()
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
+def test_the_kernels_answer_is_what_proc_shows(family: socket.AddressFamily) -> None:
+    address = "::1" if family == socket.AF_INET6 else "127.0.0.1"
+    with socket.create_server((address, 0), family=family) as server:
+        port = server.getsockname()[1]
+        client = socket.create_connection((address, port))
+        assert port in sockdiag._dump(family)
+        assert client.getsockname()[1] not in sockdiag._dump(family), "only what listens"
+        client.close()
+    assert port not in sockdiag._dump(family)
+
+
+def test_without_netlink_proc_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(family: int) -> set[int]:
+        raise OSError(2, "no inet_diag")
+
+    monkeypatch.setattr(sockdiag, "_dump", refuse)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        assert server.getsockname()[1] in sockdiag.listening_ports()
 
 
 class Answer(BaseHTTPRequestHandler):

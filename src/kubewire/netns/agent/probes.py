@@ -6,39 +6,24 @@ import http.client
 import socket
 import ssl
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kubewire.netns.agent import sockdiag
 from kubewire.netns.agent.namespaces import inside
 
-_LISTEN = "0A"
 SUPPORTED = ("httpGet", "tcpSocket")
-
-
-def listening(table: str) -> set[int]:
-    """The TCP ports that a /proc/net/tcp or tcp6 text shows in state LISTEN."""
-    ports = set()
-    for line in table.splitlines()[1:]:
-        columns = line.split()
-        if len(columns) > 3 and columns[3] == _LISTEN:
-            ports.add(int(columns[1].rpartition(":")[2], 16))
-    return ports
 
 
 def listening_ports(netns: Path) -> set[int]:
     """The TCP ports something listens on in a network namespace; empty when it is gone."""
-    ports: set[int] = set()
     try:
         with inside(netns):
-            for name in ("tcp", "tcp6"):
-                table = Path("/proc/thread-self/net", name)
-                if table.exists():
-                    ports |= listening(table.read_text())
+            return sockdiag.listening_ports()
     except OSError:
         return set()
-    return ports
 
 
 def attempt(
@@ -118,9 +103,3 @@ class Prober:
 def named_ports(container: Mapping[str, Any]) -> dict[str, int]:
     """Port name → number of a container."""
     return {port["name"]: port["containerPort"] for port in container.get("ports", []) if port.get("name")}
-
-
-def missing(ports: Iterable[int], netns: Path) -> list[int]:
-    """Those of `ports` that nothing listens on in `netns`."""
-    wanted = set(ports)
-    return sorted(wanted - listening_ports(netns)) if wanted else []
