@@ -28,6 +28,19 @@ def compare_iptables(
         found += work.foreign_rules(table.name)
         found += work.unexpected_chains(table.name)
         checks += [*found, work.table(table.name, found)]
+    kept = {table.name for table in expected.tables}
+    for table in observed.tables:
+        checks += [] if table.name in kept else work.foreign_rules(table.name)
+    work.foreign_notes()
+    return checks, work.notes
+
+
+def judge_foreign(
+    observed: Dataplane, traffic: Traffic, *, node: str, family: IpFamily
+) -> tuple[list[Check], list[Note]]:
+    """In another mode than iptables: only whether foreign iptables rules touch service or pod traffic."""
+    work = _Comparer(Dataplane(), observed, Place("iptables", node, family), traffic)
+    checks = [check for table in observed.tables for check in work.foreign_rules(table.name)]
     work.foreign_notes()
     return checks, work.notes
 
@@ -98,6 +111,8 @@ class _Comparer:
                 continue
             wanted = self.wanted.get((table, chain.name))
             own = {rule.targets[0] for rule in wanted.rules()} if wanted else set()
+            if chain.hook.policy == "DROP":
+                self.say(f"{self.label(table, chain.name)}: policy DROP, what no rule accepts is dropped")
             yield from self.strays(chain, [r for r in chain.rules() if not own.intersection(r.targets)])
 
     def strays(self, chain: Chain, rules: Sequence[Rule]) -> Iterator[Check]:
@@ -107,7 +122,7 @@ class _Comparer:
         quiet: Counter[str] = Counter()
         for rule in rules:
             spec = parse_spec(rule.text)
-            owner = owner_of_rule(spec)
+            owner = owner_of_rule(spec) or self.leftover(chain.table, spec.target)
             reason, service = ("", "") if owner else harm(spec, chain.table, chain.name, self.traffic)
             if reason:
                 bad.append(rule_line(chain, rule))
@@ -132,6 +147,11 @@ class _Comparer:
             "(nothing)",
             "\n".join(bad) or "(nothing)",
         )
+
+    def leftover(self, table: str, target: str) -> str:
+        """In another mode, jumps to the chains of iptables mode are what kube-proxy left behind."""
+        left = not self.wanted and (names.owned(table, target) or target == names.FIREWALL)
+        return "kube-proxy's iptables mode" if left else ""
 
     def unexpected_chains(self, table: str) -> list[Check]:
         """Chains of kube-proxy's that nothing asks for: harmless if no packet can get there."""

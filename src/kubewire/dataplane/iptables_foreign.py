@@ -18,7 +18,7 @@ OWNERS = (
     (("KUBE-MARK-DROP",), "a kubelet before 1.28"),
     (
         ("KUBE-NODE-PORT", "KUBE-LOAD-BALANCER", "KUBE-SOURCE-RANGES-FIREWALL", "KUBE-IPVS-"),
-        "kube-proxy in ipvs mode, left over",
+        "kube-proxy's ipvs mode",
     ),
     (("KIND-MASQ-AGENT",), "kindnet"),
     (("CNI-",), "CNI plugins"),

@@ -16,7 +16,7 @@ from kubewire.dataplane.expected.iptables import expected_iptables
 from kubewire.dataplane.expected.nftables import expected_nftables
 from kubewire.dataplane.facts import NodeFacts
 from kubewire.dataplane.findings import Check, IpFamily, Note
-from kubewire.dataplane.iptables_compare import compare_iptables
+from kubewire.dataplane.iptables_compare import compare_iptables, judge_foreign
 from kubewire.dataplane.iptables_foreign import Traffic
 from kubewire.dataplane.iptables_names import owned
 from kubewire.dataplane.model import Dataplane
@@ -151,6 +151,8 @@ def _judge_node(node: _Node, cluster: ClusterState) -> tuple[list[Check], list[N
         else:
             expected = expected_nftables(*args)
             judged, said = compare_nft(expected, observed, node=node.snapshot.name, family=family)
+            foreign, about = _foreign(node, cluster, family)
+            judged, said = [*judged, *foreign], [*said, *about]
         checks += judged
         notes += said
         kept.append(service_chains(node.snapshot.name, family, expected, observed))
@@ -194,6 +196,13 @@ def _skip(node: _Node, family: IpFamily, reason: str) -> Check:
     return Check(
         "dump.present", "skipped", node.snapshot.name, family, "", f"{node.config.mode} {family}", reason
     )
+
+
+def _foreign(node: _Node, cluster: ClusterState, family: IpFamily) -> tuple[list[Check], list[Note]]:
+    """What other hands wrote with iptables on a node whose kube-proxy uses nftables."""
+    dump = parse_iptables_save(node.snapshot.files.get(IPTABLES_FILES[family], ""), family)
+    traffic = Traffic.of(cluster, node.config, family, node.version)
+    return judge_foreign(dump, traffic, node=node.snapshot.name, family=family)
 
 
 def _in_the_way(node: _Node) -> list[Note]:

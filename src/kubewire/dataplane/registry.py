@@ -44,7 +44,7 @@ KINDS: dict[str, Kind] = {
     "iptables.table": Kind("A whole table holds exactly what kube-proxy must have written", _IPT),
     "iptables.chain": Kind("kube-proxy's fixed chains exist", _IPT),
     "iptables.jump": Kind("Built-in chains jump to kube-proxy's chains, exactly once each", _IPT),
-    "iptables.stray": Kind("No foreign rule in a built-in chain touches service or pod traffic", _IPT),
+    "iptables.stray": Kind("No foreign rule in a built-in chain touches service or pod traffic", _ALL),
     "iptables.extra": Kind("Nothing in kube-proxy's chains beyond what it writes", _IPT),
     "iptables.order": Kind("Rules stand in the order that the kernel needs", _IPT),
     "iptables.services.dispatch": Kind("KUBE-SERVICES sends each service address to its chain", _IPT),

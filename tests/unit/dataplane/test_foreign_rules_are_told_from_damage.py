@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from dataplane_golden import Bench, bench
+from dataplane_golden import Bench, bench, load
 
 from kubewire.dataplane.findings import Check
+from kubewire.dataplane.judge import judge
+from kubewire.snapshot.model import NodeSnapshot
 
 
 def insert(dump: str, table: str, *lines: str) -> str:
@@ -142,3 +146,32 @@ def test_an_optional_rule_hides_nothing() -> None:
     other = kubelet.replace("DROP", "ACCEPT")
     failed = node.failed(insert(node.dump, "filter", f"-A KUBE-FIREWALL {other}"))
     assert [check.id for check in failed] == ["iptables.extra", "iptables.table"]
+
+
+def test_a_stray_rule_in_a_table_that_kube_proxy_never_uses(worker: Bench) -> None:
+    raw = "*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -d 10.96.9.1/32 -j DROP\nCOMMIT\n"
+    [stray] = worker.failed(raw + worker.dump)
+    assert (stray.id, stray.object) == ("iptables.stray", "iptables raw PREROUTING")
+    harmless = raw.replace("10.96.9.1/32", "198.51.100.1/32")
+    assert worker.failed(harmless + worker.dump) == []
+
+
+def test_a_policy_of_drop_is_worth_a_word(worker: Bench) -> None:
+    checks, notes = worker.judge(worker.dump.replace(":FORWARD ACCEPT", ":FORWARD DROP"))
+    assert {check.status for check in checks} == {"passed"}
+    assert notes[0].text.startswith("iptables filter FORWARD: policy DROP")
+
+
+def test_in_nftables_mode_iptables_rules_of_others_count_too() -> None:
+    snapshot = load("rich-nftables-v1.37.2")
+    first, *others = snapshot.nodes
+    stray = "-A PREROUTING -d 10.96.9.1/32 -p tcp -m tcp --dport 8000 -j DNAT --to-destination 1.2.3.4:80"
+    dump = (
+        "*nat\n:PREROUTING ACCEPT [0:0]\n:POSTROUTING ACCEPT [0:0]\n:KIND-MASQ-AGENT - [0:0]\n"
+        f"{stray}\n-A POSTROUTING -j KIND-MASQ-AGENT\n-A KIND-MASQ-AGENT -j MASQUERADE\nCOMMIT\n"
+    )
+    node = NodeSnapshot(first.name, {**first.files, "iptables-save.txt": dump})
+    judgement = judge(replace(snapshot, nodes=(node, *others)))
+    [failed] = [check for check in judgement.checks if check.status == "failed"]
+    assert (failed.id, failed.service, failed.observed) == ("iptables.stray", "default/httpbin:http", stray)
+    assert any("kindnet" in note.text for note in judgement.notes)
