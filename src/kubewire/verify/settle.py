@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 
 from kubewire.dataplane.findings import Check
+from kubewire.dataplane.iptables_spec import words
 from kubewire.errors import LabError
 from kubewire.kubernetes.api import Api
 from kubewire.provider import Change, Provider
@@ -91,7 +92,7 @@ def deletions(check: Check) -> list[list[str]]:
     iptables-save prints, a rule a line.
     """
     tool, table, _ = check.object.split(" ", 2)
-    rules = [shlex.split(line) for line in check.observed.splitlines() if line.startswith("-A ")]
+    rules = [words(line) for line in check.observed.splitlines() if line.startswith("-A ")]
     return [[tool, "-w", "-t", table, "-D", *rule[1:]] for rule in rules] if tool in TOOLS else []
 
 
