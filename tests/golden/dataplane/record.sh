@@ -113,7 +113,6 @@ record() { # folder node mode cidrs extra-lines
     fi
   done
   on_node ip -j addr >"$to/ip-addr.json"
-  on_node ip -j route >"$to/ip-route.json"
   on_node python3 "$here/facts.py" >"$to/facts.json"
   kill $pid
   wait $pid || true
