@@ -57,7 +57,7 @@ lint: $(DEV)
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/ansible-lint --offline
 
 test-unit: $(DEV)
-	$(VENV)/bin/pytest -m "not e2e" -q
+	$(VENV)/bin/pytest -m "not e2e and not slow" -q
 
 test-e2e: $(DEV)
 	$(VENV)/bin/pytest -m "e2e and not slow"

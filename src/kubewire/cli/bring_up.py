@@ -65,7 +65,6 @@ def _run(intent: Intent, display: Display, variables: dict[str, object], *, veri
 
 def _tell_changes(run: Run, name: str, display: Display) -> None:
     display.close()
-    if not any(run.changed.values()):
-        display.line(f"lab {name} is up; nothing was to be done", "green")
-    else:
-        display.line(f"lab {name} is up", "green")
+    changed = [f"{host} changed={count}" for host, count in sorted(run.changed.items()) if count]
+    what = ", ".join(changed) or "nothing was to be done, changed=0 for every host"
+    display.line(f"lab {name} is up: {what}", "green")
