@@ -207,15 +207,15 @@ def _wait_for_nodes(lab: Lab, directory: Path) -> None:
     with Api(directory / state.KUBECONFIG) as api:
         while True:
             try:
-                listed = api.get("/api/v1/nodes")["items"]
-            except ApiError:
-                listed = []
+                listed, trouble = api.get("/api/v1/nodes")["items"], ""
+            except ApiError as error:
+                listed, trouble = [], f"; {error}"
             ready = {node["metadata"]["name"] for node in listed if _is_ready(node)}
             if ready >= wanted:
                 break
             if time.monotonic() > deadline:
                 raise LabError(
-                    f"not Ready within {DEADLINE:.0f} s: {', '.join(sorted(wanted - ready))}",
+                    f"not Ready within {DEADLINE:.0f} s: {', '.join(sorted(wanted - ready))}{trouble}",
                     where=f"lab {lab.name}",
                     mend=f"the node agent's last words:\n{component_log(directory, 'node-agent')}",
                 )
