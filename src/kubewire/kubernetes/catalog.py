@@ -186,5 +186,5 @@ COSTS: dict[ArtifactName, Cost] = {
     "kubernetes": Cost(430 * MIB, 700, 10 * GIB),
     "etcd": Cost(24 * MIB, 60, 2 * GIB),
     "cni": Cost(54 * MIB, 20, 1 * GIB),
-    "coredns": Cost(20 * MIB, 340, 5 * GIB),
+    "coredns": Cost(20 * MIB, 340, 4 * GIB),
 }
