@@ -43,14 +43,13 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--maker", type=int, action="append", default=[])
     options = parser.parse_args(arguments)
     linux.set_process_name("kubewire-keeper")
-    received = json.loads(sys.stdin.buffer.read())
-    plan = Plan.from_json(json.dumps(received["plan"]))
     keeper = Keeper(options.lab_dir, options.post_mortem, options.maker)
     kubectl, control = socket.socket(fileno=options.kubectl), socket.socket(fileno=options.control)
     try:
-        keeper.start(plan, received["state"], kubectl, control)
+        order = json.loads(sys.stdin.buffer.read())
+        keeper.start(Plan.from_json(json.dumps(order["plan"])), order["state"], kubectl, control)
         keeper.watch()
-    except OSError:
+    except Exception:  # whatever it is, it belongs in the log, and the lab's files must go
         traceback.print_exc()
     finally:
         keeper.tidy()
@@ -79,16 +78,8 @@ class Keeper:
             linux.unshare(linux.CLONE_NEWUSER | linux.CLONE_NEWPID)
             linux.map_single_user(uid, gid)
         ours, theirs = socket.socketpair()
-        self._pid = os.fork()
-        if self._pid == 0:
-            ours.close()
-            try:
-                init.run(plan, init.Sockets(kubectl, control, theirs))
-            except BaseException:
-                traceback.print_exc()
-            finally:
-                sys.stderr.flush()
-                os._exit(1)
+        sockets = init.Sockets(kubectl, control, theirs)
+        self._pid = linux.fork(lambda: init.run(plan, sockets), close=(ours.fileno(),))
         for inherited in (theirs, kubectl, control):
             inherited.close()
         self._line = ours

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import os
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +47,29 @@ def mount(source: str, target: str | Path, kind: str = "", flags: int = 0, data:
         os.fsencode(source), os.fsencode(target), kind.encode(), ctypes.c_ulong(flags), data.encode()
     )
     _check(result, f"mount {source} on {target}")
+
+
+def fork(work: Callable[[], None], *, close: Sequence[int] = ()) -> int:
+    """Do `work` in a forked child, which ends with it (exit code 1 on an error, told on stderr); its pid.
+
+    The child closes the descriptors in `close` first: the parent's ends of what they share.
+    """
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 1
+    try:
+        for descriptor in close:
+            os.close(descriptor)
+        work()
+        code = 0
+    except (OSError, RuntimeError, subprocess.SubprocessError) as error:
+        print(error, file=sys.stderr)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
 
 
 def set_hostname(name: str) -> None:

@@ -40,31 +40,33 @@ def make(lab: Lab, binaries: Binaries) -> None:
     """
     directory = paths.lab_dir(lab.name)
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    keeper = _start_keeper(lab, binaries, directory)
+    keeper: subprocess.Popen[bytes] | None = None
     try:
+        keeper = _start_keeper(lab, binaries, directory)
         wait(lab.name, directory, keeper)
         _wait_for_nodes(lab, directory)
         control.call(directory / state.SOCKET, {"command": "made"})
     except BaseException:
-        end(directory)
-        _await_exit(keeper)
+        if not end(directory) and keeper is not None:
+            keeper.kill()
+        if keeper is not None:
+            keeper.wait()
+        state.remove(directory)
         raise
 
 
 def end(directory: Path) -> bool:
-    """End a lab's sandbox and wait until nothing of it is left; False if none was alive."""
+    """End a lab's sandbox and wait until its keeper has tidied up; False if there was no keeper."""
     recorded = state.read_state(directory)
-    if recorded is None or not recorded.alive():
+    keeper = recorded.keeper.open() if recorded else None
+    if recorded is None or keeper is None:
         return False
-    keeper = recorded.keeper.open()
-    target = recorded.init or recorded.keeper
-    descriptor = target.open()
-    if descriptor is not None:
-        signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-        os.close(descriptor)
-    if keeper is not None:
-        _await_pidfd(keeper, 30.0)
-        os.close(keeper)
+    target = (recorded.init or recorded.keeper).open()
+    if target is not None:
+        signal.pidfd_send_signal(target, signal.SIGKILL)
+        os.close(target)
+    _await_pidfd(keeper, 30.0)
+    os.close(keeper)
     return True
 
 
@@ -237,12 +239,3 @@ def _await_pidfd(descriptor: int, seconds: float) -> None:
     poller = select.poll()
     poller.register(descriptor, select.POLLIN)
     poller.poll(seconds * 1000)
-
-
-def _await_exit(keeper: subprocess.Popen[bytes]) -> None:
-    """The keeper goes once PID 1 is gone; one that never got that far is ended."""
-    try:
-        keeper.wait(30)
-    except subprocess.TimeoutExpired:
-        keeper.kill()
-        keeper.wait()

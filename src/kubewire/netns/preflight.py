@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 from kubewire.errors import HostError
 from kubewire.netns import linux
 from kubewire.netns.plan import SYSTEM_PATH
+from kubewire.netns.tryout import in_throwaway, try_sandbox
 
 if TYPE_CHECKING:
     from kubewire.lab.schema import Lab
@@ -32,6 +32,26 @@ DEBIAN_PACKAGES = {
     "conntrack": "conntrack",
 }
 IPVS_PACKAGES = {"ipset": "ipset", "ipvsadm": "ipvsadm"}
+
+_LINKS = "link add br0 type bridge\nlink add veth0 type veth peer name veth1\n"
+_RULES = """*nat
+:KUBE-TRY - [0:0]
+-A KUBE-TRY -p tcp -m comment --comment try -m statistic --mode random --probability 0.5 -j RETURN
+-A KUBE-TRY -m addrtype --dst-type LOCAL -m recent --name try --rcheck --seconds 1 --reap -j RETURN
+-A KUBE-TRY -m mark ! --mark 0x4000/0x4000 -j MARK --set-xmark 0x4000/0x4000
+-A KUBE-TRY -p tcp -m tcp -j DNAT --to-destination 10.244.0.2:80
+-A POSTROUTING -j MASQUERADE --random-fully
+COMMIT
+*filter
+-A FORWARD -m conntrack --ctstate INVALID -j DROP
+COMMIT
+"""
+_NFT = """table ip kube-try {
+  map verdicts { type ipv4_addr . inet_proto . inet_service : verdict; }
+  chain nat { type nat hook postrouting priority srcnat; numgen random mod 2 0 masquerade fully-random; }
+  chain services { ip daddr . meta l4proto . th dport vmap @verdicts; reject; }
+}
+"""
 
 
 @dataclass(frozen=True)
@@ -64,7 +84,9 @@ def survey() -> list[Requirement]:
     system = _system()
     if not system.ok:
         return [system]
-    return [system, _namespaces(), *_tools(), *_ip_vs()]
+    namespaces = _namespaces()
+    kernel = [*_netfilter(), *_ip_vs()] if namespaces.ok else []
+    return [system, namespaces, *_tools(), *kernel]
 
 
 def _system() -> Requirement:
@@ -86,52 +108,10 @@ def _system() -> Requirement:
 def _namespaces() -> Requirement:
     """Make a sandbox's namespaces in a child, mount what it mounts, and see which step is refused."""
     name = "namespaces"
-    refused = _try_sandbox()
+    refused = try_sandbox()
     if not refused:
         return Requirement(name, True, "pid, network and mount namespaces can be made, /proc/sys written")
     return Requirement(name, False, refused, _namespace_mend(refused))
-
-
-def _try_sandbox() -> str:
-    """`step: error` of the first refused step, or "". Everything happens in children, nothing stays."""
-    read, write = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        os.close(read)
-        try:
-            _attempt(write)
-        finally:
-            os._exit(0)
-    os.close(write)
-    with os.fdopen(read) as stream:
-        refused = stream.read()
-    os.waitpid(pid, 0)
-    return refused
-
-
-def _attempt(report: int) -> None:
-    step = "unshare"
-    try:
-        if linux.may_make_namespaces():
-            linux.unshare(linux.CLONE_NEWPID)
-        else:
-            uid, gid = os.geteuid(), os.getegid()
-            linux.unshare(linux.CLONE_NEWUSER | linux.CLONE_NEWPID)
-            step = "mapping the user"
-            linux.map_single_user(uid, gid)
-        if os.fork():
-            os.wait()
-            return
-        step = "unshare of mount and network namespaces"
-        linux.unshare(linux.CLONE_NEWNS | linux.CLONE_NEWNET | linux.CLONE_NEWUTS | linux.CLONE_NEWIPC)
-        step = "mount propagation"
-        linux.mount("none", "/", flags=linux.MS_REC | linux.MS_PRIVATE)
-        step = "mounting /proc"
-        linux.mount("proc", "/proc", "proc")
-        step = "writing /proc/sys/net"
-        Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
-    except OSError as error:
-        os.write(report, f"{step} is refused: {os.strerror(error.errno or 0)}".encode())
 
 
 def _namespace_mend(refused: str) -> str:
@@ -172,13 +152,29 @@ def _tools() -> Iterator[Requirement]:
             yield Requirement(tool, bool(found), found or "not installed", mend, modes)
 
 
+def _netfilter() -> Iterator[Requirement]:
+    """Write what a lab will write, in a network namespace that is gone at once."""
+    other = "use another kernel: most distributions' own have all of netfilter; in WSL, a newer one"
+    tries: tuple[tuple[str, tuple[str, ...], str, tuple[str, ...]], ...] = (
+        ("bridge and veth", ("ip", "-batch", "-"), _LINKS, ()),
+        ("iptables rules", ("iptables-restore",), _RULES, ()),
+        ("nftables rules", ("nft", "-f", "-"), _NFT, ("nftables",)),
+    )
+    for name, argv, text, modes in tries:
+        refused = in_throwaway(argv, text)
+        yield Requirement(f"kernel: {name}", not refused, refused or "work", other if refused else "", modes)
+
+
 def _ip_vs() -> Iterator[Requirement]:
     """What kube-proxy's ipvs mode asks of the kernel: ip_vs, the dummy link type, ip_set matches."""
     mend = (
         "mode ipvs needs a kernel with ip_vs and dummy: another kernel (Debian's linux-image has them), "
         "a VM, or a lab in mode nftables, its successor"
     )
-    present = {"ip_vs": Path("/proc/net/ip_vs").exists(), "dummy": _link_type("dummy")}
+    present = {
+        "ip_vs": Path("/proc/net/ip_vs").exists(),
+        "dummy": not in_throwaway(("ip", "link", "add", "kw0", "type", "dummy"), ""),
+    }
     available = _kernel_modules()
     for module in ("ip_vs", "ip_vs_rr", "dummy", "xt_set", "ip_set_hash_ipport"):
         if present.get(module) or Path("/sys/module", module).exists() or module in available:
@@ -188,16 +184,6 @@ def _ip_vs() -> Iterator[Requirement]:
         else:
             kernel = platform.release()
             yield Requirement(f"kernel: {module}", False, f"kernel {kernel} has none", mend, ("ipvs",))
-
-
-def _link_type(kind: str) -> bool:
-    """Whether the kernel makes such a link, tried in a network namespace of its own."""
-    user = [] if linux.may_make_namespaces() else ["--user", "--map-root-user"]
-    argv = ["unshare", *user, "--net", "ip", "link", "add", "kw0", "type", kind]
-    try:
-        return subprocess.run(argv, capture_output=True, check=False, timeout=5).returncode == 0
-    except (OSError, subprocess.TimeoutExpired):
-        return False
 
 
 def _kernel_modules() -> frozenset[str]:

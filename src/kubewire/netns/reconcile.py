@@ -50,6 +50,7 @@ def _create(lab: Lab) -> None:
     from kubewire.kubernetes.binaries import ensure
 
     require(lab)
+    making.end(paths.lab_dir(lab.name))  # a keeper that is still tidying up
     gone.clear_leftovers(lab.name)
     binaries = ensure(lab.kubernetes, dns=lab.dns, progress=emit)
     emit("cluster", "making the nodes and the control plane")

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
-import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -134,10 +132,7 @@ class _Child:
         self.node = node
         born_read, born_write = os.pipe()
         go_read, self._go = os.pipe()
-        self._pid = os.fork()
-        if self._pid == 0:
-            os.close(self._go)
-            _in_child(lambda: _fill(node, files, born_write, go_read))
+        self._pid = linux.fork(lambda: _fill(node, files, born_write, go_read), close=(self._go,))
         os.close(born_write)
         os.close(go_read)
         self._born = born_read
@@ -160,16 +155,6 @@ class _Child:
 
     def finished(self) -> bool:
         return os.waitpid(self._pid, 0)[1] == 0
-
-
-def _in_child(work: Callable[[], None]) -> None:
-    try:
-        work()
-    except BaseException:
-        traceback.print_exc()
-        sys.stderr.flush()
-        os._exit(1)
-    os._exit(0)
 
 
 def _fill(node: NodePlan, files: Sequence[File], born: int, go: int) -> None:

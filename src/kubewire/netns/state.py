@@ -42,7 +42,9 @@ class SandboxState:
     definition: dict[str, Any]
 
     def alive(self) -> bool:
-        return self.boot == boot_id() and self.keeper.alive()
+        """Whether its keeper lives, and its PID 1 unless that is yet to be made."""
+        lives = self.keeper.alive() and (self.init is None or self.init.alive())
+        return lives and self.boot == boot_id()
 
 
 def post_mortem(lab: str) -> Path:
