@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 from kubewire.dataplane import iptables_names as names
 from kubewire.dataplane.compare import Place, compare_chain
 from kubewire.dataplane.findings import Check, IpFamily, Note, Status
 from kubewire.dataplane.iptables_foreign import Traffic, harm, owner_of_chain, owner_of_rule
-from kubewire.dataplane.iptables_spec import parse_spec
+from kubewire.dataplane.iptables_spec import Spec, parse_spec
 from kubewire.dataplane.model import Chain, Dataplane, Rule
 from kubewire.dataplane.observed.iptables import rule_line
 
@@ -17,11 +18,32 @@ Key = tuple[str, str]
 _SHOWN = 8
 
 
+class Dialect(NamedTuple):
+    """What differs between the modes that write iptables rules.
+
+    `prefix`: the mode's part of the check ids; `owned`: whether kube-proxy writes a chain of that table and
+    name; `source`: where upstream does.
+    """
+
+    prefix: str
+    owned: Callable[[str, str], bool]
+    source: str
+
+
+IPTABLES = Dialect("iptables", names.owned, "pkg/proxy/iptables/proxier.go")
+
+
 def compare_iptables(
-    expected: Dataplane, observed: Dataplane, traffic: Traffic, *, node: str, family: IpFamily
+    expected: Dataplane,
+    observed: Dataplane,
+    traffic: Traffic,
+    *,
+    node: str,
+    family: IpFamily,
+    dialect: Dialect = IPTABLES,
 ) -> tuple[list[Check], list[Note]]:
     """Whole tables: kube-proxy's chains exactly, its jumps once each, foreign rules by what they match."""
-    work = _Comparer(expected, observed, Place("iptables", node, family), traffic)
+    work = _Comparer(expected, observed, Place(dialect.prefix, node, family), traffic, dialect)
     checks: list[Check] = []
     for table in expected.tables:
         found = [check for chain in work.expected_of(table.name) for check in work.chain(chain)]
@@ -39,7 +61,7 @@ def judge_foreign(
     observed: Dataplane, traffic: Traffic, *, node: str, family: IpFamily
 ) -> tuple[list[Check], list[Note]]:
     """In another mode than iptables: only whether foreign iptables rules touch service or pod traffic."""
-    work = _Comparer(Dataplane(), observed, Place("iptables", node, family), traffic)
+    work = _Comparer(Dataplane(), observed, Place(IPTABLES.prefix, node, family), traffic, IPTABLES)
     checks = [check for table in observed.tables for check in work.foreign_rules(table.name)]
     work.foreign_notes()
     return checks, work.notes
@@ -51,8 +73,11 @@ def tool(family: IpFamily) -> str:
 
 
 class _Comparer:
-    def __init__(self, expected: Dataplane, observed: Dataplane, place: Place, traffic: Traffic) -> None:
+    def __init__(
+        self, expected: Dataplane, observed: Dataplane, place: Place, traffic: Traffic, dialect: Dialect
+    ) -> None:
         self.expected, self.observed, self.place, self.traffic = expected, observed, place, traffic
+        self.dialect = dialect
         self.wanted: dict[Key, Chain] = {(chain.table, chain.name): chain for chain in expected.chains}
         self.seen: dict[Key, Chain] = {(chain.table, chain.name): chain for chain in observed.chains}
         self.notes = [Note(f"{tool(place.family)}: {remark}", place.node) for remark in observed.remarks]
@@ -80,7 +105,7 @@ class _Comparer:
             texts = (declared, declared if observed else "(missing)")
             exists = observed is not None
             yield self.check(
-                "iptables.canary" if wanted.name == names.CANARY else "iptables.chain",
+                f"{self.place.prefix}.{'canary' if wanted.name == names.CANARY else 'chain'}",
                 exists,
                 label,
                 f"{origin.why} ({origin.source})",
@@ -102,7 +127,7 @@ class _Comparer:
                 reason = f"the jump must be there exactly once; {reason}"
             label = f"{self.label(wanted.table, wanted.name)} -> {rule.targets[0]}"
             lines = "\n".join(rule_line(wanted, Rule(text)) for text in texts) or "(missing)"
-            yield self.check("iptables.jump", texts == [rule.text], label, reason, (line, lines))
+            yield self.check(f"{self.place.prefix}.jump", texts == [rule.text], label, reason, (line, lines))
 
     def foreign_rules(self, table: str) -> Iterator[Check]:
         """Rules of built-in chains that are not kube-proxy's: those that can touch service traffic fail."""
@@ -122,7 +147,7 @@ class _Comparer:
         quiet: Counter[str] = Counter()
         for rule in rules:
             spec = parse_spec(rule.text)
-            owner = owner_of_rule(spec) or self.leftover(chain.table, spec.target)
+            owner = self.owner(chain.table, spec)
             reason, service = ("", "") if owner else harm(spec, chain.table, chain.name, self.traffic)
             if reason:
                 bad.append(rule_line(chain, rule))
@@ -137,7 +162,7 @@ class _Comparer:
             self.say(f"{label}: {count} {'rule' if count == 1 else 'rules'} of {owner}, left alone")
         why = "a foreign rule in a built-in chain must not touch service or pod traffic"
         yield Check(
-            "iptables.stray",
+            f"{self.place.prefix}.stray",
             "failed" if bad else "passed",
             self.place.node,
             self.place.family,
@@ -147,6 +172,13 @@ class _Comparer:
             "(nothing)",
             "\n".join(bad) or "(nothing)",
         )
+
+    def owner(self, table: str, spec: Spec) -> str:
+        """Whose a rule of a built-in chain is; "" for nobody known and for jumps to the mode's own chains."""
+        ours = (table, spec.target) in self.wanted or self.dialect.owned(table, spec.target)
+        if self.wanted and ours:
+            return ""
+        return owner_of_rule(spec) or self.leftover(table, spec.target)
 
     def leftover(self, table: str, target: str) -> str:
         """In another mode, jumps to the chains of iptables mode are what kube-proxy left behind."""
@@ -158,7 +190,7 @@ class _Comparer:
         extra = [
             chain
             for (where, name), chain in self.seen.items()
-            if where == table and names.owned(table, name) and (table, name) not in self.wanted
+            if where == table and self.dialect.owned(table, name) and (table, name) not in self.wanted
         ]
         if not extra:
             return []
@@ -171,7 +203,7 @@ class _Comparer:
             self.say(f"{self.label(table)}: stale chains that no packet reaches: {shown}")
         return [
             self.check(
-                "iptables.extra",
+                f"{self.place.prefix}.extra",
                 False,
                 self.label(table, chain.name),
                 "packets reach this chain, but no Service that the API knows asks for it",
@@ -201,14 +233,17 @@ class _Comparer:
             state = f"(no table {name})"
         else:
             state = f"{failed} {'difference' if failed == 1 else 'differences'}" if failed else good
-        reason = "all that kube-proxy keeps in this table, and nothing else (pkg/proxy/iptables/proxier.go)"
-        return self.check("iptables.table", state == good, self.label(name), reason, (good, state))
+        reason = f"all that kube-proxy keeps in this table, and nothing else ({self.dialect.source})"
+        return self.check(
+            f"{self.place.prefix}.table", state == good, self.label(name), reason, (good, state)
+        )
 
     def foreign_notes(self) -> None:
         """Other owners' chains, named once for each owner and table."""
         groups: dict[tuple[str, str], list[str]] = defaultdict(list)
         for (table, name), chain in self.seen.items():
-            if chain.hook is None and (table, name) not in self.wanted and not names.owned(table, name):
+            ours = (table, name) in self.wanted or self.dialect.owned(table, name)
+            if chain.hook is None and not ours:
                 groups[table, owner_of_chain(name) or "an unknown owner"].append(name)
         for (table, owner), members in groups.items():
             self.say(f"{self.label(table)}: chains of {owner}, left alone: {', '.join(sorted(members))}")

@@ -14,7 +14,7 @@ from kubewire.dataplane.objects import family_of
 from kubewire.dataplane.versions import Version
 
 OWNERS = (
-    (("KUBE-KUBELET-CANARY", "KUBE-IPTABLES-HINT"), "kubelet"),
+    (("KUBE-KUBELET-CANARY", "KUBE-IPTABLES-HINT", "KUBE-FIREWALL"), "kubelet"),
     (("KUBE-MARK-DROP",), "a kubelet before 1.28"),
     (
         ("KUBE-NODE-PORT", "KUBE-LOAD-BALANCER", "KUBE-SOURCE-RANGES-FIREWALL", "KUBE-IPVS-"),

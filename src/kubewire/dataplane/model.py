@@ -96,7 +96,8 @@ class Chain:
 class Element:
     """A member of a set, or of a map when `value` is given; keys joined as the tool prints them.
 
-    `alternatives`: other (value, comment) pairs that are equally right.
+    `alternatives`: other (value, comment) pairs that are equally right. `optional`: its absence is no
+    difference.
     """
 
     key: str
@@ -105,6 +106,7 @@ class Element:
     origin: Origin | None = None
     targets: tuple[str, ...] = ()
     alternatives: tuple[tuple[str, str], ...] = ()
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,7 @@ class Set:
 
 @dataclass(frozen=True, slots=True)
 class RealServer:
-    """An IPVS destination; `method` is ipvsadm's -m, -g or -i."""
+    """An IPVS destination; `method` is ipvsadm's -m, -g or -i, the latter with its tunnel options."""
 
     address: str
     port: int
@@ -141,7 +143,11 @@ class RealServer:
 
 @dataclass(frozen=True, slots=True)
 class VirtualServer:
-    """An IPVS service; `protocol` is lower case, `persistent_seconds` None without affinity."""
+    """An IPVS service; `protocol` is lower case, `persistent_seconds` None without affinity.
+
+    `flags` are ipvsadm's further options, each as printed (`-b mh-port`). A service by firewall mark has the
+    protocol `fwmark`, no address, and the mark as its port. `optional`: its absence is no difference.
+    """
 
     family: IpFamily
     protocol: str
@@ -151,6 +157,30 @@ class VirtualServer:
     persistent_seconds: int | None = None
     flags: tuple[str, ...] = ()
     servers: tuple[RealServer, ...] = ()
+    origin: Origin | None = None
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A network interface and its addresses of one family; an element's key is `10.96.0.1/32`.
+
+    `up`: whether it is set up, None where that is not said.
+    """
+
+    family: IpFamily
+    name: str
+    addresses: tuple[Element, ...] = ()
+    up: bool | None = None
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sysctl:
+    """A kernel setting, named with dots as sysctl prints it."""
+
+    name: str
+    value: str
     origin: Origin | None = None
 
 
@@ -193,3 +223,5 @@ class Dataplane:
     problems: tuple[Problem, ...] = ()
     remarks: tuple[str, ...] = ()
     counters: tuple[Counter, ...] = ()
+    links: tuple[Link, ...] = ()
+    sysctls: tuple[Sysctl, ...] = ()

@@ -44,6 +44,8 @@ FEATURES: dict[str, tuple[Version, ...]] = {
     "prefer-same-node": _since("1.34.0"),
     # endpoints: a duplicate replaces the earlier one unless it is terminating (PR 135593)
     "duplicate-endpoint-last-wins": _since("1.36.0"),
+    # ipvs: KUBE-IPVS-FILTER lets external IPs with policy Local pass (PR 121919, picked as 122323)
+    "ipvs-external-ip-local-filter": _since("1.29.1", "1.30.0"),
     # nodePortAddresses
     "nft-primary-node-ips": _since("1.30.0"),
     "node-port-primary-keyword": _since("1.31.0"),
