@@ -1,0 +1,133 @@
+"""Where a node's chains hook into the kernel, and what the rules of each do: iptables and nft side by side.
+
+Source: include/uapi/linux/netfilter_ipv4.h for iptables' priorities, net/netfilter/nf_nat_core.c for NAT.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from kubewire.dataplane.model import Chain, Dataplane, Hook, Rule
+from kubewire.dataplane.observed.iptables import rule_line
+from kubewire.dataplane.trace import iptables_rules, nft_rules
+from kubewire.dataplane.trace.nft_expressions import Sets
+from kubewire.dataplane.trace.nft_sets import Entry, Lookup
+from kubewire.dataplane.trace.packet import NotModelled, Packet, Result
+from kubewire.dataplane.trace.routing import Routing
+from kubewire.errors import LabError
+
+_PRIORITIES: Mapping[str, Mapping[str, int]] = {
+    "PREROUTING": {"raw": -300, "mangle": -150, "nat": -100},
+    "INPUT": {"mangle": -150, "filter": 0, "security": 50, "nat": 100},
+    "FORWARD": {"mangle": -150, "filter": 0, "security": 50},
+    "OUTPUT": {"raw": -300, "mangle": -150, "nat": -100, "filter": 0, "security": 50},
+    "POSTROUTING": {"mangle": -150, "nat": 100},
+}
+SOURCE_HOOKS = ("POSTROUTING", "INPUT")
+"""Where NAT settles the source; in the other hooks it settles the destination."""
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A base chain: `place` says hook and table in the tool's words, `policy` is `ACCEPT` or `DROP`.
+
+    A NAT chain settles the source or, in hooks before routing, the destination.
+    """
+
+    owner: Rules
+    chain: Chain
+    place: str
+    priority: int
+    nat: bool
+    changes_source: bool
+    policy: str
+
+
+class Rules(ABC):
+    """The rules of one tool on one node and family."""
+
+    def __init__(self, dataplane: Dataplane) -> None:
+        self._chains = {(chain.table, chain.name): chain for chain in dataplane.chains}
+
+    def chain(self, table: str, name: str) -> Chain:
+        """A chain of a table. NotModelled for one that isn't there."""
+        if (table, name) not in self._chains:
+            raise NotModelled(f"the dump has no chain {name!r}")
+        return self._chains[table, name]
+
+    def bases(self, hook: str) -> list[Base]:
+        """The base chains of a hook, by iptables' name of it."""
+        found = []
+        for chain in self._chains.values():
+            if chain.hook is None or chain.hook.name.upper() != hook:
+                continue
+            place, policy = f"{hook} {chain.table}", chain.hook.policy.upper()
+            priority, nat = self._hooked(chain, chain.hook)
+            found.append(Base(self, chain, place, priority, nat, hook in SOURCE_HOOKS, policy))
+        return found
+
+    def results(self, rule: Rule, chain: Chain, packet: Packet, routing: Routing) -> list[Result]:
+        """What a rule does to the packet. NotModelled where that can't be told."""
+        if not rule.understood:
+            raise NotModelled("the dump does not show it whole")
+        return self._evaluate(rule.text, chain, packet, routing)
+
+    @abstractmethod
+    def line(self, chain: Chain, rule: Rule) -> str:
+        """The rule as the tool prints it, with its chain."""
+
+    @abstractmethod
+    def _hooked(self, chain: Chain, hook: Hook) -> tuple[int, bool]:
+        """The priority of a base chain, and whether it is a NAT chain."""
+
+    @abstractmethod
+    def _evaluate(self, text: str, chain: Chain, packet: Packet, routing: Routing) -> list[Result]: ...
+
+
+class IptablesRules(Rules):
+    """What iptables-save shows."""
+
+    def __init__(self, dataplane: Dataplane) -> None:
+        super().__init__(dataplane)
+        self._names: dict[str, set[str]] = {}
+        for chain in dataplane.chains:
+            self._names.setdefault(chain.table, set()).add(chain.name)
+
+    def line(self, chain: Chain, rule: Rule) -> str:
+        return rule_line(chain, rule)
+
+    def _hooked(self, chain: Chain, hook: Hook) -> tuple[int, bool]:
+        return _PRIORITIES[hook.name].get(chain.table, 0), chain.table == "nat"
+
+    def _evaluate(self, text: str, chain: Chain, packet: Packet, routing: Routing) -> list[Result]:
+        return iptables_rules.results(text, packet, routing, self._names[chain.table])
+
+
+class NftRules(Rules):
+    """What `nft list table` shows of kube-proxy's table."""
+
+    def __init__(self, dataplane: Dataplane) -> None:
+        super().__init__(dataplane)
+        lookups: dict[str, dict[str, Lookup]] = {table.name: {} for table in dataplane.tables}
+        for item in dataplane.sets:
+            entries = () if item.dynamic else (Entry(e.key, e.value) for e in item.elements)
+            lookups.setdefault(item.table, {})[item.name] = Lookup(entries)
+        self._sets = {name: Sets(found) for name, found in lookups.items()}
+
+    def line(self, chain: Chain, rule: Rule) -> str:
+        return f"chain {chain.name}: {rule.text}"
+
+    def _hooked(self, chain: Chain, hook: Hook) -> tuple[int, bool]:
+        if hook.priority is None:
+            raise LabError("a base chain without a priority", where=chain.name)
+        return hook.priority, hook.type == "nat"
+
+    def _evaluate(self, text: str, chain: Chain, packet: Packet, routing: Routing) -> list[Result]:
+        return nft_rules.results(text, packet, routing, self._sets[chain.table])
+
+
+def in_order(tools: Iterable[Rules], hook: str) -> list[Base]:
+    """All base chains of a hook in the kernel's order; of equal ones the tool given first comes first."""
+    return sorted((base for tool in tools for base in tool.bases(hook)), key=lambda base: base.priority)

@@ -1,0 +1,166 @@
+"""A packet's way from where it starts to where it ends, hook by hook and node by node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from kubewire.dataplane.trace.hooks import SOURCE_HOOKS, Base, Rules, in_order
+from kubewire.dataplane.trace.packet import SURE, Address, NotModelled, Packet
+from kubewire.dataplane.trace.routing import LOOPBACK, Routing
+from kubewire.dataplane.trace.walk import Path, Step, Walker
+from kubewire.errors import LabError
+
+LOCALNET = "net.ipv4.conf.all.route_localnet"
+
+
+@dataclass(frozen=True)
+class NodeView:
+    """One node as it was observed. The sysctls are None where the snapshot does not tell them.
+
+    `rules` gives what each tool shows, nft first; it raises LabError for a dump that is of no use.
+    """
+
+    name: str
+    routing: Routing
+    rules: Callable[[], tuple[Rules, ...]]
+    forwards: bool | None = None
+    route_localnet: bool | None = None
+
+
+@dataclass(frozen=True)
+class Network:
+    """The nodes of a snapshot by name, and by address each pod's name and node."""
+
+    nodes: Mapping[str, NodeView]
+    pods: Mapping[Address, tuple[str, str]] = field(default_factory=dict)
+
+    def send(self, node: str, packet: Packet, *, nft_first: bool = True) -> list[Path]:
+        """All ways of a packet that a process on a node sends.
+
+        `nft_first`: of chains of equal priority nft's run before iptables'.
+        """
+        return _Visit(self, self.nodes[node], nft_first).send(Path(SURE, packet))
+
+    def arrive(self, node: str, packet: Packet, *, nft_first: bool = True) -> list[Path]:
+        """All ways of a packet that comes into a node by its `in_interface`."""
+        return _Visit(self, self.nodes[node], nft_first).arrive(Path(SURE, packet))
+
+    def node_with(self, address: Address) -> NodeView | None:
+        """The node that has the address on one of its interfaces other than lo."""
+        found = ((node, node.routing.device_of(address)) for node in self.nodes.values())
+        return next((node for node, device in found if device and device != LOOPBACK), None)
+
+
+@dataclass(frozen=True)
+class _Visit:
+    """What happens to a packet on one node; `before` are the visits that led here, as node and packet."""
+
+    network: Network
+    view: NodeView
+    nft_first: bool
+    before: tuple[tuple[str, Packet], ...] = ()
+
+    def send(self, path: Path) -> list[Path]:
+        return _each(self._route(path), lambda p: _each(self._hook("OUTPUT", p), self._post))
+
+    def arrive(self, path: Path) -> list[Path]:
+        packet = path.packet
+        if packet.destination.is_loopback and packet.in_interface != LOOPBACK:
+            path = self._localnet(path, f"{packet.destination} came in by {packet.in_interface}")
+        after = _each([path], lambda p: self._hook("PREROUTING", p))
+        return _each(_each(after, self._route), self._deliver_or_forward)
+
+    def _deliver_or_forward(self, path: Path) -> list[Path]:
+        if path.packet.out_interface == LOOPBACK:
+            path = replace(path, packet=replace(path.packet, out_interface=""))
+            return _each(self._hook("INPUT", path), self._deliver)
+        if self.view.forwards is False:
+            return [path.end("dropped", f"{self.view.name} does not forward packets", self.view.name)]
+        return _each(self._hook("FORWARD", path), self._post)
+
+    def _deliver(self, path: Path) -> list[Path]:
+        text = f"a process on {self.view.name}, if one listens on {path.packet.to}"
+        return [path.end("delivered", text, self.view.name)]
+
+    def _post(self, path: Path) -> list[Path]:
+        packet = path.packet
+        out = packet.out_interface
+        if packet.source.is_loopback and packet.source.version == 4 and out != LOOPBACK:
+            path = self._localnet(path, f"{packet.source} would leave by {out}")
+        return _each(_each([path], lambda p: self._hook("POSTROUTING", p)), self._leave)
+
+    def _leave(self, path: Path) -> list[Path]:
+        """Back in through lo, to a pod, to the next node, or out of sight."""
+        packet, name = path.packet, self.view.name
+        if packet.out_interface == LOOPBACK:
+            back = replace(path, packet=replace(packet, in_interface=LOOPBACK, out_interface=""))
+            return self.arrive(back)
+        route = self.view.routing.lookup(packet.destination)
+        hop = packet.destination if route is None else route.next_hop(packet.destination)
+        pod, home = self.network.pods.get(packet.destination, ("", ""))
+        if home == name and hop == packet.destination:
+            return [path.end("delivered", f"pod {pod} on {name}", name)]
+        following = self.network.node_with(hop)
+        if following is None:
+            lost = f", though pod {pod} lives on {home}" if pod else ""
+            return [path.end("left", f"{name} by {packet.out_interface} to {hop}{lost}", name)]
+        came = Packet(packet.source, packet.destination, packet.protocol, packet.port)
+        here = (name, came)
+        if here in self.before:
+            way = " → ".join([*(node for node, _ in self.before), name])
+            return [path.end("unreachable", f"it goes round in a circle: {way}", name)]
+        entering = replace(came, in_interface=following.routing.device_of(hop))
+        try:
+            following.rules()
+        except LabError as error:
+            return [path.end("refused", str(error), following.name)]
+        visit = _Visit(self.network, following, self.nft_first, (*self.before, here))
+        return visit.arrive(replace(path, packet=entering))
+
+    def _hook(self, hook: str, path: Path) -> list[Path]:
+        """Through all base chains of a hook; in OUTPUT a new destination is routed anew."""
+        paths = [path]
+        tools = self.view.rules()
+        for base in in_order(tools if self.nft_first else tools[::-1], hook):
+            paths = _each(paths, partial(self._through, hook, base))
+        if hook == "FORWARD":
+            return paths
+        if hook in SOURCE_HOOKS:
+            return [replace(p, packet=replace(p.packet, source_set=True)) for p in paths]
+        return [replace(p, packet=replace(p.packet, destination_set=True)) for p in paths]
+
+    def _through(self, hook: str, base: Base, path: Path) -> list[Path]:
+        after = Walker(self.view.name, self.view.routing).through(base, path)
+        first = path.packet.destination
+        if hook != "OUTPUT" or all(p.packet.destination == first for p in after):
+            return after
+        return _each(after, lambda p: [p] if p.packet.destination == first else self._route(p))
+
+    def _route(self, path: Path) -> list[Path]:
+        """The routing decision: `out_interface` is set, lo for what is for this node."""
+        name, destination = self.view.name, path.packet.destination
+        try:
+            route = self.view.routing.lookup(destination)
+        except NotModelled as error:
+            return [path.end("refused", str(error), name)]
+        if route is None:
+            return [path.end("unreachable", f"{name} has no route to {destination}", name)]
+        path = path.then(Step(name, "route", route.text), replace(path.packet, out_interface=route.device))
+        if route.kind in ("unicast", "local"):
+            return [path]
+        return [path.end("dropped" if route.kind == "blackhole" else "rejected", route.text, name)]
+
+    def _localnet(self, path: Path, what: str) -> Path:
+        """Loopback addresses stay on lo unless the kernel is told otherwise."""
+        if self.view.route_localnet is False:
+            return path.end("dropped", f"{what}, and {LOCALNET} is 0", self.view.name)
+        if self.view.route_localnet is None:
+            return path.then(Step(self.view.name, "kernel", f"{LOCALNET} is not known", "taken as 1"))
+        return path
+
+
+def _each(paths: list[Path], go_on: Callable[[Path], list[Path]]) -> list[Path]:
+    """Go on with the paths that have not ended."""
+    return [after for path in paths for after in ([path] if path.outcome else go_on(path))]

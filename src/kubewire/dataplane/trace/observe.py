@@ -1,0 +1,100 @@
+"""What a trace needs of one node's part of a snapshot: its rules, addresses, routes and sysctls."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import yaml
+
+from kubewire.dataplane.config import ProxyConfig
+from kubewire.dataplane.findings import IpFamily
+from kubewire.dataplane.model import Dataplane
+from kubewire.dataplane.observed.iptables import parse_iptables_save
+from kubewire.dataplane.observed.nftables import parse_nft_json
+from kubewire.dataplane.trace.hooks import IptablesRules, NftRules, Rules
+from kubewire.dataplane.trace.journey import LOCALNET, NodeView
+from kubewire.dataplane.trace.routing import Routing
+from kubewire.errors import DefinitionError, LabError
+from kubewire.snapshot.model import NodeSnapshot
+
+_IPTABLES: dict[IpFamily, str] = {"ipv4": "iptables-save.txt", "ipv6": "ip6tables-save.txt"}
+_NFT: dict[IpFamily, str] = {"ipv4": "nft-ip.json", "ipv6": "nft-ip6.json"}
+_FORWARDING = {"ipv4": "net.ipv4.ip_forward", "ipv6": "net.ipv6.conf.all.forwarding"}
+
+
+def view_of(node: NodeSnapshot, family: IpFamily) -> NodeView:
+    """One node as it was observed; its rules are read when they are first asked for.
+
+    Raises LabError without addresses or routes.
+    """
+    sysctls = _sysctls(node)
+    return NodeView(
+        node.name,
+        Routing.parse(_needed(node, "ip-addr.json"), _needed(node, "ip-route.json")),
+        cache(lambda: _rules(node, family)),
+        forwards=sysctls.get(_FORWARDING[family]),
+        route_localnet=sysctls.get(LOCALNET),
+    )
+
+
+def _rules(node: NodeSnapshot, family: IpFamily) -> tuple[Rules, ...]:
+    """What the dumps show, nft first; the one that kube-proxy's mode writes must be there."""
+    mode = _mode(node)
+    wanted = _NFT[family] if mode == "nftables" else _IPTABLES[family]
+    _needed(node, wanted)
+    rules: list[Rules] = []
+    if text := node.files.get(_NFT[family], "").strip():
+        rules.append(NftRules(_whole(parse_nft_json(text, family), node, _NFT[family])))
+    if text := node.files.get(_IPTABLES[family], "").strip():
+        rules.append(IptablesRules(_whole(parse_iptables_save(text, family), node, _IPTABLES[family])))
+    return tuple(rules)
+
+
+def _mode(node: NodeSnapshot) -> str:
+    try:
+        mode = ProxyConfig.from_mapping(yaml.safe_load(_needed(node, "kube-proxy.yaml"))).mode
+    except yaml.YAMLError as error:
+        raise LabError(f"not YAML: {error}", where=f"{node.name}: kube-proxy.yaml") from error
+    if mode == "ipvs":
+        raise DefinitionError(
+            "a trace follows iptables and nftables mode; here kube-proxy runs in ipvs mode",
+            where=node.name,
+            mend="kubewire explain shows a Service's virtual servers",
+        )
+    return mode
+
+
+def _whole(dataplane: Dataplane, node: NodeSnapshot, name: str) -> Dataplane:
+    """The dump, if all that wasn't understood is in rules, which a trace refuses when it meets them."""
+    blurred = sum(not rule.understood for chain in dataplane.chains for rule in chain.rules())
+    if len(dataplane.problems) > blurred:
+        problem = dataplane.problems[0]
+        raise LabError(
+            f"{problem.where}: {problem.text}: {problem.why}",
+            where=f"{node.name}: {name}",
+            mend="a trace needs a dump that is whole and understood: take the snapshot again",
+        )
+    return dataplane
+
+
+def _needed(node: NodeSnapshot, name: str) -> str:
+    text = node.files.get(name, "")
+    if not text.strip():
+        why = node.errors.get(name) or "the file is missing or empty"
+        raise LabError(why, where=f"{node.name}: {name}", mend="a trace can't do without it")
+    return text
+
+
+def _sysctls(node: NodeSnapshot) -> dict[str, bool]:
+    """The sysctls that facts.json knows, as on or off."""
+    try:
+        facts: Mapping[str, Any] = json.loads(node.files.get("facts.json") or "{}")
+        found = {name: str(value) != "0" for name, value in (facts.get("sysctls") or {}).items()}
+        if "route_localnet" in facts:
+            found[LOCALNET] = str(facts["route_localnet"]) != "0"
+    except (ValueError, AttributeError) as error:
+        raise LabError(f"not as expected: {error}", where=f"{node.name}: facts.json") from error
+    return found

@@ -1,0 +1,165 @@
+"""A packet traced through the dataplane that a snapshot shows: pure, and refusing what it can't evaluate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from kubewire.dataplane.trace.endpoints import (
+    OUTSIDE,
+    Pod,
+    Target,
+    find_node,
+    find_pod,
+    parse_target,
+    read_pods,
+)
+from kubewire.dataplane.trace.journey import Network, NodeView
+from kubewire.dataplane.trace.observe import view_of
+from kubewire.dataplane.trace.packet import Address, Packet
+from kubewire.dataplane.trace.routing import LOOPBACK
+from kubewire.dataplane.trace.walk import Path
+from kubewire.errors import DefinitionError, LabError
+from kubewire.snapshot.model import Snapshot
+
+_TIES = (
+    "iptables and nft chains of equal priority disagree here: the kernel runs first what was registered "
+    "last, which a snapshot does not tell; this trace runs nft first"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A client: `who` in words, the node that meets its packet first, and by which interface.
+
+    `interface` "" means that a process on the node itself sends it.
+    """
+
+    who: str
+    node: str
+    address: Address
+    interface: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """All ways of one packet; their chances add up to 1. `remarks` say what the snapshot can't tell."""
+
+    start: Start
+    target: Target
+    paths: tuple[Path, ...]
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def refused(self) -> bool:
+        """Whether some way meets what a trace does not model."""
+        return any(path.outcome is not None and path.outcome.fate == "refused" for path in self.paths)
+
+
+def trace(snapshot: Snapshot, source: str, target: str, node: str = "") -> Trace:
+    """Trace the first packet of a new connection.
+
+    `source` is `pod/[NAMESPACE/]NAME`, `node/NAME`, `external` or `external/ADDRESS`; `target` is
+    `ADDRESS:PORT[/PROTOCOL]`; `node` is where a packet from outside comes in, by default the node that has
+    the target's address, else the last one. Raises DefinitionError for a call that makes no sense and
+    LabError where a dump that is needed is missing or not whole.
+    """
+    goal = parse_target(target)
+    start = find_start(snapshot, source, goal, node)
+    return trace_from(snapshot, start, goal)
+
+
+def trace_from(snapshot: Snapshot, start: Start, target: Target) -> Trace:
+    """The same for a client that need not be in the cluster's objects."""
+    network = _network(snapshot, target)
+    view = network.nodes[start.node]
+    packet = Packet(start.address, target.address, target.protocol, target.port, start.interface)
+    paths, other = (
+        network.arrive(start.node, packet, nft_first=first)
+        if start.interface
+        else network.send(start.node, packet, nft_first=first)
+        for first in (True, len(view.rules()) < 2)
+    )
+    same = [(p.chance, p.outcome) for p in other] == [(p.chance, p.outcome) for p in paths]
+    return Trace(start, target, tuple(paths), () if same else (_TIES,))
+
+
+def find_start(snapshot: Snapshot, source: str, target: Target, node: str = "") -> Start:
+    """The client that `source` names. Raises DefinitionError, or LabError where the snapshot lacks it."""
+    kind, _, name = source.partition("/")
+    names = [entry.name for entry in snapshot.nodes]
+    network = _network(snapshot, target)
+    if kind == "external":
+        return _outside(network, name, target, find_node(node, names) if node else "")
+    if node:
+        raise DefinitionError("--node is for --from external only", mend="a pod and a node say it themselves")
+    if kind == "node" and name:
+        return _on_node(network, find_node(name, names), target)
+    if kind == "pod" and name:
+        pod = find_pod(name, read_pods(snapshot.cluster))
+        if pod.node not in network.nodes:
+            raise LabError(f"pod {pod.name} is on a node that this snapshot lacks", where=pod.node)
+        return _on_node(network, pod.node, target, pod.name) if pod.host else _pod(network, pod, target)
+    raise DefinitionError(
+        f"--from {source}: not a client", mend="as: pod/httpbin, node/worker, external, external/198.51.100.7"
+    )
+
+
+def _outside(network: Network, address: str, target: Target, node: str) -> Start:
+    try:
+        client = ip_address(address or OUTSIDE[target.family])
+    except ValueError as error:
+        raise DefinitionError(f"--from external/{address}: {error}") from error
+    _same_family(client, target)
+    owner = network.node_with(target.address)
+    view = network.nodes[node or (owner.name if owner else list(network.nodes)[-1])]
+    route = view.routing.lookup(client)
+    device = route.device if route else ""
+    if device in ("", LOOPBACK):
+        others = [e.device for e in view.routing.addresses if e.device != LOOPBACK]
+        if not others:
+            raise LabError("it has no interface to come in by", where=view.name)
+        device = others[0]
+    return Start("a client outside", view.name, client, device)
+
+
+def _on_node(network: Network, node: str, target: Target, pod: str = "") -> Start:
+    routing = network.nodes[node].routing
+    route = routing.lookup(target.address)
+    address = routing.source_for(target.address, route) if route else None
+    own = (e.address for e in routing.addresses if e.interface.version == target.address.version)
+    address = address or next(own, None)
+    if address is None:
+        raise LabError(f"it has no {target.family} address", where=node)
+    return Start(f"pod {pod}, in the node's network" if pod else "a process on the node", node, address)
+
+
+def _pod(network: Network, pod: Pod, target: Target) -> Start:
+    address = next((a for a in pod.addresses if a.version == target.address.version), None)
+    if address is None:
+        raise DefinitionError(f"pod {pod.name} has no {target.family} address, as {target.address} has")
+    route = network.nodes[pod.node].routing.lookup(address)
+    if route is None or route.gateway is not None or route.kind != "unicast":
+        raise LabError(
+            f"there is no route to pod {pod.name} ({address}), so its interface is not known", where=pod.node
+        )
+    return Start(f"pod {pod.name}", pod.node, address, route.device)
+
+
+def _same_family(client: Address, target: Target) -> None:
+    if client.version != target.address.version:
+        raise DefinitionError(f"{client} and {target.address} are of different address families")
+
+
+def _network(snapshot: Snapshot, target: Target) -> Network:
+    """The nodes whose addresses and routes are known, and the pods with addresses of their own."""
+    views: dict[str, NodeView] = {}
+    for node in snapshot.nodes:
+        views[node.name] = view_of(node, target.family)
+    pods = {
+        address: (pod.name, pod.node)
+        for pod in read_pods(snapshot.cluster)
+        if not pod.host
+        for address in pod.addresses
+    }
+    return Network(views, pods)

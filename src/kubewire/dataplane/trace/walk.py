@@ -1,0 +1,152 @@
+"""A packet's walk through base chains: every branch that it can take, each with its probability."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+from fractions import Fraction
+from typing import Literal
+
+from kubewire.dataplane.model import Chain, Rule
+from kubewire.dataplane.trace.hooks import Base
+from kubewire.dataplane.trace.packet import Action, NotModelled, Packet, Result
+from kubewire.dataplane.trace.routing import Routing
+from kubewire.errors import LabError
+
+DEEPEST = 64
+MOST_PATHS = 20000
+Fate = Literal["delivered", "left", "rejected", "dropped", "unreachable", "refused"]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Something that happened to the packet: the matching rule or the chosen route, as the tool prints it.
+
+    `place` is hook and table, `effect` what the text does not say.
+    """
+
+    node: str
+    place: str
+    text: str
+    effect: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Where a path ends. `text` says it in words; for `refused`: the rule and why it can't be told."""
+
+    fate: Fate
+    text: str
+    packet: Packet
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """One way that the packet can take, so far or, with an outcome, to its end."""
+
+    chance: Fraction
+    packet: Packet
+    steps: tuple[Step, ...] = ()
+    outcome: Outcome | None = None
+
+    def then(self, step: Step, packet: Packet | None = None) -> Path:
+        """One step on."""
+        return replace(self, steps=(*self.steps, step), packet=packet or self.packet)
+
+    def end(self, fate: Fate, text: str, node: str) -> Path:
+        return replace(self, outcome=Outcome(fate, text, self.packet, node))
+
+
+class _Way(Enum):
+    """How a path comes out of a chain: back to the one that jumped here, or out of the whole base chain."""
+
+    BACK = auto()
+    OUT = auto()
+
+
+_Exits = Iterator[tuple[Path, _Way]]
+
+
+@dataclass(frozen=True, slots=True)
+class Walker:
+    """Walks paths through base chains of one node."""
+
+    node: str
+    routing: Routing
+
+    def through(self, base: Base, path: Path) -> list[Path]:
+        """All ways through a base chain, in the order of its rules; those that end there have an outcome.
+
+        A NAT chain sees only what no NAT chain before it has settled.
+        """
+        settled = path.packet.source_set if base.changes_source else path.packet.destination_set
+        if base.nat and settled:
+            return [path]
+        out: list[Path] = []
+        for after, way in self._chain(base, base.chain.name, path, 0):
+            if way is _Way.BACK and base.policy == "DROP":
+                text = f"the policy of {base.place} is DROP"
+                out.append(after.end("dropped", text, self.node))
+            else:
+                out.append(after)
+            if len(out) > MOST_PATHS:
+                raise LabError(f"more than {MOST_PATHS} ways lead through {base.place}", where=self.node)
+        return out
+
+    def _chain(self, base: Base, name: str, path: Path, depth: int) -> _Exits:
+        try:
+            chain = base.owner.chain(base.chain.table, name)
+        except NotModelled as error:
+            yield path.end("refused", str(error), self.node), _Way.OUT
+            return
+        here = [path]
+        for rule in chain.rules():
+            following: list[Path] = []
+            for before in here:
+                for after, way in self._rule(base, chain, rule, before, depth):
+                    if way is None:
+                        following.append(after)
+                    else:
+                        yield after, way
+            here = following
+            if not here:
+                return
+        yield from ((after, _Way.BACK) for after in here)
+
+    def _rule(
+        self, base: Base, chain: Chain, rule: Rule, path: Path, depth: int
+    ) -> Iterator[tuple[Path, _Way | None]]:
+        """What comes of one rule; None: the next rule is looked at."""
+        try:
+            results = base.owner.results(rule, chain, path.packet, self.routing)
+        except NotModelled as error:
+            line = base.owner.line(chain, rule)
+            yield path.end("refused", f"{line}\n{error}", self.node), _Way.OUT
+            return
+        for result in results:
+            after = replace(path, chance=path.chance * result.chance, packet=result.packet)
+            if result.action is not Action.MISS:
+                text = base.owner.line(chain, rule)
+                after = after.then(Step(self.node, base.place, text, result.said))
+            yield from self._act(base, result, after, depth)
+
+    def _act(self, base: Base, result: Result, after: Path, depth: int) -> Iterator[tuple[Path, _Way | None]]:
+        match result.action:
+            case Action.MISS | Action.NEXT:
+                yield after, None
+            case Action.RETURN:
+                yield after, _Way.BACK
+            case Action.ACCEPT:
+                yield after, _Way.OUT
+            case Action.DROP | Action.REJECT:
+                fate: Fate = "dropped" if result.action is Action.DROP else "rejected"
+                yield after.end(fate, after.steps[-1].text, self.node), _Way.OUT
+            case Action.JUMP | Action.GOTO if depth == DEEPEST:
+                text = f"{after.steps[-1].text}\nthe chains call each other more than {DEEPEST} deep"
+                yield after.end("refused", text, self.node), _Way.OUT
+            case Action.JUMP | Action.GOTO:
+                back = None if result.action is Action.JUMP else _Way.BACK
+                for path, way in self._chain(base, result.chain, after, depth + 1):
+                    yield path, back if way is _Way.BACK else way
