@@ -30,8 +30,7 @@ def to_junit(report: Report) -> str:
 
 def _suite(name: str, checks: Sequence[Check]) -> TestSuite:
     suite = TestSuite(xml_safe(name))
-    for check in checks:
-        suite.add_testcase(_case(check))
+    suite.add_testcases([_case(check) for check in checks])
     return suite
 
 

@@ -122,7 +122,7 @@ def unique(checks: Iterable[Check]) -> list[Check]:
     too, both families told apart by the object, and several findings on one object numbered.
     """
     groups: dict[tuple[str, str, str, str], list[Check]] = {}
-    for check in dict.fromkeys(checks):
+    for check in checks:
         groups.setdefault((check.id, check.node, check.service, check.object), []).append(check)
     return [check for group in groups.values() for check in _told_apart(group)]
 
@@ -132,7 +132,7 @@ def _told_apart(group: list[Check]) -> Iterator[Check]:
         yield from group
         return
     by_family: dict[str, list[Check]] = {}
-    for check in group:
+    for check in dict.fromkeys(group):
         by_family.setdefault(check.family, []).append(check)
     for family, same in by_family.items():
         worst = min(_RANK[check.status] for check in same)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from junitparser import JUnitXml
 
@@ -64,3 +66,10 @@ def test_a_lab_wide_check_has_the_labs_suite(make_report: Make) -> None:
 def test_junit_shows_an_error_as_a_failed_case(make_report: Make) -> None:
     document = JUnitXml.fromstring(to_junit(make_report(families=("ipv6",))).encode())
     assert document.failures == 1
+
+
+def test_ten_thousand_checks_are_written_in_a_moment(make_report: Make) -> None:
+    many = [replace(FAILED, object=f"KUBE-SVC-{number}") for number in range(10_000)]
+    began = time.process_time()
+    assert to_junit(make_report(many)).count("<failure") == 10_000
+    assert time.process_time() - began < 5
