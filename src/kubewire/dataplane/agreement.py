@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from kubewire.dataplane.findings import Check, IpFamily
-from kubewire.dataplane.model import Chain, Dataplane
+from kubewire.dataplane.model import Chain, Dataplane, VirtualServer
+from kubewire.dataplane.observed.ipvsadm import real_line, server_line, service_text
 
 _SHOWN = 5
 _COMMENT = re.compile(r'-m comment --comment "[^"]*" ')  # optional in large clusters
@@ -17,25 +18,32 @@ _PREFIXES = ("KUBE-SVC-", "service-")
 
 @dataclass(frozen=True, slots=True)
 class NodeChains:
-    """A node's service chains of one family, each as one number: what it must be and what it is."""
+    """A node's service chains of one family, each as one number: what it must be and what it is.
+
+    `kind`: what they are; in ipvs mode virtual servers take the chains' place.
+    """
 
     node: str
     family: IpFamily
     expected: Mapping[str, int]
     observed: Mapping[str, int]
+    kind: str = "service chains"
 
 
 def service_chains(node: str, family: IpFamily, expected: Dataplane, observed: Dataplane) -> NodeChains:
-    """Fold the chains that spread a Service's traffic over its endpoints into comparable numbers."""
+    """Fold what spreads a Service's traffic over its endpoints into comparable numbers."""
+    if expected.servers:
+        numbers = _server_numbers(expected.servers), _server_numbers(observed.servers)
+        return NodeChains(node, family, *numbers, kind="virtual servers")
     return NodeChains(node, family, _numbers(expected.chains), _numbers(observed.chains))
 
 
 def judge_agreement(nodes: Iterable[NodeChains]) -> list[Check]:
     """One check a family, wherever two or more nodes must carry the same chain."""
-    families: dict[IpFamily, list[NodeChains]] = defaultdict(list)
+    groups: dict[tuple[IpFamily, str], list[NodeChains]] = defaultdict(list)
     for entry in nodes:
-        families[entry.family].append(entry)
-    checks = (_agree(family, members) for family, members in families.items())
+        groups[entry.family, entry.kind].append(entry)
+    checks = (_agree(family, members) for (family, _), members in groups.items())
     return [check for check in checks if check is not None]
 
 
@@ -45,6 +53,15 @@ def _numbers(chains: Iterable[Chain]) -> dict[str, int]:
         for chain in chains
         if chain.name.startswith(_PREFIXES)
     }
+
+
+def _server_numbers(servers: Iterable[VirtualServer]) -> dict[str, int]:
+    """Without those that several Services share, which differ by chance, and without what has no weight."""
+    lines: dict[str, list[tuple[str, ...]]] = defaultdict(list)
+    for server in servers:
+        reals = sorted(real_line(server, real) for real in server.servers if real.weight)
+        lines[service_text(server)].append((server_line(server), *reals))
+    return {name: hash(only) for name, (only, *others) in lines.items() if not others}
 
 
 def _agree(family: IpFamily, members: Sequence[NodeChains]) -> Check | None:
@@ -63,13 +80,14 @@ def _agree(family: IpFamily, members: Sequence[NodeChains]) -> Check | None:
             where = ", ".join(node.node for node in nodes if node.observed.get(name) != usual)
             odd.append(f"{name} differs on {where}")
     shown = odd[:_SHOWN] + ([f"and {len(odd) - _SHOWN} more"] if len(odd) > _SHOWN else [])
-    same = f"{len(shared)} service chains are the same on every node that must have them"
+    kind = members[0].kind
+    same = f"{len(shared)} {kind} are the same on every node that must have them"
     return Check(
         "dataplane.agreement",
         "failed" if odd else "passed",
         family=family,
-        object=f"{family} service chains",
-        reason="nodes with the same Services, configuration and version write the same chains",
+        object=f"{family} {kind}",
+        reason=f"nodes with the same Services, configuration and version write the same {kind}",
         expected=same,
         observed="\n".join(shown) or same,
     )

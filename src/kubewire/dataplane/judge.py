@@ -13,15 +13,18 @@ from kubewire.dataplane.agreement import NodeChains, judge_agreement, service_ch
 from kubewire.dataplane.cluster import ClusterState
 from kubewire.dataplane.config import ProxyConfig
 from kubewire.dataplane.expected.iptables import expected_iptables
+from kubewire.dataplane.expected.ipvs import expected_ipvs
 from kubewire.dataplane.expected.nftables import expected_nftables
 from kubewire.dataplane.facts import NodeFacts
 from kubewire.dataplane.findings import Check, IpFamily, Note
 from kubewire.dataplane.iptables_compare import compare_iptables, judge_foreign
 from kubewire.dataplane.iptables_foreign import Traffic
 from kubewire.dataplane.iptables_names import owned
+from kubewire.dataplane.ipvs_compare import compare_ipvs
 from kubewire.dataplane.model import Dataplane
 from kubewire.dataplane.nft_compare import compare_nft
 from kubewire.dataplane.observed.iptables import parse_iptables_save
+from kubewire.dataplane.observed.ipvs import read_ipvs
 from kubewire.dataplane.observed.nftables import ParseError, parse_nft_json
 from kubewire.dataplane.versions import Version
 from kubewire.errors import DefinitionError, KubewireError, LabError
@@ -132,37 +135,42 @@ def _judge_node(node: _Node, cluster: ClusterState) -> tuple[list[Check], list[N
     checks: list[Check] = []
     notes: list[Note] = []
     kept: list[NodeChains] = []
-    mode = node.config.mode
+    mode, name = node.config.mode, node.snapshot.name
+    ipvs = read_ipvs(node.snapshot.files, node.snapshot.errors) if mode == "ipvs" else None
     for family in FAMILIES:
-        if mode == "ipvs":
-            checks.append(_skip(node, family, "ipvs mode is not compared yet"))
-            continue
         observed, present = _observe(node, family)
         checks.append(present)
-        if observed is None:
+        if ipvs:
+            checks += [_present(node, family, file, told) for file, told in ipvs.problems.items()]
+        if observed is None or (ipvs and not ipvs.usable):
             continue
         args = (cluster, node.config, node.facts, node.version, family)
-        if mode == "iptables":
-            expected = expected_iptables(*args)
-            traffic = Traffic.of(cluster, node.config, family, node.version)
-            judged, said = compare_iptables(
-                expected, observed, traffic, node=node.snapshot.name, family=family
+        traffic = Traffic.of(cluster, node.config, family, node.version)
+        if ipvs:
+            expected = expected_ipvs(*args)
+            observed = ipvs.beside(observed, family)
+            exclude = node.config.ipvs_exclude_cidrs
+            judged, said = compare_ipvs(
+                expected, observed, traffic, node=name, family=family, exclude=exclude
             )
+        elif mode == "iptables":
+            expected = expected_iptables(*args)
+            judged, said = compare_iptables(expected, observed, traffic, node=name, family=family)
         else:
             expected = expected_nftables(*args)
-            judged, said = compare_nft(expected, observed, node=node.snapshot.name, family=family)
-            foreign, about = _foreign(node, cluster, family)
+            judged, said = compare_nft(expected, observed, node=name, family=family)
+            foreign, about = _foreign(node, traffic, family)
             judged, said = [*judged, *foreign], [*said, *about]
         checks += judged
         notes += said
-        kept.append(service_chains(node.snapshot.name, family, expected, observed))
+        kept.append(service_chains(name, family, expected, observed))
     return checks, notes + _in_the_way(node), kept
 
 
 def _observe(node: _Node, family: IpFamily) -> tuple[Dataplane | None, Check]:
     """The dump that the mode needs, and the check that it is there, whole and understood."""
     files, errors = node.snapshot.files, node.snapshot.errors
-    name = (IPTABLES_FILES if node.config.mode == "iptables" else NFT_FILES)[family]
+    name = (NFT_FILES if node.config.mode == "nftables" else IPTABLES_FILES)[family]
     if not files.get(name, "").strip():
         return None, _present(node, family, name, [errors.get(name) or "the dump is missing or empty"])
     if node.config.mode == "nftables":
@@ -192,16 +200,9 @@ def _present(node: _Node, family: IpFamily, name: str, problems: Sequence[str]) 
     )
 
 
-def _skip(node: _Node, family: IpFamily, reason: str) -> Check:
-    return Check(
-        "dump.present", "skipped", node.snapshot.name, family, "", f"{node.config.mode} {family}", reason
-    )
-
-
-def _foreign(node: _Node, cluster: ClusterState, family: IpFamily) -> tuple[list[Check], list[Note]]:
+def _foreign(node: _Node, traffic: Traffic, family: IpFamily) -> tuple[list[Check], list[Note]]:
     """What other hands wrote with iptables on a node whose kube-proxy uses nftables."""
     dump = parse_iptables_save(node.snapshot.files.get(IPTABLES_FILES[family], ""), family)
-    traffic = Traffic.of(cluster, node.config, family, node.version)
     return judge_foreign(dump, traffic, node=node.snapshot.name, family=family)
 
 
@@ -209,7 +210,7 @@ def _in_the_way(node: _Node) -> list[Note]:
     """Leftovers of another mode of kube-proxy, which would take packets before this one does."""
     files, notes = node.snapshot.files, []
     for family in FAMILIES:
-        if node.config.mode == "iptables" and '"kube-proxy"' in files.get(NFT_FILES[family], ""):
+        if node.config.mode != "nftables" and '"kube-proxy"' in files.get(NFT_FILES[family], ""):
             text = f"table {'ip6' if family == 'ipv6' else 'ip'} kube-proxy is left from nftables mode"
             notes.append(Note(f"{text} and takes packets too", node.snapshot.name))
         if node.config.mode == "nftables":

@@ -15,6 +15,7 @@ class Kind(NamedTuple):
 _ALL: tuple[Mode, ...] = ("iptables", "ipvs", "nftables")
 _IPT: tuple[Mode, ...] = ("iptables",)
 _NFT: tuple[Mode, ...] = ("nftables",)
+_IPVS: tuple[Mode, ...] = ("ipvs",)
 
 KINDS: dict[str, Kind] = {
     "dump.present": Kind("A dump that the mode needs is there, whole and understood", _ALL),
@@ -64,4 +65,28 @@ KINDS: dict[str, Kind] = {
     "iptables.forward": Kind("KUBE-FORWARD lets service traffic through", _IPT),
     "iptables.firewall": Kind("KUBE-FIREWALL keeps foreign traffic off 127.0.0.0/8", _IPT),
     "iptables.canary": Kind("KUBE-PROXY-CANARY is there, so that kube-proxy notices a flush", _IPT),
+    "ipvs.table": Kind("Tables, sets, virtual servers, addresses: exactly what kube-proxy keeps", _IPVS),
+    "ipvs.chain": Kind("kube-proxy's fixed chains exist", _IPVS),
+    "ipvs.jump": Kind("Built-in chains jump to kube-proxy's chains, exactly once each", _IPVS),
+    "ipvs.stray": Kind("No foreign rule in a built-in chain touches service or pod traffic", _IPVS),
+    "ipvs.extra": Kind("Nothing in kube-proxy's chains, sets, virtual servers but what it writes", _IPVS),
+    "ipvs.order": Kind("Rules stand in the order that the kernel needs", _IPVS),
+    "ipvs.services": Kind("KUBE-SERVICES leaves service traffic to ipvs", _IPVS),
+    "ipvs.masquerade": Kind("Service traffic that must come back by way of this node is marked", _IPVS),
+    "ipvs.mark-masq": Kind("KUBE-MARK-MASQ sets the masquerade mark", _IPVS),
+    "ipvs.postrouting": Kind("KUBE-POSTROUTING masquerades what is marked", _IPVS),
+    "ipvs.forward": Kind("KUBE-FORWARD lets service traffic through", _IPVS),
+    "ipvs.filter": Kind("The host's own ports are closed at service addresses", _IPVS),
+    "ipvs.set": Kind("Each ipset has the right type, family and size", _IPVS),
+    "ipvs.cluster-ip": Kind("KUBE-CLUSTER-IP holds every cluster IP and port", _IPVS),
+    "ipvs.external": Kind("External IPs and load balancer addresses are in their sets", _IPVS),
+    "ipvs.firewall": Kind("Load balancer source ranges are enforced", _IPVS),
+    "ipvs.nodeport": Kind("Node ports are in their sets, and their traffic is masqueraded", _IPVS),
+    "ipvs.health-check": Kind("A load balancer's health check node port is let in", _IPVS),
+    "ipvs.hairpin": Kind("A pod that reaches itself is masqueraded", _IPVS),
+    "ipvs.virtual-server": Kind("Each service address has its virtual server, scheduler and affinity", _IPVS),
+    "ipvs.real-server": Kind("Real servers are exactly the ready endpoints, with weight 1", _IPVS),
+    "ipvs.interface": Kind("kube-ipvs0 exists", _IPVS),
+    "ipvs.address": Kind("kube-ipvs0 and KUBE-IPVS-IPS hold every service address", _IPVS),
+    "ipvs.sysctl": Kind("Kernel settings that ipvs mode needs", _IPVS),
 }

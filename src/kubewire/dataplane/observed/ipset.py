@@ -11,16 +11,8 @@ from kubewire.dataplane.model import Dataplane, Element, Problem, Set
 
 _VALUED = frozenset(
     (
-        "family",
-        "hashsize",
-        "maxelem",
-        "bucketsize",
-        "initval",
-        "range",
-        "timeout",
-        "netmask",
-        "markmask",
-        "size",
+        *("family", "hashsize", "maxelem", "bucketsize", "initval", "range"),
+        *("timeout", "netmask", "markmask", "size"),
     )
 )
 _FLAGS = frozenset(("counters", "comment", "skbinfo", "forceadd"))
