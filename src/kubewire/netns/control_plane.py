@@ -19,6 +19,7 @@ KUBECONFIGS = f"{RUN}/kubeconfig"
 KUBE_PROXY_CONFIG = "/run/kube-proxy/config.yaml"
 API_PORT = 6443
 HEALTH_PORT = 10256
+_QUICK_START = {"GOGC": "200"}  # the apiserver's start is mostly garbage collection; costs 40 MiB
 
 
 class Binaries(Protocol):
@@ -117,13 +118,13 @@ def components(lab: Lab, nodes: Sequence[Node], binaries: Binaries) -> tuple[Com
     env = COMPONENT_ENVIRONMENT
     ready = _api_check(first, "/readyz")
     return (
-        Component("etcd", _etcd(first, binaries), first.name, env),
+        Component("etcd", _etcd(first, binaries, shared=lab.nodes.control_planes > 1), first.name, env),
         *(
             Component(
                 f"kube-apiserver@{node.name}",
                 _api_server(lab, node, first, binaries),
                 node.name,
-                env,
+                env | _QUICK_START,
                 ready=_api_check(node, "/readyz"),
             )
             for node in nodes
@@ -152,9 +153,17 @@ def _api_check(node: Node, path: str) -> Check:
     return Check(f"{api_url(node)}{path}", authority=f"{PKI}/ca.crt", client=f"{PKI}/admin.pem")
 
 
-def _etcd(node: Node, binaries: Binaries) -> tuple[str, ...]:
-    urls = ",".join(f"https://{url_host(ip)}:2379" for ip in ("127.0.0.1", node.ips[0]))
+def _etcd(node: Node, binaries: Binaries, *, shared: bool) -> tuple[str, ...]:
+    """etcd for one apiserver beside it, or with `shared` for those of other nodes too, then behind TLS."""
+    hosts = ["127.0.0.1", *([node.ips[0]] if shared else [])]
+    urls = ",".join(_etcd_url(host, shared=shared) for host in hosts)
     peer = "http://127.0.0.1:2380"
+    tls = (
+        f"--cert-file={PKI}/etcd.crt",
+        f"--key-file={PKI}/etcd.key",
+        f"--trusted-ca-file={PKI}/ca.crt",
+        "--client-cert-auth",
+    )
     return (
         str(binaries.etcd),
         f"--name={node.name}",
@@ -164,26 +173,31 @@ def _etcd(node: Node, binaries: Binaries) -> tuple[str, ...]:
         f"--listen-peer-urls={peer}",
         f"--initial-advertise-peer-urls={peer}",
         f"--initial-cluster={node.name}={peer}",
-        f"--cert-file={PKI}/etcd.crt",
-        f"--key-file={PKI}/etcd.key",
-        f"--trusted-ca-file={PKI}/ca.crt",
-        "--client-cert-auth",
         "--unsafe-no-fsync",
         "--log-level=warn",
+        *(tls if shared else ()),
     )
 
 
+def _etcd_url(host: str, *, shared: bool) -> str:
+    return f"{'https' if shared else 'http'}://{url_host(host)}:2379"
+
+
 def _api_server(lab: Lab, node: Node, etcd: Node, binaries: Binaries) -> tuple[str, ...]:
-    etcd_host = "127.0.0.1" if node == etcd else url_host(etcd.ips[0])
+    shared = lab.nodes.control_planes > 1
+    etcd_host = "127.0.0.1" if node == etcd else etcd.ips[0]
+    etcd_tls = (
+        f"--etcd-cafile={PKI}/ca.crt",
+        f"--etcd-certfile={PKI}/etcd.crt",
+        f"--etcd-keyfile={PKI}/etcd.key",
+    )
     return (
         str(binaries.kube_apiserver),
         f"--advertise-address={node.ips[0]}",
         f"--bind-address={'::' if ':' in node.ips[0] else '0.0.0.0'}",  # noqa: S104 - the node's own namespace
         f"--secure-port={API_PORT}",
-        f"--etcd-servers=https://{etcd_host}:2379",
-        f"--etcd-cafile={PKI}/ca.crt",
-        f"--etcd-certfile={PKI}/etcd.crt",
-        f"--etcd-keyfile={PKI}/etcd.key",
+        f"--etcd-servers={_etcd_url(etcd_host, shared=shared)}",
+        *(etcd_tls if shared else ()),
         f"--service-cluster-ip-range={_joined(lab.service_subnet)}",
         f"--tls-cert-file={PKI}/api_server.crt",
         f"--tls-private-key-file={PKI}/api_server.key",

@@ -11,6 +11,13 @@ from urllib.parse import urlsplit
 from kubewire.netns.plan import Check
 
 _TIMEOUT = 2.0
+_PAUSE = 0.1
+
+
+async def until(check: Check) -> None:
+    """Ask until the URL answers 200; a handshake costs both sides, so not too often."""
+    while not await probe(check):
+        await asyncio.sleep(_PAUSE)
 
 
 async def probe(check: Check) -> bool:

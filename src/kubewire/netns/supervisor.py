@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from kubewire.netns.linux import stat_fields
 from kubewire.netns.plan import Check, Component, node_entry
-from kubewire.netns.probe import probe
+from kubewire.netns.probe import until
 
 State = Literal["waiting", "starting", "running", "stopped", "restarting", "failed"]
 TRIES = 3
@@ -82,6 +82,7 @@ class Supervisor:
         self._units = {component.name: _Unit(component) for component in components}
         self._reaper = reaper
         self._tasks: list[asyncio.Task[None]] = []
+        self._asking: dict[Check, asyncio.Task[None]] = {}
         self.events: list[dict[str, str]] = []
 
     def start(self) -> None:
@@ -144,9 +145,9 @@ class Supervisor:
         if unit.restart == "cleanup" and component.cleanup:
             _, cleaned = self._launch(component, component.cleanup)
             await cleaned
-        if component.after is not None and not await probe(component.after):
+        if component.after is not None:
             unit.state = "waiting"
-            await _until(component.after)
+            await self._until(component.after)
             if not unit.wanted.is_set():
                 return
         unit.restart = ""
@@ -187,8 +188,15 @@ class Supervisor:
         if unit.component.ready is None:
             await asyncio.sleep(_SURVIVED)
         else:
-            await _until(unit.component.ready)
+            await self._until(unit.component.ready)
         unit.state, unit.reason = "running", ""
+
+    async def _until(self, check: Check) -> None:
+        """Wait for a check; all who wait for the same one share its asking."""
+        asking = self._asking.get(check)
+        if asking is None or asking.done():
+            asking = self._asking[check] = asyncio.create_task(until(check))
+        await asyncio.shield(asking)
 
     async def _end(self, unit: _Unit) -> None:
         if not unit.pid:
@@ -221,11 +229,6 @@ class Supervisor:
 def _signal(pid: int, number: signal.Signals) -> None:
     with suppress(ProcessLookupError):  # it ended a moment ago
         os.kill(pid, number)
-
-
-async def _until(check: Check) -> None:
-    while not await probe(check):
-        await asyncio.sleep(_POLL)
 
 
 def _seen_state(unit: _Unit) -> State:
