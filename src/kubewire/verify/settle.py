@@ -19,7 +19,7 @@ PARTS = ("dataplane", "routes")
 ROUNDS = 2
 SHOWN = 3
 DELETE_SECONDS = 10.0
-STRAY = "iptables.stray"
+STRAY = ".stray"
 TOOLS = ("iptables", "ip6tables")
 
 
@@ -43,7 +43,7 @@ def mend(provider: Provider, lab: str, snapshot: Snapshot, failed: Sequence[Chec
     for node in snapshot.nodes:
         here = [check for check in failed if check.node == node.name]
         routes = [check for check in here if check.id.startswith("route.")]
-        strays = [check for check in here if check.id == STRAY]
+        strays = [check for check in here if check.id.endswith(STRAY)]
         rest = [check for check in here if check not in (*routes, *strays) and not is_sum(check)]
         if here and not (routes or strays or rest):
             rest = here
