@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 
+from kubewire.dataplane.findings import IpFamily
 from kubewire.dataplane.trace.endpoints import (
     OUTSIDE,
     Pod,
@@ -14,7 +16,7 @@ from kubewire.dataplane.trace.endpoints import (
     parse_target,
     read_pods,
 )
-from kubewire.dataplane.trace.journey import Network, NodeView
+from kubewire.dataplane.trace.journey import Network
 from kubewire.dataplane.trace.observe import view_of
 from kubewire.dataplane.trace.packet import Address, Packet
 from kubewire.dataplane.trace.routing import LOOPBACK
@@ -65,13 +67,13 @@ def trace(snapshot: Snapshot, source: str, target: str, node: str = "") -> Trace
     LabError where a dump that is needed is missing or not whole.
     """
     goal = parse_target(target)
-    start = find_start(snapshot, source, goal, node)
-    return trace_from(snapshot, start, goal)
+    pods = read_pods(snapshot.cluster)
+    network = network_of(snapshot, pods, goal.family)
+    return trace_from(network, find_start(network, pods, source, goal, node), goal)
 
 
-def trace_from(snapshot: Snapshot, start: Start, target: Target) -> Trace:
-    """The same for a client that need not be in the cluster's objects."""
-    network = _network(snapshot, target)
+def trace_from(network: Network, start: Start, target: Target) -> Trace:
+    """The same for a client that need not be in the cluster's objects; a network serves many traces."""
     view = network.nodes[start.node]
     packet = Packet(start.address, target.address, target.protocol, target.port, start.interface)
     paths, other = (
@@ -84,19 +86,17 @@ def trace_from(snapshot: Snapshot, start: Start, target: Target) -> Trace:
     return Trace(start, target, tuple(paths), () if same else (_TIES,))
 
 
-def find_start(snapshot: Snapshot, source: str, target: Target, node: str = "") -> Start:
+def find_start(network: Network, pods: Sequence[Pod], source: str, target: Target, node: str) -> Start:
     """The client that `source` names. Raises DefinitionError, or LabError where the snapshot lacks it."""
     kind, _, name = source.partition("/")
-    names = [entry.name for entry in snapshot.nodes]
-    network = _network(snapshot, target)
     if kind == "external":
-        return _outside(network, name, target, find_node(node, names) if node else "")
+        return _outside(network, name, target, find_node(node, network.nodes) if node else "")
     if node:
         raise DefinitionError("--node is for --from external only", mend="a pod and a node say it themselves")
     if kind == "node" and name:
-        return _on_node(network, find_node(name, names), target)
+        return _on_node(network, find_node(name, network.nodes), target)
     if kind == "pod" and name:
-        pod = find_pod(name, read_pods(snapshot.cluster))
+        pod = find_pod(name, pods)
         if pod.node not in network.nodes:
             raise LabError(f"pod {pod.name} is on a node that this snapshot lacks", where=pod.node)
         return _on_node(network, pod.node, target, pod.name) if pod.host else _pod(network, pod, target)
@@ -151,15 +151,11 @@ def _same_family(client: Address, target: Target) -> None:
         raise DefinitionError(f"{client} and {target.address} are of different address families")
 
 
-def _network(snapshot: Snapshot, target: Target) -> Network:
-    """The nodes whose addresses and routes are known, and the pods with addresses of their own."""
-    views: dict[str, NodeView] = {}
-    for node in snapshot.nodes:
-        views[node.name] = view_of(node, target.family)
-    pods = {
-        address: (pod.name, pod.node)
-        for pod in read_pods(snapshot.cluster)
-        if not pod.host
-        for address in pod.addresses
-    }
-    return Network(views, pods)
+def network_of(snapshot: Snapshot, pods: Sequence[Pod], family: IpFamily) -> Network:
+    """A snapshot's nodes and those pods that have addresses of their own.
+
+    Raises LabError for a node whose addresses or routes are missing.
+    """
+    views = {node.name: view_of(node, family) for node in snapshot.nodes}
+    own = (pod for pod in pods if not pod.host)
+    return Network(views, {address: (pod.name, pod.node) for pod in own for address in pod.addresses})
