@@ -154,8 +154,8 @@ def test_scaling_is_followed_and_taken_back(lab: Kubewire) -> None:
     assert lab.ok("verify", LAB).code == 0
     code, report = lab.report(LAB)
     assert code == 0
-    chains = {c["object"] for c in report["checks"] if c["id"] == "iptables.endpoint.dnat"}
-    assert len([c for c in chains if c.startswith("KUBE-SEP-")]) >= 2
+    dnats = {c["object"] for c in report["checks"] if c["id"] == "iptables.endpoint.dnat"}
+    assert len(dnats) == 3, "two of httpbin, one of the apiserver"
     assert len(pods(kubectl(lab, "get", "pods", "-o", "json"))) == 2
     mend(lab, "2 → 4")
     assert len(pods(kubectl(lab, "get", "pods", "-o", "json"))) == 4
