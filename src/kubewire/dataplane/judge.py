@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import yaml
 
 from kubewire.dataplane.agreement import NodeChains, judge_agreement, service_chains
 from kubewire.dataplane.cluster import ClusterState
-from kubewire.dataplane.config import ProxyConfig
-from kubewire.dataplane.expected.iptables import expected_iptables
-from kubewire.dataplane.expected.ipvs import expected_ipvs
-from kubewire.dataplane.expected.nftables import expected_nftables
-from kubewire.dataplane.facts import NodeFacts
 from kubewire.dataplane.findings import Check, IpFamily, Note
+from kubewire.dataplane.inputs import Inputs, expected_dataplane, read_inputs
 from kubewire.dataplane.iptables_compare import compare_iptables, judge_foreign
 from kubewire.dataplane.iptables_foreign import Traffic
 from kubewire.dataplane.iptables_names import owned
@@ -26,8 +18,7 @@ from kubewire.dataplane.nft_compare import compare_nft
 from kubewire.dataplane.observed.iptables import parse_iptables_save
 from kubewire.dataplane.observed.ipvs import read_ipvs
 from kubewire.dataplane.observed.nftables import ParseError, parse_nft_json
-from kubewire.dataplane.versions import Version
-from kubewire.errors import DefinitionError, KubewireError, LabError
+from kubewire.errors import KubewireError, LabError
 from kubewire.snapshot.model import NodeSnapshot, Snapshot
 
 FAMILIES: tuple[IpFamily, ...] = ("ipv4", "ipv6")
@@ -41,16 +32,6 @@ class Judgement:
 
     checks: list[Check]
     notes: list[Note]
-
-
-@dataclass(frozen=True, slots=True)
-class _Node:
-    """A node with everything that its rules follow from."""
-
-    snapshot: NodeSnapshot
-    config: ProxyConfig
-    facts: NodeFacts
-    version: Version
 
 
 def judge(snapshot: Snapshot) -> Judgement:
@@ -70,7 +51,7 @@ def judge(snapshot: Snapshot) -> Judgement:
     chains: list[NodeChains] = []
     for node in snapshot.nodes:
         try:
-            read = _read(node, cluster)
+            read = read_inputs(node, cluster)
         except KubewireError as error:
             checks.append(_unreadable(node, error))
             continue
@@ -79,41 +60,6 @@ def judge(snapshot: Snapshot) -> Judgement:
         notes += said
         chains += kept
     return Judgement(checks + judge_agreement(chains), notes)
-
-
-def _read(node: NodeSnapshot, cluster: ClusterState) -> _Node:
-    files = node.files
-    for name in ("kube-proxy.yaml", "kube-proxy-version"):
-        if not files.get(name, "").strip():
-            raise LabError(node.errors.get(name) or "the file is missing or empty", where=name)
-    try:
-        config = ProxyConfig.from_mapping(yaml.safe_load(files["kube-proxy.yaml"]))
-    except (yaml.YAMLError, TypeError, ValueError, AttributeError) as error:
-        raise LabError(f"not a KubeProxyConfiguration: {error}", where="kube-proxy.yaml") from error
-    name = config.hostname_override or node.name
-    facts, addresses = _json(files, "facts.json", dict), _json(files, "ip-addr.json", list)
-    try:
-        built = NodeFacts.build(cluster.node(name), facts, addresses)
-    except (TypeError, ValueError, AttributeError) as error:
-        raise LabError(f"not as expected: {error}", where="facts.json, ip-addr.json") from error
-    try:
-        version = Version.parse(files["kube-proxy-version"])
-    except DefinitionError as error:
-        raise LabError(error.what, where="kube-proxy-version") from error
-    return _Node(node, config, built, version)
-
-
-def _json(files: Mapping[str, str], name: str, kind: type) -> Any:
-    """An optional JSON file, None when it is absent; raises LabError for one that can't be used."""
-    if name not in files:
-        return None
-    try:
-        value = json.loads(files[name])
-    except ValueError as error:
-        raise LabError(f"not JSON: {error}", where=name) from error
-    if not isinstance(value, kind):
-        raise LabError(f"not a JSON {kind.__name__}", where=name)
-    return value
 
 
 def _unreadable(node: NodeSnapshot, error: KubewireError) -> Check:
@@ -131,7 +77,7 @@ def _unreadable(node: NodeSnapshot, error: KubewireError) -> Check:
     )
 
 
-def _judge_node(node: _Node, cluster: ClusterState) -> tuple[list[Check], list[Note], list[NodeChains]]:
+def _judge_node(node: Inputs, cluster: ClusterState) -> tuple[list[Check], list[Note], list[NodeChains]]:
     checks: list[Check] = []
     notes: list[Note] = []
     kept: list[NodeChains] = []
@@ -144,20 +90,17 @@ def _judge_node(node: _Node, cluster: ClusterState) -> tuple[list[Check], list[N
             checks += [_present(node, family, file, told) for file, told in ipvs.problems.items()]
         if observed is None or (ipvs and not ipvs.usable):
             continue
-        args = (cluster, node.config, node.facts, node.version, family)
+        expected = expected_dataplane(node, cluster, family)
         traffic = Traffic.of(cluster, node.config, family, node.version)
         if ipvs:
-            expected = expected_ipvs(*args)
             observed = ipvs.beside(observed, family)
             exclude = node.config.ipvs_exclude_cidrs
             judged, said = compare_ipvs(
                 expected, observed, traffic, node=name, family=family, exclude=exclude
             )
         elif mode == "iptables":
-            expected = expected_iptables(*args)
             judged, said = compare_iptables(expected, observed, traffic, node=name, family=family)
         else:
-            expected = expected_nftables(*args)
             judged, said = compare_nft(expected, observed, node=name, family=family)
             foreign, about = _foreign(node, traffic, family)
             judged, said = [*judged, *foreign], [*said, *about]
@@ -167,7 +110,7 @@ def _judge_node(node: _Node, cluster: ClusterState) -> tuple[list[Check], list[N
     return checks, notes + _in_the_way(node), kept
 
 
-def _observe(node: _Node, family: IpFamily) -> tuple[Dataplane | None, Check]:
+def _observe(node: Inputs, family: IpFamily) -> tuple[Dataplane | None, Check]:
     """The dump that the mode needs, and the check that it is there, whole and understood."""
     files, errors = node.snapshot.files, node.snapshot.errors
     name = (NFT_FILES if node.config.mode == "nftables" else IPTABLES_FILES)[family]
@@ -184,7 +127,7 @@ def _observe(node: _Node, family: IpFamily) -> tuple[Dataplane | None, Check]:
     return None if cut else dataplane, _present(node, family, name, problems)
 
 
-def _present(node: _Node, family: IpFamily, name: str, problems: Sequence[str]) -> Check:
+def _present(node: Inputs, family: IpFamily, name: str, problems: Sequence[str]) -> Check:
     reason = f"mode {node.config.mode} can only be judged from a whole dump"
     whole = "a whole dump"
     return Check(
@@ -200,13 +143,13 @@ def _present(node: _Node, family: IpFamily, name: str, problems: Sequence[str]) 
     )
 
 
-def _foreign(node: _Node, traffic: Traffic, family: IpFamily) -> tuple[list[Check], list[Note]]:
+def _foreign(node: Inputs, traffic: Traffic, family: IpFamily) -> tuple[list[Check], list[Note]]:
     """What other hands wrote with iptables on a node whose kube-proxy uses nftables."""
     dump = parse_iptables_save(node.snapshot.files.get(IPTABLES_FILES[family], ""), family)
     return judge_foreign(dump, traffic, node=node.snapshot.name, family=family)
 
 
-def _in_the_way(node: _Node) -> list[Note]:
+def _in_the_way(node: Inputs) -> list[Note]:
     """Leftovers of another mode of kube-proxy, which would take packets before this one does."""
     files, notes = node.snapshot.files, []
     for family in FAMILIES:

@@ -1,0 +1,75 @@
+"""What one node's rules follow from, read from its part of a snapshot, and the dataplane that follows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from kubewire.dataplane.cluster import ClusterState
+from kubewire.dataplane.config import ProxyConfig
+from kubewire.dataplane.expected.iptables import expected_iptables
+from kubewire.dataplane.expected.ipvs import expected_ipvs
+from kubewire.dataplane.expected.nftables import expected_nftables
+from kubewire.dataplane.facts import NodeFacts
+from kubewire.dataplane.findings import IpFamily
+from kubewire.dataplane.model import Dataplane
+from kubewire.dataplane.versions import Version
+from kubewire.errors import DefinitionError, LabError
+from kubewire.snapshot.model import NodeSnapshot
+
+_EXPECTED = {"iptables": expected_iptables, "ipvs": expected_ipvs, "nftables": expected_nftables}
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """A node with everything that its rules follow from."""
+
+    snapshot: NodeSnapshot
+    config: ProxyConfig
+    facts: NodeFacts
+    version: Version
+
+
+def expected_dataplane(node: Inputs, cluster: ClusterState, family: IpFamily) -> Dataplane:
+    """What kube-proxy must have written on the node in its mode."""
+    return _EXPECTED[node.config.mode](cluster, node.config, node.facts, node.version, family)
+
+
+def read_inputs(node: NodeSnapshot, cluster: ClusterState) -> Inputs:
+    """Read one node's files. Raises LabError naming the file that is missing or of no use."""
+    files = node.files
+    for name in ("kube-proxy.yaml", "kube-proxy-version"):
+        if not files.get(name, "").strip():
+            raise LabError(node.errors.get(name) or "the file is missing or empty", where=name)
+    try:
+        config = ProxyConfig.from_mapping(yaml.safe_load(files["kube-proxy.yaml"]))
+    except (yaml.YAMLError, TypeError, ValueError, AttributeError) as error:
+        raise LabError(f"not a KubeProxyConfiguration: {error}", where="kube-proxy.yaml") from error
+    name = config.hostname_override or node.name
+    facts, addresses = _json(files, "facts.json", dict), _json(files, "ip-addr.json", list)
+    try:
+        built = NodeFacts.build(cluster.node(name), facts, addresses)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise LabError(f"not as expected: {error}", where="facts.json, ip-addr.json") from error
+    try:
+        version = Version.parse(files["kube-proxy-version"])
+    except DefinitionError as error:
+        raise LabError(error.what, where="kube-proxy-version") from error
+    return Inputs(node, config, built, version)
+
+
+def _json(files: Mapping[str, str], name: str, kind: type) -> Any:
+    """An optional JSON file, None when it is absent; raises LabError for one that can't be used."""
+    if name not in files:
+        return None
+    try:
+        value = json.loads(files[name])
+    except ValueError as error:
+        raise LabError(f"not JSON: {error}", where=name) from error
+    if not isinstance(value, kind):
+        raise LabError(f"not a JSON {kind.__name__}", where=name)
+    return value
