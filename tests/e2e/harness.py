@@ -64,7 +64,7 @@ class Kubewire:
             process.send_signal(signal.SIGKILL)
             out, err = process.communicate()
             pytest.fail(f"kubewire {' '.join(argv)} took over {timeout} s\n{out}\n{err}")
-        return Outcome(process.returncode, out, err)
+        return Outcome(process.returncode, out or "", err or "")
 
     def ok(self, *argv: str, timeout: float = 1200) -> Outcome:
         outcome = self.run(*argv, timeout=timeout)

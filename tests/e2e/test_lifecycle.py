@@ -9,6 +9,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -162,3 +163,33 @@ def test_a_port_in_use_is_exit_3_and_leaves_nothing(kubewire: Kubewire) -> None:
         outcome = kubewire.run("up", LAB, "--set", f"apiServerPort={port}")
     assert outcome.code == 3
     assert f"port {port}" in outcome.text
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("untouched")
+def test_twenty_cycles_leave_the_machine_as_it_was(kubewire: Kubewire) -> None:
+    before = picture(kubewire.state)
+    for _ in range(20):
+        kubewire.ok("up", LAB)
+        kubewire.ok("down", LAB)
+    settle(before, kubewire.state)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("untouched")
+def test_ten_sigkills_at_random_moments_leave_the_machine_as_it_was(kubewire: Kubewire) -> None:
+    """Of the command, the keeper or PID 1, while the lab is being made or just after."""
+    before = picture()
+    for _ in range(10):
+        maker = kubewire.popen("up", LAB, start_new_session=True)
+        time.sleep(random.uniform(0.3, 12))
+        victims = [maker.pid]
+        with suppress(OSError, ValueError, TypeError):
+            victims += [process.pid for process in sandbox(kubewire)]
+        with suppress(ProcessLookupError):
+            os.kill(random.choice(victims), signal.SIGKILL)
+        maker.communicate(timeout=300)
+        kubewire.run("down", LAB)
+        settle(before)
+    kubewire.ok("up", LAB)
+    kubewire.ok("down", LAB)

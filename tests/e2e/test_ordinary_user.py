@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
+import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from harness import ROOT, Kubewire
@@ -18,57 +20,61 @@ UID = 54321
 
 @pytest.fixture(scope="module")
 def ordinary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubewire]:
-    """The command as installed for a user without rights: own Python packages, cache and state."""
+    """A checkout of the user's own, set up by `make` with the system's Python; cached binaries are copied."""
     if os.geteuid() != 0:
         pytest.fail("run this suite as root: it becomes an ordinary user itself")
-    home = Path("/tmp") / f"kubewire-e2e-{os.getpid()}"
-    home.mkdir(mode=0o755)
-    packages = home / "packages"
-    site = next(Path(p) for p in sys.path if p.endswith("site-packages"))
-    shutil.copytree(site, packages, symlinks=True, ignore=shutil.ignore_patterns("__pycache__", "_tree"))
+    home = Path(tempfile.mkdtemp(prefix="kubewire-user-", dir="/tmp"))
+    home.chmod(0o755)
     tree = home / "kubewire"
-    shutil.copytree(
-        ROOT,
-        tree,
-        symlinks=True,
-        ignore=shutil.ignore_patterns(".venv", ".git", ".*_cache", "__pycache__", ".hypothesis"),
-    )
+    left_out = shutil.ignore_patterns(".venv", ".git", ".*_cache", "__pycache__", ".hypothesis")
+    shutil.copytree(ROOT, tree, symlinks=True, ignore=left_out)
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "kubewire" / "bin"
-    shutil.copytree(cache, home / ".cache" / "kubewire" / "bin")
+    shutil.copytree(
+        cache, home / ".cache" / "kubewire" / "bin", ignore=shutil.ignore_patterns("v1.2*", "v1.3[0-6]*")
+    )
     subprocess.run(["chown", "-R", f"{UID}:{UID}", home], check=True)
-    command = User(home / "state", home, tree, packages)
-    yield command
-    for lab in ("iptables", "nftables"):
-        command.run("down", lab)
-    shutil.rmtree(home)
+    command = User(home / "state", home=home, tree=tree)
+    try:
+        made = command.user("make", "setup", "PYTHON=/usr/bin/python3")
+        out, _ = made.communicate(timeout=600)
+        assert made.returncode == 0, out
+        yield command
+    finally:
+        for lab in ("iptables", "nftables"):
+            command.run("down", lab)
+        shutil.rmtree(home)
 
 
+@dataclass
 class User(Kubewire):
-    """Runs the command as the ordinary user, with the system's own Python."""
+    """Runs everything as the ordinary user."""
 
-    def __init__(self, state: Path, home: Path, tree: Path, packages: Path) -> None:
-        super().__init__(state)
-        self.home, self.tree, self.packages = home, tree, packages
+    home: Path = Path("/")
+    tree: Path = ROOT
 
-    def popen(self, *argv: str, **options: object) -> subprocess.Popen[str]:
+    def user(self, *argv: str, **options: Any) -> subprocess.Popen[str]:
+        kept = {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "SSL_"))}
         environment = {
+            **kept,
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
             "HOME": str(self.home),
             "XDG_STATE_HOME": str(self.state),
-            "PYTHONPATH": f"{self.tree / 'src'}:{self.packages}",
             "NO_COLOR": "1",
             "LANG": "C.UTF-8",
         }
-        user = ["setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups", "--"]
+        become = ["setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups", "--"]
         return subprocess.Popen(
-            [*user, "/usr/bin/python3", "-m", "kubewire", *argv],
+            [*become, *argv],
             cwd=self.tree,
             env=environment,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
-            **options,  # type: ignore[call-overload]
+            **options,
         )
+
+    def popen(self, *argv: str, **options: Any) -> subprocess.Popen[str]:
+        return self.user(".venv/bin/kubewire", *argv, **options)
 
 
 @pytest.mark.parametrize("mode", ["iptables", "nftables"])
