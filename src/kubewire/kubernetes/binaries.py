@@ -31,7 +31,7 @@ from kubewire.kubernetes.versions import parse, resolve
 from kubewire.kubernetes.workspace import Workspace, sweep, workspace
 from kubewire.progress import Progress, emit
 
-__all__ = ["Binaries", "FetchPlan", "Step", "ensure", "ensure_kube_proxy", "plan"]
+__all__ = ["Binaries", "FetchPlan", "Step", "ensure", "ensure_artifact", "ensure_kube_proxy", "plan"]
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,21 @@ def ensure_kube_proxy(wanted: str, *, progress: Progress = emit, origins: Origin
         artifact = Artifact("kubernetes", version)
         _provide(artifact, (KUBE_PROXY,), space, progress, origins)
     return store.path(artifact, KUBE_PROXY)
+
+
+def ensure_artifact(
+    artifact: Artifact,
+    binaries: tuple[str, ...],
+    *,
+    progress: Progress = emit,
+    origins: Origins = PUBLIC,
+) -> Path:
+    """Only these binaries of one artifact, got as `ensure` gets them; the folder that holds them."""
+    if store.missing(artifact, binaries):
+        sweep(progress)
+        with workspace(artifact.key, progress) as space:
+            _provide(artifact, binaries, space, progress, origins)
+    return store.folder(artifact)
 
 
 def _provide(

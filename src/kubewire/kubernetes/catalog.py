@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-ArtifactName = Literal["kubernetes", "etcd", "cni", "coredns"]
+ArtifactName = Literal["kubernetes", "etcd", "cni", "coredns", "kind", "containerd"]
 
 COMPLETE: dict[int, str] = {
     30: "v1.30.4",
@@ -36,6 +36,8 @@ UNUSED_STAGING = frozenset(
 ETCD = "v3.7.3"
 CNI = "v1.9.1"
 COREDNS = "v1.14.6"
+KIND = "v0.33.0"
+CONTAINERD = "v2.3.7"
 
 GO_NEEDED = (1, 26)
 """The highest `go` directive in the go.mod files of everything that may be built."""
@@ -48,12 +50,14 @@ GO_WHEEL_SHA256 = (
 
 KUBE_PROXY = "kube-proxy"
 CONTROL_PLANE = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
+NODE_BINARIES = ("kubelet", "kubeadm")
+"""Of Kubernetes, what only a node image of kind holds."""
 CNI_PLUGINS = ("ptp", "host-local", "portmap", "loopback")
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """What has a version of its own: Kubernetes, etcd, the CNI plugins, CoreDNS. `version` is `vX.Y.Z`."""
+    """What has a version of its own: Kubernetes, etcd, kind and so on. `version` is `vX.Y.Z`."""
 
     name: ArtifactName
     version: str
@@ -65,8 +69,8 @@ class Artifact:
 
     @property
     def title(self) -> str:
-        titles = {"kubernetes": "Kubernetes", "etcd": "etcd", "cni": "CNI plugins", "coredns": "CoreDNS"}
-        return f"{titles[self.name]} {self.version}"
+        titles = {"kubernetes": "Kubernetes", "cni": "CNI plugins", "coredns": "CoreDNS"}
+        return f"{titles.get(self.name, self.name)} {self.version}"
 
     @property
     def binaries(self) -> tuple[str, ...]:
@@ -76,6 +80,8 @@ class Artifact:
             "etcd": ("etcd",),
             "cni": CNI_PLUGINS,
             "coredns": ("coredns",),
+            "kind": ("kind",),
+            "containerd": ("containerd", "ctr", "containerd-shim-runc-v2"),
         }[self.name]
 
 
@@ -124,6 +130,15 @@ def releases(
             f"/cni-plugins-linux-{arch}-{version}.tgz"
         )
         return (Release(url, f"{url}.sha256", binaries, {b: b for b in binaries}),)
+    if artifact.name == "kind":
+        url = f"{origins.github}/kubernetes-sigs/kind/releases/download/{version}/kind-linux-{arch}"
+        return (Release(url, f"{url}.sha256sum", ("kind",), {}),)
+    if artifact.name == "containerd":
+        url = (
+            f"{origins.github}/containerd/containerd/releases/download/{version}"
+            f"/containerd-{version.removeprefix('v')}-linux-{arch}.tar.gz"
+        )
+        return (Release(url, f"{url}.sha256sum", binaries, {b: f"bin/{b}" for b in binaries}),)
     url = (
         f"{origins.github}/coredns/coredns/releases/download/{version}"
         f"/coredns_{version.removeprefix('v')}_linux_{arch}.tgz"
@@ -156,7 +171,8 @@ def recipe(artifact: Artifact) -> Recipe:
             for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
             for name, value in values.items()
         )
-        return Recipe(module, {b: f"{module}/cmd/{b}" for b in artifact.binaries}, stamp)
+        packages = {b: f"{module}/cmd/{b}" for b in (*artifact.binaries, *NODE_BINARIES)}
+        return Recipe(module, packages, stamp)
     if artifact.name == "etcd":
         return Recipe("go.etcd.io/etcd/server/v3", {"etcd": "go.etcd.io/etcd/server/v3"}, ())
     if artifact.name == "cni":
@@ -166,6 +182,15 @@ def recipe(artifact: Artifact) -> Recipe:
             module,
             {b: f"{module}/plugins/{kinds[b]}/{b}" for b in artifact.binaries},
             (f"{module}/pkg/utils/buildversion.BuildVersion={artifact.version}",),
+        )
+    if artifact.name == "kind":
+        return Recipe("sigs.k8s.io/kind", {"kind": "sigs.k8s.io/kind"}, ())
+    if artifact.name == "containerd":
+        module = "github.com/containerd/containerd/v2"
+        return Recipe(
+            module,
+            {b: f"{module}/cmd/{b}" for b in artifact.binaries},
+            (f"{module}/version.Version={artifact.version}",),
         )
     module = "github.com/coredns/coredns"
     return Recipe(module, {"coredns": module}, ())
@@ -187,4 +212,6 @@ COSTS: dict[ArtifactName, Cost] = {
     "etcd": Cost(24 * MIB, 60, 2 * GIB),
     "cni": Cost(54 * MIB, 20, 1 * GIB),
     "coredns": Cost(20 * MIB, 340, 4 * GIB),
+    "kind": Cost(10 * MIB, 40, 1 * GIB),
+    "containerd": Cost(34 * MIB, 160, 3 * GIB),
 }
