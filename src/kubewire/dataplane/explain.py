@@ -1,0 +1,169 @@
+"""A Service's path through a node's expected dataplane: the objects a packet meets, and why each is there.
+
+The same for all modes: from the base chains down, a rule is told if it is the Service's own, if it looks
+something up in a set that holds something of the Service's, or if it leads to such a rule.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from kubewire.dataplane.cluster import ServicePort
+from kubewire.dataplane.model import Chain, Dataplane, Element, Hook, Origin, Rule, Set
+from kubewire.dataplane.observed.iptables import rule_line
+from kubewire.dataplane.observed.ipvsadm import real_line, server_line
+
+_HOOKS = ("PREROUTING", "OUTPUT", "INPUT", "FORWARD", "POSTROUTING")
+_TABLES = ("raw", "mangle", "nat", "filter")
+_REFERENCE = re.compile(r"--match-set (\S+)|@([^\s,}]+)")
+_ON_EVERY_WAY = frozenset(
+    f"{mode}.{part}"
+    for mode in ("iptables", "ipvs", "nftables")
+    for part in ("postrouting", "forward", "masquerading")
+)
+"""Checks of rules that service packets meet whatever the Service."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One object: `place` is the chain, set, map or tool, `text` as the tool prints it, `why` one sentence.
+
+    `source` is the upstream file or KEP that the rule comes from.
+    """
+
+    place: str
+    text: str
+    why: str
+    source: str
+
+
+def explain(dataplane: Dataplane, ports: Collection[ServicePort]) -> list[Line]:
+    """The path of a Service's ports (of one family) through an expected dataplane, in a packet's order."""
+    return list(_Telling(dataplane, ports).lines())
+
+
+class _Telling:
+    def __init__(self, dataplane: Dataplane, ports: Collection[ServicePort]) -> None:
+        self.dataplane = dataplane
+        self.names = frozenset(port.name for port in ports)
+        self.addresses = frozenset(
+            ip for port in ports for ip in (port.cluster_ip, *port.external_ips, *port.lb_vips)
+        )
+        self.chains = {(chain.table, chain.name): chain for chain in dataplane.chains}
+        self.told: set[tuple[str, str]] = set()
+        self.relevant: dict[tuple[str, str], bool] = {}
+
+    @cached_property
+    def sets(self) -> dict[str, tuple[Set, list[Element]]]:
+        """The sets and maps that hold something of the Service's, with just that."""
+        found = {
+            item.name: (item, list(filter(self._is_element, item.elements))) for item in self.dataplane.sets
+        }
+        return {name: (item, elements) for name, (item, elements) in found.items() if elements}
+
+    def lines(self) -> Iterator[Line]:
+        hooked = [(_order(chain, chain.hook), chain) for chain in self.dataplane.chains if chain.hook]
+        for _, chain in sorted(hooked, key=lambda pair: pair[0]):
+            yield from self._chain(chain, whole=False)
+        yield from self._servers()
+        for link in self.dataplane.links:
+            for element in filter(self._is_element, link.addresses):
+                yield _line(f"interface {link.name}", f"inet {element.key}", element.origin)
+
+    def _chain(self, chain: Chain, *, whole: bool) -> Iterator[Line]:
+        """A chain's rules and the objects that they use, then the chains that they lead to; each once."""
+        key = (chain.table, chain.name)
+        if key in self.told:
+            return
+        rules = [r for r in chain.rules() if (self._may_meet(r) if whole else self._is_relevant(chain, r))]
+        if not rules:
+            return
+        self.told.add(key)
+        for rule in rules:
+            yield self._rule(chain, rule)
+        following: list[tuple[str, bool]] = []
+        for rule in rules:
+            following += [(target, self._is_own(rule)) for target in rule.targets]
+            for name in _references(rule):
+                if name in self.sets and ("", name) not in self.told:
+                    self.told.add(("", name))
+                    yield from self._set(name)
+                    following += [(t, True) for element in self.sets[name][1] for t in element.targets]
+        for target, own in following:
+            if next_chain := self.chains.get((chain.table, target)):
+                yield from self._chain(next_chain, whole=own)
+
+    def _rule(self, chain: Chain, rule: Rule) -> Line:
+        if chain.table == "kube-proxy":
+            return _line(f"chain {chain.name}", rule.text, rule.origin)
+        return _line(f"{chain.table} {chain.name}", rule_line(chain, rule), rule.origin)
+
+    def _set(self, name: str) -> Iterator[Line]:
+        item, elements = self.sets[name]
+        for element in elements:
+            if not item.table:
+                yield _line(f"set {name}", f"add {name} {element.key}", element.origin)
+                continue
+            comment = f' comment "{element.comment}"' if element.comment else ""
+            value = f" : {element.value}" if element.value else ""
+            kind = "map" if item.value_type else "set"
+            yield _line(f"{kind} {name}", f"{element.key}{comment}{value}", element.origin)
+
+    def _servers(self) -> Iterator[Line]:
+        for server in self.dataplane.servers:
+            if server.origin and server.origin.service in self.names:
+                place = "virtual server"
+                yield _line(place, server_line(server), server.origin)
+                for real in server.servers:
+                    yield _line(place, real_line(server, real), real.origin)
+
+    def _is_element(self, element: Element) -> bool:
+        """Whether an element is the Service's; ports share the ones that are just an address."""
+        mine = element.origin is not None and element.origin.service in self.names
+        return mine or element.key.partition("/")[0] in self.addresses
+
+    def _is_own(self, rule: Rule) -> bool:
+        """Whether a rule is the Service's, or finds it in a set."""
+        mine = rule.origin is not None and rule.origin.service in self.names
+        return mine or any(name in self.sets for name in _references(rule))
+
+    def _may_meet(self, rule: Rule) -> bool:
+        """Whether the Service's packets can concern a rule: not those of others, or of sets without it."""
+        other = rule.origin is not None and rule.origin.service and rule.origin.service not in self.names
+        return self._is_own(rule) or not (other or _references(rule))
+
+    def _is_relevant(self, chain: Chain, rule: Rule) -> bool:
+        if self._is_own(rule):
+            return True
+        if not self._may_meet(rule):
+            return False
+        if rule.origin is not None and rule.origin.check in _ON_EVERY_WAY:
+            return True
+        return any(self._leads_to_it(chain.table, target) for target in rule.targets)
+
+    def _leads_to_it(self, table: str, name: str) -> bool:
+        key = (table, name)
+        if key not in self.relevant:
+            self.relevant[key] = False
+            chain = self.chains.get(key)
+            self.relevant[key] = chain is not None and any(self._is_relevant(chain, r) for r in chain.rules())
+        return self.relevant[key]
+
+
+def _references(rule: Rule) -> list[str]:
+    """The sets and maps that a rule names."""
+    return [first or second for first, second in _REFERENCE.findall(rule.text)]
+
+
+def _line(place: str, text: str, origin: Origin | None) -> Line:
+    return Line(place, text, origin.why if origin else "", origin.source if origin else "")
+
+
+def _order(chain: Chain, hook: Hook) -> tuple[int, int]:
+    """By hook as a packet meets them, then by priority, iptables' tables by theirs."""
+    return _HOOKS.index(hook.name.upper()), _TABLES.index(
+        chain.table
+    ) if hook.priority is None else hook.priority
