@@ -75,6 +75,20 @@ class Kubewire:
         """Run a command in a node, as a student would."""
         return self.ok("exec", lab, node, "--", *argv, timeout=60).out
 
+    def privileges(self, lab: str, node: str) -> list[tuple[int, str, str]]:
+        """Of each httpbin process: the uid it has to itself, its effective capabilities, NoNewPrivs."""
+        script = (
+            "for pid in $(pgrep python); do grep -q gunicorn /proc/$pid/cmdline || continue;"
+            " echo $(cat /proc/$pid/uid_map)"
+            " $(sed -n 's/^Uid:.\\([0-9]*\\).*/\\1/p; s/^CapEff:.//p; s/^NoNewPrivs:.//p' /proc/$pid/status);"
+            " done"
+        )
+        seen = []
+        for line in self.node(lab, node, "sh", "-c", script).splitlines():
+            first, _, count, uid, capabilities, no_new = line.split()
+            seen.append((int(first) if count == "1" else int(uid), capabilities, no_new))
+        return seen
+
     def report(self, lab: str, *options: str) -> tuple[int, dict[str, Any]]:
         """`verify --format json`: the exit code and the report."""
         outcome = self.run("verify", lab, "--format", "json", *options, timeout=120)
