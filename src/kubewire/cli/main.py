@@ -15,6 +15,7 @@ from kubewire.cli import (
     doctor,
     down,
     exec_,
+    explain,
     gc,
     kubeconfig,
     list_,
@@ -23,6 +24,7 @@ from kubewire.cli import (
     shell,
     snapshot,
     status,
+    trace,
     up,
     verify,
 )
@@ -47,6 +49,8 @@ app = typer.Typer(
 )
 app.command("up")(up.up)
 app.command("verify")(verify.verify)
+app.command("explain")(explain.explain)
+app.command("trace")(trace.trace)
 app.command("down")(down.down)
 app.command("exec", context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True})(
     exec_.exec_

@@ -1,0 +1,41 @@
+"""`kubewire explain`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kubewire.cli import options
+
+
+def explain(
+    lab: Annotated[str, typer.Argument(help="A lab that is up.", autocompletion=options.complete_up)] = "",
+    *,
+    service: Annotated[str, typer.Option(help="The Service.", metavar="[NAMESPACE/]NAME[:PORT]")],
+    node: Annotated[str, typer.Option(help="The node; the last worker if left out.", metavar="NODE")] = "",
+    snapshot: Annotated[
+        Path | None, typer.Option(help="Explain from this snapshot folder; needs no lab.", metavar="DIR")
+    ] = None,
+) -> None:
+    """Tell a Service's path on a node: every chain, set and rule that kube-proxy must have written for it, as
+    the tool prints it, and why it is there.
+
+    What is told follows from the API objects and the node's configuration, whatever the node really has:
+    `kubewire verify` compares the two.
+
+    **Examples**
+
+    `kubewire explain iptables --service default/httpbin`
+
+    `kubewire explain --snapshot my-snapshot --service kube-system/kube-dns:dns --node control-plane`
+    """
+    from rich.console import Console
+
+    from kubewire.cli.observe import observe
+    from kubewire.dataplane.explain_service import explain_service
+    from kubewire.report.explain_text import print_explanation
+
+    found = explain_service(observe(lab, snapshot, "explain"), service, node)
+    print_explanation(found, Console(highlight=False))

@@ -1,0 +1,53 @@
+"""An explanation for people: each object as the tool prints it, and below it why it is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+
+from rich.console import Console
+from rich.text import Text
+
+from kubewire.dataplane.cluster import ServicePort
+from kubewire.dataplane.explain import Line
+from kubewire.dataplane.explain_service import Explanation
+from kubewire.report.printable import printable
+
+_FAMILIES = {"ipv4": "IPv4", "ipv6": "IPv6", "": ""}
+
+
+def print_explanation(explanation: Explanation, console: Console) -> None:
+    """Print it; the tools' texts are never wrapped, cut, or taken for markup."""
+    for line in render(explanation):
+        console.print(line, soft_wrap=True, highlight=False)
+
+
+def render(explanation: Explanation) -> Iterator[Text]:
+    """All lines."""
+    yield Text.assemble(
+        (printable(explanation.service), "bold"),
+        f" on {explanation.node}, kube-proxy {explanation.version} in {explanation.mode} mode",
+    )
+    if explanation.nothing:
+        yield Text(f"  {explanation.nothing}")
+    for family, lines in explanation.families:
+        yield Text()
+        addresses = "; ".join(_address(port) for port in explanation.ports if port.family == family)
+        yield Text(printable(f"{_FAMILIES[family]}: {addresses}"), style="bold")
+        for place, inside in groupby(lines, lambda line: line.place):
+            yield Text()
+            yield Text(printable(place), style="bold cyan")
+            yield from _reasons(inside)
+
+
+def _reasons(lines: Iterator[Line]) -> Iterator[Text]:
+    """Objects that follow each other for one reason share its line."""
+    for (why, source), together in groupby(lines, lambda line: (line.why, line.source)):
+        yield from (Text(f"  {printable(line.text)}") for line in together)
+        yield Text.assemble("      ", (printable(why), "italic"), (f"  ({source})", "dim"))
+
+
+def _address(port: ServicePort) -> str:
+    ip = f"[{port.cluster_ip}]" if port.family == "ipv6" else port.cluster_ip
+    node_port = f", node port {port.node_port}" if port.node_port else ""
+    return f"{port.name} {ip}:{port.port}/{port.protocol.lower()}{node_port}"

@@ -1,0 +1,100 @@
+"""A trace for people: the tree of ways, each rule as the tool prints it, alike branches folded."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from fractions import Fraction
+
+from rich.console import Console
+from rich.text import Text
+
+from kubewire.dataplane.trace import Outcome, Step, Trace
+from kubewire.dataplane.trace.tree import Branch, fold
+from kubewire.report.printable import printable
+
+_PARTICULAR = re.compile(r"KUBE-[A-Z]+-[A-Z2-7]{16}|\S*\d\S*")
+_STYLES = {"delivered": "bold green", "left": "bold green", "refused": "bold yellow"}
+_WORDS = {
+    "delivered": "reaches",
+    "left": "leaves",
+    "rejected": "is rejected",
+    "dropped": "is dropped",
+    "unreachable": "has no way on",
+    "refused": "can't be followed",
+}
+Shape = tuple[object, ...]
+
+
+def print_trace(trace: Trace, console: Console) -> None:
+    """Print it; the tools' texts are never wrapped, cut, or taken for markup."""
+    for line in render(trace):
+        console.print(line, soft_wrap=True, highlight=False)
+
+
+def render(trace: Trace) -> Iterator[Text]:
+    """All lines: the packet, its tree, the remarks."""
+    start, target = trace.start, trace.target
+    to = f"[{target.address}]:{target.port}" if target.family == "ipv6" else f"{target.address}:{target.port}"
+    entry = f"comes into {start.node} by {start.interface}" if start.interface else f"starts on {start.node}"
+    yield Text.assemble(
+        (printable(start.who), "bold"),
+        f" ({start.address}) → {to}/{target.protocol}: the first packet of a new connection {entry}",
+    )
+    yield from _branch(fold(trace.paths), "  ")
+    yield from (Text(f"\nNote: {printable(remark)}") for remark in trace.remarks)
+
+
+def _branch(branch: Branch, indent: str) -> Iterator[Text]:
+    at = ("", "")
+    for step in branch.steps:
+        here = (step.node, step.place)
+        if here != at:
+            yield Text.assemble(indent, (f"{step.node}  ", "bold"), (step.place, "bold cyan"))
+            at = here
+        yield from _step(step, f"{indent}  ")
+    if branch.outcome is not None:
+        yield from _end(branch.outcome, indent)
+    shown: set[Shape] = set()
+    for child in branch.branches:
+        yield Text.assemble(indent, (percent(child.chance), "bold magenta"))
+        shape = _shape(child)
+        if shape in shown and child.outcome is not None:
+            yield from (line for step in child.steps[:1] for line in _step(step, f"{indent}    "))
+            yield Text(f"{indent}    … and on as above", style="dim")
+            yield from _end(child.outcome, f"{indent}  ")
+            continue
+        shown.add(shape)
+        yield from _branch(child, f"{indent}  ")
+
+
+def _step(step: Step, indent: str) -> Iterator[Text]:
+    yield Text(indent + printable(step.text))
+    if step.effect:
+        yield Text(f"{indent}    {printable(step.effect)}", style="italic")
+
+
+def _end(outcome: Outcome, indent: str) -> Iterator[Text]:
+    packet = outcome.packet
+    first, *more = printable(outcome.text).split("\n")
+    yield Text.assemble(
+        indent,
+        (f"⇒ {_WORDS[outcome.fate]}", _STYLES.get(outcome.fate, "bold red")),
+        f" {first}" if outcome.fate in ("delivered", "left") else f" on {outcome.node}: {first}",
+    )
+    yield from (Text(f"{indent}  {line}") for line in more)
+    masked = ", its source translated" if packet.snat else ""
+    yield Text(f"{indent}  as {packet.source} → {packet.to}/{packet.protocol}{masked}", style="dim")
+
+
+def percent(chance: Fraction) -> str:
+    """`25 %`, `7.692 %`; what the kernel's 31 bits make of a share is rounded away."""
+    return f"{float(chance * 100):.4g} %"
+
+
+def _shape(branch: Branch) -> Shape:
+    """What is left of a branch without its names and numbers, and without the rule that chose it."""
+    nodes = list(dict.fromkeys(step.node for step in branch.steps))
+    steps = [(nodes.index(s.node), s.place, _PARTICULAR.sub("#", s.text)) for s in branch.steps[1:]]
+    fate = branch.outcome.fate if branch.outcome else ""
+    return (*steps, fate, *map(_shape, branch.branches))
