@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from typing import Any, Literal
 
 from kubewire.dataplane.findings import IpFamily
@@ -100,6 +100,14 @@ class ProxyConfig:
         first = next((cidr for cidr in cidrs if family_of(cidr) == family), "")
         return LocalDetector("cidr", first, bool(first))
 
+    def node_ip(self, family: IpFamily, node: Node) -> str:
+        """The node IP of a family: bindAddress where it names one, else the Node's InternalIP, else ""."""
+        if self.bind_address:
+            bound = ip_address(self.bind_address)
+            if not bound.is_unspecified and f"ipv{bound.version}" == family:
+                return str(bound)
+        return node.internal_ip(family)
+
     def node_port_cidrs(self, family: IpFamily, node: Node, *, primary: bool = False) -> tuple[str, ...]:
         """The CIDRs whose addresses accept NodePorts; the zero CIDR means all.
 
@@ -110,7 +118,7 @@ class ProxyConfig:
         cidrs: list[str] = []
         for entry in wanted:
             if entry == "primary":
-                ip = node.internal_ip(family)
+                ip = self.node_ip(family, node)
                 cidrs += [f"{ip}/{128 if family == 'ipv6' else 32}"] if ip else []
             elif entry in ("localhost", "all"):
                 cidrs.append((_LOOPBACK if entry == "localhost" else _ZERO)[family])

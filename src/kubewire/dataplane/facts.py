@@ -53,12 +53,8 @@ class NodeFacts:
         )
 
     def node_ip(self, family: IpFamily, config: ProxyConfig) -> str:
-        """The node IP of a family: bindAddress where it names one, else the Node's InternalIP, else ""."""
-        if config.bind_address:
-            bound = ip_address(config.bind_address)
-            if not bound.is_unspecified and f"ipv{bound.version}" == family:
-                return str(bound)
-        return self.node.internal_ip(family)
+        """`ProxyConfig.node_ip` of this node."""
+        return config.node_ip(family, self.node)
 
     def node_port_ips(self, cidrs: Sequence[str], family: IpFamily) -> tuple[str, ...]:
         """The node's own addresses inside the CIDRs, sorted, without duplicates."""

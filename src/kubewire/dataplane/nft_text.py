@@ -93,6 +93,9 @@ def _match(body: Json) -> str:
         value = f'"{right}"'
     elif isinstance(right, int) and not isinstance(right, bool) and is_mark(left):
         value = f"0x{right:08x}"
+    elif isinstance(right, Mapping) and "prefix" in right and is_mark(left):
+        address, length = fields(right["prefix"], "addr", "len")
+        value = f"0x{address:08x}/{length}"
     elif kind == "ct" and isinstance(right, list):
         value = ",".join(map(expression, right))
     else:

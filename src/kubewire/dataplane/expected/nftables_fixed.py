@@ -153,11 +153,11 @@ def _add_masquerading(b: Builder, mark: int, generation: Generation) -> None:
     if not generation.dnat_map:
         b.chain("mark-for-masquerade", origin)
         b.rule("mark-for-masquerade", f"meta mark set meta mark | {bit}", origin)
-        b.rule("masquerading", f"meta mark & {bit} == 0x00000000 return", origin)
+        b.rule("masquerading", f"{_marked(mark, '==')} return", origin)
         b.rule("masquerading", f"meta mark set meta mark ^ {bit}", origin)
         b.rule("masquerading", "masquerade fully-random", origin)
         return
-    text = f"meta mark & {bit} != 0x00000000 meta mark set meta mark ^ {bit} masquerade fully-random"
+    text = f"{_marked(mark, '!=')} meta mark set meta mark ^ {bit} masquerade fully-random"
     b.rule("masquerading", text, origin)
     hairpin = fixed(
         "nftables.hairpin", "a pod that reaches itself through a Service needs its reply to come back"
@@ -220,3 +220,10 @@ def _add_oldest_firewall(b: Builder) -> None:
     b.rule("firewall-check", f"{lookup} @firewall jump firewall-allow-check", origin)
     b.rule("firewall-allow-check", f"{lookup} . {ip} saddr @firewall-allow return", origin)
     b.rule("firewall-allow-check", "drop", origin)
+
+
+def _marked(mark: int, operator: str) -> str:
+    """Whether the mark is unset (==) or set (!=); the highest bit alone is a prefix to nft, and printed so."""
+    if mark == 1 << 31:
+        return f"meta mark {'!= ' if operator == '!=' else ''}0x00000000/1"
+    return f"meta mark & 0x{mark:08x} {operator} 0x00000000"

@@ -1,0 +1,115 @@
+"""The differential oracle: `python tests/differential [--versions all|oldest,1.34,newest] [--states N]`.
+
+Real kube-proxies of each version and mode follow the same generated cluster states; what each wrote is compared
+with what the engine says. Exit code 0: no difference; 1: a difference, kept as a golden case; 3: can't run here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from kubewire.errors import KubewireError
+from kubewire.kubernetes.binaries import ensure, ensure_kube_proxy
+from kubewire.kubernetes.versions import MINORS, NEWEST
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+MODES = ("iptables", "nftables")
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python tests/differential")
+    parser.add_argument("--versions", default="newest", help="all, or a list of oldest, newest, 1.34, v1.34.2")
+    parser.add_argument("--states", type=int, default=60, help="cluster states to hold at least")
+    parser.add_argument("--modes", default=",".join(MODES))
+    parser.add_argument("--seed", type=int, default=None, help="repeats a run")
+    parser.add_argument("--record", action="store_true", help="record the goldens of these versions instead")
+    parser.add_argument("--least", type=int, default=0, help="states that every feature must have been seen in")
+    parser.add_argument("--inside", default="", help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    if options.inside:
+        return inside(options)
+    if os.geteuid() != 0:
+        print("the differential oracle makes network namespaces: it needs root", file=sys.stderr)
+        return 3
+    try:
+        newest = ensure(NEWEST)
+        proxies = {version: str(proxy) for version, proxy in _proxies(options.versions)}
+    except KubewireError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    from testbed import enter
+
+    with tempfile.TemporaryDirectory(prefix="kubewire-differential-") as work:
+        binaries = {"etcd": str(newest.etcd), "apiserver": str(newest.kube_apiserver), "proxies": proxies}
+        seed = options.seed if options.seed is not None else random.randrange(10**6)
+        job = json.dumps({"work": work, **binaries})
+        return enter([*arguments, "--seed", str(seed), "--inside", job])
+
+
+def _proxies(words: str) -> list[tuple[str, Path]]:
+    named = {"oldest": f"1.{MINORS[0]}", "newest": NEWEST}
+    wanted = [f"1.{minor}" for minor in MINORS] if words == "all" else words.split(",")
+    paths = [ensure_kube_proxy(named.get(word, word)) for word in wanted]
+    return [(path.parent.name, path) for path in paths]
+
+
+def inside(options: argparse.Namespace) -> int:
+    """In the sandbox: make the bed, run, tell."""
+    from coverage_table import table
+    from oracle import Difference, Oracle, explore
+    from recorder import record
+    from testbed import Node, Testbed
+
+    started = time.monotonic()
+    job = json.loads(options.inside)
+    bed = Testbed(Path(job["work"]), Path(job["etcd"]), Path(job["apiserver"]))
+    bed.add_nodes()
+    pairs = [(v, p, m) for v, p in job["proxies"].items() for m in options.modes.split(",")]
+    nodes = [
+        Node(bed, number, version, mode, Path(path))
+        for number, (version, path, mode) in enumerate(pairs, 1)
+    ]
+    if options.record:
+        record(bed, nodes, GOLDEN / "versions")
+        return 0
+    oracle = Oracle(bed, nodes, GOLDEN / "differential")
+    ready = time.monotonic()
+    told = ""
+    try:
+        explore(oracle, options.states, options.seed)
+    except Difference as difference:
+        told = str(difference)
+    finally:
+        for node in nodes:
+            node.stop()
+    tally = oracle.tally
+    labels = [node.label for node in nodes]
+    print(table(tally.coverage, labels))
+    print(
+        f"{tally.states} states x {len(nodes)} proxies = {tally.comparisons} comparisons, seed {options.seed}; "
+        f"start {ready - started:.0f} s, applying {tally.seconds['apply']:.0f} s, "
+        f"settling and comparing {tally.seconds['settle']:.0f} s, all {time.monotonic() - started:.0f} s"
+    )
+    for text, count in tally.refused.most_common(10):
+        print(f"refused by the API, {count} times: {text}")
+    if told:
+        print(f"DIFFERENCE, kept in tests/golden/differential:\n{told}")
+        return 1
+    rare = sorted({row for (row, _), n in tally.coverage.items() if n < options.least and "config" not in row})
+    if rare:
+        print(f"too few states ({options.least} wanted) with: {', '.join(rare)}")
+        return 1
+    print("no difference")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,22 @@
+"""The coverage table: feature by version and mode, in numbers of states."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+
+def table(coverage: Mapping[tuple[str, str], int], labels: Sequence[str]) -> str:
+    """One row a feature, one column a version and mode (`1.37i`, `1.37n`)."""
+    heads = [_short(label) for label in labels]
+    rows = sorted({row for row, _ in coverage})
+    width = max((len(row) for row in rows), default=0)
+    lines = [" " * width + "".join(f"{head:>7}" for head in heads)]
+    lines += [
+        f"{row:<{width}}" + "".join(f"{coverage.get((row, label), 0):>7}" for label in labels) for row in rows
+    ]
+    return "\n".join(lines)
+
+
+def _short(label: str) -> str:
+    version, mode = label.split()
+    return f"{version.removeprefix('v').rpartition('.')[0]}{mode[0]}"

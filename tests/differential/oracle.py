@@ -1,0 +1,171 @@
+"""States go to all real kube-proxies at once; each must come to what the engine says, before a deadline."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import math
+import time
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cluster_states import State, sequences
+from features import features
+from hypothesis import HealthCheck, Phase, given, reject, seed, settings
+from testbed import Cluster, Node, Refused, Testbed
+from variants import variants
+
+from kubewire.dataplane.findings import Check
+from kubewire.dataplane.judge import judge
+from kubewire.dataplane.versions import Version
+from kubewire.snapshot.cluster import read_cluster
+from kubewire.snapshot.folder import write_snapshot
+from kubewire.snapshot.model import NodeSnapshot, Snapshot
+
+PAUSE = 0.05
+ROUND = 10  # examples between two restarts of the proxies
+
+
+@dataclass
+class Tally:
+    """What was compared: states, and (feature, version and mode) by number of states."""
+
+    states: int = 0
+    comparisons: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    coverage: Counter[tuple[str, str]] = field(default_factory=Counter)
+    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("apply", "settle"), 0.0))
+
+
+class Difference(AssertionError):
+    """A kube-proxy that did not come to what the engine says; the case is kept in `folder`."""
+
+
+class Oracle:
+    """Feeds states and compares. `patience`: seconds that a kube-proxy has to come to the expected state."""
+
+    def __init__(self, bed: Testbed, nodes: Sequence[Node], kept: Path, patience: float = 20.0) -> None:
+        self.bed, self.nodes, self.kept, self.patience = bed, nodes, kept, patience
+        self.cluster = Cluster(bed)
+        self.tally = Tally()
+        self.folder: Path | None = None
+        self._pool = ThreadPoolExecutor(max(1, len(nodes)))
+
+    def restart(self, turn: int) -> None:
+        """The next configuration for every proxy; neighbours run with different ones."""
+        self.bed.service_cidr(extra=turn % 2 == 1)
+
+        def start(position: int) -> None:
+            node = self.nodes[position]
+            choice = variants(node.version, node.mode)
+            node.start(choice[(turn + 3 * position) % len(choice)])
+
+        list(self._pool.map(start, range(len(self.nodes))))
+
+    def check(self, state: State) -> None:
+        """Apply one state and hold every proxy against it; raises Difference."""
+        started = time.monotonic()
+        try:
+            self.cluster.become(item for objects in state.values() for item in objects)
+        except Refused as refused:
+            self.tally.refused[str(refused)] += 1
+            reject()
+        listed = read_cluster(self.bed.api)
+        applied = time.monotonic()
+        results = list(self._pool.map(lambda node: self._settle(node, listed), self.nodes))
+        self.tally.seconds["apply"] += applied - started
+        self.tally.seconds["settle"] += time.monotonic() - applied
+        wrong = [(node, found) for node, found in zip(self.nodes, results, strict=True) if found]
+        if wrong:
+            raise Difference(self._keep(listed, wrong))
+        self.tally.states += 1
+        self.tally.comparisons += len(self.nodes)
+        used = features(listed)
+        for node in self.nodes:
+            rows = {*used, f"config: {node.variant.name}"}
+            self.tally.coverage.update((row, node.label) for row in rows)
+
+    def _settle(self, node: Node, listed: dict[str, Any]) -> list[Check]:
+        """The failed checks that remain when the node is as it must be, or out of time."""
+        end = time.monotonic() + self.patience
+        seen: dict[str, str] = {}
+        while True:
+            late = time.monotonic() > end
+            dumps = node.dumps()
+            if dumps != seen:
+                found = failures(listed, node.quick(dumps))
+                if not found:
+                    return []
+                seen = dumps
+            if late:
+                return found
+            time.sleep(PAUSE)
+
+    def _keep(self, listed: dict[str, Any], wrong: Sequence[tuple[Node, list[Check]]]) -> str:
+        """Keep the case of the first node as a snapshot folder in place of a larger one; tell what differs."""
+        node, found = wrong[0]
+        taken = node.snapshot()
+        digest = hashlib.sha256(json.dumps([listed, node.label], sort_keys=True).encode()).hexdigest()[:8]
+        if self.folder is not None:
+            remove_folder(self.folder)
+        self.folder = self.kept / f"{node.version}-{node.mode}-{digest}"
+        keep_snapshot(listed, (taken,), self.folder)
+        told = [f"{self.folder.name} ({node.variant.name}); also: {[n.label for n, _ in wrong[1:]]}"]
+        told += [
+            f"{check.id} {check.object} [{check.service}]\n  expected: {check.expected}\n  observed: {check.observed}"
+            for check in found[:6]
+        ]
+        return "\n".join([*told, node.log()])
+
+
+def failures(listed: dict[str, Any], node: NodeSnapshot) -> list[Check]:
+    return [check for check in judge(Snapshot(listed, (node,))).checks if check.status == "failed"]
+
+
+def keep_snapshot(listed: dict[str, Any], nodes: Sequence[NodeSnapshot], folder: Path) -> None:
+    """Write a snapshot folder whose large files are gzipped, the same bytes for the same content."""
+    plain = Snapshot(listed, tuple(NodeSnapshot(n.name, n.files) for n in nodes))
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    write_snapshot(plain, folder)
+    (folder / "snapshot.json").unlink()
+    for path in [*folder.glob("cluster.json"), *folder.glob("nodes/*/*.txt"), *folder.glob("nodes/*/nft-*")]:
+        path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes(), 9, mtime=0))
+        path.unlink()
+
+
+def remove_folder(folder: Path) -> None:
+    for path in sorted(folder.rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    folder.rmdir()
+
+
+def explore(oracle: Oracle, wanted: int, first_seed: int) -> None:
+    """Hold at least `wanted` generated states; hypothesis shrinks a case that differs, then it is raised."""
+    longest = all(node.mode == "iptables" or node.version >= Version(1, 37) for node in oracle.nodes)
+    rounds = max(6, math.ceil(wanted / (2 * ROUND)))
+    turn = 0
+    while oracle.tally.states < wanted or turn < rounds:
+        oracle.restart(turn)
+        share = min(ROUND, math.ceil(wanted / rounds / 2) + 1)
+
+        @seed(first_seed + turn)
+        @settings(
+            max_examples=share,
+            deadline=None,
+            database=None,
+            phases=(Phase.generate, Phase.shrink),
+            suppress_health_check=list(HealthCheck),
+            print_blob=False,
+        )
+        @given(sequences(longest=longest))
+        def hold(steps: list[State]) -> None:
+            for state in steps:
+                oracle.check(state)
+
+        hold()
+        turn += 1

@@ -1,0 +1,85 @@
+"""The kube-proxy configurations that the real proxies run with, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from kubewire.dataplane.versions import Version, has
+
+BOTH = "10.244.0.0/16,fd00:10:244::/56"
+KUBECONFIG = "/run/kubeconfig"
+
+
+class Variant(NamedTuple):
+    """`settings` go to the top of the configuration, `section` into the mode's own section."""
+
+    name: str
+    node: str = "node-a"
+    settings: Mapping[str, Any] = {}
+    section: Mapping[str, Any] = {}
+
+
+def variants(version: Version, mode: str) -> tuple[Variant, ...]:
+    """Every configuration that a version and mode knows."""
+    newer = has(version, "node-port-primary-keyword")
+    one = ["primary"] if newer else ["172.20.0.10/32"]
+    loopback = ["localhost", "172.20.0.0/24"] if has(version, "node-port-localhost-keyword") else ["127.0.0.0/8"]
+    found = [
+        Variant("default", settings={"clusterCIDR": BOTH}),
+        Variant("masqueradeAll, bit 15", "node-b", {"clusterCIDR": BOTH}, {"masqueradeAll": True, "masqueradeBit": 15}),
+        Variant(
+            "nodePortAddresses",
+            settings={"clusterCIDR": BOTH, "nodePortAddresses": ["172.20.0.0/24", "fd00:20::/64"]},
+        ),
+        Variant(
+            "BridgeInterface",
+            "node-b",
+            {"detectLocalMode": "BridgeInterface", "detectLocal": {"bridgeInterface": "cni0"}},
+        ),
+        Variant("NodeCIDR, bit 0", settings={"detectLocalMode": "NodeCIDR"}, section={"masqueradeBit": 0}),
+        Variant(
+            "InterfaceNamePrefix",
+            "node-c",
+            {"detectLocalMode": "InterfaceNamePrefix", "detectLocal": {"interfaceNamePrefix": "veth"}},
+        ),
+        Variant("one family", "node-b", {"clusterCIDR": "10.244.0.0/16", "nodePortAddresses": one}),
+        Variant("loopback node ports", settings={"clusterCIDR": BOTH, "nodePortAddresses": loopback}),
+        Variant(
+            "bindAddress, liberal",
+            settings={
+                "clusterCIDR": BOTH,
+                "bindAddress": "198.51.100.7",
+                "conntrack": {"tcpBeLiberal": True},
+            },
+            section={"masqueradeBit": 31},
+        ),
+        Variant("no detector", "node-c", {"nodePortAddresses": ["0.0.0.0/0", "::/0"]}),
+    ]
+    if mode == "iptables":
+        found.append(
+            Variant("no localhost node ports", settings={"clusterCIDR": BOTH}, section={"localhostNodePorts": False})
+        )
+    elif has(version, "nft-localhost-node-ports"):
+        gate = {"featureGates": {"KubeProxyNFTablesLocalhostNodePorts": True}}
+        found.append(Variant("localhost node ports gate", settings={"clusterCIDR": BOTH, **gate}))
+    return tuple(found)
+
+
+def document(variant: Variant, version: Version, mode: str) -> dict[str, Any]:
+    """The KubeProxyConfiguration; it syncs at once, and leaves the host's conntrack limits alone."""
+    gates = dict(variant.settings.get("featureGates", {}))
+    if mode == "nftables" and version < Version(1, 31):
+        gates["NFTablesProxyMode"] = True
+    conntrack = {"maxPerCore": 0, "tcpCloseWaitTimeout": "0s", "tcpEstablishedTimeout": "0s"}
+    return {
+        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+        "kind": "KubeProxyConfiguration",
+        **variant.settings,
+        "mode": mode,
+        "hostnameOverride": variant.node,
+        "clientConnection": {"kubeconfig": KUBECONFIG, "qps": 100, "burst": 200},
+        "conntrack": conntrack | variant.settings.get("conntrack", {}),
+        **({"featureGates": gates} if gates else {}),
+        mode: {"minSyncPeriod": "10ms", **variant.section},
+    }
