@@ -1,4 +1,4 @@
-"""Virtual servers, sets, addresses and rules of ipvs mode, as upstream's own tests have them, case by case."""
+"""Virtual servers, sets, addresses and rules of ipvs mode, as upstream's own tests have them, by case."""
 
 from __future__ import annotations
 
