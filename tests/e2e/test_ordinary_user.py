@@ -1,104 +1,89 @@
-"""Labs of an ordinary user, in a user namespace; run by root, under a uid that owns nothing of this machine."""
+"""An ordinary user brings labs up; the pods are not root there either. Needs root to become that user."""
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
-import sys
+import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from harness import ROOT, Kubewire
 
-from kubewire.paths import cache_dir
-
+pytestmark = pytest.mark.e2e
 UID = 54321
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.skipif(os.geteuid() != 0, reason="the other tests already run as an ordinary user"),
-]
-
-# Shows the folders given, which may lie in someone's home, at their places to every uid; then runs the rest.
-AS_USER = """
-import os, sys
-from pathlib import Path
-from kubewire.netns import linux
-uid, count = sys.argv[1], int(sys.argv[2])
-folders, command = [Path(f) for f in sys.argv[3:3 + count]], sys.argv[3 + count:]
-linux.unshare(linux.CLONE_NEWNS)
-linux.mount("none", "/", flags=linux.MS_REC | linux.MS_PRIVATE)
-kept = {folder: os.open(folder, os.O_PATH) for folder in folders}
-covered = set()
-for folder in folders:
-    for above in reversed(folder.parents):
-        if above.is_dir() and not above.stat().st_mode & 1 and above not in covered:
-            linux.mount("tmpfs", above, "tmpfs", data="mode=755")
-            covered.add(above)
-for folder, descriptor in kept.items():
-    if any(folder.is_relative_to(above) for above in covered):
-        folder.mkdir(parents=True, exist_ok=True)
-        linux.mount(f"/proc/self/fd/{descriptor}", folder, flags=linux.MS_BIND)
-os.execvp("setpriv", ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--bounding-set=-all",
-                      "--inh-caps=-all", "--", *command])
-"""
 
 
-class AsUser(Kubewire):
-    """The command as that uid; its PATH lacks the system folders, as an ordinary user's may."""
+@pytest.fixture(scope="module")
+def ordinary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubewire]:
+    """A checkout of the user's own, set up by `make` with the system's Python; cached binaries are copied."""
+    if os.geteuid() != 0:
+        pytest.fail("run this suite as root: it becomes an ordinary user itself")
+    home = Path(tempfile.mkdtemp(prefix="kubewire-user-", dir="/tmp"))
+    home.chmod(0o755)
+    tree = home / "kubewire"
+    left_out = shutil.ignore_patterns(".venv", ".git", ".*_cache", "__pycache__", ".hypothesis")
+    shutil.copytree(ROOT, tree, symlinks=True, ignore=left_out)
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "kubewire" / "bin"
+    shutil.copytree(
+        cache, home / ".cache" / "kubewire" / "bin", ignore=shutil.ignore_patterns("v1.2*", "v1.3[0-6]*")
+    )
+    subprocess.run(["chown", "-R", f"{UID}:{UID}", home], check=True)
+    command = User(home / "state", home=home, tree=tree)
+    try:
+        made = command.user("make", "setup", "PYTHON=/usr/bin/python3")
+        out, _ = made.communicate(timeout=600)
+        assert made.returncode == 0, out
+        yield command
+    finally:
+        for lab in ("iptables", "nftables"):
+            command.run("down", lab)
+        shutil.rmtree(home)
 
-    def popen(self, *argv: str, **options: Any) -> subprocess.Popen[str]:
-        home = self.state.parent
-        interpreter = Path(sys.executable).parent.parent
-        folders = list(dict.fromkeys(map(str, (Path(sys.base_prefix).resolve(), interpreter, ROOT, home))))
+
+@dataclass
+class User(Kubewire):
+    """Runs everything as the ordinary user."""
+
+    home: Path = Path("/")
+    tree: Path = ROOT
+
+    def user(self, *argv: str, **options: Any) -> subprocess.Popen[str]:
+        kept = {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "SSL_"))}
         environment = {
-            "HOME": str(home),
-            "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
-            "XDG_CACHE_HOME": str(home / "cache"),
+            **kept,
+            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+            "HOME": str(self.home),
             "XDG_STATE_HOME": str(self.state),
             "NO_COLOR": "1",
-            "COLUMNS": "120",
+            "LANG": "C.UTF-8",
         }
-        command = [sys.executable, "-m", "kubewire", *argv]
+        become = ["setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups", "--"]
         return subprocess.Popen(
-            [sys.executable, "-c", AS_USER, str(UID), str(len(folders)), *folders, *command],
-            cwd=ROOT,
+            [*become, *argv],
+            cwd=self.tree,
             env=environment,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
             **options,
         )
 
-
-@pytest.fixture
-def user(tmp_path: Path) -> Iterator[AsUser]:
-    home = tmp_path / "home"
-    shutil.copytree(
-        cache_dir(), home / "cache" / "kubewire", ignore=shutil.ignore_patterns("build", "*.lock")
-    )
-    for folder, _, files in os.walk(home):
-        for name in (".", *files):
-            os.chown(Path(folder, name), UID, UID)
-    command = AsUser(home / "state")
-    yield command
-    for lab in ("iptables", "nftables"):
-        command.run("down", lab, timeout=120)
-    shutil.rmtree(home)
+    def popen(self, *argv: str, **options: Any) -> subprocess.Popen[str]:
+        return self.user(".venv/bin/kubewire", *argv, **options)
 
 
-@pytest.mark.parametrize("lab", ["iptables", "nftables"])
-def test_a_lab_comes_up_verifies_and_its_pods_are_not_root(user: AsUser, lab: str) -> None:
-    user.ok("up", lab)
-    code, report = user.report(lab)
-    assert code == 0, report
-    assert user.node(lab, "worker", "hostname").strip() == f"{lab}-worker"
-    listed = user.node(lab, "worker", "ps", "-eo", "uid=,args=").splitlines()
-    pods = [line.split()[0] for line in listed if "gunicorn" in line]
-    assert pods
-    recorded = json.loads((user.state / "kubewire" / "labs" / lab / "sandbox.json").read_text())
-    assert os.stat(f"/proc/{recorded['init']['pid']}").st_uid == UID
-    user.ok("down", lab)
+@pytest.mark.parametrize("mode", ["iptables", "nftables"])
+def test_an_ordinary_user_brings_a_lab_up(ordinary: Kubewire, mode: str) -> None:
+    ordinary.ok("up", mode, "--verify", timeout=300)
+    held = ordinary.privileges(mode, "worker")
+    assert held
+    for uid, capabilities, no_new in held:
+        assert uid != 0
+        assert int(capabilities, 16) == 0
+        assert no_new == "1"
+    assert ordinary.ok("down", mode).code == 0
