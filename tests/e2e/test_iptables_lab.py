@@ -182,11 +182,11 @@ def test_pods_behave_as_on_kind(lab: Kubewire) -> None:
 
 
 def test_pods_are_not_root(lab: Kubewire) -> None:
-    lines = lab.node(LAB, "worker", "ps", "-eo", "uid,args").splitlines()
-    servers = [line.split()[0] for line in lines if "gunicorn" in line and "setpriv" not in line]
-    workers = [line for line in lines if "httpbin_app" in line and "unshare" not in line]
-    assert servers
-    assert all(line.split()[0] != "0" for line in workers), workers
+    servers = lab.privileges(LAB, "worker")
+    assert len(servers) >= 4
+    assert all(uid >= 100_000 and int(held, 16) == 0 and bound == "1" for uid, held, bound in servers), (
+        servers
+    )
 
 
 def test_an_empty_or_cut_dump_never_verifies_green(lab: Kubewire, tmp_path: Path) -> None:
