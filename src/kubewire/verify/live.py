@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Protocol
 
-from kubewire.dataplane.findings import Check
+from kubewire.dataplane.findings import Check, Note
 from kubewire.kubernetes.api import Api
 from kubewire.lab.schema import Lab
 from kubewire.provider import Provider
@@ -38,6 +38,7 @@ def verify(provider: Provider, record: LabRecord, *, deadline: float = DEADLINE_
     """
     lab = record.lab
     end = time.monotonic() + deadline
+    notes: list[Note] = []
     with Api(provider.kubeconfig(lab.name)) as api:
         while True:
             left = max(0.0, end - time.monotonic())
@@ -47,14 +48,29 @@ def verify(provider: Provider, record: LabRecord, *, deadline: float = DEADLINE_
                 break
             time.sleep(TRAFFIC_PAUSE_SECONDS)
             if fingerprint(read_cluster(api)) == fingerprint(found.snapshot.cluster):
-                traffic = _traffic(provider, lab, found)
+                first, traffic = traffic, _traffic(provider, lab, found)
+                notes += _overcome(first, traffic)
                 break
     story = [("provider", f"{provider.name}: {record.provider_why}")]
-    return report_of(found.snapshot, [*found.verdict.checks, *traffic], found.verdict.notes, story=story)
+    return report_of(
+        found.snapshot, [*found.verdict.checks, *traffic], [*found.verdict.notes, *notes], story=story
+    )
 
 
 def _traffic(provider: Provider, lab: Lab, found: Observation) -> list[Check]:
     return check_traffic(provider, lab, found.snapshot) if "traffic" in lab.checks else []
+
+
+def _overcome(first: Sequence[Check], second: Sequence[Check]) -> list[Note]:
+    """What failed once and held at the second try is told, never hidden."""
+    still = {
+        (check.id, check.node, check.family, check.object) for check in second if check.status == "failed"
+    }
+    return [
+        Note(f"{check.id} failed at the first try: {check.object}: {check.observed}", check.node)
+        for check in first
+        if check.status == "failed" and (check.id, check.node, check.family, check.object) not in still
+    ]
 
 
 def _failed(checks: Sequence[Check]) -> bool:
