@@ -86,7 +86,7 @@ class ProxyConfig:
             localhost_node_ports=localhost is not False,
             ipvs_scheduler=ipvs.get("scheduler") or "rr",
             ipvs_strict_arp=bool(ipvs.get("strictARP")),
-            ipvs_exclude_cidrs=tuple(ipvs.get("excludeCIDRs") or ()),
+            ipvs_exclude_cidrs=_cidrs(ipvs.get("excludeCIDRs") or ()),
             feature_gates=dict(document.get("featureGates") or {}),
         )
 

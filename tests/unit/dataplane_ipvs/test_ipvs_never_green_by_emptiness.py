@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from ipvs_support import rich
+from ipvs_support import CONFIG, expected_of, rich
+
+from kubewire.dataplane.config import ProxyConfig
+from kubewire.errors import LabError
 
 
 @pytest.mark.parametrize(
@@ -52,3 +55,11 @@ def test_a_dump_with_a_line_that_is_not_understood_fails_and_is_judged() -> None
     failed = bench.failed(ipset_save_txt=text)
     assert {check.id for check in failed} == {"dump.present"}
     assert "Kernel error received" in failed[0].observed
+
+
+def test_half_formed_objects_and_configuration_are_told() -> None:
+    service = {"spec": {"clusterIP": "10.96.0.1", "ports": [{"port": 80, "protocol": "DCCP"}]}}
+    with pytest.raises(LabError, match="ns1/svc1 has the protocol 'DCCP'"):
+        expected_of({"services": [service]})
+    with pytest.raises(LabError, match="does not appear to be"):
+        ProxyConfig.from_mapping({**CONFIG, "ipvs": {"excludeCIDRs": ["10.0.0.0/99"]}})

@@ -11,6 +11,7 @@ from kubewire.dataplane.cluster import ServicePort
 from kubewire.dataplane.endpoints import Categorized, Endpoint
 from kubewire.dataplane.findings import IpFamily
 from kubewire.dataplane.model import Element, Origin, RealServer, VirtualServer
+from kubewire.errors import LabError
 
 SOURCE = "pkg/proxy/ipvs/proxier.go"
 
@@ -69,7 +70,12 @@ class Programmed:
 def program_service(
     port: ServicePort, cached: Sequence[Endpoint], chosen: Categorized, around: Surroundings
 ) -> Programmed:
-    """One service port's share; `cached` are all its endpoints, `chosen` those that serve."""
+    """One service port's share; `cached` are all its endpoints, `chosen` those that serve.
+
+    Raises LabError for a protocol that no Service can have.
+    """
+    if port.protocol.lower() not in names.NODE_PORTS:
+        raise LabError(f"{port.name} has the protocol {port.protocol!r}", where="cluster.json")
     work = _Work(port, cached, chosen, around)
     return Programmed(
         tuple(work.members()), tuple(work.servers()), tuple(work.bound()), tuple(work.blocked())
