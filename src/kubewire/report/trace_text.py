@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from kubewire.dataplane.trace import Outcome, Step, Trace
+from kubewire.dataplane.trace.packet import Address
 from kubewire.dataplane.trace.tree import Branch, fold
 from kubewire.report.printable import printable
 
@@ -41,11 +42,11 @@ def render(trace: Trace) -> Iterator[Text]:
         (printable(start.who), "bold"),
         f" ({start.address}) → {to}/{target.protocol}: the first packet of a new connection {entry}",
     )
-    yield from _branch(fold(trace.paths), "  ")
+    yield from _branch(fold(trace.paths), "  ", start.address)
     yield from (Text(f"\nNote: {printable(remark)}") for remark in trace.remarks)
 
 
-def _branch(branch: Branch, indent: str) -> Iterator[Text]:
+def _branch(branch: Branch, indent: str, client: Address) -> Iterator[Text]:
     at = ("", "")
     for step in branch.steps:
         here = (step.node, step.place)
@@ -54,7 +55,7 @@ def _branch(branch: Branch, indent: str) -> Iterator[Text]:
             at = here
         yield from _step(step, f"{indent}  ")
     if branch.outcome is not None:
-        yield from _end(branch.outcome, indent)
+        yield from _end(branch.outcome, indent, client)
     shown: set[Shape] = set()
     for child in branch.branches:
         yield Text.assemble(indent, (percent(child.chance), "bold magenta"))
@@ -62,10 +63,10 @@ def _branch(branch: Branch, indent: str) -> Iterator[Text]:
         if shape in shown and child.outcome is not None:
             yield from (line for step in child.steps[:1] for line in _step(step, f"{indent}    "))
             yield Text(f"{indent}    … and on as above", style="dim")
-            yield from _end(child.outcome, f"{indent}  ")
+            yield from _end(child.outcome, f"{indent}  ", client)
             continue
         shown.add(shape)
-        yield from _branch(child, f"{indent}  ")
+        yield from _branch(child, f"{indent}  ", client)
 
 
 def _step(step: Step, indent: str) -> Iterator[Text]:
@@ -74,7 +75,7 @@ def _step(step: Step, indent: str) -> Iterator[Text]:
         yield Text(f"{indent}    {printable(step.effect)}", style="italic")
 
 
-def _end(outcome: Outcome, indent: str) -> Iterator[Text]:
+def _end(outcome: Outcome, indent: str, client: Address) -> Iterator[Text]:
     packet = outcome.packet
     first, *more = printable(outcome.text).split("\n")
     yield Text.assemble(
@@ -83,7 +84,7 @@ def _end(outcome: Outcome, indent: str) -> Iterator[Text]:
         f" {first}" if outcome.fate in ("delivered", "left") else f" on {outcome.node}: {first}",
     )
     yield from (Text(f"{indent}  {line}") for line in more)
-    masked = ", its source translated" if packet.snat else ""
+    masked = ", its source translated" if packet.source != client else ""
     yield Text(f"{indent}  as {packet.source} → {packet.to}/{packet.protocol}{masked}", style="dim")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from kubewire.dataplane.findings import IpFamily
 from kubewire.dataplane.trace.packet import Address
 from kubewire.dataplane.trace.translate import address_and_port
-from kubewire.errors import DefinitionError
+from kubewire.errors import DefinitionError, LabError
 
 OUTSIDE: dict[IpFamily, str] = {"ipv4": "203.0.113.77", "ipv6": "2001:db8:ffff::77"}
 """An address of a client outside, from the networks reserved for documentation (RFC 5737, RFC 3849)."""
@@ -57,17 +57,23 @@ def parse_target(text: str) -> Target:
 
 
 def read_pods(v1_list: Mapping[str, Any]) -> list[Pod]:
-    """The pods of a v1 List that have a node and an address and have not ended."""
-    pods = []
-    for item in v1_list.get("items") or ():
-        status, spec = item.get("status") or {}, item.get("spec") or {}
-        if item.get("kind") != "Pod" or status.get("phase") in ("Succeeded", "Failed"):
-            continue
-        addresses = tuple(ip_address(entry["ip"]) for entry in status.get("podIPs") or () if "ip" in entry)
-        if addresses and spec.get("nodeName"):
-            name = f"{item['metadata']['namespace']}/{item['metadata']['name']}"
-            pods.append(Pod(name, spec["nodeName"], addresses, bool(spec.get("hostNetwork"))))
-    return sorted(pods, key=lambda pod: pod.name)
+    """The pods of a v1 List that have a node and an address and have not ended. Raises LabError."""
+    try:
+        pods = [_pod(item) for item in v1_list.get("items") or () if item.get("kind") == "Pod"]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise LabError(f"a pod is not as the API gives it: {error!r}", where="cluster.json") from error
+    return sorted((pod for pod in pods if pod.addresses and pod.node), key=lambda pod: pod.name)
+
+
+def _pod(item: Mapping[str, Any]) -> Pod:
+    status, spec = item.get("status") or {}, item.get("spec") or {}
+    ended = status.get("phase") in ("Succeeded", "Failed")
+    return Pod(
+        f"{item['metadata']['namespace']}/{item['metadata']['name']}",
+        spec.get("nodeName") or "",
+        () if ended else tuple(ip_address(entry["ip"]) for entry in status.get("podIPs") or ()),
+        bool(spec.get("hostNetwork")),
+    )
 
 
 def find_pod(wanted: str, pods: Iterable[Pod]) -> Pod:

@@ -99,7 +99,7 @@ class IptablesRules(Rules):
         return rule_line(chain, rule)
 
     def _hooked(self, chain: Chain, hook: Hook) -> tuple[int, bool]:
-        return _PRIORITIES[hook.name].get(chain.table, 0), chain.table == "nat"
+        return _PRIORITIES[hook.name.upper()].get(chain.table, 0), chain.table == "nat"
 
     def _evaluate(self, text: str, chain: Chain, packet: Packet, routing: Routing) -> list[Result]:
         return iptables_rules.results(text, packet, routing, self._names[chain.table])
