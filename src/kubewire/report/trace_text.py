@@ -94,8 +94,7 @@ def percent(chance: Fraction) -> str:
 
 
 def _shape(branch: Branch) -> Shape:
-    """What is left of a branch without its names and numbers, and without the rule that chose it."""
-    nodes = list(dict.fromkeys(step.node for step in branch.steps))
-    steps = [(nodes.index(s.node), s.place, _PARTICULAR.sub("#", s.text)) for s in branch.steps[1:]]
+    """A branch without the names and numbers in its texts, and without the rule that chose it."""
+    steps = [(s.node, s.place, _PARTICULAR.sub("#", s.text)) for s in branch.steps[1:]]
     fate = branch.outcome.fate if branch.outcome else ""
     return (*steps, fate, *map(_shape, branch.branches))
