@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import json
 import math
+import shutil
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from typing import Any
 from cluster_states import State, sequences
 from features import features
 from hypothesis import HealthCheck, Phase, given, reject, seed, settings
+from hypothesis.errors import Flaky
 from testbed import Cluster, Node, Refused, Testbed
 from variants import variants
 
@@ -28,6 +30,7 @@ from kubewire.snapshot.folder import write_snapshot
 from kubewire.snapshot.model import NodeSnapshot, Snapshot
 
 PAUSE = 0.05
+SHRINKING = 6.0  # seconds of patience once a case is known to differ
 ROUND = 10  # examples between two restarts of the proxies
 
 
@@ -111,8 +114,8 @@ class Oracle:
         node, found = wrong[0]
         taken = node.snapshot()
         digest = hashlib.sha256(json.dumps([listed, node.label], sort_keys=True).encode()).hexdigest()[:8]
-        if self.folder is not None:
-            remove_folder(self.folder)
+        if self.folder is not None and self.folder.exists():
+            shutil.rmtree(self.folder)
         self.folder = self.kept / f"{node.version}-{node.mode}-{digest}"
         keep_snapshot(listed, (taken,), self.folder)
         told = [f"{self.folder.name} ({node.variant.name}); also: {[n.label for n, _ in wrong[1:]]}"]
@@ -138,24 +141,46 @@ def keep_snapshot(listed: dict[str, Any], nodes: Sequence[NodeSnapshot], folder:
         path.unlink()
 
 
-def remove_folder(folder: Path) -> None:
-    for path in sorted(folder.rglob("*"), reverse=True):
-        path.rmdir() if path.is_dir() else path.unlink()
-    folder.rmdir()
+class Held:
+    """Holds sequences of states for hypothesis; once one differs, for `budget` seconds more while it shrinks.
+
+    After that only what is known to differ does, so that hypothesis ends with the smallest case so far.
+    """
+
+    def __init__(self, oracle: Oracle, budget: float = 120.0) -> None:
+        self.oracle, self.budget = oracle, budget
+        self.known: dict[str, str] = {}
+        self.end = math.inf
+
+    def hold(self, steps: Sequence[State]) -> None:
+        key = repr(steps)
+        if key in self.known:
+            raise Difference(self.known[key])
+        if time.monotonic() > self.end:
+            return
+        try:
+            for state in steps:
+                self.oracle.check(state)
+        except Difference as difference:
+            if not self.known:
+                self.end = time.monotonic() + self.budget
+                self.oracle.patience = min(self.oracle.patience, SHRINKING)
+            self.known[key] = str(difference)
+            raise
 
 
 def explore(oracle: Oracle, wanted: int, first_seed: int) -> None:
     """Hold at least `wanted` generated states; hypothesis shrinks a case that differs, then it is raised."""
     longest = all(node.mode == "iptables" or node.version >= Version(1, 37) for node in oracle.nodes)
     rounds = max(6, math.ceil(wanted / (2 * ROUND)))
+    held = Held(oracle)
     turn = 0
     while oracle.tally.states < wanted or turn < rounds:
         oracle.restart(turn)
-        share = min(ROUND, math.ceil(wanted / rounds / 2) + 1)
 
         @seed(first_seed + turn)
         @settings(
-            max_examples=share,
+            max_examples=min(ROUND, math.ceil(wanted / rounds / 2) + 1),
             deadline=None,
             database=None,
             phases=(Phase.generate, Phase.shrink),
@@ -164,8 +189,10 @@ def explore(oracle: Oracle, wanted: int, first_seed: int) -> None:
         )
         @given(sequences(longest=longest))
         def hold(steps: list[State]) -> None:
-            for state in steps:
-                oracle.check(state)
+            held.hold(steps)
 
-        hold()
+        try:
+            hold()
+        except Flaky as flaky:
+            raise Difference(next(reversed(held.known.values()))) from flaky
         turn += 1

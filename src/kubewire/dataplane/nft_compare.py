@@ -182,10 +182,22 @@ class _Comparison:
         if item.dynamic:
             return
         items = [_item(element, origin) for element in item.elements]
-        texts = [element_text(element) for element in seen.elements] if seen else []
+        kept = {element.key: element for element in item.elements if element.comment}
+        texts = [self._text_of(e, kept.get(e.key), label) for e in seen.elements] if seen else []
         absent = "" if seen else actual
         place = Place("nftables", self.node, self.family)
         self.checks += compare_items(place, label, items, texts, render=str, absent=absent)
+
+    def _text_of(self, seen: Element, wanted: Element | None, label: str) -> str:
+        """A seen element's text. kube-proxy leaves an element alone whose key and value stay right, so it may
+        keep the name of a port that was renamed since (pkg/proxy/nftables/proxier.go, nftElementStorage).
+        """
+        if wanted is None or seen.value != wanted.value or seen.comment in (wanted.comment, ""):
+            return element_text(seen)
+        if "/" not in seen.comment:  # no name of a Service's port
+            return element_text(seen)
+        self.notes.append(Note(f"{label}: {seen.key} keeps the former name {seen.comment}", self.node))
+        return element_text(wanted)
 
     def _compare_counters(self) -> None:
         found = {counter.name for counter in self.observed.counters}

@@ -87,7 +87,8 @@ def test_a_changed_value(folder: Any, family: IpFamily, step: int) -> None:
     paths = list(leaves(listing))
     assert len(paths) > 1000
     for path in paths[:: 3 * step]:
-        assert found(node, family, altered(listing, path)), path
+        if path[-2:] != ("elem", "comment"):  # kube-proxy itself leaves a renamed port's former name there
+            assert found(node, family, altered(listing, path)), path
 
 
 @pytest.mark.parametrize(("folder", "family", "step"), SUBJECTS)

@@ -168,3 +168,17 @@ def test_a_changed_affinity_timeout_is_found() -> None:
     (finding,), _ = judged(change)
     assert finding.id == "nftables.set"
     assert "timeout 7s" in finding.observed
+
+
+def test_a_former_port_name_is_a_note_but_no_other_comment_is() -> None:
+    def comment(text: str) -> Callable[[list[Any]], None]:
+        def change(listing: list[Any]) -> None:
+            elements = named(listing, "map", "no-endpoint-services")["elem"]
+            next(key["elem"] for key, _ in elements if "elem" in key)["comment"] = text
+
+        return change
+
+    found, notes = judged(comment("default/web:former"))
+    assert not found
+    assert any("keeps the former name default/web:former" in note.text for note in notes)
+    assert [check.id for check in judged(comment("former"))[0]] == ["nftables.no-endpoints"]
