@@ -26,12 +26,16 @@ MODES = ("iptables", "nftables")
 
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python tests/differential")
-    parser.add_argument("--versions", default="newest", help="all, or a list of oldest, newest, 1.34, v1.34.2")
+    parser.add_argument(
+        "--versions", default="newest", help="all, or a list of oldest, newest, 1.34, v1.34.2"
+    )
     parser.add_argument("--states", type=int, default=60, help="cluster states to hold at least")
     parser.add_argument("--modes", default=",".join(MODES))
     parser.add_argument("--seed", type=int, default=None, help="repeats a run")
     parser.add_argument("--record", action="store_true", help="record the goldens of these versions instead")
-    parser.add_argument("--least", type=int, default=0, help="states that every feature must have been seen in")
+    parser.add_argument(
+        "--least", type=int, default=0, help="states that every feature must have been seen in"
+    )
     parser.add_argument("--inside", default="", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.inside:
@@ -74,8 +78,7 @@ def inside(options: argparse.Namespace) -> int:
     bed.add_nodes()
     pairs = [(v, p, m) for v, p in job["proxies"].items() for m in options.modes.split(",")]
     nodes = [
-        Node(bed, number, version, mode, Path(path))
-        for number, (version, path, mode) in enumerate(pairs, 1)
+        Node(bed, number, version, mode, Path(path)) for number, (version, path, mode) in enumerate(pairs, 1)
     ]
     if options.record:
         record(bed, nodes, GOLDEN / "versions")
@@ -103,7 +106,9 @@ def inside(options: argparse.Namespace) -> int:
     if told:
         print(f"DIFFERENCE, kept in tests/golden/differential:\n{told}")
         return 1
-    rare = sorted({row for (row, _), n in tally.coverage.items() if n < options.least and "config" not in row})
+    rare = sorted(
+        {row for (row, _), n in tally.coverage.items() if n < options.least and "config" not in row}
+    )
     if rare:
         print(f"too few states ({options.least} wanted) with: {', '.join(rare)}")
         return 1

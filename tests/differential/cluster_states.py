@@ -90,7 +90,7 @@ def ports(draw: DrawFn, slot: int) -> list[Port]:
     )
     named = len(keys) > 1 or draw(st.booleans())
     names = draw(st.permutations(PORT_NAMES)) if named else ("",)
-    shared = draw(st.booleans()) and len({protocol for protocol, _ in keys}) == len(keys)
+    shared = draw(st.booleans()) and len({protocol for protocol, _ in keys}) == len(keys) > 1
     base = 30000 + 10 * slot
     return [
         Port(names[index], protocol, number, base if shared else base + index)
@@ -152,9 +152,7 @@ def policies(draw: DrawFn, slot: int, kind: str, node_ports: bool, item: Object)
         seconds = draw(st.sampled_from((1, 600, 10800, 86400)))
         spec["sessionAffinity"] = "ClientIP"
         spec["sessionAffinityConfig"] = {"clientIP": {"timeoutSeconds": seconds}}
-    distribution = draw(
-        st.sampled_from((None, None, "PreferClose", "PreferSameZone", "PreferSameNode"))
-    )
+    distribution = draw(st.sampled_from((None, None, "PreferClose", "PreferSameZone", "PreferSameNode")))
     if distribution:
         spec["trafficDistribution"] = distribution
     if kind == "LoadBalancer":
@@ -215,7 +213,8 @@ def slices(draw: DrawFn, slot: int, wanted: Sequence[Port], *, hinted: bool) -> 
             kept = draw(st.lists(st.sampled_from(wanted), min_size=1, unique=True)) if wanted else []
             shift = draw(st.sampled_from((0, 0, 8000)))
             target = [
-                {"name": p.name, "protocol": p.protocol, "port": (p.number + shift) % 65536 or 1} for p in kept
+                {"name": p.name, "protocol": p.protocol, "port": (p.number + shift) % 65536 or 1}
+                for p in kept
             ]
             if draw(st.integers(0, 7)) == 7:
                 target = [*target, {"name": "unknown", "protocol": "TCP", "port": 9999}]

@@ -44,7 +44,9 @@ def _of_service(item: Object) -> Iterator[str]:
     for field, word in (("externalIPs", "external IPs"), ("healthCheckNodePort", "health-check node port")):
         if spec.get(field):
             yield word
-    yield from (f"{key} Local" for key in ("internal", "external") if spec.get(f"{key}TrafficPolicy") == "Local")
+    yield from (
+        f"{key} Local" for key in ("internal", "external") if spec.get(f"{key}TrafficPolicy") == "Local"
+    )
     if spec.get("sessionAffinity") == "ClientIP":
         yield "ClientIP affinity"
     if spec.get("trafficDistribution"):

@@ -116,7 +116,10 @@ class Testbed:
             zone = {"topology.kubernetes.io/zone": f"zone-{name[-1]}"} if name != "node-c" else {}
             self.api.post(
                 "/api/v1/nodes",
-                {"metadata": {"name": name, "labels": zone}, "spec": {"podCIDR": cidrs[0], "podCIDRs": cidrs}},
+                {
+                    "metadata": {"name": name, "labels": zone},
+                    "spec": {"podCIDR": cidrs[0], "podCIDRs": cidrs},
+                },
             )
             addresses = [{"type": "InternalIP", "address": ip} for ip in ips]
             hostname = {"type": "Hostname", "address": name}
@@ -170,7 +173,10 @@ class Node:
         own = [f"addr add {ip}/32 dev eth0" for ip, _ in NODE_IPS.values()]
         own += [f"addr add {ip}/128 dev eth0 nodad" for _, ip in NODE_IPS.values()]
         address = f"addr add 172.18.1.{number}/16 dev eth0"
-        _ip(["link set lo up", address, "link set eth0 up", *own, f"route add default via {GATEWAY}"], self.name)
+        _ip(
+            ["link set lo up", address, "link set eth0 up", *own, f"route add default via {GATEWAY}"],
+            self.name,
+        )
 
     def start(self, variant: Variant) -> None:
         """Run kube-proxy with this configuration in an empty namespace, in place of a former one."""

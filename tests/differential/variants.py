@@ -24,10 +24,17 @@ def variants(version: Version, mode: str) -> tuple[Variant, ...]:
     """Every configuration that a version and mode knows."""
     newer = has(version, "node-port-primary-keyword")
     one = ["primary"] if newer else ["172.20.0.10/32"]
-    loopback = ["localhost", "172.20.0.0/24"] if has(version, "node-port-localhost-keyword") else ["127.0.0.0/8"]
+    loopback = (
+        ["localhost", "172.20.0.0/24"] if has(version, "node-port-localhost-keyword") else ["127.0.0.0/8"]
+    )
     found = [
         Variant("default", settings={"clusterCIDR": BOTH}),
-        Variant("masqueradeAll, bit 15", "node-b", {"clusterCIDR": BOTH}, {"masqueradeAll": True, "masqueradeBit": 15}),
+        Variant(
+            "masqueradeAll, bit 15",
+            "node-b",
+            {"clusterCIDR": BOTH},
+            {"masqueradeAll": True, "masqueradeBit": 15},
+        ),
         Variant(
             "nodePortAddresses",
             settings={"clusterCIDR": BOTH, "nodePortAddresses": ["172.20.0.0/24", "fd00:20::/64"]},
@@ -58,7 +65,11 @@ def variants(version: Version, mode: str) -> tuple[Variant, ...]:
     ]
     if mode == "iptables":
         found.append(
-            Variant("no localhost node ports", settings={"clusterCIDR": BOTH}, section={"localhostNodePorts": False})
+            Variant(
+                "no localhost node ports",
+                settings={"clusterCIDR": BOTH},
+                section={"localhostNodePorts": False},
+            )
         )
     elif has(version, "nft-localhost-node-ports"):
         gate = {"featureGates": {"KubeProxyNFTablesLocalhostNodePorts": True}}

@@ -121,16 +121,18 @@ def service_ports(
     """Every service port that kube-proxy programs in that family, sorted by name.
 
     Source: pkg/proxy/servicechangetracker.go.
-    `version` None stands for the newest: before 1.30 a load balancer's ipMode was not looked at.
+    `version` None stands for the newest. Before 1.30 a load balancer's ipMode was not looked at; newer ones
+    take a source range of all addresses for no source ranges at all.
     """
     ip_mode = version is None or has(version, "load-balancer-ip-mode")
-    ports = [port for service in cluster.services for port in _ports_of(service, family, ip_mode)]
+    zero_range = version is None or has(version, "zero-source-range-is-none")
+    ports = [port for service in cluster.services for port in _ports_of(service, family, ip_mode, zero_range)]
     return tuple(
         sorted(ports, key=lambda port: (port.namespace, port.service, port.port_name, port.protocol))
     )
 
 
-def _ports_of(service: Service, family: IpFamily, ip_mode: bool) -> Iterable[ServicePort]:
+def _ports_of(service: Service, family: IpFamily, ip_mode: bool, zero_range: bool) -> Iterable[ServicePort]:
     cluster_ip = service.cluster_ips.get(family, "")
     if service.type == "ExternalName" or not cluster_ip:
         return
@@ -141,6 +143,8 @@ def _ports_of(service: Service, family: IpFamily, ip_mode: bool) -> Iterable[Ser
         if family_of(ip) == family and (mode in (None, "VIP") or not ip_mode)
     )
     ranges = tuple(cidr for cidr in service.source_ranges if family_of(cidr) == family)
+    if zero_range and any(cidr.endswith("/0") for cidr in ranges):
+        ranges = ()
     for port in service.ports:
         yield ServicePort(
             namespace=service.namespace,

@@ -38,6 +38,8 @@ def _since(*versions: str) -> tuple[Version, ...]:
 FEATURES: dict[str, tuple[Version, ...]] = {
     # iptables: nfacct counters (kubernetes PRs 122812, 125015)
     "nfacct": _since("1.31.0"),
+    # a source range of all addresses stands for no source ranges (PR 132722)
+    "zero-source-range-is-none": _since("1.34.0"),
     # topology: `trafficDistribution` without annotation (KEP-4444), node hints (KEP-3015)
     "load-balancer-ip-mode": _since("1.30.0"),
     "traffic-distribution": _since("1.31.0"),
