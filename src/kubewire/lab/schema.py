@@ -14,6 +14,7 @@ from kubewire.lab import rules
 from kubewire.lab.values import (
     DNS_LABEL,
     FEATURE_GATE,
+    IMAGE_REFERENCE,
     INTERFACE,
     NEWEST_MINOR,
     duration,
@@ -29,6 +30,7 @@ Whole = Annotated[int, Field(strict=True)]
 Flag = Annotated[bool, Field(strict=True)]
 PortNumber = Annotated[Whole, Field(ge=1, le=65535)]
 Duration = Annotated[str, BeforeValidator(duration)]
+ImageReference = Annotated[str, Field(pattern=IMAGE_REFERENCE)]
 Interface = Annotated[str, Field(pattern=INTERFACE)]
 Subnets = Annotated[
     tuple[Annotated[Network, BeforeValidator(network)], ...],
@@ -135,6 +137,9 @@ class Httpbin(Model):
     """The port that the pods listen on."""
     port_name: DnsLabel = "http"
     """The Service port's name; it is part of what kube-proxy hashes into chain names."""
+    image: ImageReference | None = None
+    """Another image for the pods, answering HTTP on the target port; only kind runs any image.
+    Unset: PyPI's httpbin, saying in X-Served-By which pod answered."""
     namespace: DnsLabel = "default"
     """Where the Deployment and the Service live; made if it does not exist."""
     type: Literal["ClusterIP", "NodePort", "LoadBalancer"] = "ClusterIP"
@@ -163,6 +168,9 @@ class Lab(Model):
     """How kube-proxy programs the node's dataplane."""
     provider: Literal["auto", "netns", "kind"] = "auto"
     """What makes the nodes: network namespaces (netns), kind, or whichever this machine has (auto)."""
+    node_image: ImageReference | None = None
+    """The node image for kind. Unset: one built here (`kubewire image build`), else the one that kind publishes
+    for the Kubernetes version."""
     kubernetes: KubernetesVersion = f"1.{NEWEST_MINOR}"
     """The Kubernetes version: 1.34 means its newest patch that can be had, 1.34.4 that very one."""
     nodes: Nodes = Nodes()

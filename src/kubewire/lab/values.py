@@ -16,9 +16,11 @@ OLDEST_MINOR, NEWEST_MINOR = min(MINORS), max(MINORS)
 DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 INTERFACE = r"^[^\s/%:]{0,15}$"
 FEATURE_GATE = r"^[A-Za-z][A-Za-z0-9]*$"
+IMAGE_REFERENCE = r"^[a-z0-9][-a-zA-Z0-9._:/]*(@sha256:[0-9a-f]{64})?$"
 PATTERNS = {
     DNS_LABEL: "a DNS label: lower-case letters, digits and “-”, a letter or digit at both ends",
     INTERFACE: "an interface name: at most 15 characters, without space, “/”, “%” and “:”",
+    IMAGE_REFERENCE: "an image: name, perhaps a tag, perhaps @sha256:digest",
     FEATURE_GATE: "a feature gate's name: letters and digits, a letter first",
 }
 NOT_A_MODE = {

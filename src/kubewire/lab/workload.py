@@ -14,7 +14,10 @@ from kubewire.lab.yamltext import Document, Mark, read_documents, read_text
 Manifest = dict[str, Any]
 NAME = "httpbin"
 LABELS = {"app": NAME}
-IMAGE = "docker.io/kennethreitz/httpbin"
+IMAGE = "docker.io/kubewire/httpbin:1"
+"""PyPI's httpbin that names its pod in X-Served-By; the tag counts the image's recipe."""
+
+IMAGE_PORT = 80
 
 
 def workload_manifests(lab: Lab) -> list[Manifest]:
@@ -90,7 +93,13 @@ def _service_spec(httpbin: Httpbin, *, dual: bool) -> Manifest:
 
 
 def _deployment_spec(httpbin: Httpbin) -> Manifest:
-    container = {"name": NAME, "image": IMAGE, "ports": [{"containerPort": httpbin.target_port}]}
+    container: Manifest = {
+        "name": NAME,
+        "image": httpbin.image or IMAGE,
+        "ports": [{"containerPort": httpbin.target_port}],
+    }
+    if httpbin.target_port != IMAGE_PORT and not httpbin.image:
+        container["env"] = [{"name": "PORT", "value": str(httpbin.target_port)}]
     return {
         "replicas": httpbin.replicas,
         "selector": {"matchLabels": dict(LABELS)},

@@ -12,7 +12,7 @@ from typing import Any
 
 from kubewire.netns.python_env import module_folders
 
-HTTPBIN = ("kennethreitz/httpbin", "kong/httpbin")
+HTTPBIN = ("kennethreitz/httpbin", "kong/httpbin", "kubewire/httpbin")
 COREDNS = ("registry.k8s.io/coredns/coredns", "coredns/coredns")
 PAUSE = ("registry.k8s.io/pause",)
 HTTPBIN_PORT = 80

@@ -1,0 +1,244 @@
+"""What kubewire asks a Docker engine, by the Docker SDK: is it there, which images, which node containers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from kubewire.errors import HostError, LabError
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+CLUSTER_LABEL = "io.x-k8s.kind.cluster"
+ROLE_LABEL = "io.x-k8s.kind.role"
+NETWORK = "kind"
+SOCKET = Path("/var/run/docker.sock")
+PING_SECONDS = 2
+CALL_SECONDS = 60
+OLDEST_API = (1, 41)
+"""Docker 20.10: kind asks for cgroup namespaces, which came with it."""
+
+
+@dataclass(frozen=True)
+class NodeContainer:
+    """A kind node as the engine sees it; `mounts` are (source, destination)."""
+
+    name: str
+    id: str
+    role: Literal["control-plane", "worker", "other"]
+    state: str
+    image: str
+    ips: tuple[str, ...]
+    mounts: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class NodeImage:
+    """An image in the engine: its references (tags, and repository@digest), labels, and architecture."""
+
+    id: str
+    references: tuple[str, ...]
+    labels: Mapping[str, str]
+    architecture: str
+
+
+class Engine:
+    """A Docker engine that answers. Use `connect` to get one."""
+
+    def __init__(self, client: DockerClient) -> None:
+        self.client = client
+
+    def info(self) -> dict[str, Any]:
+        """The engine's own description (`GET /info`)."""
+        with _told("the Docker engine's description"):
+            return dict(self.client.info())
+
+    @property
+    def local(self) -> bool:
+        """Whether it runs on this machine's kernel, so that node addresses are reachable from here."""
+        endpoint = os.environ.get("DOCKER_HOST") or _host()
+        desktop = endpoint.endswith("/.docker/desktop/docker.sock")
+        return endpoint.partition("://")[0] in ("", "unix") and os.uname().sysname == "Linux" and not desktop
+
+    def nodes(self, cluster: str | None = None) -> list[NodeContainer]:
+        """Every node container of a kind cluster (of all clusters), running or not, by name."""
+        label = CLUSTER_LABEL if cluster is None else f"{CLUSTER_LABEL}={cluster}"
+        with _told("the node containers"):
+            found = self.client.containers.list(all=True, filters={"label": label}, ignore_removed=True)
+            return sorted((_node(each.attrs) for each in found), key=lambda node: node.name)
+
+    def images(self) -> list[NodeImage]:
+        """Every image in the engine that has a name."""
+        with _told("the images"):
+            return [_image(entry) for entry in self.client.api.images()]
+
+    def image(self, reference: str) -> NodeImage | None:
+        """One image, None if it isn't in the engine."""
+        from docker.errors import ImageNotFound
+
+        with _told(f"image {reference}"):
+            try:
+                return _image(self.client.images.get(reference).attrs)
+            except ImageNotFound:
+                return None
+
+    def start(self, node: NodeContainer) -> None:
+        with _told(f"starting {node.name}"):
+            self.client.api.start(node.id)
+
+    def remove(self, node: NodeContainer) -> None:
+        """Remove a container with its anonymous volumes; one that is gone already is fine."""
+        from docker.errors import NotFound
+
+        with _told(f"removing {node.name}"):
+            try:
+                self.client.api.remove_container(node.id, v=True, force=True)
+            except NotFound:
+                return
+
+    def network_id(self) -> str:
+        """The id of kind's network, "" where there is none."""
+        with _told("the networks"):
+            found = self.client.api.networks(names=[NETWORK])
+            return next((str(entry["Id"]) for entry in found if entry["Name"] == NETWORK), "")
+
+    def remove_network(self, identity: str) -> None:
+        """Remove a network if it is still there and nothing uses it."""
+        from docker.errors import APIError
+
+        try:
+            self.client.api.remove_network(identity)
+        except APIError:
+            return
+
+    def close(self) -> None:
+        self.client.close()
+
+
+def connect() -> Engine:
+    """The engine that the docker command would use; HostError telling why none can be used."""
+    from docker import DockerClient
+    from docker.errors import DockerException
+
+    try:
+        host = _host()
+        client = DockerClient(base_url=host, timeout=CALL_SECONDS) if host else DockerClient.from_env()
+        version = client.version(api_version=False)
+    except (DockerException, OSError, ValueError) as error:
+        raise HostError(f"no Docker engine can be used: {_reason(error)}", mend=_mend(error)) from error
+    api = tuple(int(part) for part in str(version.get("ApiVersion", "0")).split("."))
+    if api < OLDEST_API:
+        client.close()
+        raise HostError(
+            f"the Docker engine {version.get('Version', '')} is too old: kind needs 20.10",
+            mend="update Docker, or run the lab embedded: --provider netns",
+        )
+    return Engine(client)
+
+
+@contextmanager
+def engine() -> Iterator[Engine]:
+    """A connection that is closed afterwards."""
+    connection = connect()
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def answers() -> bool:
+    """Whether an engine answers a ping within two seconds; loads the SDK only if there may be one."""
+    if not _host() and not SOCKET.exists():
+        return False
+    from docker import DockerClient
+    from docker.errors import DockerException
+
+    try:
+        host = _host()
+        client = (
+            DockerClient(base_url=host, timeout=PING_SECONDS)
+            if host
+            else DockerClient.from_env(timeout=PING_SECONDS)
+        )
+    except (DockerException, OSError, ValueError):
+        return False
+    try:
+        return bool(client.ping())
+    except (DockerException, OSError):
+        return False
+    finally:
+        client.close()
+
+
+def _host() -> str:
+    """Where the docker command's context points, "" for DOCKER_HOST and for the default socket."""
+    if "DOCKER_HOST" in os.environ:
+        return os.environ["DOCKER_HOST"] if not os.environ.get("DOCKER_TLS_VERIFY") else ""
+    if not (Path.home() / ".docker" / "config.json").exists():
+        return ""
+    from docker.context import ContextAPI
+    from docker.errors import DockerException
+
+    try:
+        context = ContextAPI.get_current_context()
+    except (DockerException, OSError, ValueError):
+        return ""
+    return str(context.Host or "") if context and context.Name != "default" else ""
+
+
+def _reason(error: BaseException) -> str:
+    text = str(error)
+    if "Permission denied" in text or "PermissionError" in text:
+        return "its socket may not be opened by this user"
+    if "FileNotFoundError" in text or "No such file" in text:
+        return "none runs here (there is no socket)"
+    if "Connection refused" in text or "ConnectionRefused" in text:
+        return "nothing answers at its address"
+    return text
+
+
+def _mend(error: BaseException) -> str:
+    if "Permission" in str(error):
+        return "join the group docker (sudo usermod -aG docker $USER, then log in again), or --provider netns"
+    return "start Docker (sudo systemctl start docker) or set DOCKER_HOST; or run embedded: --provider netns"
+
+
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Errors of the SDK become LabError in the engine's words."""
+    from docker.errors import APIError, DockerException
+
+    try:
+        yield
+    except APIError as error:
+        raise LabError(f"{what}: {error.explanation or error}", where="Docker engine") from error
+    except (DockerException, OSError) as error:
+        raise LabError(f"{what}: {error}", where="Docker engine") from error
+
+
+def _node(attributes: Mapping[str, Any]) -> NodeContainer:
+    labels = attributes["Config"]["Labels"]
+    network = (attributes["NetworkSettings"].get("Networks") or {}).get(NETWORK) or {}
+    role = labels.get(ROLE_LABEL, "")
+    return NodeContainer(
+        name=attributes["Name"].removeprefix("/"),
+        id=attributes["Id"],
+        role=role if role in ("control-plane", "worker") else "other",
+        state=attributes["State"]["Status"],
+        image=attributes["Image"],
+        ips=tuple(ip for key in ("IPAddress", "GlobalIPv6Address") if (ip := network.get(key))),
+        mounts=tuple((m.get("Source", ""), m["Destination"]) for m in attributes.get("Mounts", ())),
+    )
+
+
+def _image(entry: Mapping[str, Any]) -> NodeImage:
+    names = (*(entry.get("RepoTags") or ()), *(entry.get("RepoDigests") or ()))
+    labels = entry.get("Labels") or (entry.get("Config") or {}).get("Labels") or {}
+    architecture = str(entry.get("Architecture", ""))
+    known = tuple(name for name in names if not name.startswith("<none>"))
+    return NodeImage(str(entry["Id"]), known, dict(labels), architecture)

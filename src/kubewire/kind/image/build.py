@@ -1,0 +1,118 @@
+"""`kubewire image build`: a kind node image from Debian packages and Kubernetes binaries, no registry."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from kubewire import paths
+from kubewire.errors import DefinitionError
+from kubewire.kind.image import archive, debian, node, pods
+from kubewire.kubernetes.binaries import ensure, ensure_artifact
+from kubewire.kubernetes.catalog import CONTAINERD, NODE_BINARIES, Artifact
+from kubewire.kubernetes.download import require_space
+from kubewire.kubernetes.toolchain import architecture
+from kubewire.kubernetes.workspace import workspace
+from kubewire.lab.workload import IMAGE as HTTPBIN_IMAGE
+from kubewire.progress import Progress
+
+REPOSITORY = "kubewire/node"
+VERSION_LABEL = "io.kubewire.kubernetes"
+HTTPBIN_LABEL = "io.kubewire.httpbin"
+ENTRYPOINT = ("/usr/local/bin/entrypoint", "/sbin/init")
+NEEDED_DISK = 8 * 1024**3
+
+
+@dataclass(frozen=True)
+class Built:
+    """What was built: the node image's and httpbin's references, and the archive that holds both."""
+
+    node: str
+    httpbin: str
+    file: Path
+
+
+def build(version: str, target: Path, *, overlay: Path | None, progress: Progress) -> Built:
+    """Build the node image of a Kubernetes version, with httpbin and the node tools, into `target`.
+
+    `overlay` is a folder whose files are copied over the node's root. Needs root and mmdebstrap (HostError);
+    the archive is for `docker load`.
+    """
+    debian.require()
+    if overlay and not overlay.is_dir():
+        raise DefinitionError("no such overlay folder", where=str(overlay))
+    require_space(paths.cache_dir(), NEEDED_DISK, "building a node image")
+    found = ensure(version, dns=True, progress=progress)
+    kubernetes = Artifact("kubernetes", found.control_plane_version)
+    own = ensure_artifact(kubernetes, NODE_BINARIES, progress=progress)
+    runtime = Artifact("containerd", CONTAINERD)
+    containerd = ensure_artifact(runtime, runtime.binaries, progress=progress)
+    binaries = {
+        **{name: own / name for name in NODE_BINARIES},
+        **{name: containerd / name for name in runtime.binaries},
+        **{name: found.cni_dir / name for name in ("ptp", "host-local", "portmap", "loopback")},
+        "etcd": found.etcd,
+        "kube-apiserver": found.kube_apiserver,
+        "kube-controller-manager": found.kube_controller_manager,
+        "kube-scheduler": found.kube_scheduler,
+        "kube-proxy": found.kube_proxy,
+        "kubectl": found.kubectl,
+        "coredns": found.coredns or Path(),
+    }
+    with workspace(f"image-{kubernetes.version}", progress) as space:
+        job = Job(kubernetes.version, binaries, space.path, overlay, progress)
+        return _assemble(job, target)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One build: the binaries by their name, a scratch folder, and who is told."""
+
+    kubernetes: str
+    binaries: Mapping[str, Path]
+    scratch: Path
+    overlay: Path | None
+    progress: Progress
+
+
+def _assemble(job: Job, target: Path) -> Built:
+    kubernetes, binaries, scratch, progress = job.kubernetes, job.binaries, job.scratch, job.progress
+    base, python, root = scratch / "base", scratch / "python", scratch / "root"
+    debian.pod_root(base, debian.POD_PACKAGES, progress)
+    debian.pod_root(python, debian.PYTHON_PACKAGES, progress)
+    sources = pods.Sources(binaries, scratch)
+    references = pods.wanted(binaries["kubeadm"], kubernetes)
+    progress("image", "images of the control plane and httpbin")
+    httpbin = pods.httpbin_image(python, sources, scratch / "site")
+    images = [*pods.control_plane_images(references, sources, base), httpbin]
+    stored = scratch / "images.tar"
+    archive.write(stored, images, architecture())
+    debian.node_root(root, progress)
+    progress("image", "the node's root")
+    node.furnish(root, binaries, kubernetes, pods.pause_reference(references), job.overlay)
+    node.store_images(root, stored, binaries["containerd"], binaries["ctr"], scratch)
+    stored.unlink()
+    progress("image", "the node image")
+    whole = scratch / "root.tar"
+    subprocess.run(
+        ["tar", "--numeric-owner", "--sort=name", "-C", str(root), "-cf", str(whole), "."], check=True
+    )
+    reference = f"{REPOSITORY}:{kubernetes}"
+    made = archive.Image(
+        (reference,),
+        (archive.layer(whole),),
+        entrypoint=ENTRYPOINT,
+        environment={"container": "docker"},
+        labels={VERSION_LABEL: kubernetes, HTTPBIN_LABEL: HTTPBIN_IMAGE},
+        stop_signal="SIGRTMIN+3",
+    )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.with_name(f".{target.name}.part")
+    try:
+        archive.write(draft, [made, httpbin], architecture())
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
+    return Built(reference, HTTPBIN_IMAGE, target)

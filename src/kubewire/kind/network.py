@@ -1,0 +1,68 @@
+"""Docker's network `kind`, shared by all clusters: removed with the last lab if a lab brought it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from kubewire import paths
+from kubewire.files import write_atomically
+from kubewire.kind.engine import Engine
+
+
+@contextmanager
+def shared() -> Iterator[None]:
+    """Held by everything that makes or removes a cluster, so that the network stays meanwhile."""
+    with _held(fcntl.LOCK_SH):
+        yield
+
+
+@contextmanager
+def created_for_labs(engine: Engine) -> Iterator[None]:
+    """Around a cluster's creation: if that makes the network, remember that it was ours."""
+    with shared():
+        before = engine.network_id()
+        try:
+            yield
+        finally:
+            after = engine.network_id()
+            if after and not before:
+                write_atomically(_mark(), after + "\n")
+
+
+def remove_if_unused(engine: Engine) -> None:
+    """Remove the network if a lab's cluster had made it and no kind cluster is left."""
+    mark = _mark()
+    if not mark.exists():
+        return
+    with suppress(BlockingIOError), _held(fcntl.LOCK_EX | fcntl.LOCK_NB):
+        if engine.nodes():
+            return
+        engine.remove_network(mark.read_text().strip())
+        mark.unlink(missing_ok=True)
+    if not mark.exists():
+        _lock().unlink(missing_ok=True)
+        with suppress(OSError):
+            mark.parent.rmdir()
+
+
+def _mark() -> Path:
+    return paths.state_dir() / "kind" / "network"
+
+
+def _lock() -> Path:
+    return paths.state_dir() / "kind" / "lock"
+
+
+@contextmanager
+def _held(operation: int) -> Iterator[None]:
+    _lock().parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(_lock(), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, operation)
+        yield
+    finally:
+        os.close(descriptor)

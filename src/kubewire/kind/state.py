@@ -1,0 +1,83 @@
+"""What the kind provider keeps of a lab in its state folder."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from kubewire import paths
+from kubewire.files import write_atomically
+
+FILE = "kind.json"
+KUBECONFIG = "kubeconfig"
+CONFIG = "kind.yaml"
+OWNER = "owner"
+OWNER_MOUNT = "/etc/kubewire"
+"""Every node has the lab's `owner` folder mounted there: so its cluster is known, whatever died."""
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class NodeRecord:
+    """A node's name, its role, its addresses in Docker's network when it was last looked at."""
+
+    name: str
+    role: str
+    ips: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ClusterState:
+    """A cluster as `up` made it. `ready` is false until the whole lab is: then it is not kept."""
+
+    lab: str
+    kubernetes: str
+    image: str
+    nodes: tuple[NodeRecord, ...]
+    definition: dict[str, Any]
+    ready: bool = False
+
+
+def owner_folder(name: str) -> Path:
+    return paths.lab_dir(name) / OWNER
+
+
+def read(name: str) -> ClusterState | None:
+    """The recorded cluster, None where there is none or its record can't be understood."""
+    try:
+        data = json.loads((paths.lab_dir(name) / FILE).read_text())
+        if data.pop("schema") != SCHEMA:
+            return None
+        data["nodes"] = tuple(NodeRecord(n["name"], n["role"], tuple(n["ips"])) for n in data["nodes"])
+        return ClusterState(**data)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def write(state: ClusterState) -> None:
+    text = json.dumps({"schema": SCHEMA, **asdict(state)}, indent=2)
+    write_atomically(paths.lab_dir(state.lab) / FILE, text + "\n")
+
+
+def mark_ready(name: str) -> None:
+    """From now on the cluster is kept."""
+    found = read(name)
+    if found and not found.ready:
+        write(replace(found, ready=True))
+
+
+def remove(name: str) -> bool:
+    """Take away the provider's own files; False if there were none. The lab's record stays."""
+    folder = paths.lab_dir(name)
+    there = (folder / FILE).exists() or (folder / OWNER).exists()
+    for file in (FILE, KUBECONFIG, CONFIG, f"{KUBECONFIG}.lock"):
+        if there:
+            (folder / file).unlink(missing_ok=True)
+    for place in (folder / OWNER, folder):
+        try:
+            place.rmdir()
+        except OSError:
+            continue
+    return there

@@ -1,0 +1,90 @@
+"""The kind command: found or got, run with its output kept, ended with its caller."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+
+from kubewire import paths
+from kubewire.errors import HostError, LabError
+from kubewire.kubernetes.binaries import ensure_artifact
+from kubewire.kubernetes.catalog import KIND, Artifact
+from kubewire.progress import Progress
+
+SHOWN_LINES = 12
+
+
+def find(progress: Progress) -> Path:
+    """The pinned kind: on PATH if it is that version, else from the cache, the release, or built."""
+    on_path = shutil.which("kind")
+    if on_path and _version(on_path) == KIND:
+        return Path(on_path)
+    return ensure_artifact(Artifact("kind", KIND), ("kind",), progress=progress) / "kind"
+
+
+def require_docker_command() -> None:
+    """HostError where the docker command is missing, which kind itself calls."""
+    if not shutil.which("docker"):
+        raise HostError(
+            "the docker command is missing; kind talks to the engine through it",
+            mend="install Docker's command line (Debian, Ubuntu: sudo apt-get install docker.io)",
+        )
+
+
+def create(
+    kind: Path, name: str, config: Path, image: str, kubeconfig: Path, *, keep: bool, progress: Progress
+) -> None:
+    """`kind create cluster`; LabError with the end of kind's own log if it fails, which then removed the
+    half-made cluster unless `keep`.
+    """
+    argv = [
+        *(str(kind), "create", "cluster", "--name", name, "--config", str(config), "--image", image),
+        *("--kubeconfig", str(kubeconfig), "--wait", "0s", *(["--retain"] if keep else [])),
+    ]
+    log = log_file(name)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    tail: deque[str] = deque(maxlen=SHOWN_LINES)
+    with log.open("w") as kept, _started(argv) as process:
+        for line in process.stdout or ():
+            kept.write(line)
+            kept.flush()
+            if line.strip():
+                tail.append(line.rstrip())
+                progress("cluster", f"kind: {line.strip()[:100]}")
+        code = process.wait()
+    if code:
+        kept_note = "; the half-made cluster is kept" if keep else "; what it had made is removed"
+        raise LabError(
+            f"kind could not make the cluster{kept_note}:\n  " + "\n  ".join(tail),
+            where=str(log),
+            mend="look at the whole log; --keep leaves the half-made cluster for a look into its nodes",
+        )
+
+
+def log_file(name: str) -> Path:
+    """Where kind's own output of a lab goes."""
+    return paths.state_dir() / "logs" / name / "kind.log"
+
+
+def _started(argv: Sequence[str]) -> subprocess.Popen[str]:
+    """Started so that it ends with this process; kind's children end with its pipe."""
+    setpriv = shutil.which("setpriv")
+    prefix = [setpriv, "--pdeathsig", "KILL"] if setpriv else []
+    return subprocess.Popen(
+        [*prefix, *argv],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        env={**os.environ, "NO_COLOR": "1", "KIND_EXPERIMENTAL_PROVIDER": "docker"},
+    )
+
+
+def _version(command: str) -> str:
+    answer = subprocess.run([command, "version", "-q"], capture_output=True, text=True)
+    return f"v{answer.stdout.strip()}"

@@ -1,0 +1,91 @@
+"""The node tools of a lab, inside its node containers: by apt, or from packages that `prefetch` got."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import tarfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from kubewire import paths
+from kubewire.errors import HostError
+
+PACKAGES = {"nft": "nftables"}
+"""A tool's command → its Debian package, where the two differ."""
+DISTRIBUTION = """. /etc/os-release
+printf '%s-%s-%s' "$ID" "${VERSION_CODENAME:-$VERSION_ID}" "$(dpkg --print-architecture)"
+"""
+FOLDER = "/var/cache/kubewire"
+INSTALL = """
+export DEBIAN_FRONTEND=noninteractive
+if ls {folder}/*.deb >/dev/null 2>&1; then
+  dpkg --install {folder}/*.deb >/tmp/kubewire-tools 2>&1 || {{ tail -n 3 /tmp/kubewire-tools; exit 1; }}
+else
+  {{ apt-get update -q -o Acquire::Retries=1 -o Acquire::http::Timeout=10 &&
+    apt-get install -y -q --no-install-recommends {packages}; }} >/tmp/kubewire-tools 2>&1 ||
+    {{ grep -E '^(E|Err)' /tmp/kubewire-tools | tail -n 3; exit 1; }}
+fi
+"""
+FETCH = """
+apt-get update -q && apt-get install -y -q --no-install-recommends --download-only {packages}
+"""
+
+
+def install(node: str, tools: Sequence[str], run: Callable[[str], tuple[int, str]]) -> None:
+    """Install tools on a node; `run` runs a script there. HostError with apt's words and the ways out."""
+    packages = [PACKAGES.get(tool, tool) for tool in tools]
+    _, distribution = run(DISTRIBUTION)
+    cached = folder(distribution.strip())
+    if all(any(cached.glob(f"{package}_*.deb")) for package in packages):
+        _copy(node, sorted(cached.glob("*.deb")))
+    code, said = run(INSTALL.format(folder=FOLDER, packages=" ".join(packages)))
+    if code:
+        raise HostError(
+            f"{', '.join(packages)} can't be installed: {said.strip() or 'apt said nothing'}",
+            where=node,
+            mend="where nodes have no way to Debian's packages, get them beforehand: kubewire prefetch LAB "
+            "--provider kind; or use a node image that holds them: kubewire image build",
+        )
+
+
+def folder(distribution: str) -> Path:
+    """`~/.cache/kubewire/packages/debian-trixie-amd64`: what `prefetch` got for such nodes."""
+    return paths.cache_dir() / "packages" / distribution
+
+
+def prefetch(image: str, tools: Sequence[str]) -> Path:
+    """Get the packages of these tools, and all they need in that node image, into the cache.
+
+    A throw-away container of the image fetches them, in this machine's own network.
+    """
+    run = ("docker", "run", "--rm", "--network", "host", "--entrypoint", "/bin/sh", image, "-c")
+    packages = " ".join(PACKAGES.get(tool, tool) for tool in tools)
+    told = subprocess.run([*run, DISTRIBUTION], capture_output=True, text=True)
+    target = folder(told.stdout.strip())
+    text = f"({FETCH.format(packages=packages)}) >&2 && cd /var/cache/apt/archives && tar c *.deb"
+    answer = subprocess.run([*run, text], capture_output=True)
+    if told.returncode or answer.returncode:
+        words = answer.stderr.decode(errors="replace").strip().splitlines()
+        raise HostError(
+            f"the packages {packages} for {image} can't be fetched: {words[-1] if words else told.stderr}",
+            mend="give this machine a way to Debian's packages",
+        )
+    target.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(fileobj=io.BytesIO(answer.stdout)) as archive:
+        archive.extractall(target, filter="data")
+    return target
+
+
+def _copy(node: str, packages: Sequence[Path]) -> None:
+    bundle = io.BytesIO()
+    with tarfile.open(fileobj=bundle, mode="w") as archive:
+        for package in packages:
+            archive.add(package, package.name)
+    command = f"mkdir -p {FOLDER} && tar x -C {FOLDER}"
+    subprocess.run(
+        ["docker", "exec", "-i", node, "sh", "-c", command],
+        input=bundle.getvalue(),
+        check=True,
+        capture_output=True,
+    )
