@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from ansible.plugins.action import ActionBase
 
-from kubewire.errors import KubewireError
+from kubewire.errors import KubewireError, refusal
 from kubewire.steps.outcome import Outcome
 
 LAB: dict[str, Any] = {"lab": {"type": "str", "required": True}}
@@ -40,10 +40,19 @@ class Step(ActionBase):  # type: ignore[misc]
         try:
             outcome = self.step(arguments)
         except KubewireError as error:
-            return result | {
-                "failed": True,
-                "msg": str(error),
-                "kubewire_error": {"what": error.what, "where": error.where, "mend": error.mend},
-                "kubewire_exit_code": error.exit_code,
-            }
+            return result | failure(error)
+        except OSError as error:
+            if refused := refusal(error):
+                return result | failure(refused)
+            raise
         return result | outcome.result()
+
+
+def failure(error: KubewireError) -> dict[str, Any]:
+    """The task result of an error."""
+    return {
+        "failed": True,
+        "msg": str(error),
+        "kubewire_error": {"what": error.what, "where": error.where, "mend": error.mend},
+        "kubewire_exit_code": error.exit_code,
+    }

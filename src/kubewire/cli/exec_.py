@@ -24,4 +24,7 @@ def exec_(
     """
     from kubewire.cli.enter import enter
 
-    enter(lab, node, command[1:] if command[0] == "--" else command)
+    argv = command[1:] if command[0] == "--" else command
+    if not argv:
+        raise typer.BadParameter("name the command to run", param_hint="'CMD…'")
+    enter(lab, node, argv)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -29,7 +30,7 @@ from kubewire.cli import (
     verify,
 )
 from kubewire.cli.signals import Terminated, raise_on_terminate
-from kubewire.errors import KubewireError
+from kubewire.errors import KubewireError, refusal
 
 app = typer.Typer(
     name="kubewire",
@@ -69,6 +70,9 @@ app.command("gc")(gc.gc)
 def run() -> NoReturn:
     """Run the command line; every way to end has its exit code and, if it went wrong, one clear message."""
     raise_on_terminate()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # no locale lacks a letter badly enough to fail
+            stream.reconfigure(errors="replace")
     sys.exit(_exit_code())
 
 
@@ -86,8 +90,9 @@ def _exit_code() -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 4
     except Exception as error:
-        _say(f"unexpected {type(error).__name__}: {error}\n  {_keep_traceback()}")
-        return 4
+        refused = refusal(error)
+        _say(str(refused or f"unexpected {type(error).__name__}: {error}\n  {_keep_traceback()}"))
+        return refused.exit_code if refused else 4
     return 0
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from kubewire.cli.display import Display
 from kubewire.cli.playbook import Run, forget_logs
-from kubewire.errors import LabError
+from kubewire.errors import DefinitionError, LabError
 
 if TYPE_CHECKING:
     from kubewire.report.model import Report
@@ -45,11 +45,10 @@ def print_report(run: Run, display: Display, *, form: str = "text", output: Path
 
 def emit_report(report: Report, form: str, output: Path | None) -> int:
     """Write the report to standard output or, atomically, to a file; the exit code it means."""
-    from kubewire.files import write_atomically
     from kubewire.verify import exit_code
 
     if output is not None:
-        write_atomically(output.absolute(), formatted(report, form), mode=0o644)
+        write_report(output, formatted(report, form))
     elif form == "text":
         from rich.console import Console
 
@@ -59,6 +58,22 @@ def emit_report(report: Report, form: str, output: Path | None) -> int:
     else:
         sys.stdout.write(formatted(report, form))
     return exit_code(report)
+
+
+def write_report(output: Path, text: str) -> None:
+    """Write a report to a file, whole or not at all; into a device, pipe or link (`/dev/stdout`) as it is.
+
+    Raises DefinitionError (exit 2) when it can't be written there.
+    """
+    from kubewire.files import write_atomically
+
+    try:
+        if output.is_symlink() or (output.exists() and not output.is_file()):
+            output.write_text(text, encoding="utf-8")
+        else:
+            write_atomically(output.absolute(), text, mode=0o644)
+    except OSError as error:
+        raise DefinitionError(f"the report can't be written: {error.strerror}", where=str(output)) from error
 
 
 def formatted(report: Report, form: str) -> str:

@@ -34,7 +34,8 @@ def lab_lock(
     try:
         holder = {"pid": os.getpid(), "command": command, "since": time.strftime("%H:%M:%S")}
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps(holder).encode(), 0)
+        with contextlib.suppress(OSError):  # a full disk must not keep anybody from removing a lab
+            os.pwrite(descriptor, json.dumps(holder).encode(), 0)
         os.environ[HELD] = name
         yield
     finally:

@@ -38,6 +38,7 @@ def kubewire(state: Path, *argv: str, **more: str) -> subprocess.CompletedProces
         (["verify", "iptables", "--snapshot", "x"], 2, "one of the two"),
         (["verify", "iptables"], 4, "kubewire up iptables"),
         (["exec", "iptables", "worker", "--", "true"], 4, "kubewire up iptables"),
+        (["exec", "iptables", "worker", "--"], 2, "CMD"),
         (["kubeconfig", "iptables"], 4, "kubewire up iptables"),
         (["status", "iptables"], 4, "kubewire up iptables"),
         (["snapshot", "iptables", "there"], 4, "kubewire up iptables"),
@@ -69,6 +70,58 @@ def test_an_unexpected_exception_is_exit_4_with_its_traceback_kept(tmp_path: Pat
     assert "ZeroDivisionError" in log.read_text()
     assert "removed the traceback" in kubewire(tmp_path, "gc").stdout
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("folders", "words"),
+    [
+        ({"XDG_STATE_HOME": "/dev/null"}, "/dev/null/kubewire/locks: this machine refuses: Not a directory"),
+        ({"XDG_CACHE_HOME": "/dev/null"}, "/dev/null/kubewire/build: this machine refuses: Not a directory"),
+    ],
+    ids=["state", "cache"],
+)
+def test_folders_that_cannot_be_written_are_the_machines_fault(
+    tmp_path: Path, folders: dict[str, str], words: str
+) -> None:
+    done = kubewire(tmp_path, "up", "iptables", **folders)
+    assert done.returncode == 3
+    assert words in done.stderr
+    assert "XDG_STATE_HOME" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_the_machines_fault(tmp_path: Path) -> None:
+    environment = os.environ | {"XDG_STATE_HOME": str(tmp_path)}
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "kubewire", "list"],
+            cwd=ROOT,
+            env=environment,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert done.returncode == 3
+    assert "No space left on device\n  free some space" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_locale_without_our_signs_still_gets_words(tmp_path: Path) -> None:
+    done = kubewire(tmp_path, "up", "iptabels", PYTHONIOENCODING="ascii")
+    assert done.returncode == 2
+    assert "there is no lab ?iptabels?" in done.stderr
+
+
+def test_a_relative_xdg_folder_counts_as_not_given(tmp_path: Path) -> None:
+    code = "from kubewire.paths import cache_dir, state_dir; print(cache_dir(), state_dir())"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"XDG_STATE_HOME": "there", "XDG_CACHE_HOME": "./c", "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.split() == [f"{tmp_path}/.cache/kubewire", f"{tmp_path}/.local/state/kubewire"]
 
 
 @pytest.mark.parametrize(
