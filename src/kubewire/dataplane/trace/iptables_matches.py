@@ -5,6 +5,7 @@ Source: the options as iptables-save prints them (iptables-extensions(8)).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from ipaddress import ip_network
@@ -27,6 +28,7 @@ _PROTOCOLS = {"6": "tcp", "17": "udp", "132": "sctp"}
 _NEW_STATES = frozenset(("NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED", "DNAT", "SNAT"))
 _KINDS = frozenset(("LOCAL", "UNICAST", "BROADCAST", "MULTICAST", "BLACKHOLE", "UNREACHABLE", "PROHIBIT"))
 _SYN = frozenset(("SYN",))
+_DECIMAL = re.compile(r"0\.\d{1,20}|1\.0{1,20}")
 
 
 def basic(option: str, value: str) -> Test:
@@ -136,6 +138,8 @@ def _mode(words: Sequence[str]) -> Test:
 
 
 def _probability(words: Sequence[str]) -> Test:
+    if not _DECIMAL.fullmatch(words[0]):
+        raise ValueError(words[0])
     chance = Fraction(round(Fraction(words[0]) * 2**31), 2**31)
     return lambda _, __: chance
 

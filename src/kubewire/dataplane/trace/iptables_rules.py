@@ -40,13 +40,16 @@ def parse_rule(text: str) -> ParsedRule:
         sign = parts[index] == "!"
         index += sign
         option = parts[index] if index < len(parts) else ""
+        if not option:
+            tests.append(unknown("!"))
+            break
         if option in ("-j", "-g"):
             target, *options = parts[index + 1 :] or [""]
             return ParsedRule(tuple(tests), target, tuple(options), goto=option == "-g")
         if option == "-m" and not sign:
             module = parts[index + 1] if index + 1 < len(parts) else ""
             index += 2
-            if index == len(parts) or parts[index] in _ENDS:
+            if index >= len(parts) or parts[index] in _ENDS:
                 tests += () if module in ("tcp", "udp", "sctp") else (unknown(f"-m {module}"),)
             continue
         test, index = _test(parts, index, module)
