@@ -23,10 +23,10 @@ IPTABLES = (
     f"--to-source --set-xmark --random-fully {VALUES}"
 ).split()
 NFT = (
-    "ip ip6 saddr daddr meta mark l4proto th tcp dport ct state status new dnat fib type local iifname set . & "
-    "| ^ == != { } , : vmap map @service-ips @cluster-ips @no numgen random mod 2 0 1 goto jump a drop accept "
-    "return reject with to masquerade fully-random counter packets bytes name log prefix update comment "
-    f'"x" {VALUES}'
+    "ip ip6 saddr daddr meta mark l4proto th tcp dport ct state status new dnat fib type local iifname set . "
+    "& | ^ == != { } , : vmap map @service-ips @cluster-ips @no numgen random mod 2 0 1 goto jump a drop "
+    "accept return reject with to masquerade fully-random counter packets bytes name log prefix update "
+    f'comment "x" {VALUES}'
 ).split()
 
 

@@ -5,16 +5,15 @@ Source: nft(8), in the text that `nft list` prints.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+from kubewire.dataplane.trace.nft_reader import Reader
 from kubewire.dataplane.trace.nft_sets import Entry, Lookup, Value, matches
 from kubewire.dataplane.trace.packet import SURE, Action, NotModelled, Packet, Result, as_number
 from kubewire.dataplane.trace.routing import Routing
 
-_TOKEN = re.compile(r'"[^"]*"|[{},]|[^\s{},"]+')
 VERDICTS = {
     "accept": Action.ACCEPT,
     "drop": Action.DROP,
@@ -44,66 +43,6 @@ Statement = Callable[[Packet, Routing, Sets], list[Result]]
 """What a statement does; NEXT: the following one runs, MISS: the rule does not match."""
 Field = Callable[[Packet, Routing], Value | None]
 """A value of the packet, None where it has none such: then the rule does not match."""
-
-
-class Reader:
-    """The words of a rule, one after the other; ValueError where another one is needed."""
-
-    def __init__(self, text: str) -> None:
-        self._words = _TOKEN.findall(text)
-        self.at = 0
-
-    def peek(self) -> str:
-        """The next word, "" at the end."""
-        return self._words[self.at] if self.at < len(self._words) else ""
-
-    def take(self) -> str:
-        word = self.peek()
-        if not word:
-            raise ValueError("the rule ends too early")
-        self.at += 1
-        return word
-
-    def accept(self, *wanted: str) -> bool:
-        """Take these words if they come next."""
-        found = tuple(self._words[self.at : self.at + len(wanted)]) == wanted
-        self.at += len(wanted) if found else 0
-        return found
-
-    def need(self, wanted: str) -> None:
-        if self.take() != wanted:
-            raise ValueError(f"{wanted} is missing")
-
-    def text_from(self, start: int) -> str:
-        """The words from an index on, as text."""
-        return " ".join(self._words[start:])
-
-    def verdict(self) -> str:
-        """A verdict with its chain: `goto service-…`."""
-        word = self.take()
-        return f"{word} {self.take()}" if word in ("goto", "jump") else word
-
-    def elements(self) -> list[Entry]:
-        """`{ 0 : goto a, 1 : goto b }` or `{ 10.0.0.0/8, 172.18.0.1 }`."""
-        self.need("{")
-        entries: list[Entry] = []
-        parts: list[list[str]] = [[]]
-        while (word := self.take()) != "}":
-            if word == ",":
-                entries.append(_entry(parts))
-                parts = [[]]
-            elif word == ":":
-                parts.append([])
-            else:
-                parts[-1].append(word)
-        return [*entries, _entry(parts)]
-
-
-def _entry(parts: Sequence[Sequence[str]]) -> Entry:
-    key, *value = (" ".join(words) for words in parts)
-    if not key or len(value) > 1:
-        raise ValueError("not an element")
-    return Entry(key, *value)
 
 
 def verdict(text: str) -> tuple[Action, str]:

@@ -13,13 +13,13 @@ from ipaddress import ip_address
 
 from kubewire.dataplane.trace.nft_expressions import (
     VERDICTS,
-    Reader,
     Sets,
     Statement,
     choice,
     condition,
     verdict,
 )
+from kubewire.dataplane.trace.nft_reader import Reader
 from kubewire.dataplane.trace.packet import SURE, Action, Address, NotModelled, Packet, Result, as_number
 from kubewire.dataplane.trace.routing import Routing
 from kubewire.dataplane.trace.translate import address_and_port, destination_nat, masquerade, source_nat
