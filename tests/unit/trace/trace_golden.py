@@ -14,10 +14,13 @@ import yaml
 
 from kubewire.dataplane.cluster import ClusterState
 from kubewire.dataplane.config import ProxyConfig
+from kubewire.dataplane.expected.iptables import expected_iptables
+from kubewire.dataplane.expected.nftables import expected_nftables
 from kubewire.dataplane.facts import NodeFacts
 from kubewire.dataplane.findings import IpFamily
 from kubewire.dataplane.trace import Start, Trace, network_of, trace_from
 from kubewire.dataplane.trace.endpoints import Target
+from kubewire.dataplane.trace.hooks import IptablesRules, NftRules
 from kubewire.dataplane.trace.journey import Network
 from kubewire.dataplane.versions import Version
 from kubewire.snapshot.folder import read_snapshot
@@ -112,6 +115,17 @@ def bench_of(snapshot: Snapshot, node: str, family: IpFamily) -> Bench:
         network_of(snapshot, (), family),
         family,
     )
+
+
+def as_expected(tracer: Bench, version: Version) -> Bench:
+    """The node with just what the engine says that this version writes."""
+    nft = tracer.config.mode == "nftables"
+    expected = (expected_nftables if nft else expected_iptables)(
+        tracer.cluster, tracer.config, tracer.facts, version, tracer.family
+    )
+    rules = (NftRules(expected) if nft else IptablesRules(expected),)
+    view = replace(tracer.network.nodes[tracer.name], rules=lambda: rules)
+    return replace(tracer, version=version, network=Network({tracer.name: view}))
 
 
 def files_of(snapshot: Snapshot, node: str) -> Mapping[str, str]:
