@@ -1,7 +1,8 @@
 """The differential oracle: `python tests/differential [--versions all|oldest,1.34,newest] [--states N]`.
 
-Real kube-proxies of each version and mode follow the same generated cluster states; what each wrote is compared
-with what the engine says. Exit code 0: no difference; 1: a difference, kept as a golden case; 3: can't run here.
+Real kube-proxies of each version and mode follow the same generated cluster states; what each wrote is
+compared with what the engine says. Exit code 0: no difference; 1: a difference, kept as a golden case; 3:
+this machine can't run it.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ def inside(options: argparse.Namespace) -> int:
         Node(bed, number, version, mode, Path(path)) for number, (version, path, mode) in enumerate(pairs, 1)
     ]
     if options.record:
-        record(bed, nodes, GOLDEN / "versions")
+        record(bed, nodes, GOLDEN)
         return 0
     oracle = Oracle(bed, nodes, GOLDEN / "differential")
     ready = time.monotonic()
@@ -97,7 +98,8 @@ def inside(options: argparse.Namespace) -> int:
     labels = [node.label for node in nodes]
     print(table(tally.coverage, labels))
     print(
-        f"{tally.states} states x {len(nodes)} proxies = {tally.comparisons} comparisons, seed {options.seed}; "
+        f"{tally.states} states x {len(nodes)} proxies = {tally.comparisons} comparisons, "
+        f"seed {options.seed}; "
         f"start {ready - started:.0f} s, applying {tally.seconds['apply']:.0f} s, "
         f"settling and comparing {tally.seconds['settle']:.0f} s, all {time.monotonic() - started:.0f} s"
     )

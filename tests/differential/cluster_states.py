@@ -1,7 +1,7 @@
 """Hypothesis strategies for cluster states: every Service feature that leaves a trace in the dataplane.
 
 A state maps a slot (a Service's fixed identity: name, addresses, node ports) to its API objects, the Service
-first and its EndpointSlices after it. Slots are few, so that one state changes the Services of the one before.
+first, then its EndpointSlices. Slots are few, so that one state changes the Services of the one before.
 What upstream leaves open is not generated: two Services with one address and port, endpoints that two slices
 describe differently.
 """
@@ -33,6 +33,10 @@ NAMES = (
     ("kube-mark-masq", "accept"),
     ("a-j-drop", "to-destination-10-0-0-1"),
     ("n" * 63, "s" * 63),
+)
+RANGES = (
+    *("203.0.113.0/25", "203.0.113.128/25", "172.20.0.0/24", "10.0.0.0/8", "0.0.0.0/0"),
+    *("2001:db8:1::/48", "fd00:20::/64", "::/0", "198.51.100.7/32"),
 )
 PORT_NAMES = ("http", "p", "dns-tcp", "x" * 15, "j-accept", "0a")
 
@@ -161,10 +165,7 @@ def policies(draw: DrawFn, slot: int, kind: str, node_ports: bool, item: Object)
             spec["healthCheckNodePort"] = 31500 + slot
         ranges = draw(
             st.lists(
-                st.sampled_from(
-                    ("203.0.113.0/25", "203.0.113.128/25", "172.20.0.0/24", "10.0.0.0/8", "0.0.0.0/0")
-                    + ("2001:db8:1::/48", "fd00:20::/64", "::/0", "198.51.100.7/32")
-                ),
+                st.sampled_from(RANGES),
                 max_size=3,
                 unique=True,
             )

@@ -9,7 +9,7 @@ import math
 import shutil
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,7 +45,7 @@ class Tally:
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("apply", "settle"), 0.0))
 
 
-class Difference(AssertionError):
+class Difference(AssertionError):  # noqa: N818
     """A kube-proxy that did not come to what the engine says; the case is kept in `folder`."""
 
 
@@ -70,6 +70,10 @@ class Oracle:
 
         list(self._pool.map(start, range(len(self.nodes))))
 
+    def run(self, work: Callable[[Node], Any]) -> list[Any]:
+        """The same work on every node at once; the first error is raised."""
+        return list(self._pool.map(work, self.nodes))
+
     def check(self, state: State) -> None:
         """Apply one state and hold every proxy against it; raises Difference."""
         started = time.monotonic()
@@ -80,7 +84,7 @@ class Oracle:
             reject()
         listed = read_cluster(self.bed.api)
         applied = time.monotonic()
-        results = list(self._pool.map(lambda node: self._settle(node, listed), self.nodes))
+        results = self.run(lambda node: self._settle(node, listed))
         self.tally.seconds["apply"] += applied - started
         self.tally.seconds["settle"] += time.monotonic() - applied
         wrong = [(node, found) for node, found in zip(self.nodes, results, strict=True) if found]
@@ -110,7 +114,7 @@ class Oracle:
             time.sleep(PAUSE)
 
     def _keep(self, listed: dict[str, Any], wrong: Sequence[tuple[Node, list[Check]]]) -> str:
-        """Keep the case of the first node as a snapshot folder in place of a larger one; tell what differs."""
+        """Keep the case of the first node as a snapshot folder in place of a larger one; say what differs."""
         node, found = wrong[0]
         taken = node.snapshot()
         digest = hashlib.sha256(json.dumps([listed, node.label], sort_keys=True).encode()).hexdigest()[:8]
@@ -120,8 +124,8 @@ class Oracle:
         keep_snapshot(listed, (taken,), self.folder)
         told = [f"{self.folder.name} ({node.variant.name}); also: {[n.label for n, _ in wrong[1:]]}"]
         told += [
-            f"{check.id} {check.object} [{check.service}]\n  expected: {check.expected}\n  observed: {check.observed}"
-            for check in found[:6]
+            f"{c.id} {c.object} [{c.service}]\n  expected: {c.expected}\n  observed: {c.observed}"
+            for c in found[:6]
         ]
         return "\n".join([*told, node.log()])
 

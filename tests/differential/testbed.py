@@ -221,7 +221,7 @@ class Node:
         return "\n".join([line for line in lines if line[:1] in "EF"][-5:])
 
 
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818
     """The API does not take an object."""
 
 
