@@ -67,6 +67,8 @@ def run(text: str, packet: Packet = PACKET) -> list[Result]:
         ("meta mark & 0x00004000 != 0x00000000", False),
         ("meta mark & 0x00004000 == 0x00000000", True),
         ("meta mark 0x00000000", True),
+        ("meta mark 0x00000000/1", True),
+        ("meta mark != 0x00000000/1", False),
     ],
 )
 def test_matches(match: str, holds: bool) -> None:

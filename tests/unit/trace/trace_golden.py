@@ -10,14 +10,13 @@ from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
 
-import yaml
-
 from kubewire.dataplane.cluster import ClusterState
 from kubewire.dataplane.config import ProxyConfig
 from kubewire.dataplane.expected.iptables import expected_iptables
 from kubewire.dataplane.expected.nftables import expected_nftables
 from kubewire.dataplane.facts import NodeFacts
 from kubewire.dataplane.findings import IpFamily
+from kubewire.dataplane.inputs import read_inputs
 from kubewire.dataplane.trace import Start, Trace, network_of, trace_from
 from kubewire.dataplane.trace.endpoints import Target
 from kubewire.dataplane.trace.hooks import IptablesRules, NftRules
@@ -41,14 +40,15 @@ def recorded() -> list[tuple[str, str]]:
     """Every recorded node as folder and node name."""
     return sorted(
         (f"{group}/{path.parent.parent.name}", path.name)
-        for group in ("dataplane", "dataplane_nft")
-        for path in (GOLDEN / group).glob("*-v*/nodes/*")
+        for group in ("dataplane", "dataplane_nft", "versions")
+        for path in (GOLDEN / group).glob("*/nodes/*")
+        if "ipvs" not in path.parts[-3]
     )
 
 
 @cache
 def load(name: str) -> Snapshot:
-    """A recorded snapshot in which every node has routes of both families; files may be gzipped."""
+    """A recorded snapshot, its nodes made such that they forward: with routes, and no sysctls that say no."""
     root = GOLDEN / name
     cluster = next(path for path in (root / "cluster.json", root / "cluster.json.gz") if path.exists())
     return Snapshot(json.loads(_read(cluster)), tuple(map(_node, sorted((root / "nodes").iterdir()))))
@@ -63,7 +63,10 @@ def lab(name: str) -> Snapshot:
 def _node(folder: Path) -> NodeSnapshot:
     names = {path.name.removesuffix(".gz"): path for path in folder.iterdir()}
     files = {name: _read(path) for name, path in names.items() if name in NODE_FILES}
-    return NodeSnapshot(folder.name, {**files, "ip-route.json": json.dumps(ROUTES)})
+    facts = {**json.loads(files.get("facts.json", "{}")), "sysctls": {}}
+    return NodeSnapshot(
+        folder.name, {**files, "ip-route.json": json.dumps(ROUTES), "facts.json": json.dumps(facts)}
+    )
 
 
 def _read(path: Path) -> str:
@@ -103,18 +106,10 @@ def bench(name: str, node: str, family: IpFamily) -> Bench:
 
 
 def bench_of(snapshot: Snapshot, node: str, family: IpFamily) -> Bench:
-    files = files_of(snapshot, node)
     cluster = ClusterState.from_list(snapshot.cluster)
-    addresses = json.loads(files["ip-addr.json"])
-    return Bench(
-        node,
-        cluster,
-        ProxyConfig.from_mapping(yaml.safe_load(files["kube-proxy.yaml"])),
-        NodeFacts.build(cluster.node(node), json.loads(files.get("facts.json", "{}")), addresses),
-        Version.parse(files["kube-proxy-version"]),
-        network_of(snapshot, (), family),
-        family,
-    )
+    inputs = read_inputs(next(entry for entry in snapshot.nodes if entry.name == node), cluster)
+    network = network_of(snapshot, (), family)
+    return Bench(node, cluster, inputs.config, inputs.facts, inputs.version, network, family)
 
 
 def as_expected(tracer: Bench, version: Version) -> Bench:

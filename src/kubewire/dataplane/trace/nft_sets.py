@@ -47,8 +47,7 @@ def matches(value: Value, text: str) -> bool:
     """Whether a value is the one that nft prints so, or lies in that network or range."""
     try:
         if isinstance(value, int):
-            first, dash, last = text.partition("-")
-            return int(first) <= value <= int(last) if dash else int(first, 0) == value
+            return _is_number(value, text)
         if isinstance(value, str):
             return value == text
         first, dash, last = text.partition("-")
@@ -58,6 +57,15 @@ def matches(value: Value, text: str) -> bool:
         return value in ip_network(text)
     except ValueError as error:
         raise NotModelled(f"{text!r} is not understood") from error
+
+
+def _is_number(value: int, text: str) -> bool:
+    """`80`, `80-90`, `0x4000`, or the first bits of a mark, `0x00000000/1`."""
+    if "/" in text:
+        start, _, length = text.partition("/")
+        return value >> (32 - int(length)) == int(start, 0) >> (32 - int(length))
+    first, dash, last = text.partition("-")
+    return int(first) <= value <= int(last) if dash else int(first, 0) == value
 
 
 def _holds(key: str, values: Sequence[Value]) -> bool:
