@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from oracle import Oracle, keep_snapshot
 from testbed import Node, Testbed
-from variants import variants
+from variants import Variant, variants
 
 from kubewire.snapshot.cluster import read_cluster
 from kubewire.snapshot.model import NodeSnapshot
@@ -43,7 +43,7 @@ def record(bed: Testbed, nodes: Sequence[Node], golden: Path) -> None:
     state = {0: list(rich_state(golden))}
     taken: dict[str, list[NodeSnapshot]] = {node.name: [] for node in nodes}
     for name in RECORDED:
-        oracle.run(lambda node, name=name: node.start(_named(node, name)))
+        oracle.start(lambda node, name=name: _named(node, name))
         oracle.check(state)
         for node, snapshot in zip(nodes, oracle.run(Node.snapshot), strict=True):
             files = {file: text for file, text in snapshot.files.items() if file not in UNUSED}
@@ -57,5 +57,5 @@ def record(bed: Testbed, nodes: Sequence[Node], golden: Path) -> None:
         print(f"recorded {folder.name}")
 
 
-def _named(node: Node, name: str) -> Any:
+def _named(node: Node, name: str) -> Variant:
     return next(variant for variant in variants(node.version, node.mode) if variant.name == name)

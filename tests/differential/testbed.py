@@ -43,7 +43,8 @@ REFUSED = (400, 422)
 
 def enter(arguments: Sequence[str]) -> int:
     """Run this program again with these arguments as PID 1 of a sandbox; its exit code."""
-    unshare = ["unshare", "-n", "-m", "-p", "-i", "-f", "--kill-child", "--mount-proc"]
+    user = [] if os.geteuid() == 0 else ["--map-root-user"]
+    unshare = ["unshare", *user, "-n", "-m", "-p", "-i", "-f", "--kill-child", "--mount-proc"]
     return subprocess.call([*unshare, sys.executable, str(Path(__file__).parent), *arguments])
 
 
@@ -232,6 +233,10 @@ class Cluster:
         self.bed = bed
         self._there: dict[Key, Object] = {}
         self._namespaces = {"default", "kube-system"}
+
+    def objects(self) -> list[Object]:
+        """What is there now."""
+        return [item for item in self._there.values() if item]
 
     def become(self, objects: Iterable[Object]) -> None:
         """Have exactly these objects; the API decides what may be changed and what must be made anew."""
