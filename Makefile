@@ -11,13 +11,15 @@ UP_FLAGS = $(if $(REPLICAS),--replicas '$(REPLICAS)') $(if $(K8S),--kubernetes '
 	$(if $(PROVIDER),--provider '$(PROVIDER)') $(if $(HOST),--host '$(HOST)')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint test test-unit test-e2e test-all bench clean lock
+.PHONY: help setup lint test test-unit test-e2e test-all differential mutation bench clean lock
 
 help:
 	@echo "make lab-NAME    bring up labs/NAME.yml and verify it   (REPLICAS= K8S= PROVIDER= HOST=)"
 	@echo "make down-NAME   remove it"
 	@echo "make test        lint, unit and golden tests, real labs: about 15 minutes on a fresh machine"
 	@echo "make test-all    the same and the long suites"
+	@echo "make differential  real kube-proxies against the engine (VERSIONS=all|oldest,1.34,newest STATES=200 SEED=)"
+	@echo "make mutation    every single change to a recorded dump: is it found?"
 	@echo "make bench       the ratios that the README quotes"
 	@echo "labs: $(patsubst labs/%.yml,%,$(wildcard labs/*.yml))"
 
@@ -59,12 +61,21 @@ lint: $(DEV)
 test-unit: $(DEV)
 	$(VENV)/bin/pytest -m "not e2e and not slow" -q
 
+# VERSIONS=all, or a list of oldest, newest, 1.34, v1.34.2; SEED repeats a run.
+differential: $(DEV)
+	$(VENV)/bin/python tests/differential --versions '$(or $(VERSIONS),newest)' --states '$(or $(STATES),60)' \
+		$(if $(SEED),--seed '$(SEED)')
+
+mutation: $(DEV)
+	$(VENV)/bin/python tests/mutation
+
 test-e2e: $(DEV)
 	$(VENV)/bin/pytest -m "e2e and not slow"
 
-test: lint test-unit test-e2e
+test: lint test-unit differential test-e2e
 
 test-all: test
+	$(MAKE) differential VERSIONS=oldest,1.34,newest STATES='$(or $(STATES),100)'
 	$(VENV)/bin/pytest -m slow
 
 bench: $(RUNTIME)
