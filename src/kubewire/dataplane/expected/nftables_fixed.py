@@ -223,7 +223,7 @@ def _add_oldest_firewall(b: Builder) -> None:
 
 
 def _marked(mark: int, operator: str) -> str:
-    """Whether the mark is unset (==) or set (!=); the highest bit alone is a prefix to nft, and printed so."""
+    """Whether the mark is unset (==) or set (!=); the highest bit alone is a prefix to nft, printed so."""
     if mark == 1 << 31:
         return f"meta mark {'!= ' if operator == '!=' else ''}0x00000000/1"
     return f"meta mark & 0x{mark:08x} {operator} 0x00000000"
