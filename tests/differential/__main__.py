@@ -80,13 +80,13 @@ def inside(options: argparse.Namespace) -> int:
     if options.record:
         record(bed, nodes, GOLDEN)
         return 0
-    oracle = Oracle(bed, nodes, GOLDEN / "differential")
+    oracle = Oracle(bed, nodes)
     ready = time.monotonic()
     told = ""
     try:
         explore(oracle, options.states, options.seed)
     except Difference as difference:
-        told = str(difference)
+        told = f"{difference.keep(GOLDEN / 'differential')}\n{difference}"
     finally:
         for node in nodes:
             node.stop()
@@ -102,7 +102,7 @@ def inside(options: argparse.Namespace) -> int:
     for text, count in tally.refused.most_common(10):
         print(f"refused by the API, {count} times: {text}")
     if told:
-        print(f"DIFFERENCE, kept in tests/golden/differential:\n{told}")
+        print(f"DIFFERENCE, kept in {told}")
         return 1
     rare = sorted(
         {row for (row, _), n in tally.coverage.items() if n < options.least and "config" not in row}

@@ -31,6 +31,7 @@ from kubewire.snapshot.model import NodeSnapshot, Snapshot
 
 PAUSE = 0.05
 SHRINKING = 6.0  # seconds of patience once a case is known to differ
+SHOWN = 600
 ROUND = 10  # examples between two restarts of the proxies
 
 
@@ -46,17 +47,28 @@ class Tally:
 
 
 class Difference(AssertionError):  # noqa: N818
-    """A kube-proxy that did not come to what the engine says; the case is kept in `folder`."""
+    """A kube-proxy that did not come to what the engine says, with the snapshot that shows it."""
+
+    def __init__(self, told: str, name: str, listed: dict[str, Any], node: NodeSnapshot) -> None:
+        super().__init__(told)
+        self.name, self.listed, self.node = name, listed, node
+
+    def keep(self, folder: Path) -> Path:
+        """Write the snapshot into this folder, as a golden case."""
+        target = folder / self.name
+        if target.exists():
+            shutil.rmtree(target)
+        keep_snapshot(self.listed, (self.node,), target)
+        return target
 
 
 class Oracle:
     """Feeds states and compares. `patience`: seconds that a kube-proxy has to come to the expected state."""
 
-    def __init__(self, bed: Testbed, nodes: Sequence[Node], kept: Path, patience: float = 20.0) -> None:
-        self.bed, self.nodes, self.kept, self.patience = bed, nodes, kept, patience
+    def __init__(self, bed: Testbed, nodes: Sequence[Node], patience: float = 20.0) -> None:
+        self.bed, self.nodes, self.patience = bed, nodes, patience
         self.cluster = Cluster(bed)
         self.tally = Tally()
-        self.folder: Path | None = None
         self._pool = ThreadPoolExecutor(max(1, len(nodes)))
 
     def restart(self, turn: int) -> None:
@@ -96,7 +108,7 @@ class Oracle:
         self.tally.seconds["settle"] += time.monotonic() - applied
         wrong = [(node, found) for node, found in zip(self.nodes, results, strict=True) if found]
         if wrong:
-            raise Difference(self._keep(listed, wrong))
+            raise self._difference(listed, wrong)
         self.tally.states += 1
         self.tally.comparisons += len(self.nodes)
         used = features(listed)
@@ -120,21 +132,17 @@ class Oracle:
                 return found
             time.sleep(PAUSE)
 
-    def _keep(self, listed: dict[str, Any], wrong: Sequence[tuple[Node, list[Check]]]) -> str:
-        """Keep the case of the first node as a snapshot folder in place of a larger one; say what differs."""
+    def _difference(self, listed: dict[str, Any], wrong: Sequence[tuple[Node, list[Check]]]) -> Difference:
+        """The first node's case, and what differs."""
         node, found = wrong[0]
-        taken = node.snapshot()
         digest = hashlib.sha256(json.dumps([listed, node.label], sort_keys=True).encode()).hexdigest()[:8]
-        if self.folder is not None and self.folder.exists():
-            shutil.rmtree(self.folder)
-        self.folder = self.kept / f"{node.version}-{node.mode}-{digest}"
-        keep_snapshot(listed, (taken,), self.folder)
-        told = [f"{self.folder.name} ({node.variant.name}); also: {[n.label for n, _ in wrong[1:]]}"]
+        name = f"{node.version}-{node.mode}-{digest}"
+        told = [f"{name} ({node.variant.name}); also: {[other.label for other, _ in wrong[1:]]}"]
         told += [
-            f"{c.id} {c.object} [{c.service}]\n  expected: {c.expected}\n  observed: {c.observed}"
+            f"{c.id} {c.object} [{c.service}]\n  expected: {c.expected[:SHOWN]}\n  observed: {c.observed[:SHOWN]}"
             for c in found[:6]
         ]
-        return "\n".join([*told, node.log()])
+        return Difference("\n".join([*told, node.log()]), name, listed, node.snapshot())
 
 
 def failures(listed: dict[str, Any], node: NodeSnapshot) -> list[Check]:
@@ -160,13 +168,13 @@ class Held:
 
     def __init__(self, oracle: Oracle, budget: float = 120.0) -> None:
         self.oracle, self.budget = oracle, budget
-        self.known: dict[str, str] = {}
+        self.known: dict[str, Difference] = {}
         self.end = math.inf
 
     def hold(self, steps: Sequence[State]) -> None:
         key = repr(steps)
         if key in self.known:
-            raise Difference(self.known[key])
+            raise self.known[key]
         if time.monotonic() > self.end:
             return
         try:
@@ -176,7 +184,7 @@ class Held:
             if not self.known:
                 self.end = time.monotonic() + self.budget
                 self.oracle.patience = min(self.oracle.patience, SHRINKING)
-            self.known[key] = str(difference)
+            self.known[key] = difference
             raise
 
 
@@ -205,5 +213,5 @@ def explore(oracle: Oracle, wanted: int, first_seed: int) -> None:
         try:
             hold()
         except Flaky as flaky:
-            raise Difference(next(reversed(held.known.values()))) from flaky
+            raise next(reversed(held.known.values())) from flaky
         turn += 1

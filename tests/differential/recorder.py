@@ -39,7 +39,7 @@ def rich_state(golden: Path) -> Iterator[dict[str, Any]]:
 
 def record(bed: Testbed, nodes: Sequence[Node], golden: Path) -> None:
     """Write a folder for each version and mode; raises where a kube-proxy differs from the engine."""
-    oracle = Oracle(bed, nodes, golden / "differential")
+    oracle = Oracle(bed, nodes)
     state = {0: list(rich_state(golden))}
     taken: dict[str, list[NodeSnapshot]] = {node.name: [] for node in nodes}
     for name in RECORDED:
