@@ -13,6 +13,7 @@ import random
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -65,10 +66,12 @@ def _proxies(words: str) -> list[tuple[str, Path]]:
 def inside(options: argparse.Namespace) -> int:
     """In the sandbox: make the bed, run, tell."""
     from coverage_table import table
+    from hypothesis.errors import HypothesisWarning
     from oracle import Difference, Oracle, explore
     from recorder import record
     from testbed import Node, Testbed
 
+    warnings.simplefilter("ignore", HypothesisWarning)  # of cases too large to print
     started = time.monotonic()
     job = json.loads(options.inside)
     bed = Testbed(Path(job["work"]), Path(job["etcd"]), Path(job["apiserver"]))

@@ -139,7 +139,8 @@ class Oracle:
         name = f"{node.version}-{node.mode}-{digest}"
         told = [f"{name} ({node.variant.name}); also: {[other.label for other, _ in wrong[1:]]}"]
         told += [
-            f"{c.id} {c.object} [{c.service}]\n  expected: {c.expected[:SHOWN]}\n  observed: {c.observed[:SHOWN]}"
+            f"{c.id} {c.object} [{c.service}]\n"
+            f"  expected: {c.expected[:SHOWN]}\n  observed: {c.observed[:SHOWN]}"
             for c in found[:6]
         ]
         return Difference("\n".join([*told, node.log()]), name, listed, node.snapshot())

@@ -114,9 +114,10 @@ def _with_stray(lines: list[str], at: int, chain: str, table: str) -> list[str]:
         (n for n in range(at, end) if (found := CHAIN.search(lines[n])) and found[1] == chain),
         default=end - 1,
     )
-    address = "10.96.0.1/32" if any("10.96.0.1/32" in line for line in lines) else "fd00:10:96::92/128"
-    jump = "DNAT --to-destination 10.9.9.9:9" if table == "nat" and "." in address else "DROP"
-    stray = f"-A {chain} -d {address} -p tcp -m tcp --dport 443 -j {jump}"
+    ipv4 = any("10.96.0.1/32" in line for line in lines)
+    address, port = ("10.96.0.1/32", 443) if ipv4 else ("fd00:10:96::92/128", 53)
+    jump = "DNAT --to-destination 10.9.9.9:9" if table == "nat" and ipv4 else "DROP"
+    stray = f"-A {chain} -d {address} -p tcp -m tcp --dport {port} -j {jump}"
     return [*lines[: last + 1], stray, *lines[last + 1 :]]
 
 
