@@ -58,16 +58,22 @@ def test_with_no_endpoint_up_the_connection_closes() -> None:
 
 
 def serving(path: Path) -> threading.Thread:
+    ended = asyncio.Event()
+
     async def handler(request: dict[str, Any]) -> dict[str, Any]:
-        if request["command"] == "add":
-            return {"sum": request["a"] + request["b"]}
+        match request["command"]:
+            case "add":
+                return {"sum": request["a"] + request["b"]}
+            case "end":
+                ended.set()
+                return {}
         raise ValueError(f"no command {request['command']!r}")
 
     listener = control.listen(path)
 
     async def serve() -> None:
         await control.serve(listener, handler)
-        await asyncio.sleep(1.5)
+        await ended.wait()
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
     thread.start()
@@ -85,6 +91,7 @@ def test_calls_are_answered_also_on_a_path_longer_than_the_kernels_limit(tmp_pat
         control.call(path, {"command": "dance"})
     with pytest.raises(ValueError):
         control.call(path, {})
+    control.call(path, {"command": "end"})
     thread.join()
 
 
