@@ -54,7 +54,7 @@ def states(draw: DrawFn, *, longest: bool) -> State:
     slots = range(len(NAMES) if longest else len(NAMES) - 1)
     chosen = draw(st.sets(st.sampled_from(slots), min_size=2, max_size=6))
     state = {slot: draw(service(slot)) for slot in sorted(chosen)}
-    return state | ({LARGE: draw(large())} if draw(st.integers(0, 19)) == 13 else {})
+    return state | ({LARGE: draw(large())} if draw(st.integers(0, 9)) == 7 else {})
 
 
 @st.composite
@@ -270,7 +270,7 @@ def endpoint(draw: DrawFn, slot: int, family: str, taken: set[str], *, hinted: b
 @st.composite
 def large(draw: DrawFn) -> list[Object]:
     """A Service with more than 1000 endpoints: kube-proxy's large-cluster mode."""
-    count = draw(st.integers(980, 1040))
+    count = draw(st.integers(995, 1040))
     head: Object = {
         "apiVersion": "v1",
         "kind": "Service",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from features import FEATURES
+
 
 def table(coverage: Mapping[tuple[str, str], int], labels: Sequence[str]) -> str:
     """One row a feature, one column a version and mode (`1.37i`, `1.37n`)."""
     heads = [_short(label) for label in labels]
-    rows = sorted({row for row, _ in coverage})
+    rows = sorted({*FEATURES, *(row for row, _ in coverage)})
     width = max((len(row) for row in rows), default=0)
     lines = [" " * width + "".join(f"{head:>7}" for head in heads)]
     lines += [

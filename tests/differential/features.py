@@ -6,6 +6,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 Object = Mapping[str, Any]
+FEATURES = (
+    *("ClientIP affinity", "Local policy, endpoints on node-a", "Local policy, endpoints on node-b"),
+    *("Local policy, none on node-a", "an endpoint in two slices", "another proxy's Service"),
+    *("distribution PreferClose", "distribution PreferSameNode", "distribution PreferSameZone"),
+    *("dual stack", "external IPs", "external Local", "health-check node port", "ingress Proxy"),
+    *("ingress VIP", "ingress hostname", "internal Local", "load balancer without node ports"),
+    *("long names", "mixed endpoints", "more than 1000 endpoints", "named port", "no endpoints"),
+    *("no ready endpoints", "node hints on all", "node hints on some", "node port"),
+    *("only terminating endpoints", "protocol SCTP", "protocol TCP", "protocol UDP", "several ports"),
+    *("several slices", "single stack IPv4", "single stack IPv6", "source ranges"),
+    *("topology annotation", "type ClusterIP", "type ExternalName", "type LoadBalancer"),
+    *("type NodePort", "type headless", "unnamed port", "zone hints on all", "zone hints on some"),
+)
 
 
 def features(cluster: Object) -> set[str]:
@@ -33,7 +46,8 @@ def _of_service(item: Object) -> Iterator[str]:
     kind = "headless" if spec.get("clusterIP") == "None" else spec["type"]
     yield f"type {kind}"
     families = spec.get("ipFamilies") or ()
-    yield "dual stack" if len(families) == 2 else f"single stack {' '.join(families)}".strip()
+    if families:
+        yield "dual stack" if len(families) == 2 else f"single stack {families[0]}"
     for port in spec.get("ports") or ():
         yield f"protocol {port['protocol']}"
         yield "named port" if port.get("name") else "unnamed port"
