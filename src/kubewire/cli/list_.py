@@ -6,6 +6,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+UNCUT = 10_000
+"""Columns enough for every path, where what reads it isn't a terminal."""
+
 
 def list_() -> None:
     """The labs that can be brought up, and how those that were are now."""
@@ -14,4 +17,6 @@ def list_() -> None:
     table = Table("LAB", "PHASE", "PROVIDER", "KUBERNETES", "DEFINITION", box=None, pad_edge=False)
     for row in listed_labs():
         table.add_row(*(Text(cell) for cell in row))
-    Console(highlight=False).print(table)
+    table.columns[-1].overflow = "fold"
+    console = Console(highlight=False)
+    console.print(table, width=console.width if console.is_terminal else UNCUT)
