@@ -41,4 +41,16 @@ changes:
   type: list
   elements: str
   returned: always
+provider:
+  description: What makes the nodes.
+  type: str
+  returned: always
+why:
+  description: Why it was chosen.
+  type: str
+  returned: always
+kubernetes:
+  description: The exact version that runs.
+  type: str
+  returned: outside check mode
 """

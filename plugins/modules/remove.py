@@ -20,3 +20,11 @@ EXAMPLES = r"""
   kubewire.lab.remove:
     lab: iptables
 """
+
+RETURN = r"""
+changes:
+  description: One line where a lab was removed, none where there was nothing.
+  type: list
+  elements: str
+  returned: always
+"""

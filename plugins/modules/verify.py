@@ -27,7 +27,11 @@ EXAMPLES = r"""
 
 RETURN = r"""
 report:
-  description: The JSON report.
+  description: How many checks passed, failed and were skipped, by these words; the whole is in O(report).
   type: dict
+  returned: always
+msg:
+  description: The report as text.
+  type: str
   returned: always
 """
