@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
@@ -105,8 +104,3 @@ def _namespace(entry: Path) -> str:
 def _pid_namespace(pid: int) -> str:
     """The PID namespace of a process's children (of the process itself where it has none)."""
     return str(Path(f"/proc/{pid}/ns/pid_for_children").readlink())
-
-
-def read_report(text: str) -> dict[str, object]:
-    parsed: dict[str, object] = json.loads(text)
-    return parsed
