@@ -79,6 +79,7 @@ def report_of(
         ReportNode(node.name, node.files.get("kube-proxy-version", "").strip()) for node in snapshot.nodes
     ]
     provider = str(meta.get("provider", ""))
+    notes = [*notes, *_unseen(snapshot)]
     if meta.get("settled") is False:
         notes = [*notes, Note("the cluster kept changing while it was read")]
     if provider in NOT_REAL:
@@ -94,6 +95,13 @@ def report_of(
         notes=notes,
         story=[*story, *tell_story(snapshot)],
     )
+
+
+def _unseen(snapshot: Snapshot) -> list[Note]:
+    """A snapshot may hold fewer nodes than the cluster has; that is said, not passed over."""
+    seen = {node.name for node in snapshot.nodes}
+    unseen = [n.name for n in ClusterState.from_list(snapshot.cluster).nodes if n.name not in seen]
+    return [Note(f"not in the snapshot, so not judged: {', '.join(sorted(unseen))}")] if unseen else []
 
 
 def _mode(checks: Sequence[Check]) -> str:

@@ -50,6 +50,15 @@ def test_a_healthy_lab_passes_on_one_screen(lab: Path) -> None:
     assert len(identities) == len(report.checks)
 
 
+def test_a_node_of_the_cluster_without_a_folder_is_named(copied: Callable[[Path], Path]) -> None:
+    folder = copied(LABS[0])
+    left_out = first_worker(folder)
+    assert not [note for note in verify_folder(folder).notes if "not judged" in note]
+    shutil.rmtree(left_out)
+    report = verify_folder(folder)
+    assert f"not in the snapshot, so not judged: {left_out.name}" in report.notes
+
+
 def test_the_article_is_told_from_the_dump() -> None:
     text = to_text(verify_folder(GOLDEN / "verify" / "iptables-v1.37.2"))
     assert "KUBE-SERVICES → KUBE-SVC-FREKB6WNWYJLKTHC → 4 KUBE-SEP-*" in text
