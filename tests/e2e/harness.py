@@ -104,19 +104,22 @@ def pods(listing: str) -> list[dict[str, Any]]:
 
 def picture(*folders: Path) -> dict[str, list[str]]:
     """The machine as a lab must leave it: links, network namespaces, mounts, processes, files."""
-
-    def lines(*argv: str) -> list[str]:
-        return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()
-
     ours = re.compile(r"kubewire|kube-|etcd|coredns|gunicorn|ansible-playbook")
+    commands = [_command(entry) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    namespaces = subprocess.run(
+        ["lsns", "-n", "-t", "net", "-o", "NS"], capture_output=True, text=True, check=True
+    )
     return {
-        "links": sorted(line.split(": ")[1] for line in lines("ip", "-o", "link")),
-        "namespaces": sorted(line.split()[0] for line in lines("lsns", "-n", "-t", "net", "-o", "NS")),
+        "links": sorted(link.name for link in Path("/sys/class/net").iterdir()),
+        "namespaces": sorted(namespaces.stdout.split()),
         "mounts": sorted(line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()),
-        "processes": sorted(
-            line
-            for line in lines("ps", "-eo", "comm=,args=")
-            if ours.search(line) and "pytest" not in line and "<defunct>" not in line
-        ),
+        "processes": sorted(text for text in commands if ours.search(text) and "pytest" not in text),
         "files": sorted(str(path) for folder in folders for path in folder.rglob("*")),
     }
+
+
+def _command(entry: Path) -> str:
+    try:
+        return (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+    except OSError:
+        return ""
