@@ -30,6 +30,7 @@ DEBIAN_PACKAGES = {
     "nft": "nftables",
     "curl": "curl",
     "conntrack": "conntrack",
+    "sysctl": "procps",
 }
 IPVS_PACKAGES = {"ipset": "ipset", "ipvsadm": "ipvsadm"}
 
