@@ -101,6 +101,8 @@ def inside(options: argparse.Namespace) -> int:
         f"start {ready - started:.0f} s, applying {tally.seconds['apply']:.0f} s, "
         f"settling and comparing {tally.seconds['settle']:.0f} s, all {time.monotonic() - started:.0f} s"
     )
+    for label, count in tally.without_zone.items():
+        print(f"{label}: started again {count} times, as it was not told its zone (a race of its own)")
     for text, count in tally.refused.most_common(10):
         print(f"refused by the API, {count} times: {text}")
     if told:

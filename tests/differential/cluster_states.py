@@ -267,36 +267,45 @@ def endpoint(draw: DrawFn, slot: int, family: str, taken: set[str], *, hinted: b
     return item
 
 
+def zone_probe() -> list[Object]:
+    """A Service that shows whether a kube-proxy knows its node's zone."""
+    hints = [{"forZones": [{"name": zone}]} for zone in ZONES]
+    return _plain_service(
+        "zone-probe",
+        "10.96.9.201",
+        [{"addresses": [f"10.244.99.{n}"], "hints": hint} for n, hint in enumerate(hints, 1)],
+        annotations={"service.kubernetes.io/topology-mode": "Auto"},
+    )
+
+
 @st.composite
 def large(draw: DrawFn) -> list[Object]:
-    """A Service with more than 1000 endpoints: kube-proxy's large-cluster mode."""
+    """A Service with about, or more than, 1000 endpoints: kube-proxy's large-cluster mode."""
     count = draw(st.integers(995, 1040))
-    head: Object = {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {"name": "large", "namespace": "default"},
-        "spec": {
-            "clusterIP": "10.96.9.200",
-            "ports": [{"name": "http", "protocol": "TCP", "port": 80}],
-            "type": "ClusterIP",
-        },
-    }
     addresses = [f"10.245.{number // 200}.{number % 200 + 1}" for number in range(count)]
+    return _plain_service("large", "10.96.9.200", [{"addresses": [ip]} for ip in addresses])
+
+
+def _plain_service(
+    name: str, address: str, endpoints: list[Object], annotations: Object | None = None
+) -> list[Object]:
+    """A ClusterIP Service in IPv4, its endpoints in slices of 500."""
+    meta = {"name": name, "namespace": "default"}
+    port = {"name": "http", "protocol": "TCP", "port": 80}
+    spec = {"type": "ClusterIP", "clusterIP": address, "ports": [port]}
+    head = {"apiVersion": "v1", "kind": "Service", "metadata": {**meta, "annotations": annotations or {}}}
+    labels = {"kubernetes.io/service-name": name}
     return [
-        head,
+        {**head, "spec": spec},
         *(
             {
                 "apiVersion": "discovery.k8s.io/v1",
                 "kind": "EndpointSlice",
-                "metadata": {
-                    "name": f"large-{start}",
-                    "namespace": "default",
-                    "labels": {"kubernetes.io/service-name": "large"},
-                },
+                "metadata": {**meta, "name": f"{name}-{start}", "labels": labels},
                 "addressType": IPV4,
-                "ports": [{"name": "http", "protocol": "TCP", "port": 80}],
-                "endpoints": [{"addresses": [ip]} for ip in addresses[start : start + 500]],
+                "ports": [port],
+                "endpoints": endpoints[start : start + 500],
             }
-            for start in range(0, count, 500)
+            for start in range(0, len(endpoints), 500)
         ),
     ]

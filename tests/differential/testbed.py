@@ -234,10 +234,6 @@ class Cluster:
         self._there: dict[Key, Object] = {}
         self._namespaces = {"default", "kube-system"}
 
-    def objects(self) -> list[Object]:
-        """What is there now."""
-        return [item for item in self._there.values() if item]
-
     def become(self, objects: Iterable[Object]) -> None:
         """Have exactly these objects; the API decides what may be changed and what must be made anew."""
         wanted = {(o["kind"], o["metadata"]["namespace"], o["metadata"]["name"]): o for o in objects}
