@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from kubewire import paths
 from kubewire.errors import LabError
 from kubewire.files import write_atomically
-from kubewire.netns import control, gone, making, state
+from kubewire.netns import control, gone, making, state, wiring
 from kubewire.netns.preflight import require
 from kubewire.progress import emit
 from kubewire.provider import Change
@@ -34,7 +34,7 @@ def up(lab: Lab, *, check: bool = False) -> list[Change]:
         return [
             Change(lab.name, difference, "the cluster was made anew for it") for difference in differences
         ]
-    return _mend(lab, directory, check=check)
+    return wiring.mend(lab, recorded, check=check) + _mend(lab, directory, check=check)
 
 
 def cluster_differences(definition: dict[str, Any], lab: Lab) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kubewire.netns.agent.status import Ended, Report, Running, State, Waiting, build, phase
+from kubewire.netns.agent.status import Ended, Report, Running, State, Waiting, build, contradicts, phase
 
 NOW = 1_795_420_800.0  # 2026-11-23T08:00:00Z
 ENDED_WELL = Ended(0, NOW - 5, NOW, "kubewire://a")
@@ -112,3 +112,15 @@ def test_completed_pod_is_not_ready() -> None:
 def test_addresses_replace_the_former_ones_in_a_strategic_merge() -> None:
     found = status(pod(), Report("c", "i", Running(NOW)), pod_ips=("10.244.1.2", "fd00::2"))
     assert found["podIPs"] == [{"$patch": "replace"}, {"ip": "10.244.1.2"}, {"ip": "fd00::2"}]
+
+
+def test_a_condition_that_somebody_else_set_contradicts() -> None:
+    reported = {
+        "conditions": [{"type": "Ready", "status": "True"}, {"type": "Initialized", "status": "True"}]
+    }
+    scheduled = {"type": "PodScheduled", "status": "True"}
+    lost = {"conditions": [scheduled, {"type": "Ready", "status": "False"}]}
+    assert contradicts(lost, reported)
+    assert not contradicts({"conditions": [scheduled, *reported["conditions"]]}, reported)
+    assert not contradicts({"conditions": [scheduled]}, reported)  # not written yet
+    assert not contradicts(lost, {})

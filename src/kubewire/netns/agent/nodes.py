@@ -156,20 +156,27 @@ def renew(api: Api, node: Node) -> None:
 
 
 def beat(api: Api, config: Config, stop: threading.Event) -> None:
-    """Keep every node's Lease and status fresh until `stop`."""
+    """Keep every node's Lease and status fresh until `stop`; after an outage, in which the node lifecycle
+    controller set Ready to Unknown, the status is written at once, as kubelet does.
+    """
     refreshed = time.monotonic()
     while not stop.is_set():
         due = time.monotonic() - refreshed > STATUS_SECONDS
         for node in config.nodes:
             try:
                 renew(api, node)
-                if due:
+                if due or not _is_ready(api.get(f"{NODES}/{node.name}")):
                     refresh(api, config, node)
             except ApiError as error:
                 log.warning("node %s could not be refreshed: %s", node.name, error)
         if due:
             refreshed = time.monotonic()
         stop.wait(RENEW_SECONDS)
+
+
+def _is_ready(node: Json) -> bool:
+    conditions = node.get("status", {}).get("conditions", [])
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
 
 def _condition(kind: str, holds: str, reason: str, message: str, now: float) -> Json:

@@ -19,7 +19,7 @@ from kubewire.netns.agent.machine import Machine
 from kubewire.netns.agent.namespaces import take_hostname
 from kubewire.netns.agent.probes import listening_ports
 from kubewire.netns.agent.sandbox import Sandbox, hostname
-from kubewire.netns.agent.status import FINAL_PHASES, Waiting, build
+from kubewire.netns.agent.status import FINAL_PHASES, Waiting, build, contradicts
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,10 @@ class PodWorker(threading.Thread):
 
     def see(self, pod: Mapping[str, Any]) -> None:
         self._pod = pod
-        if pod["metadata"].get("deletionTimestamp"):
+        contradicted = contradicts(pod.get("status", {}), self._reported)
+        if contradicted:
+            self._reported = {}
+        if contradicted or pod["metadata"].get("deletionTimestamp"):
             self._wake.set()
 
     def forget(self) -> None:

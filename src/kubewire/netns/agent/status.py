@@ -129,6 +129,16 @@ def build(
     }
 
 
+def contradicts(live: Mapping[str, Any], reported: Mapping[str, Any]) -> bool:
+    """Whether somebody else changed a condition that was reported.
+
+    The node lifecycle controller sets Ready to False on every pod of a node that it holds for lost; kubelet
+    puts it right once it is back (status_manager.go, needsReconcile).
+    """
+    there = {c["type"]: c["status"] for c in live.get("conditions") or ()}
+    return any(there.get(c["type"], c["status"]) != c["status"] for c in reported.get("conditions", ()))
+
+
 def _replacing(ips: Iterable[str]) -> list[Json]:
     """A list that a strategic merge patch must not merge with the former one."""
     return [{"$patch": "replace"}, *({"ip": ip} for ip in ips)]
