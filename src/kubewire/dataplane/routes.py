@@ -15,6 +15,7 @@ from kubewire.errors import LabError
 from kubewire.snapshot.model import NodeSnapshot, Snapshot
 
 ROUTES = "ip-route.json"
+ADDRESSES = "ip-addr.json"
 _CIDR_SOURCE = "the Kubernetes network model; kindnet routes every node's podCIDRs by its InternalIP"
 _POD_SOURCE = "the CNI plugin ptp gives each pod a veth pair and the node a host route to it"
 
@@ -58,9 +59,10 @@ def judge_routes(snapshot: Snapshot) -> list[Check]:
         for other in cluster.nodes:
             if other.name != node.name:
                 checks += _to_node(node.name, other, routes)
+        down = links_down(node.files.get(ADDRESSES, "[]"))
         for pod in pods:
             if pod.node == node.name:
-                checks += _to_pod(node.name, pod, routes)
+                checks += _to_pod(node.name, pod, routes, down)
     return checks
 
 
@@ -70,6 +72,18 @@ def parse_routes(text: str) -> tuple[Route, ...]:
     if not isinstance(entries, list):
         raise ValueError("not a JSON list")  # noqa: TRY004
     return tuple(_route(entry) for entry in entries if entry.get("type", "unicast") == "unicast")
+
+
+def links_down(text: str) -> frozenset[str]:
+    """The links that `ip -j address` shows without UP; empty for what is not understood.
+
+    Setting a link down leaves its routes of scope host in place (fib_sync_down_dev in net/ipv4).
+    """
+    try:
+        links = json.loads(text)
+        return frozenset(str(link["ifname"]) for link in links if link and "UP" not in link["flags"])
+    except (ValueError, KeyError, TypeError):
+        return frozenset()
 
 
 def route_text(entry: Mapping[str, Any]) -> str:
@@ -138,7 +152,7 @@ def _to_node(here: str, other: Node, routes: Sequence[Route]) -> Iterator[Check]
         yield _check(check, [*found, *narrower], good=good)
 
 
-def _to_pod(here: str, pod: Pod, routes: Sequence[Route]) -> Iterator[Check]:
+def _to_pod(here: str, pod: Pod, routes: Sequence[Route], down: frozenset[str]) -> Iterator[Check]:
     for ip in pod.ips:
         family = family_of(ip)
         host = str(ip_network(ip))
@@ -146,7 +160,9 @@ def _to_pod(here: str, pod: Pod, routes: Sequence[Route]) -> Iterator[Check]:
         good = len(found) == 1 and not found[0].gateways and found[0].on_veth
         why = f"{pod.name} lives on this node ({_POD_SOURCE})"
         check = Check("route.pod", "skipped", here, family, "", f"{ip} of {pod.name}", why, f"{ip} dev veth…")
-        yield _check(check, found, good=good)
+        dead = sorted(down.intersection(*(route.devices for route in found))) if good else []
+        judged = _check(check, found, good=good and not dead)
+        yield replace(judged, observed=f"{judged.observed} ({dead[0]} is down)") if dead else judged
 
 
 def _check(check: Check, found: Iterable[Route], *, good: bool) -> Check:

@@ -90,6 +90,23 @@ def test_a_wrong_route_fails_with_its_text(index: int, change: dict[str, str], o
     assert [check.observed for check in judged(routes) if check.status == "failed"] == [observed]
 
 
+@pytest.mark.parametrize(
+    ("addresses", "failed"),
+    [
+        ([{"ifname": "veth1a2b", "flags": ["BROADCAST", "UP"]}], 0),
+        ([{}, {"ifname": "veth1a2b", "flags": ["BROADCAST"]}], 2),
+        ([{"ifname": "veth9", "flags": []}], 0),
+        ("not a list", 0),
+    ],
+)
+def test_a_route_over_a_link_that_is_down_leads_nowhere(addresses: Any, failed: int) -> None:
+    files = {"ip-route.json": json.dumps(GOOD), "ip-addr.json": json.dumps(addresses)}
+    checks = judge_routes(Snapshot({"items": NODES + PODS}, (NodeSnapshot("one", files, {}),)))
+    found = [check.observed for check in checks if check.status == "failed"]
+    assert len(found) == failed
+    assert all(text.endswith("(veth1a2b is down)") for text in found)
+
+
 def test_a_narrower_route_that_diverts_fails() -> None:
     narrow = {"dst": "10.244.1.0/25", "dev": "lo"}
     [failed] = [check for check in judged([*GOOD, narrow]) if check.status == "failed"]
