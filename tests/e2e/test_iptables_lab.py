@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from harness import Kubewire, pods
 
+from kubewire.paths import cache_dir
+
 pytestmark = pytest.mark.e2e
 LAB = "iptables"
 SVC = "KUBE-SVC-FREKB6WNWYJLKTHC"
@@ -139,7 +141,7 @@ def test_a_killed_kube_proxy_is_named(lab: Kubewire) -> None:
 
 def kubectl(lab: Kubewire, *argv: str) -> str:
     """The real kubectl, with the kubeconfig that a user is told of."""
-    binary = sorted(Path.home().glob(".cache/kubewire/bin/v1.3*/kubectl"))[-1]
+    binary = sorted(cache_dir().glob("bin/v*/kubectl"))[-1]
     config = lab.ok("kubeconfig", LAB).out.strip()
     return subprocess.run(
         [binary, "--kubeconfig", config, *argv], capture_output=True, text=True, check=True, timeout=60

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from kubewire.paths import cache_dir
+
 pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -60,7 +62,7 @@ class Ansible:
 
     def kubectl(self, *argv: str) -> str:
         config = self.kubewire("kubeconfig", "plain").stdout.strip()
-        binary = sorted((Path.home() / ".cache/kubewire/bin").glob("v*/kubectl"))[-1]
+        binary = sorted(cache_dir().glob("bin/v*/kubectl"))[-1]
         environment = os.environ | {"KUBECONFIG": config, "KUBERC": "off"}
         done = subprocess.run(
             [str(binary), *argv], env=environment, capture_output=True, text=True, check=True
