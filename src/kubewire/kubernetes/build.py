@@ -44,9 +44,7 @@ def served(go: Go, version: str) -> bool:
     _require_proxy(go)
     text = go.run("list", "-m", "-e", "-json", f"k8s.io/kubernetes@{version}", cwd=go.space.path)
     error = (json.loads(text).get("Error") or {}).get("Err", "")
-    if error and not re.search(
-        r"unknown revision|40[34]|410|no matching versions|not found|no such file", error
-    ):
+    if error and not NOT_SERVED.search(error):
         raise SourceFailed(last_words(error))
     return not error
 

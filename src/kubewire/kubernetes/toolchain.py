@@ -40,7 +40,7 @@ def architecture() -> str:
     except KeyError:
         raise HostError(
             f"kubewire runs on {' and '.join(sorted(ARCHITECTURES))}, and this machine is {machine}",
-            mend="use another machine (--host)",
+            mend="use a machine of one of these architectures",
         ) from None
 
 
