@@ -16,7 +16,7 @@ def verify_folder(folder: Path) -> Report:
     try:
         verdict = judge_snapshot(snapshot)
         return report_of(snapshot, verdict.checks, verdict.notes)
-    except (AttributeError, LookupError, TypeError, ValueError) as error:
+    except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         raise LabError(
             f"a file of the snapshot is not as its tool writes it: {error!r}",
             where=str(folder),

@@ -136,6 +136,14 @@ def test_a_lost_route_is_named(copied: Callable[[Path], Path]) -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ["kube-proxy.yaml", "facts.json", "ip-addr.json", "ip-route.json"])
+def test_a_file_nested_too_deeply_cannot_be_judged(copied: Callable[[Path], Path], name: str) -> None:
+    folder = copied(LABS[0])
+    (first_worker(folder) / name).write_text("[" * 20_000)
+    with pytest.raises(LabError, match="not as its tool writes it"):
+        verify_folder(folder)
+
+
 STRANGE = (None, 0, -1, "", "x\ud800\x1b", [], {}, [None], {"x": None}, True, 1e99)
 
 
