@@ -5,19 +5,21 @@ VENV ?= .venv
 KUBEWIRE := $(VENV)/bin/kubewire
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
+KIND_VERSION := v1.37.2
 
 # REPLICAS=7 K8S=1.34 PROVIDER=netns HOST=local pass through to `kubewire up`.
 UP_FLAGS = $(if $(REPLICAS),--replicas '$(REPLICAS)') $(if $(K8S),--kubernetes '$(K8S)') \
 	$(if $(PROVIDER),--provider '$(PROVIDER)') $(if $(HOST),--host '$(HOST)')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint test test-unit test-e2e test-all differential mutation bench clean lock
+.PHONY: help setup lint test test-unit test-e2e test-all differential mutation test-kind bench clean lock
 
 help:
 	@echo "make lab-NAME    bring up labs/NAME.yml and verify it   (REPLICAS= K8S= PROVIDER= HOST=)"
 	@echo "make down-NAME   remove it"
 	@echo "make test        lint, unit and golden tests, real labs: about 15 minutes on a fresh machine"
-	@echo "make test-all    the same and the long suites"
+	@echo "make test-all    the same and the long suites, kind's among them"
+	@echo "make test-kind   real kind clusters, on a Docker engine   (OVERLAY= for the node image)"
 	@echo "make differential  real kube-proxies against the engine (VERSIONS=all|oldest,1.34,newest STATES=200 SEED=)"
 	@echo "make mutation    every single change to a recorded dump: is it found?"
 	@echo "make bench       the ratios that the README quotes"
@@ -76,7 +78,15 @@ test: lint test-unit differential test-e2e
 
 test-all: test
 	$(MAKE) differential VERSIONS=oldest,1.34,newest STATES='$(or $(STATES),100)'
-	$(VENV)/bin/pytest -m slow
+	$(VENV)/bin/pytest -m "slow and not kind"
+	$(MAKE) test-kind
+
+# Real kind on a Docker engine; the node image is built once and then stays in the engine.
+# OVERLAY=DIR adds files to it: what the machine's kernel or capabilities need.
+test-kind: $(DEV)
+	@docker image inspect kubewire/node:$(KIND_VERSION) >/dev/null 2>&1 || \
+		$(KUBEWIRE) image build $(KIND_VERSION) $(if $(OVERLAY),--overlay '$(OVERLAY)')
+	$(VENV)/bin/pytest -m kind
 
 bench: $(RUNTIME)
 	$(VENV)/bin/python benchmarks/run.py

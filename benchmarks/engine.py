@@ -48,6 +48,7 @@ def _snapshot(cli: Cli, name: str, mode: str, services: int, listing: Path) -> P
         yaml.safe_dump(
             {
                 "mode": mode,
+                "provider": "netns",
                 "nodes": {"workers": 1},
                 "httpbin": {"replicas": 1},
                 "manifests": [manifest.name],

@@ -2,6 +2,7 @@
 
     python benchmarks/run.py            the lab's life, its parts and memory; the engine against jc at 1,000
     python benchmarks/run.py --large    also 10,000 Services x 3 endpoints (about fifteen minutes more)
+    python benchmarks/run.py --kind     only what needs kind: a Docker engine and a node image (three minutes)
 
 Needs root or a machine where an ordinary user may make namespaces, and cached binaries (`kubewire prefetch`).
 """
@@ -32,7 +33,7 @@ def life(cli: Cli, cycles: int) -> list[Row]:
     memory: dict[str, float] = {}
     for _ in range(cycles):
         for name, argv in (
-            ("up + verify", ("up", "iptables", "--verify")),
+            ("up + verify", ("up", "iptables", "--provider", "netns", "--verify")),
             ("second up", ("up", "iptables")),
             ("verify", ("verify", "iptables")),
             ("exec", ("exec", "iptables", "worker", "--", "true")),
@@ -44,7 +45,7 @@ def life(cli: Cli, cycles: int) -> list[Row]:
                     parts.setdefault(step, []).append(seconds)
                 memory = memory_of(cli, "iptables")
         seen.setdefault("down", []).append(cli.run("down", "iptables").seconds)
-        seen.setdefault("up", []).append(cli.run("up", "iptables").seconds)
+        seen.setdefault("up", []).append(cli.run("up", "iptables", "--provider", "netns").seconds)
         cli.run("down", "iptables")
     median = {name: statistics.median(values) for name, values in seen.items()}
     rows = [Row(name, f"{seconds:.2f} s") for name, seconds in median.items()]
@@ -68,12 +69,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--cycles", type=int, default=3, help="how often the lab is made (default 3)")
     parser.add_argument("--large", action="store_true", help="also 10,000 Services")
+    parser.add_argument("--kind", action="store_true", help="only the ratios that need kind")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="kubewire-bench-") as folder:
         cli = Cli(Path(folder))
         cli.run("prefetch", "iptables")
         print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Linux {os.uname().release}")
         started = time.monotonic()
+        if options.kind:
+            from kind import kind_rows
+
+            show(kind_rows(cli))
+            return
         show(life(cli, options.cycles))
         show(engine_rows(cli, 1000))
         if options.large:

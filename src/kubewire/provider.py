@@ -57,6 +57,9 @@ class Provider(Protocol):
     def commit(self, name: str) -> None:
         """The lab is ready: from now on it outlives its maker."""
 
+    def abandon(self, name: str) -> None:
+        """Its maker failed or was interrupted: remove a lab that isn't ready and doesn't vanish by itself."""
+
     def down(self, name: str) -> bool:
         """Remove the lab and all that belongs to it; False if there was nothing."""
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kubewire.errors import DefinitionError, HostError, LabError
+from kubewire.errors import DefinitionError, LabError
 
 if TYPE_CHECKING:
     from kubewire.provider import Provider
 
-NAMES = ("netns",)
-DOCKER_SOCKET = Path("/var/run/docker.sock")
-DOCKER_TIMEOUT = 2  # seconds
+NAMES = ("netns", "kind")
 
 
 @dataclass(frozen=True)
@@ -28,8 +24,7 @@ class Choice:
 def choose(wanted: str, *, recorded: Choice | None = None, lab: str = "") -> Choice:
     """The provider for a lab: the recorded one, else the wanted one, else (`auto`) what this machine offers.
 
-    HostError for one that this machine or release can't serve; DefinitionError where it would switch under
-    a lab that exists.
+    DefinitionError for one that there isn't, and where it would switch under a lab that exists.
     """
     if recorded:
         if wanted not in ("auto", "", recorded.name):
@@ -38,37 +33,20 @@ def choose(wanted: str, *, recorded: Choice | None = None, lab: str = "") -> Cho
                 mend=f"remove it first: kubewire down {lab}",
             )
         return recorded
-    if wanted == "netns":
-        return Choice("netns", "asked for")
-    if wanted == "kind":
-        raise HostError(
-            "provider kind isn't part of this release",
-            mend="run the lab embedded, in network namespaces of this machine: --provider netns",
-        )
+    if wanted in NAMES:
+        return Choice(wanted, "asked for")
     if wanted not in ("auto", ""):
-        raise DefinitionError(f"no provider {wanted!r}", mend=f"providers: auto, {', '.join(NAMES)}, kind")
+        raise DefinitionError(f"no provider {wanted!r}", mend=f"providers: auto, {', '.join(NAMES)}")
     if docker_answers():
-        return Choice("netns", "a Docker engine answers, but this release runs its labs embedded")
+        return Choice("kind", "a Docker engine answers")
     return Choice("netns", "no Docker engine answers, so the lab runs embedded on this machine")
 
 
 def docker_answers() -> bool:
     """Whether a Docker engine answers a ping within two seconds."""
-    if "DOCKER_HOST" not in os.environ and not DOCKER_SOCKET.exists():
-        return False
-    import docker
-    from docker.errors import DockerException
+    from kubewire.kind.engine import answers
 
-    try:
-        client = docker.from_env(timeout=DOCKER_TIMEOUT)
-    except DockerException:
-        return False
-    try:
-        return bool(client.ping())
-    except (DockerException, OSError):
-        return False
-    finally:
-        client.close()
+    return answers()
 
 
 def get_provider(name: str) -> Provider:
@@ -77,6 +55,10 @@ def get_provider(name: str) -> Provider:
         from kubewire.netns.provider import NetnsProvider
 
         return NetnsProvider()
+    if name == "kind":
+        from kubewire.kind.provider import KindProvider
+
+        return KindProvider()
     raise LabError(f"this release doesn't know provider {name!r}", mend=f"known: {', '.join(NAMES)}")
 
 

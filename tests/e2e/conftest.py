@@ -9,6 +9,15 @@ import pytest
 from harness import Kubewire
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _engine_only_for_kind(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Embedded labs are embedded also where a Docker engine answers, without each test saying so."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not request.node.get_closest_marker("kind"):
+            patch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
+        yield
+
+
 @pytest.fixture
 def kubewire(tmp_path: Path) -> Iterator[Kubewire]:
     """A command whose labs are all removed when the test ends, however it ends."""

@@ -8,6 +8,7 @@ from kubewire.cli.display import Display
 from kubewire.cli.outcome import finish, print_report, tell_removal
 from kubewire.cli.playbook import Run, forget_logs, run_playbook
 from kubewire.cli.signals import Terminated
+from kubewire.providers import get_provider
 from kubewire.steps.cluster import Intent, intend
 from kubewire.steps.lock import lab_lock
 from kubewire.steps.packages import require_all_but_packages
@@ -42,6 +43,8 @@ def bring_up(
         except (KeyboardInterrupt, Terminated):
             tell_removal(name, display, lived=intent.record is not None)
             raise
+    if run.failure and not check:
+        get_provider(intent.choice.name).abandon(name)
     if run.failure is None and not check:
         _tell_changes(run, name, display)
     if verify and not check:
@@ -55,8 +58,10 @@ def bring_up(
 def _run(intent: Intent, display: Display, variables: dict[str, object], *, verify: bool, check: bool) -> Run:
     from kubewire.kubernetes import binaries
 
-    require_all_but_packages(intent.lab)
-    if not check and not intent.has_binaries:
+    embedded = intent.choice.name == "netns"
+    if embedded:
+        require_all_but_packages(intent.lab)
+    if embedded and not check and not intent.has_binaries:
         with display.running(f"Kubernetes {intent.lab.kubernetes}"):
             binaries.ensure(intent.lab.kubernetes, dns=intent.lab.dns, progress=display.tell)
     playbook = "lab" if verify else "up"

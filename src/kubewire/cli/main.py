@@ -18,6 +18,7 @@ from kubewire.cli import (
     exec_,
     explain,
     gc,
+    image,
     kubeconfig,
     list_,
     prefetch,
@@ -65,6 +66,7 @@ app.command("render")(render.render)
 app.command("prefetch")(prefetch.prefetch)
 app.command("doctor")(doctor.doctor)
 app.command("gc")(gc.gc)
+app.add_typer(image.app, name="image")
 
 
 def run() -> NoReturn:

@@ -93,6 +93,8 @@ def tell_removal(name: str, display: Display, *, lived: bool) -> None:
     from kubewire.providers import NAMES, get_provider
 
     providers = [get_provider(provider) for provider in NAMES]
+    for provider in providers:
+        provider.abandon(name)
     deadline = time.monotonic() + (REMOVAL_IF_LIVED if lived else REMOVAL)
     while time.monotonic() < deadline:
         phases = {provider.status(name).phase for provider in providers}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -24,6 +25,9 @@ def up(
     recreate: Annotated[
         bool, typer.Option("--recreate", help="Remove a lab that is up, make it afresh.")
     ] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="On kind: keep what a failed creation made, to look into it.")
+    ] = False,
     check: Annotated[bool, typer.Option("--check", help="Only tell what would be done.")] = False,
     wait: options.Wait = True,
 ) -> None:
@@ -43,6 +47,8 @@ def up(
     from kubewire.cli import bring_up
 
     options.check_host(host)
+    if keep:
+        os.environ["KUBEWIRE_KEEP"] = "1"
     overrides = options.overrides(kubernetes, mode, replicas, settings)
     raise typer.Exit(
         bring_up.bring_up(

@@ -10,18 +10,21 @@ from typing import Any
 from kubewire.dataplane.config import ProxyConfig
 from kubewire.dataplane.findings import IpFamily
 from kubewire.dataplane.objects import Node
+from kubewire.dataplane.versions import Version, has
 
 
 @dataclass(frozen=True)
 class NodeFacts:
     """One node as its kube-proxy sees it; absent facts mean kernel defaults.
 
+    `ipv6` is `on`, `disabled` (by sysctl) or `absent` (from the kernel).
     `addresses` maps an interface to its addresses of both families (without prefix length).
     """
 
     node: Node
     tcp_be_liberal: bool = False
     nfacct: bool = True
+    ipv6: str = "on"
     addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
@@ -49,8 +52,17 @@ class NodeFacts:
             node=node,
             tcp_be_liberal=bool(int(facts.get("tcp_be_liberal") or 0)),
             nfacct=True if nfacct is None else bool(nfacct),
+            ipv6=str(facts.get("ipv6") or "on"),
             addresses=addresses,
         )
+
+    def leaves_out(self, family: IpFamily, version: Version) -> bool:
+        """Whether kube-proxy of that version programs nothing of the family, for the kernel doesn't serve it.
+
+        Source: platformCheckSupported in cmd/kube-proxy/app/server_linux.go.
+        """
+        disabled = self.ipv6 == "disabled" and has(version, "ipv6-disabled")
+        return family == "ipv6" and (disabled or self.ipv6 == "absent")
 
     def node_ip(self, family: IpFamily, config: ProxyConfig) -> str:
         """`ProxyConfig.node_ip` of this node."""

@@ -84,6 +84,9 @@ def _judge_node(node: Inputs, cluster: ClusterState) -> tuple[list[Check], list[
     mode, name = node.config.mode, node.snapshot.name
     ipvs = read_ipvs(node.snapshot.files, node.snapshot.errors) if mode == "ipvs" else None
     for family in FAMILIES:
+        if node.facts.leaves_out(family, node.version):
+            checks.append(_left_out(node, family))
+            continue
         observed, present = _observe(node, family)
         checks.append(present)
         if ipvs:
@@ -108,6 +111,12 @@ def _judge_node(node: Inputs, cluster: ClusterState) -> tuple[list[Check], list[
         notes += said
         kept.append(service_chains(name, family, expected, observed))
     return checks, notes + _in_the_way(node), kept
+
+
+def _left_out(node: Inputs, family: IpFamily) -> Check:
+    name = (NFT_FILES if node.config.mode == "nftables" else IPTABLES_FILES)[family]
+    reason = f"IPv6 is {node.facts.ipv6} in the node's kernel, and kube-proxy leaves the family out"
+    return Check("dump.present", "skipped", node.snapshot.name, family, "", name, reason)
 
 
 def _observe(node: Inputs, family: IpFamily) -> tuple[Dataplane | None, Check]:

@@ -48,6 +48,8 @@ FEATURES: dict[str, tuple[Version, ...]] = {
     "duplicate-endpoint-last-wins": _since("1.36.0"),
     # ipvs: KUBE-IPVS-FILTER lets external IPs with policy Local pass (PR 121919, picked as 122323)
     "ipvs-external-ip-local-filter": _since("1.29.1", "1.30.0"),
+    # net.ipv6.conf.all.disable_ipv6 leaves the family out (cmd/kube-proxy/app/server_linux.go)
+    "ipv6-disabled": _since("1.36.0"),
     # nodePortAddresses
     "nft-primary-node-ips": _since("1.30.0"),
     "node-port-primary-keyword": _since("1.31.0"),

@@ -14,15 +14,13 @@ from kubewire.kind import httpbin, network, preflight, pull, state, tool
 from kubewire.kind.config import kind_config
 from kubewire.kind.engine import Engine, NodeContainer
 from kubewire.kind.images import choose_image
+from kubewire.kind.provider import KEEP
 from kubewire.kind.ready import wait_until_ready
 from kubewire.lab.record import changes_between
 from kubewire.lab.rendering import lab_data
 from kubewire.lab.schema import Lab, node_names
 from kubewire.progress import emit
 from kubewire.provider import Change
-
-KEEP = "KUBEWIRE_KEEP"
-"""Environment: keep what a failed creation made, for a look into it."""
 
 
 def up(lab: Lab, engine: Engine, *, check: bool = False) -> list[Change]:
@@ -54,9 +52,12 @@ def require_own(name: str, containers: Sequence[NodeContainer]) -> None:
 
 
 def is_own(node: NodeContainer, name: str) -> bool:
-    """Whether the node has this lab's owner folder mounted; the load balancer of several control planes has
-    no mounts, and goes with its cluster."""
-    return node.role == "other" or (str(state.owner_folder(name)), state.OWNER_MOUNT) in node.mounts
+    """Whether the node has this lab's owner folder mounted (Docker Desktop puts its own prefix before it);
+    the load balancer of several control planes has no mounts, and goes with its cluster."""
+    owner = str(state.owner_folder(name))
+    return node.role == "other" or any(
+        destination == state.OWNER_MOUNT and source.endswith(owner) for source, destination in node.mounts
+    )
 
 
 def require_same_cluster(definition: dict[str, Any], lab: Lab) -> None:

@@ -53,8 +53,7 @@ def build(engine: Engine, progress: Progress) -> None:
     """Build the image by the engine, from Python's official image and PyPI's wheels."""
     from docker.errors import BuildError, DockerException
 
-    from kubewire import httpbin_app
-    from kubewire.kind.image.pods import COMMAND, NOBODY, SERVER, install_httpbin
+    from kubewire.kind.image.pods import APP, COMMAND, NOBODY, SERVER, install_httpbin
 
     progress("cluster", f"building {IMAGE} from PyPI's httpbin (once)")
     with tempfile.TemporaryDirectory() as folder:
@@ -68,7 +67,7 @@ def build(engine: Engine, progress: Progress) -> None:
         context = io.BytesIO()
         with tarfile.open(fileobj=context, mode="w") as archive:
             archive.add(site, "site")
-            archive.add(httpbin_app.__file__, "site/httpbin_app.py")
+            archive.add(APP, "site/httpbin_app.py")
             archive.add(SERVER, "httpbin.conf.py")
             entry = tarfile.TarInfo("Dockerfile")
             entry.size = len(recipe)

@@ -35,7 +35,7 @@ VERSION = re.compile(r"v1\.\d+\.\d+")
 
 @dataclass(frozen=True)
 class NodeImageChoice:
-    """A lab's node image: what to name to kind, its Kubernetes version ("" if unknown), whether it is here."""
+    """A lab's node image: its reference, its Kubernetes version ("" if unknown), whether it is there."""
 
     reference: str
     kubernetes: str

@@ -43,24 +43,17 @@ def remove_if_unused(engine: Engine) -> None:
             return
         engine.remove_network(mark.read_text().strip())
         mark.unlink(missing_ok=True)
-    if not mark.exists():
-        _lock().unlink(missing_ok=True)
-        with suppress(OSError):
-            mark.parent.rmdir()
 
 
 def _mark() -> Path:
-    return paths.state_dir() / "kind" / "network"
-
-
-def _lock() -> Path:
-    return paths.state_dir() / "kind" / "lock"
+    return paths.state_dir() / "kind-network"
 
 
 @contextmanager
 def _held(operation: int) -> Iterator[None]:
-    _lock().parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(_lock(), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    """The lock is on the state folder itself, so that no file of it is ever left."""
+    paths.state_dir().mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(paths.state_dir(), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, operation)
         yield

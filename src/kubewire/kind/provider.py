@@ -5,6 +5,8 @@ Only light modules are imported here, since `kubewire exec` passes through; the 
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from kubewire.lab.schema import Lab
 
 NAME = "kind"
+KEEP = "KUBEWIRE_KEEP"
+"""Environment: keep what a failed creation made, for a look into it."""
 
 
 class KindProvider:
@@ -42,17 +46,23 @@ class KindProvider:
         state.mark_ready(name)
 
     def abandon(self, name: str) -> None:
-        """Remove a lab that never became ready, now that its maker was interrupted."""
+        """Remove a lab that never became ready."""
         recorded = state.read(name)
-        if recorded and not recorded.ready:
+        if recorded and not recorded.ready and not os.environ.get(KEEP):
             self.down(name)
+            shutil.rmtree(paths.lab_dir(name), ignore_errors=True)
 
     def down(self, name: str) -> bool:
         from kubewire.kind import cluster
         from kubewire.kind.engine import answers, engine
 
+        if not state.exists(name):
+            return False
         if not answers():
-            return state.remove(name) if state.read(name) is None else _engine_gone(name)
+            raise HostError(
+                f"lab {name} is on kind, and no Docker engine answers that could remove it",
+                mend=f"start Docker, then: kubewire down {name}",
+            )
         with engine() as docker:
             return cluster.remove(name, docker)
 
@@ -139,10 +149,3 @@ def _living(name: str) -> state.ClusterState:
     if recorded is None or not recorded.nodes:
         raise LabError(f"lab {name} isn't up", mend=f"bring it up with: kubewire up {name}")
     return recorded
-
-
-def _engine_gone(name: str) -> bool:
-    raise HostError(
-        f"lab {name} is on kind, and no Docker engine answers that could remove it",
-        mend=f"start Docker, then: kubewire down {name}",
-    )

@@ -68,10 +68,15 @@ def mark_ready(name: str) -> None:
         write(replace(found, ready=True))
 
 
+def exists(name: str) -> bool:
+    """Whether this lab has, or once had, a cluster that isn't removed yet."""
+    return (paths.lab_dir(name) / FILE).exists() or owner_folder(name).exists()
+
+
 def remove(name: str) -> bool:
     """Take away the provider's own files; False if there were none. The lab's record stays."""
     folder = paths.lab_dir(name)
-    there = (folder / FILE).exists() or (folder / OWNER).exists()
+    there = exists(name)
     for file in (FILE, KUBECONFIG, CONFIG, f"{KUBECONFIG}.lock"):
         if there:
             (folder / file).unlink(missing_ok=True)

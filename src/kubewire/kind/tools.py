@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import subprocess
 import tarfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from kubewire import paths
-from kubewire.errors import HostError
+from kubewire.errors import HostError, LabError
+from kubewire.kind.node import script
 
+SECONDS = 300.0
 PACKAGES = {"nft": "nftables"}
 """A tool's command → its Debian package, where the two differ."""
 DISTRIBUTION = """. /etc/os-release
@@ -32,21 +34,21 @@ apt-get update -q && apt-get install -y -q --no-install-recommends --download-on
 """
 
 
-def install(node: str, tools: Sequence[str], run: Callable[[str], tuple[int, str]]) -> None:
-    """Install tools on a node; `run` runs a script there. HostError with apt's words and the ways out."""
+def install(node: str, tools: Sequence[str]) -> None:
+    """Install tools on a node; HostError with apt's words and the ways out."""
     packages = [PACKAGES.get(tool, tool) for tool in tools]
-    _, distribution = run(DISTRIBUTION)
-    cached = folder(distribution.strip())
+    cached = folder(script(node, DISTRIBUTION).strip())
     if all(any(cached.glob(f"{package}_*.deb")) for package in packages):
         _copy(node, sorted(cached.glob("*.deb")))
-    code, said = run(INSTALL.format(folder=FOLDER, packages=" ".join(packages)))
-    if code:
+    try:
+        script(node, INSTALL.format(folder=FOLDER, packages=" ".join(packages)), seconds=SECONDS)
+    except LabError as error:
         raise HostError(
-            f"{', '.join(packages)} can't be installed: {said.strip() or 'apt said nothing'}",
+            f"{', '.join(packages)} can't be installed: {error.what}",
             where=node,
             mend="where nodes have no way to Debian's packages, get them beforehand: kubewire prefetch LAB "
             "--provider kind; or use a node image that holds them: kubewire image build",
-        )
+        ) from error
 
 
 def folder(distribution: str) -> Path:

@@ -169,8 +169,8 @@ class Lab(Model):
     provider: Literal["auto", "netns", "kind"] = "auto"
     """What makes the nodes: network namespaces (netns), kind, or whichever this machine has (auto)."""
     node_image: ImageReference | None = None
-    """The node image for kind. Unset: one built here (`kubewire image build`), else the one that kind publishes
-    for the Kubernetes version."""
+    """The node image for kind. Unset: one built here (`kubewire image build`), else the one that kind's
+    project published for the Kubernetes version."""
     kubernetes: KubernetesVersion = f"1.{NEWEST_MINOR}"
     """The Kubernetes version: 1.34 means its newest patch that can be had, 1.34.4 that very one."""
     nodes: Nodes = Nodes()

@@ -11,6 +11,9 @@ from pathlib import Path
 from kubewire import paths
 from kubewire.netns import making, state
 
+OTHERS = "kind.json"
+"""A lab folder with this file is the kind provider's business."""
+
 
 def remove_lab(name: str) -> bool:
     """End a lab and remove its files; False if there was nothing."""
@@ -36,6 +39,8 @@ def collect_garbage() -> list[str]:
     """Clean up after every lab that no longer lives and that nobody holds; what was removed."""
     removed = []
     for name in sorted(_named("labs", "") | _named("logs", "post-mortem")):
+        if (paths.lab_dir(name) / OTHERS).exists():
+            continue
         recorded = state.read_state(paths.lab_dir(name))
         if (recorded is not None and recorded.alive()) or _held(name):
             continue

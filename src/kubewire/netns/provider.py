@@ -38,6 +38,9 @@ class NetnsProvider:
     def commit(self, name: str) -> None:
         _call(name, {"command": "commit"})
 
+    def abandon(self, name: str) -> None:
+        """Nothing to do: a sandbox that isn't ready ends with its maker."""
+
     def down(self, name: str) -> bool:
         from kubewire.netns import gone
 

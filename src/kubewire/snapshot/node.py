@@ -51,6 +51,11 @@ accounting() {
   read -r line 2>/dev/null </proc/kallsyms || { echo 'no kernel symbols to look in' >&2; return 3; }
   if grep -q ' nfnl_acct_' /proc/kallsyms; then echo yes; else echo no; fi
 }
+ipv6() {
+  [ -e /proc/net/if_inet6 ] || { echo absent; return; }
+  read -r value </proc/sys/net/ipv6/conf/all/disable_ipv6
+  if [ "$value" = 1 ]; then echo disabled; else echo on; fi
+}
 tools() {
   uname -r
   for tool in iptables nft ipset ipvsadm; do
@@ -62,6 +67,7 @@ take kube-proxy.yaml config
 take kube-proxy-version version
 take sysctls sysctls
 take accounting accounting
+take ipv6 ipv6
 take tools tools
 take iptables-save.txt iptables-save
 take ip6tables-save.txt ip6tables-save
@@ -188,8 +194,9 @@ def _add_routes(sections: Mapping[str, Section], files: dict[str, str], errors: 
 
 
 def facts(sections: Mapping[str, Section]) -> dict[str, Any]:
-    """facts.json: tcp_be_liberal and route_localnet (int), nfacct (bool), sysctls, tools, kernel.
+    """facts.json: tcp_be_liberal and route_localnet (int), nfacct (bool), ipv6, sysctls, tools, kernel.
 
+    `ipv6` is `on`, `disabled` (by sysctl) or `absent` (from the kernel).
     A fact that the node can't tell is absent.
     """
     found: dict[str, Any] = {"kube_proxy_running": "arguments" in sections}
@@ -203,6 +210,9 @@ def facts(sections: Mapping[str, Section]) -> dict[str, Any]:
     accounting = sections.get("accounting")
     if accounting is not None and not accounting.code:
         found["nfacct"] = accounting.out.strip() == "yes"
+    ipv6 = sections.get("ipv6")
+    if ipv6 is not None and not ipv6.code:
+        found["ipv6"] = ipv6.out.strip()
     found["sysctls"] = {name.replace("/", "."): value for name, value in sysctls.items()}
     tools = sections.get("tools")
     if tools is not None:

@@ -46,7 +46,12 @@ def intend(lab: str, overrides: Overrides, provider: str = "auto") -> Intent:
         require_same_source(effective.name, source)
     recorded = Choice(record.provider, record.provider_why) if record else None
     wanted = provider if provider != "auto" else effective.provider
-    return Intent(effective, source, choose(wanted, recorded=recorded, lab=effective.name), record)
+    choice = choose(wanted, recorded=recorded, lab=effective.name)
+    if choice.name == "kind" and record is None:
+        from kubewire.kind.choice import explained
+
+        choice = explained(choice, effective)
+    return Intent(effective, source, choice, record)
 
 
 def living_record(name: str) -> Record | None:

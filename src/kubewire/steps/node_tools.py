@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Callable
 
 from kubewire.errors import HostError
+from kubewire.provider import Change
 from kubewire.steps.outcome import Outcome
 from kubewire.steps.target import required_record
 
@@ -38,6 +39,14 @@ def tell_tools(lab: str, node: str, run: Callable[[str], str]) -> Outcome:
     wanted = tuple(COMMANDS.get(tool, tool) for tool in required_record(lab).lab.tools)
     versions = parse_versions(run(script(tuple(dict.fromkeys((*ALWAYS, *wanted))))))
     missing = [tool for tool in wanted if not versions.get(tool)]
+    changes: list[Change] = []
+    if missing and required_record(lab).provider == "kind":
+        from kubewire.kind.tools import install
+
+        install(node, missing)
+        changes = [Change(node, f"{tool} installed") for tool in missing]
+        versions = parse_versions(run(script(tuple(versions))))
+        missing = [tool for tool in wanted if not versions.get(tool)]
     if missing:
         raise HostError(f"missing tools: {', '.join(missing)}", where=node, mend="install their packages")
-    return Outcome(facts={"tools": {tool: version for tool, version in versions.items() if version}})
+    return Outcome(changes, {"tools": {tool: version for tool, version in versions.items() if version}})

@@ -21,6 +21,8 @@ LAB_TOOLS = {
 }
 """A lab's word for a tool → its command."""
 PACKAGES = DEBIAN_PACKAGES | IPVS_PACKAGES | {"tcpdump": "tcpdump"}
+KIND_PACKAGES = {"docker": "docker.io", "curl": "curl"}
+"""What the kind provider calls on this machine: kind the docker command, traffic checks curl."""
 SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/sbin"
 
 
@@ -32,10 +34,11 @@ def find_missing(
     become: bool = False,
 ) -> Outcome:
     """The missing Debian packages, for the task that installs them; HostError where nothing here can."""
-    missing = missing_packages(intend(lab, overrides, provider).lab)
+    intent = intend(lab, overrides, provider)
+    missing = missing_packages(intent.lab, intent.choice.name)
     if missing and not (install and can_install(become)):
         raise not_installable(missing)
-    return Outcome(facts={"missing": missing})
+    return Outcome(facts={"missing": missing, "provider": intent.choice.name})
 
 
 def require_all_but_packages(lab: Lab) -> None:
@@ -53,8 +56,10 @@ def require_all_but_packages(lab: Lab) -> None:
         raise not_installable(missing)
 
 
-def missing_packages(lab: Lab) -> list[str]:
+def missing_packages(lab: Lab, provider: str = "netns") -> list[str]:
     """The packages of every command that is neither on PATH nor where the system keeps its tools."""
+    if provider == "kind":
+        return packages_of(missing_commands(KIND_PACKAGES), KIND_PACKAGES)
     ipvs = IPVS_PACKAGES if lab.mode is Mode.IPVS else {}
     return packages_of(missing_commands([*DEBIAN_PACKAGES, *ipvs, *(LAB_TOOLS[tool] for tool in lab.tools)]))
 

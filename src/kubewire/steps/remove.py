@@ -16,5 +16,5 @@ def remove_lab(lab: str, *, check: bool = False) -> Outcome:
     if check:
         return Outcome([Change(name, "would be removed")] if lab_dir(name).exists() else [])
     with lab_lock(name, "down"):
-        removed = [provider for provider in NAMES if get_provider(provider).down(name)]
+        removed = [provider for provider in reversed(NAMES) if get_provider(provider).down(name)]
     return Outcome([Change(name, "removed")] if removed else [])

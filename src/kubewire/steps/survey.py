@@ -110,7 +110,7 @@ def _provider() -> list[Finding]:
     docker = "a Docker engine answers" if docker_answers() else "no Docker engine answers"
     return [
         Finding("provider", "ok", f"{chosen.name}: {chosen.why}"),
-        Finding("provider kind", "note", f"not part of this release; {docker}"),
+        Finding("provider kind", "note", docker),
     ]
 
 
@@ -151,7 +151,7 @@ def _known_bites() -> list[Finding]:
         found.append(Finding("WSL", "note", "its kernel may lack ip_vs; iptables and nftables labs run"))
     if platform.system() == "Darwin":
         found.append(
-            Finding("macOS", "note", "has no network namespaces; only provider kind can serve here, later")
+            Finding("macOS", "note", "has no network namespaces; labs run on kind (--provider kind)")
         )
     return found
 

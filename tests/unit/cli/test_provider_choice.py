@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from kubewire import providers
-from kubewire.errors import DefinitionError, HostError
+from kubewire.errors import DefinitionError
+from kubewire.kind import engine as docker_engine
 from kubewire.providers import Choice, choose, docker_answers
 
 
@@ -42,7 +42,8 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture
 def no_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("DOCKER_HOST", raising=False)
-    monkeypatch.setattr(providers, "DOCKER_SOCKET", tmp_path / "none")
+    monkeypatch.setattr(docker_engine, "SOCKET", tmp_path / "none")
+    monkeypatch.setenv("HOME", str(tmp_path))
 
 
 def test_without_docker_it_is_netns_and_says_why(no_engine: None) -> None:
@@ -51,8 +52,8 @@ def test_without_docker_it_is_netns_and_says_why(no_engine: None) -> None:
     )
 
 
-def test_with_docker_it_is_netns_and_says_so(engine: None) -> None:
-    assert choose("auto").why.startswith("a Docker engine answers")
+def test_with_docker_it_is_kind_and_says_so(engine: None) -> None:
+    assert choose("auto") == Choice("kind", "a Docker engine answers")
 
 
 def test_a_dead_engine_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,9 +61,11 @@ def test_a_dead_engine_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not docker_answers()
 
 
-def test_kind_is_not_of_this_release() -> None:
-    with pytest.raises(HostError, match="kind"):
-        choose("kind")
+def test_what_is_asked_for_is_taken(engine: None) -> None:
+    assert choose("netns") == Choice("netns", "asked for")
+    assert choose("kind") == Choice("kind", "asked for")
+    with pytest.raises(DefinitionError, match="no provider 'podman'"):
+        choose("podman")
 
 
 def test_the_recorded_choice_stays(engine: None) -> None:

@@ -13,10 +13,10 @@ def _listens_on_ipv6() -> bool:
     return True
 
 
-bind = f"{'[::]' if _listens_on_ipv6() else '0.0.0.0'}:{os.environ.get('PORT', '80')}"
+bind = f"{'[::]' if _listens_on_ipv6() else '0.0.0.0'}:{os.environ.get('PORT', '80')}"  # noqa: S104 - a pod's own network
 workers = 1
 worker_class = "gthread"
 threads = 8
-worker_tmp_dir = "/dev/shm"
+worker_tmp_dir = "/dev/shm"  # noqa: S108 - a pod's own
 accesslog = "-"
 control_socket_disable = True

@@ -24,7 +24,13 @@ PLACES = {
     "loopback": "opt/cni/bin",
 }
 ENABLED = ("containerd.service", "kubelet.service")
-MASKED = ("systemd-binfmt.service", "console-getty.service", "getty.target", "systemd-logind.service")
+MASKED = (
+    "systemd-binfmt.service",
+    "console-getty.service",
+    "getty.target",
+    "systemd-logind.service",
+    "ipvsadm.service",
+)
 STORE_SECONDS = 30.0
 # containerd only as a store of images: nothing runs, no snapshot is made.
 STORE = """version = 3
@@ -42,7 +48,10 @@ def furnish(
     root: Path, binaries: Mapping[str, Path], kubernetes: str, pause: str, overlay: Path | None
 ) -> None:
     """Put everything into the root; the overlay's files come last and win."""
-    shutil.copytree(FILES, root, dirs_exist_ok=True, symlinks=True)
+    shutil.copytree(FILES, root, dirs_exist_ok=True)
+    for source in FILES.rglob("*"):  # whatever umask this installation was made under
+        is_program = source.is_dir() or source.parent.name == "bin"
+        (root / source.relative_to(FILES)).chmod(0o755 if is_program else 0o644)
     for name, place in PLACES.items():
         (root / place).mkdir(parents=True, exist_ok=True)
         shutil.copy2(binaries[name], root / place / name)
@@ -82,6 +91,7 @@ def store_images(root: Path, archive: Path, containerd: Path, ctr: Path, scratch
         finally:
             daemon.terminate()
             daemon.wait()
+    (store / "io.containerd.grpc.v1.introspection" / "uuid").unlink(missing_ok=True)
 
 
 def _import(daemon: subprocess.Popen[bytes], ctr: Path, socket: Path, archive: Path, log: Path) -> None:

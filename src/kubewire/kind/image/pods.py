@@ -13,7 +13,6 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from kubewire import httpbin_app
 from kubewire.errors import HostError
 from kubewire.kind.image import debian
 from kubewire.kind.image.archive import Image, Layer, layer, make_layer
@@ -29,6 +28,7 @@ PAUSE = (
 )
 NOBODY = "65534:65534"
 COMMAND = ("python3", "-m", "gunicorn", "-c", "/etc/httpbin.conf.py", "httpbin_app:application")
+APP = Path(__file__).parents[2] / "httpbin_app.py"
 SERVER = Path(__file__).parent / "httpbin_conf.py"
 SITE = "usr/lib/python3/dist-packages"
 
@@ -88,7 +88,7 @@ def httpbin_image(root: Path, sources: Sources, install_folder: Path) -> Image:
     install_httpbin(install_folder)
     own = {
         **{f"{SITE}/{entry.name}": entry for entry in sorted(install_folder.iterdir())},
-        f"{SITE}/httpbin_app.py": Path(httpbin_app.__file__),
+        f"{SITE}/httpbin_app.py": APP,
         "etc/httpbin.conf.py": SERVER,
     }
     return Image(
@@ -104,7 +104,7 @@ def httpbin_image(root: Path, sources: Sources, install_folder: Path) -> Image:
 
 
 def install_httpbin(target: Path) -> None:
-    """httpbin, gunicorn and all they need, of this environment's versions, as wheels for the image's Python."""
+    """httpbin, gunicorn and all they need, in this environment's versions, as wheels for the image."""
     pins = sorted({f"{name}=={version(name)}" for name in closure("httpbin", "gunicorn")})
     platforms = (option for libc in ("2_28", "2_17", "2014") for option in ("--platform", _manylinux(libc)))
     answer = subprocess.run(

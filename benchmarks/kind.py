@@ -1,0 +1,116 @@
+"""The kind path, by hand and by kubewire, beside the embedded lab: the budgets that need a Docker engine."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from measuring import Cli, Row
+
+from kubewire.kind.engine import engine
+from kubewire.kind.image.archive import Image, make_layer, write
+from kubewire.kind.images import choose_image
+from kubewire.kind.tool import find
+from kubewire.kubernetes.binaries import ensure
+from kubewire.kubernetes.toolchain import architecture
+from kubewire.lab.loading import load_lab
+from kubewire.lab.workload import IMAGE, workload_manifests
+from kubewire.progress import emit
+
+NAME = "bench-by-hand"
+BIG = "kubewire/bench-httpbin:200mb"
+PADDING = 140 * 1024**2
+"""On top of our httpbin image, so that it is as large as the usual one."""
+
+
+def kind_rows(cli: Cli) -> list[Row]:
+    """Each path once, one after another, with the same node image."""
+    lab = load_lab("iptables", {})
+    with engine() as docker:
+        image = choose_image(lab, docker.images()).reference
+    _make_big_image()
+    hand, big = by_hand(cli.folder, image, IMAGE), by_hand(cli.folder, image, BIG)
+    (cli.folder / "bench-kind.yml").write_text('{"mode": "iptables", "provider": "kind"}')
+    path = str(cli.folder / "bench-kind.yml")
+    ours = cli.run("up", path).seconds
+    second = cli.run("up", path).seconds
+    verify = cli.run("verify", path).seconds
+    down = cli.run("down", path).seconds
+    (cli.folder / "bench-netns.yml").write_text('{"mode": "iptables", "provider": "netns"}')
+    embedded = cli.run("up", str(cli.folder / "bench-netns.yml"), "--verify").seconds
+    cli.run("down", str(cli.folder / "bench-netns.yml"))
+    path_seconds = sum(big.values()) + verify
+    rows = [Row(f"by hand: {step}", f"{seconds:.1f} s") for step, seconds in hand.items()]
+    rows += [Row(f"kind path: {step}", f"{seconds:.1f} s") for step, seconds in big.items()]
+    return [
+        *rows,
+        Row("kind path: verify", f"{verify:.1f} s"),
+        Row("kind path", f"{path_seconds:.1f} s"),
+        Row("up on kind", f"{ours:.1f} s"),
+        Row("up on kind / the same by hand", f"{ours / sum(hand.values()):.2f}", "≤ 1.15"),
+        Row("second up on kind / up", f"{second / ours:.2f}", "≤ 0.3"),
+        Row("down on kind", f"{down:.1f} s"),
+        Row("embedded up + verify", f"{embedded:.1f} s"),
+        Row("embedded up + verify / kind path", f"{embedded / path_seconds:.2f}", "≤ 0.25"),
+    ]
+
+
+def by_hand(folder: Path, image: str, workload: str) -> dict[str, float]:
+    """Step → seconds: kind create --wait, the image into the nodes, apply, rollout. Removed afterwards.
+
+    Our own image goes the way that kubewire takes: it is in the node image already.
+    """
+    kind, kubectl = str(find(emit)), str(ensure("1.37").kubectl)
+    lab = load_lab("iptables", {"httpbin.image": workload} if workload != IMAGE else {})
+    config, manifests = folder / "hand.yml", folder / "hand.json"
+    from kubewire.lab.rendering import render_kind
+
+    config.write_text(render_kind(lab))
+    items = workload_manifests(lab)
+    manifests.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+    kubeconfig = str(folder / "hand.kubeconfig")
+    with_cluster = [kubectl, "--kubeconfig", kubeconfig]
+    steps: dict[str, list[str]] = {
+        "kind create cluster --wait": [
+            *(kind, "create", "cluster", "--name", NAME, "--config", str(config), "--image", image),
+            *("--kubeconfig", kubeconfig, "--wait", "180s"),
+        ]
+    }
+    if workload != IMAGE:
+        steps["kind load docker-image (200 MB)"] = [kind, "load", "docker-image", workload, "--name", NAME]
+    steps["kubectl apply"] = [*with_cluster, "apply", "-f", str(manifests)]
+    steps["kubectl rollout status"] = [*with_cluster, "rollout", "status", "deployment/httpbin"]
+    try:
+        return {name: _seconds(lambda argv=argv: _run(argv)) for name, argv in steps.items()}
+    finally:
+        _run([kind, "delete", "cluster", "--name", NAME, "--kubeconfig", kubeconfig])
+
+
+def _make_big_image() -> None:
+    with engine() as docker, tempfile.TemporaryDirectory() as folder:
+        if docker.image(BIG):
+            return
+        padding = Path(folder, "padding")
+        padding.write_bytes(os.urandom(PADDING))
+        base = make_layer(Path(folder, "padding.tar"), {"padding": padding})
+        write(Path(folder, "image.tar"), [Image(("kubewire/bench-padding:1",), (base,))], architecture())
+        _run(["docker", "load", "-i", str(Path(folder, "image.tar"))])
+        recipe = f"FROM {IMAGE}\nCOPY --from=kubewire/bench-padding:1 /padding /padding\n"
+        subprocess.run(
+            ["docker", "build", "-q", "-t", BIG, "-"], input=recipe.encode(), check=True, capture_output=True
+        )
+
+
+def _seconds(call: Callable[[], None]) -> float:
+    started = time.monotonic()
+    call()
+    return time.monotonic() - started
+
+
+def _run(argv: list[str]) -> None:
+    subprocess.run(argv, check=True, capture_output=True, text=True)
