@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -76,9 +77,8 @@ def remove(name: str, engine: Engine) -> bool:
     containers = [node for node in engine.nodes(name) if is_own(node, name)]
     if containers and all(node.role == "other" for node in containers):
         containers = []
-    with network.shared():
-        for node in containers:
-            engine.remove(node)
+    with network.shared(), ThreadPoolExecutor() as pool:
+        list(pool.map(engine.remove, containers))
     network.remove_if_unused(engine)
     return state.remove(name) or bool(containers)
 
