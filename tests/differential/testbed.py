@@ -173,6 +173,7 @@ class Node:
         _ip([f"link add {veth} type veth peer name eth0 netns {self.name}", f"link set {veth} master br0 up"])
         own = [f"addr add {ip}/32 dev eth0" for ip, _ in NODE_IPS.values()]
         own += [f"addr add {ip}/128 dev eth0 nodad" for _, ip in NODE_IPS.values()]
+        own += ["link add cni0 type bridge", "link set cni0 up"]  # nft's iif wants it to be there
         address = f"addr add 172.18.1.{number}/16 dev eth0"
         _ip(
             ["link set lo up", address, "link set eth0 up", *own, f"route add default via {GATEWAY}"],
@@ -190,7 +191,11 @@ class Node:
         with (self.bed.work / f"{self.name}.log").open("wb") as log:
             argv = ["ip", "netns", "exec", self.name, str(self.binary), "--config", str(config)]
             self._process = subprocess.Popen(argv, stdout=log, stderr=log)
-        _until(self.label, lambda: all(self.dumps().values()), alive=self._process)
+        try:
+            _until(self.label, lambda: all(self.dumps().values()), alive=self._process)
+        except RuntimeError as error:
+            text = (self.bed.work / f"{self.name}.log").read_text(errors="replace")
+            raise RuntimeError(f"{error} with {variant.name}:\n{text[-3000:]}") from error
         self._base = self.snapshot().files
 
     def stop(self) -> None:

@@ -45,11 +45,6 @@ def variants(version: Version, mode: str) -> tuple[Variant, ...]:
             {"detectLocalMode": "BridgeInterface", "detectLocal": {"bridgeInterface": "cni0"}},
         ),
         Variant("NodeCIDR, bit 0", settings={"detectLocalMode": "NodeCIDR"}, section={"masqueradeBit": 0}),
-        Variant(
-            "InterfaceNamePrefix",
-            "node-c",
-            {"detectLocalMode": "InterfaceNamePrefix", "detectLocal": {"interfaceNamePrefix": "veth"}},
-        ),
         Variant("one family", "node-b", {"clusterCIDR": "10.244.0.0/16", "nodePortAddresses": one}),
         Variant("loopback node ports", settings={"clusterCIDR": BOTH, "nodePortAddresses": loopback}),
         Variant(
@@ -63,6 +58,10 @@ def variants(version: Version, mode: str) -> tuple[Variant, ...]:
         ),
         Variant("no detector", "node-c", {"nodePortAddresses": ["0.0.0.0/0", "::/0"]}),
     ]
+    if mode == "iptables" or has(version, "nft-iifname"):  # before, nft looked for an interface of that name
+        prefix = {"detectLocal": {"interfaceNamePrefix": "veth"}}
+        settings = {"detectLocalMode": "InterfaceNamePrefix", **prefix}
+        found.append(Variant("InterfaceNamePrefix", "node-c", settings))
     if mode == "iptables":
         found.append(
             Variant(

@@ -55,6 +55,8 @@ FEATURES: dict[str, tuple[Version, ...]] = {
     "node-port-primary-keyword": _since("1.31.0"),
     "node-port-localhost-keyword": _since("1.37.0"),
     # nftables: generations of pkg/proxy/nftables/proxier.go, as its releases have it
+    # comments on tables, chains, sets and maps: sigs.k8s.io/knftables before 0.0.15 takes no nft to have them
+    "nft-object-comments": _since("1.31.0"),
     "nft-cluster-ips": _since("1.30.0"),
     "nft-firewall-without-comments": _since("1.31.0"),
     # checks of endpoints and cluster IPs moved behind DNAT (PR 132456)

@@ -26,7 +26,7 @@ def expected_nftables(
     """The whole table of one family; pure, and blind to what was observed."""
     generation = Generation.of(version)
     detector = config.detector(family, facts.node)
-    builder = Builder(family)
+    builder = Builder(family, has(version, "nft-object-comments"))
     add_fixed(
         builder,
         config,

@@ -59,9 +59,13 @@ def fixed(check: str, why: str) -> Origin:
 
 @dataclass
 class Builder:
-    """The table under construction; chains and sets keep the order in which they are declared."""
+    """The table under construction; chains and sets keep the order in which they are declared.
+
+    `object_comments`: whether kube-proxy puts comments on tables, chains, sets and maps.
+    """
 
     family: IpFamily
+    object_comments: bool = True
     chains: dict[str, Chain] = field(default_factory=dict)
     rules: dict[str, list[Rule]] = field(default_factory=dict)
     sets: dict[str, Set] = field(default_factory=dict)
@@ -79,6 +83,7 @@ class Builder:
     def chain(self, name: str, origin: Origin, hook: Hook | None = None, comment: str = "") -> None:
         """Declare a chain, once."""
         if name not in self.chains:
+            comment = comment if self.object_comments else ""
             self.chains[name] = Chain(self.family, TABLE, name, hook=hook, origin=origin, comment=comment)
             self.rules[name] = []
 
@@ -116,7 +121,7 @@ class Builder:
             value_type="verdict" if verdicts else "",
             options=tuple(options),
             dynamic=dynamic,
-            comment=comment,
+            comment=comment if self.object_comments else "",
             origin=origin,
         )
         self.elements[name] = {}
@@ -133,7 +138,7 @@ class Builder:
 
     def dataplane(self) -> Dataplane:
         return Dataplane(
-            tables=(Table(self.family, TABLE, TABLE_COMMENT),),
+            tables=(Table(self.family, TABLE, TABLE_COMMENT if self.object_comments else ""),),
             chains=tuple(
                 replace(chain, groups=(RuleGroup(tuple(self.rules[name])),))
                 for name, chain in self.chains.items()
