@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -56,12 +57,6 @@ class Cli:
         environment = {**os.environ, "XDG_STATE_HOME": str(self.folder / "state"), "NO_COLOR": "1"}
         return timed([sys.executable, "-m", "kubewire", *argv], env=environment)
 
-    def popen(self, *argv: str) -> subprocess.Popen[str]:
-        environment = {**os.environ, "XDG_STATE_HOME": str(self.folder / "state")}
-        return subprocess.Popen(
-            [sys.executable, "-m", "kubewire", *argv], env=environment, text=True, stdout=subprocess.PIPE
-        )
-
 
 def steps_of(err: str) -> list[tuple[str, float]]:
     """The steps that the display told, with their seconds."""
@@ -71,36 +66,37 @@ def steps_of(err: str) -> list[tuple[str, float]]:
 
 
 def memory_of(cli: Cli, lab: str) -> dict[str, float]:
-    """MiB of proportional set size of each kind of process in the lab's PID namespace."""
+    """MiB of proportional set size of each kind of process below the lab's PID 1, pods included."""
     time.sleep(2)
-    process = cli.popen("exec", lab, "worker", "--", "sleep", "5")
-    time.sleep(1)
-    inside = _pid_namespace(process.pid)
+    state = json.loads((cli.folder / "state" / "kubewire" / "labs" / lab / "sandbox.json").read_text())
+    parents = {
+        pid: _parent(pid)
+        for pid in map(int, filter(str.isdigit, (entry.name for entry in Path("/proc").iterdir())))
+    }
     sizes: dict[str, float] = {}
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit() or _namespace(entry) != inside:
+    for pid in parents:
+        if not _below(pid, state["init"]["pid"], parents):
             continue
         try:
-            rollup = (entry / "smaps_rollup").read_text()
-            name = (entry / "comm").read_text().strip()
-            words = (entry / "cmdline").read_bytes().split(b"\0")
+            rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+            name = Path(f"/proc/{pid}/comm").read_text().strip()
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         except OSError:
             continue
-        module = next((w.decode() for w in words if w.startswith(b"kubewire.")), name)
+        name = next((word.decode() for word in words if word.startswith(b"kubewire.")), name)
         found = re.search(r"^Pss:\s+(\d+)", rollup, re.M)
-        sizes[module] = sizes.get(module, 0.0) + (int(found[1]) / 1024 if found else 0.0)
-    process.kill()
-    process.wait()
+        sizes[name] = sizes.get(name, 0.0) + (int(found[1]) / 1024 if found else 0.0)
     return sizes
 
 
-def _namespace(entry: Path) -> str:
+def _parent(pid: int) -> int:
     try:
-        return str((entry / "ns" / "pid").readlink())
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     except OSError:
-        return ""
+        return 0
 
 
-def _pid_namespace(pid: int) -> str:
-    """The PID namespace of a process's children (of the process itself where it has none)."""
-    return str(Path(f"/proc/{pid}/ns/pid_for_children").readlink())
+def _below(pid: int, ancestor: int, parents: dict[int, int]) -> bool:
+    while pid and pid != ancestor:
+        pid = parents.get(pid, 0)
+    return pid == ancestor
