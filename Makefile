@@ -77,8 +77,8 @@ test-e2e: $(DEV)
 test: lint test-unit differential test-e2e
 
 test-all: test
-	$(MAKE) differential VERSIONS=oldest,1.34,newest STATES='$(or $(STATES),100)'
 	$(VENV)/bin/pytest -m "slow and not kind"
+	$(MAKE) differential VERSIONS=oldest,1.34,newest STATES='$(or $(STATES),100)'
 	$(MAKE) test-kind
 
 # Real kind on a Docker engine; the node image is built once and then stays in the engine.

@@ -181,13 +181,16 @@ def test_ten_sigkills_at_random_moments_leave_the_machine_as_it_was(kubewire: Ku
     """Of the command, the keeper or PID 1, while the lab is being made or just after."""
     before = picture()
     for _ in range(10):
+        moment = random.uniform(0.3, 12)
         maker = kubewire.popen("up", LAB, start_new_session=True)
-        time.sleep(random.uniform(0.3, 12))
+        time.sleep(moment)
         victims = [maker.pid]
         with suppress(OSError, ValueError, TypeError):
             victims += [process.pid for process in sandbox(kubewire)]
+        victim = random.choice(victims)
+        print(f"SIGKILL after {moment:.2f} s to number {victims.index(victim)} of command, keeper, PID 1")
         with suppress(ProcessLookupError):
-            os.kill(random.choice(victims), signal.SIGKILL)
+            os.kill(victim, signal.SIGKILL)
         maker.communicate(timeout=300)
         kubewire.run("down", LAB)
         settle(before)
