@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import sys
 from pathlib import Path
 
@@ -22,8 +23,25 @@ def terminal_output(argv: list[str]) -> str:
 
     os.environ.update(COLUMNS="100", LINES="50", TERM="xterm-256color")
     pty.spawn(argv, read)
-    lines = seen.decode(errors="replace").replace("\r\n", "\n").split("\n")
-    return "\n".join(line.rpartition("\r")[2].rpartition("\x1b[2K")[2] for line in lines)
+    return "\n".join(left_standing(seen.decode(errors="replace")))
+
+
+def left_standing(text: str) -> list[str]:
+    """The lines that stay when a live status line has come and gone."""
+    lines = [""]
+    for piece in re.split(r"(\n|\x1b\[1A|\x1b\[2K|\x1b\[\?25[lh]|\r)", text):
+        match piece:
+            case "\n":
+                lines.append("")
+            case "\x1b[1A":
+                lines.pop()
+            case "\x1b[2K":
+                lines[-1] = ""
+            case "\r" | "\x1b[?25l" | "\x1b[?25h":
+                continue
+            case _:
+                lines[-1] += piece
+    return lines
 
 
 def main() -> None:
@@ -32,7 +50,8 @@ def main() -> None:
         console = Console(record=True, width=100, file=nowhere)
         console.print(Text(f"$ {' '.join(argv)}", style="bold"))
         console.print(Text.from_ansi(terminal_output(argv)))
-        console.save_svg(target, title="kubewire")
+        drawn = console.export_svg(title="kubewire")
+    Path(target).write_text(re.sub(r"@font-face \{.*?\}", "", drawn, flags=re.DOTALL))
 
 
 if __name__ == "__main__":

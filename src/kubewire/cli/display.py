@@ -77,7 +77,8 @@ class Display:
         if not self._console.is_terminal or not self._name:
             return
         seconds = time.monotonic() - self._started
-        text = Text(f"{self._name}  {seconds:.0f} s  {self._detail}", overflow="ellipsis", no_wrap=True)
+        text = Text(f"{self._name}  {seconds:.0f} s  {self._detail}")
+        text.truncate(max(20, self._console.width - 4), overflow="ellipsis")
         if self._status is None:
             self._status = self._console.status(text)
             self._status.start()

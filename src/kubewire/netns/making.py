@@ -177,7 +177,7 @@ def component_failed(name: str, directory: Path, component: str, unit: dict[str,
     return LabError(
         f"{component} {unit['reason']}",
         where=f"lab {name}",
-        mend=f"its last words:\n{component_log(directory, component)}",
+        mend=_last_words(component_log(directory, component)),
     )
 
 
@@ -198,6 +198,17 @@ def _died(name: str) -> LabError:
         where=f"lab {name}",
         mend=f"its last words ({log.parent}):\n{words}" if words else "",
     )
+
+
+def _last_words(log: str) -> str:
+    """The end of a component's log; what it means, where that is a limit of the machine's."""
+    words = f"its last words:\n{log}"
+    if "inotify" in log or "fsnotify" in log:
+        words += (
+            "\n  this machine allows too few inotify instances for all that runs on it:"
+            " sysctl -w fs.inotify.max_user_instances=1024"
+        )
+    return words
 
 
 def _wait_for_nodes(lab: Lab, directory: Path) -> None:
