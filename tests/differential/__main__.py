@@ -103,6 +103,8 @@ def inside(options: argparse.Namespace) -> int:
     )
     for label, count in tally.without_zone.items():
         print(f"{label}: started again {count} times, as it was not told its zone (a race of its own)")
+    for label, count in tally.gave_up.items():
+        print(f"{label}: started again {count} times, as it could not write its rules")
     for text, count in tally.refused.most_common(10):
         print(f"refused by the API, {count} times: {text}")
     if told:

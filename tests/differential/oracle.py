@@ -43,6 +43,7 @@ class Tally:
     states: int = 0
     comparisons: int = 0
     refused: Counter[str] = field(default_factory=Counter)
+    gave_up: Counter[str] = field(default_factory=Counter)
     without_zone: Counter[str] = field(default_factory=Counter)
     coverage: Counter[tuple[str, str]] = field(default_factory=Counter)
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("apply", "settle"), 0.0))
@@ -130,9 +131,14 @@ class Oracle:
             self.tally.coverage.update((row, node.label) for row in rows)
 
     def _settle(self, node: Node, listed: dict[str, Any]) -> list[Check]:
-        """The failed checks that remain when the node is as it must be, or out of time."""
+        """The failed checks that remain when the node is as it must be, or out of time.
+
+        A kube-proxy that says that it can't go on is no oracle until it is started again: 1.29 in nftables
+        mode fails once there are source ranges ("File exists", as it refills a set of intervals).
+        """
         end = time.monotonic() + self.patience
         seen: dict[str, str] = {}
+        starts = 0
         while True:
             late = time.monotonic() > end
             dumps = node.dumps()
@@ -141,7 +147,12 @@ class Oracle:
                 if not found:
                     return []
                 seen = dumps
-            if late:
+            if starts < STARTS and node.gave_up():
+                starts += 1
+                self.tally.gave_up[node.label] += 1
+                node.start(node.variant)
+                end = time.monotonic() + self.patience
+            elif late:
                 return found
             time.sleep(PAUSE)
 

@@ -39,6 +39,7 @@ DUMPS = {
 Object = dict[str, Any]
 Key = tuple[str, str, str]
 REFUSED = (400, 422)
+ATTEMPTS = 12
 
 
 def enter(arguments: Sequence[str]) -> int:
@@ -188,15 +189,22 @@ class Node:
         run([*self.prefix, "sysctl", "-qw", "net.netfilter.nf_conntrack_tcp_be_liberal=0"], timeout=30)
         config = self.bed.work / f"{self.name}.yaml"
         config.write_text(yaml.safe_dump(document(variant, self.version, self.mode), sort_keys=False))
+        for left in reversed(range(ATTEMPTS)):
+            try:
+                self._run(config)
+                break
+            except RuntimeError as error:
+                text = (self.bed.work / f"{self.name}.log").read_text(errors="replace")
+                if not left or "too many open files" not in text:
+                    raise RuntimeError(f"{error} with {variant.name}:\n{text[-3000:]}") from error
+                time.sleep(5)  # others hold all inotify instances of this machine
+        self._base = self.snapshot().files
+
+    def _run(self, config: Path) -> None:
         with (self.bed.work / f"{self.name}.log").open("wb") as log:
             argv = ["ip", "netns", "exec", self.name, str(self.binary), "--config", str(config)]
             self._process = subprocess.Popen(argv, stdout=log, stderr=log)
-        try:
-            _until(self.label, lambda: all(self.dumps().values()), alive=self._process)
-        except RuntimeError as error:
-            text = (self.bed.work / f"{self.name}.log").read_text(errors="replace")
-            raise RuntimeError(f"{error} with {variant.name}:\n{text[-3000:]}") from error
-        self._base = self.snapshot().files
+        _until(self.label, lambda: all(self.dumps().values()), alive=self._process)
 
     def stop(self) -> None:
         if self._process is not None:
@@ -221,10 +229,15 @@ class Node:
             raise RuntimeError(f"{self.label}: {outcome.err}")
         return node_snapshot(self.name, sections, "")
 
+    def gave_up(self) -> bool:
+        """Whether kube-proxy itself says that it could not write its rules."""
+        return "Sync failed" in (self.bed.work / f"{self.name}.log").read_text(errors="replace")
+
     def log(self) -> str:
-        """The last lines of kube-proxy's log that speak of errors."""
+        """The end of kube-proxy's log from its last error on."""
         lines = (self.bed.work / f"{self.name}.log").read_text(errors="replace").splitlines()
-        return "\n".join([line for line in lines if line[:1] in "EF"][-5:])
+        last = max((n for n, line in enumerate(lines) if line[:1] in ("E", "F")), default=len(lines))
+        return "\n".join(line[:300] for line in lines[last : last + 12])
 
 
 class Refused(Exception):  # noqa: N818
