@@ -37,11 +37,11 @@ def pull(engine: Engine, reference: str, progress: Progress) -> None:
 def no_image(reference: str, why: str) -> HostError:
     """The node image can't be had: why, and every way out."""
     name = reference.partition("@")[0]
-    version = name.rpartition(":")[2].removeprefix("v")
+    minor = ".".join(name.rpartition(":")[2].removeprefix("v").split(".")[:2])
     return HostError(
         f"the node image {name} ({DOWNLOAD}) isn't in the Docker engine and can't be pulled: {why}",
         mend="run the lab embedded: --provider netns\n"
-        f"  or build a node image from packages: kubewire image build {version}\n"
+        f"  or build a node image from packages: kubewire image build {minor}\n"
         f"  or bring it from a machine that has it: docker save {name} -o node.tar, docker load -i node.tar",
     )
 
