@@ -11,7 +11,6 @@ import argparse
 import json
 import random
 import sys
-import tempfile
 import time
 import warnings
 from collections.abc import Sequence
@@ -47,11 +46,9 @@ def main(arguments: Sequence[str]) -> int:
         return error.exit_code
     from testbed import enter
 
-    with tempfile.TemporaryDirectory(prefix="kubewire-differential-") as work:
-        binaries = {"etcd": str(newest.etcd), "apiserver": str(newest.kube_apiserver), "proxies": proxies}
-        seed = options.seed if options.seed is not None else random.randrange(10**6)
-        job = json.dumps({"work": work, **binaries})
-        return enter([*arguments, "--seed", str(seed), "--inside", job])
+    binaries = {"etcd": str(newest.etcd), "apiserver": str(newest.kube_apiserver), "proxies": proxies}
+    seed = options.seed if options.seed is not None else random.randrange(10**6)
+    return enter([*arguments, "--seed", str(seed), "--inside", json.dumps(binaries)])
 
 
 def _proxies(words: str) -> list[tuple[str, Path]]:
@@ -73,7 +70,7 @@ def inside(options: argparse.Namespace) -> int:
     warnings.simplefilter("ignore", HypothesisWarning)  # of cases too large to print
     started = time.monotonic()
     job = json.loads(options.inside)
-    bed = Testbed(Path(job["work"]), Path(job["etcd"]), Path(job["apiserver"]))
+    bed = Testbed(Path(job["etcd"]), Path(job["apiserver"]))
     bed.add_nodes()
     pairs = [(v, p, m) for v, p in job["proxies"].items() for m in options.modes.split(",")]
     nodes = [

@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 import shutil
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -218,7 +219,7 @@ def explore(oracle: Oracle, wanted: int, first_seed: int) -> None:
     longest = all(node.mode == "iptables" or node.version >= Version(1, 37) for node in oracle.nodes)
     rounds = max(6, math.ceil(wanted / (2 * ROUND)))
     held = Held(oracle)
-    turn = 0
+    turn, started = 0, time.monotonic()
     while oracle.tally.states < wanted or turn < rounds:
         oracle.restart(turn)
 
@@ -240,3 +241,6 @@ def explore(oracle: Oracle, wanted: int, first_seed: int) -> None:
         except Flaky as flaky:
             raise next(reversed(held.known.values())) from flaky
         turn += 1
+        print(
+            f"{time.monotonic() - started:.0f} s: {oracle.tally.states} states", file=sys.stderr, flush=True
+        )

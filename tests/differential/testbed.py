@@ -43,19 +43,19 @@ ATTEMPTS = 12
 
 
 def enter(arguments: Sequence[str]) -> int:
-    """Run this program again with these arguments as PID 1 of a sandbox; its exit code."""
+    """Become this program with these arguments, as PID 1 of a sandbox that ends with this process."""
     user = [] if os.geteuid() == 0 else ["--map-root-user"]
     unshare = ["unshare", *user, "-n", "-m", "-p", "-i", "-f", "--kill-child", "--mount-proc"]
-    return subprocess.call([*unshare, sys.executable, str(Path(__file__).parent), *arguments])
+    return os.execvp("unshare", [*unshare, sys.executable, str(Path(__file__).parent), *arguments])
 
 
 class Testbed:
-    """etcd, kube-apiserver and the nodes; `work` is a folder for their files."""
+    """etcd, kube-apiserver and the nodes; their files lie in the sandbox's own /run."""
 
     __test__ = False
 
-    def __init__(self, work: Path, etcd: Path, apiserver: Path) -> None:
-        self.work = work
+    def __init__(self, etcd: Path, apiserver: Path) -> None:
+        self.work = Path("/run/work")
         self._prepare()
         self._write_pki()
         self._start(
@@ -70,11 +70,10 @@ class Testbed:
         self.pool = ThreadPoolExecutor(6)
 
     def _prepare(self) -> None:
-        os.chdir(self.work)
         for command in (
             "mount --make-rprivate /",
             "mount -t tmpfs tmpfs /run",
-            "mkdir /run/netns",
+            "mkdir /run/netns /run/work",
             "mount --make-shared /run",
             "ip link set lo up",
             "ip link add br0 type bridge",
@@ -82,6 +81,7 @@ class Testbed:
             "ip link set br0 up",
         ):
             subprocess.run(command.split(), check=True)
+        os.chdir(self.work)
 
     def _write_pki(self) -> None:
         authority = Authority("differential")
