@@ -84,6 +84,7 @@ def remove(name: str, engine: Engine) -> bool:
 
 
 def _create(lab: Lab, engine: Engine) -> None:
+    """Until the nodes have joined: the workload goes in while they become ready, `commit` waits for all."""
     preflight.require(lab, engine)
     kind = tool.find(emit)
     image = choose_image(lab, engine.images())
@@ -106,7 +107,6 @@ def _create(lab: Lab, engine: Engine) -> None:
             tool.create(kind, lab.name, config, image.reference, kubeconfig, keep=keep, progress=emit)
         kubeconfig.chmod(0o600)
         httpbin.bring(lab, engine, image.reference, node_names(lab), emit)
-        wait_until_ready(lab, kubeconfig, emit)
     except LabError:
         if not keep:
             remove(lab.name, engine)

@@ -43,6 +43,15 @@ class KindProvider:
             return cluster.up(lab, docker, check=check)
 
     def commit(self, name: str) -> None:
+        """Wait until nodes, kube-proxy and DNS are really ready; from then on the cluster is kept."""
+        recorded = state.read(name)
+        if recorded is None or recorded.ready:
+            return
+        from kubewire.kind.ready import wait_until_ready
+        from kubewire.lab.schema import Lab
+        from kubewire.progress import emit
+
+        wait_until_ready(Lab.model_validate(recorded.definition), self.kubeconfig(name), emit)
         state.mark_ready(name)
 
     def abandon(self, name: str) -> None:
