@@ -18,7 +18,7 @@ help:
 	@echo "make lab-NAME    bring up labs/NAME.yml and verify it   (REPLICAS= K8S= PROVIDER= HOST=)"
 	@echo "make down-NAME   remove it"
 	@echo "make test        lint, unit and golden tests, real labs: about 15 minutes on a fresh machine"
-	@echo "make test-all    the same and the long suites, kind's among them"
+	@echo "make test-all    the same and the long suites"
 	@echo "make test-kind   real kind clusters, on a Docker engine   (OVERLAY= for the node image)"
 	@echo "make differential  real kube-proxies against the engine (VERSIONS=all|oldest,1.34,newest STATES=200 SEED=)"
 	@echo "make mutation    every single change to a recorded dump: is it found?"
@@ -79,7 +79,6 @@ test: lint test-unit differential test-e2e
 test-all: test
 	$(VENV)/bin/pytest -m "slow and not kind"
 	$(MAKE) differential VERSIONS=oldest,1.34,newest STATES='$(or $(STATES),100)'
-	$(MAKE) test-kind
 
 # Real kind on a Docker engine; the node image is built once and then stays in the engine.
 # OVERLAY=DIR adds files to it: what the machine's kernel or capabilities need.

@@ -28,14 +28,26 @@ def put(folder: Path, *commands: str) -> None:
 def test_all_of_a_bare_machines_are_named_once(bare: Path) -> None:
     missing = missing_packages(load_lab("iptables"))
     assert missing == sorted(set(missing))
-    assert {"iproute2", "util-linux", "iptables", "nftables", "curl", "conntrack", "ipset", "ipvsadm"} == set(
-        missing
-    )
+    assert {
+        "iproute2",
+        "util-linux",
+        "iptables",
+        "nftables",
+        "curl",
+        "conntrack",
+        "procps",
+        "ipset",
+        "ipvsadm",
+    } == set(missing)
 
 
 def test_only_what_is_missing_is_named(bare: Path) -> None:
     put(bare, "ip", "nsenter", "unshare", "setpriv", "iptables", "ip6tables", "iptables-save", "nft", "curl")
-    assert missing_packages(load_lab("iptables", {"tools": ["tcpdump"]})) == ["conntrack", "tcpdump"]
+    assert missing_packages(load_lab("iptables", {"tools": ["tcpdump"]})) == [
+        "conntrack",
+        "procps",
+        "tcpdump",
+    ]
 
 
 def test_apt_is_no_way_without_apt(bare: Path) -> None:
