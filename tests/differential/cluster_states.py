@@ -41,6 +41,13 @@ RANGES = (
 PORT_NAMES = ("http", "p", "dns-tcp", "x" * 15, "j-accept", "0a")
 
 
+class Limits(NamedTuple):
+    """What some kube-proxy can't take: names beyond 128 bytes, source ranges inside others."""
+
+    longest: bool = True
+    overlapping: bool = True
+
+
 class Port(NamedTuple):
     name: str
     protocol: str
@@ -49,18 +56,18 @@ class Port(NamedTuple):
 
 
 @st.composite
-def states(draw: DrawFn, *, longest: bool) -> State:
-    """Two to six Services, now and then a large one; `longest`: with the longest possible names."""
-    slots = range(len(NAMES) if longest else len(NAMES) - 1)
+def states(draw: DrawFn, limits: Limits) -> State:
+    """Two to six Services, now and then a large one."""
+    slots = range(len(NAMES) if limits.longest else len(NAMES) - 1)
     chosen = draw(st.sets(st.sampled_from(slots), min_size=2, max_size=6))
-    state = {slot: draw(service(slot)) for slot in sorted(chosen)}
+    state = {slot: draw(service(slot, limits)) for slot in sorted(chosen)}
     return state | ({LARGE: draw(large())} if draw(st.integers(0, 9)) == 7 else {})
 
 
 @st.composite
-def sequences(draw: DrawFn, *, longest: bool) -> list[State]:
+def sequences(draw: DrawFn, limits: Limits) -> list[State]:
     """A state and up to two others, each with one Service of the former changed, added or gone."""
-    state = draw(states(longest=longest))
+    state = draw(states(limits))
     steps = [state]
     for _ in range(draw(st.integers(0, 2))):
         slot = draw(st.sampled_from(range(len(NAMES) - 1)))
@@ -70,7 +77,7 @@ def sequences(draw: DrawFn, *, longest: bool) -> list[State]:
             head = state[slot][0]
             kept[slot] = [head, *draw(slices(slot, ports_of(head), hinted=draw(st.booleans())))]
         elif change != "remove":
-            kept[slot] = draw(service(slot))
+            kept[slot] = draw(service(slot, limits))
         state = kept
         steps.append(state)
     return steps
@@ -102,7 +109,7 @@ def ports(draw: DrawFn, slot: int) -> list[Port]:
 
 
 @st.composite
-def service(draw: DrawFn, slot: int) -> list[Object]:
+def service(draw: DrawFn, slot: int, limits: Limits) -> list[Object]:
     """A Service and its slices."""
     namespace, name = NAMES[slot]
     kind = draw(
@@ -133,13 +140,13 @@ def service(draw: DrawFn, slot: int) -> list[Object]:
         own = {IPV4: f"10.96.9.{slot + 1}", IPV6: f"fd00:10:96::9{slot + 1:02x}"}
         spec["clusterIPs"] = ["None"] if kind == "Headless" else [own[family] for family in families]
         spec["clusterIP"] = spec["clusterIPs"][0]
-        draw(policies(slot, kind, node_ports, item))
+        draw(policies(slot, kind, node_ports, item, limits))
         draw(metadata(item["metadata"]))
     return [item, *draw(slices(slot, chosen, hinted=draw(st.booleans())))]
 
 
 @st.composite
-def policies(draw: DrawFn, slot: int, kind: str, node_ports: bool, item: Object) -> None:
+def policies(draw: DrawFn, slot: int, kind: str, node_ports: bool, item: Object, limits: Limits) -> None:
     """Everything that says which traffic a Service takes and where it goes; written into the Service."""
     spec = item["spec"]
     local = st.sampled_from(("Cluster", "Cluster", "Local"))
@@ -162,13 +169,8 @@ def policies(draw: DrawFn, slot: int, kind: str, node_ports: bool, item: Object)
         spec["allocateLoadBalancerNodePorts"] = node_ports
         if spec["externalTrafficPolicy"] == "Local":
             spec["healthCheckNodePort"] = 31500 + slot
-        ranges = draw(
-            st.lists(
-                st.sampled_from(RANGES),
-                max_size=3,
-                unique=True,
-            )
-        )
+        known = RANGES if limits.overlapping else [r for r in RANGES if not r.endswith("/0")]
+        ranges = draw(st.lists(st.sampled_from(known), max_size=3, unique=True))
         if ranges:
             spec["loadBalancerSourceRanges"] = ranges
         entries: list[Object] = [{"ip": f"192.0.2.{slot + 100}"}, {"ip": f"192.0.2.{slot + 120}"}]

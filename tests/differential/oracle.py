@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cluster_states import State, sequences, zone_probe
+from cluster_states import Limits, State, sequences, zone_probe
 from features import features
 from hypothesis import HealthCheck, Phase, given, reject, seed, settings
 from hypothesis.errors import Flaky
@@ -216,7 +216,8 @@ class Held:
 
 def explore(oracle: Oracle, wanted: int, first_seed: int) -> None:
     """Hold at least `wanted` generated states; hypothesis shrinks a case that differs, then it is raised."""
-    longest = all(node.mode == "iptables" or node.version >= Version(1, 37) for node in oracle.nodes)
+    oldest = min((node.version for node in oracle.nodes if node.mode == "nftables"), default=Version(1, 99))
+    limits = Limits(longest=oldest >= Version(1, 37), overlapping=oldest >= Version(1, 30))
     rounds = max(6, math.ceil(wanted / (2 * ROUND)))
     held = Held(oracle)
     turn, started = 0, time.monotonic()
@@ -232,7 +233,7 @@ def explore(oracle: Oracle, wanted: int, first_seed: int) -> None:
             suppress_health_check=list(HealthCheck),
             print_blob=False,
         )
-        @given(sequences(longest=longest))
+        @given(sequences(limits))
         def hold(steps: list[State]) -> None:
             held.hold(steps)
 

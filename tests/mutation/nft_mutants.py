@@ -28,6 +28,8 @@ def mutants(dump: str) -> Iterator[Mutant]:
             continue
         name = body.get("name") or f"{body.get('chain')} {body.get('handle')}"
         label = f"{kind} {name}"
+        if kind == "chain" and "/" in name and f'"target": "{name}"' not in dump:
+            continue  # emptied by kube-proxy, to be deleted by a later sync
         yield _made(f"{kind} deleted", label, Duty.FOUND, [*listing[:at], *listing[at + 1 :]])
         if kind in ("rule", "chain", "set", "map"):
             yield _made(f"{kind} doubled", label, Duty.FOUND, [*listing[:at], item, *listing[at:]])
