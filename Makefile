@@ -79,11 +79,10 @@ test: lint test-unit test-e2e
 test-all: test
 	$(VENV)/bin/pytest -m "slow and not kind"
 
-# Real kind on a Docker engine; the node image is built once and then stays in the engine.
+# Real kind on a Docker engine; the node image is built once, its archive stays in the cache.
 # OVERLAY=DIR adds files to it: what the machine's kernel or capabilities need.
 test-kind: $(DEV)
-	@docker image inspect kubewire/node:$(KIND_VERSION) >/dev/null 2>&1 || \
-		$(KUBEWIRE) image build $(KIND_VERSION) $(if $(OVERLAY),--overlay '$(OVERLAY)')
+	$(KUBEWIRE) image build $(KIND_VERSION) $(if $(OVERLAY),--overlay '$(OVERLAY)')
 	$(VENV)/bin/pytest -m kind
 
 bench: $(RUNTIME)

@@ -37,16 +37,16 @@ def choose(wanted: str, *, recorded: Choice | None = None, lab: str = "") -> Cho
         return Choice(wanted, "asked for")
     if wanted not in ("auto", ""):
         raise DefinitionError(f"no provider {wanted!r}", mend=f"providers: auto, {', '.join(NAMES)}")
-    if docker_answers():
-        return Choice("kind", "a Docker engine answers")
-    return Choice("netns", "no Docker engine answers, so the lab runs embedded on this machine")
+    if why := docker_silent():
+        return Choice("netns", f"{why}, so the lab runs embedded on this machine")
+    return Choice("kind", "a Docker engine answers")
 
 
-def docker_answers() -> bool:
-    """Whether a Docker engine answers a ping within two seconds."""
-    from kubewire.kind.engine import answers
+def docker_silent() -> str:
+    """Why no Docker engine answers a ping within two seconds, "" if one does."""
+    from kubewire.kind.engine import why_silent
 
-    return answers()
+    return why_silent()
 
 
 def get_provider(name: str) -> Provider:

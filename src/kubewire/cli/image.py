@@ -29,11 +29,15 @@ def build(
             metavar="FILE",
         ),
     ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Build it anew, for Debian's updates, though it is there.")
+    ] = False,
 ) -> None:
     """Make a kind node image from Debian packages and Kubernetes binaries.
 
     For rooms without a registry, and versions that nobody published an image of. httpbin and the node tools
-    are in it, so a lab needs no network. Needs root and mmdebstrap.
+    are in it, so a lab needs no network. Its archive stays in the cache: the same version and overlay are
+    built once. Building needs root and mmdebstrap.
 
     **Examples**
 
@@ -46,6 +50,6 @@ def build(
 
     display = Display()
     with display.running(f"node image of Kubernetes {version}"):
-        made = make(version, overlay=overlay, output=output, progress=display.tell)
+        made = make(version, overlay=overlay, output=output, fresh=fresh, progress=display.tell)
     where = f"in {output}" if output else "in the Docker engine"
-    typer.echo(f"{made.node} and {made.httpbin} are {where}")
+    typer.echo(f"{made.node} and {made.httpbin} are {where} ({made.how})")

@@ -13,10 +13,11 @@ from kubewire.errors import DefinitionError, LabError
 from kubewire.files import write_atomically
 from kubewire.kind import httpbin, network, preflight, pull, state, tool
 from kubewire.kind.config import kind_config
-from kubewire.kind.engine import Engine, NodeContainer
+from kubewire.kind.engine import Engine
 from kubewire.kind.images import choose_image
 from kubewire.kind.provider import KEEP
 from kubewire.kind.ready import wait_until_ready
+from kubewire.kind.records import NodeContainer
 from kubewire.lab.record import changes_between
 from kubewire.lab.rendering import lab_data
 from kubewire.lab.schema import Lab, node_names

@@ -3,48 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Any
 
 from kubewire.errors import HostError, LabError
+from kubewire.kind.records import NETWORK, NodeContainer, NodeImage, image_of, node_of
 
 if TYPE_CHECKING:
     from docker import DockerClient
 
 CLUSTER_LABEL = "io.x-k8s.kind.cluster"
-ROLE_LABEL = "io.x-k8s.kind.role"
-NETWORK = "kind"
 SOCKET = Path("/var/run/docker.sock")
 PING_SECONDS = 2
 CALL_SECONDS = 60
+NONE = "no Docker engine answers"
+FORBIDDEN = "this user may not open the Docker engine's socket"
 OLDEST_API = (1, 41)
 """Docker 20.10: kind asks for cgroup namespaces, which came with it."""
-
-
-@dataclass(frozen=True)
-class NodeContainer:
-    """A kind node as the engine sees it; `mounts` are (source, destination)."""
-
-    name: str
-    id: str
-    role: Literal["control-plane", "worker", "other"]
-    state: str
-    image: str
-    ips: tuple[str, ...]
-    mounts: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True)
-class NodeImage:
-    """An image in the engine: its references (tags, and repository@digest), labels, and architecture."""
-
-    id: str
-    references: tuple[str, ...]
-    labels: Mapping[str, str]
-    architecture: str
 
 
 class Engine:
@@ -70,12 +47,12 @@ class Engine:
         label = CLUSTER_LABEL if cluster is None else f"{CLUSTER_LABEL}={cluster}"
         with _told("the node containers"):
             found = self.client.containers.list(all=True, filters={"label": label}, ignore_removed=True)
-            return sorted((_node(each.attrs) for each in found), key=lambda node: node.name)
+            return sorted((node_of(each.attrs) for each in found), key=lambda node: node.name)
 
     def images(self) -> list[NodeImage]:
         """Every image in the engine that has a name."""
         with _told("the images"):
-            return [_image(entry) for entry in self.client.api.images()]
+            return [image_of(entry) for entry in self.client.api.images()]
 
     def image(self, reference: str) -> NodeImage | None:
         """One image, None if it isn't in the engine."""
@@ -83,9 +60,14 @@ class Engine:
 
         with _told(f"image {reference}"):
             try:
-                return _image(self.client.images.get(reference).attrs)
+                return image_of(self.client.images.get(reference).attrs)
             except ImageNotFound:
                 return None
+
+    def load(self, archive: IO[bytes]) -> None:
+        """`docker load` of an archive."""
+        with _told("loading an image archive"):
+            self.client.images.load(archive)
 
     def start(self, node: NodeContainer) -> None:
         with _told(f"starting {node.name}"):
@@ -152,9 +134,17 @@ def engine() -> Iterator[Engine]:
 
 
 def answers() -> bool:
-    """Whether an engine answers a ping within two seconds; loads the SDK only if there may be one."""
+    """Whether an engine answers a ping within two seconds."""
+    return not why_silent()
+
+
+def why_silent() -> str:
+    """Why no engine answers a ping within two seconds, "" if one does.
+
+    The SDK is loaded only where there may be one.
+    """
     if not _host() and not SOCKET.exists():
-        return False
+        return NONE
     from docker import DockerClient
     from docker.errors import DockerException
 
@@ -165,14 +155,12 @@ def answers() -> bool:
             if host
             else DockerClient.from_env(timeout=PING_SECONDS)
         )
-    except (DockerException, OSError, ValueError):
-        return False
-    try:
-        return bool(client.ping())
-    except (DockerException, OSError):
-        return False
-    finally:
-        client.close()
+        try:
+            return "" if client.ping() else NONE
+        finally:
+            client.close()
+    except (DockerException, OSError, ValueError) as error:
+        return FORBIDDEN if _forbidden(error) else NONE
 
 
 def _host() -> str:
@@ -193,7 +181,7 @@ def _host() -> str:
 
 def _reason(error: BaseException) -> str:
     text = str(error)
-    if "Permission denied" in text or "PermissionError" in text:
+    if _forbidden(error):
         return "its socket may not be opened by this user"
     if "FileNotFoundError" in text or "No such file" in text:
         return "none runs here (there is no socket)"
@@ -202,8 +190,12 @@ def _reason(error: BaseException) -> str:
     return text
 
 
+def _forbidden(error: BaseException) -> bool:
+    return "Permission denied" in str(error) or "PermissionError" in str(error)
+
+
 def _mend(error: BaseException) -> str:
-    if "Permission" in str(error):
+    if _forbidden(error):
         return "join the group docker (sudo usermod -aG docker $USER, then log in again), or --provider netns"
     return "start Docker (sudo systemctl start docker) or set DOCKER_HOST; or run embedded: --provider netns"
 
@@ -219,26 +211,3 @@ def _told(what: str) -> Iterator[None]:
         raise LabError(f"{what}: {error.explanation or error}", where="Docker engine") from error
     except (DockerException, OSError) as error:
         raise LabError(f"{what}: {error}", where="Docker engine") from error
-
-
-def _node(attributes: Mapping[str, Any]) -> NodeContainer:
-    labels = attributes["Config"]["Labels"]
-    network = (attributes["NetworkSettings"].get("Networks") or {}).get(NETWORK) or {}
-    role = labels.get(ROLE_LABEL, "")
-    return NodeContainer(
-        name=attributes["Name"].removeprefix("/"),
-        id=attributes["Id"],
-        role=role if role in ("control-plane", "worker") else "other",
-        state=attributes["State"]["Status"],
-        image=attributes["Image"],
-        ips=tuple(ip for key in ("IPAddress", "GlobalIPv6Address") if (ip := network.get(key))),
-        mounts=tuple((m.get("Source", ""), m["Destination"]) for m in attributes.get("Mounts", ())),
-    )
-
-
-def _image(entry: Mapping[str, Any]) -> NodeImage:
-    names = (*(entry.get("RepoTags") or ()), *(entry.get("RepoDigests") or ()))
-    labels = entry.get("Labels") or (entry.get("Config") or {}).get("Labels") or {}
-    architecture = str(entry.get("Architecture", ""))
-    known = tuple(name for name in names if not name.startswith("<none>"))
-    return NodeImage(str(entry["Id"]), known, dict(labels), architecture)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kubewire.errors import DefinitionError
-from kubewire.kind.engine import NodeImage
+from kubewire.kind.records import NodeImage
 from kubewire.lab.schema import Lab
 
 PUBLISHED: dict[int, tuple[str, str]] = {

@@ -138,7 +138,8 @@ class KindProvider:
 
     def external_prefix(self, name: str) -> tuple[str, ...]:
         """This machine itself where the engine is its own; else a container in kind's network."""
-        from kubewire.kind.engine import NETWORK, connect
+        from kubewire.kind.engine import connect
+        from kubewire.kind.records import NETWORK
 
         recorded, docker = _living(name), connect()
         try:

@@ -13,7 +13,7 @@ from typing import Literal
 
 from kubewire.errors import KubewireError
 from kubewire.paths import cache_dir, state_dir
-from kubewire.providers import NAMES, choose, docker_answers, get_provider, recorded_provider
+from kubewire.providers import NAMES, choose, docker_silent, get_provider, recorded_provider
 from kubewire.steps.lock import is_locked
 from kubewire.steps.target import is_recorded, lab_name, recorded_labs
 
@@ -107,7 +107,7 @@ def _versions() -> list[Finding]:
 
 def _provider() -> list[Finding]:
     chosen = choose("auto")
-    docker = "a Docker engine answers" if docker_answers() else "no Docker engine answers"
+    docker = docker_silent() or "a Docker engine answers"
     return [
         Finding("provider", "ok", f"{chosen.name}: {chosen.why}"),
         Finding("provider kind", "note", docker),

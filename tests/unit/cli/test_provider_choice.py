@@ -11,7 +11,7 @@ import pytest
 
 from kubewire.errors import DefinitionError
 from kubewire.kind import engine as docker_engine
-from kubewire.providers import Choice, choose, docker_answers
+from kubewire.providers import Choice, choose, docker_silent
 
 
 class Engine(http.server.BaseHTTPRequestHandler):
@@ -58,7 +58,7 @@ def test_with_docker_it_is_kind_and_says_so(engine: None) -> None:
 
 def test_a_dead_engine_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
-    assert not docker_answers()
+    assert docker_silent() == "no Docker engine answers"
 
 
 def test_what_is_asked_for_is_taken(engine: None) -> None:

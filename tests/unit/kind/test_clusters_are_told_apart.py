@@ -11,8 +11,8 @@ from kubewire.errors import DefinitionError
 from kubewire.kind import state
 from kubewire.kind.cluster import is_own, require_own, require_same_cluster
 from kubewire.kind.config import kind_config
-from kubewire.kind.engine import NodeContainer
 from kubewire.kind.provider import KindProvider
+from kubewire.kind.records import NodeContainer
 from kubewire.lab.rendering import lab_data
 from kubewire.lab.schema import Lab
 

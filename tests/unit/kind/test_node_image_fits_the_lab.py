@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kubewire.errors import DefinitionError
-from kubewire.kind.engine import NodeImage
 from kubewire.kind.images import PUBLISHED, VERSION_LABEL, choose_image, fits
+from kubewire.kind.records import NodeImage
 from kubewire.kubernetes.catalog import MINORS
 from kubewire.lab.schema import Lab
 

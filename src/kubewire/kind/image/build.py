@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kubewire import paths
-from kubewire.errors import DefinitionError
+from kubewire.errors import HostError
 from kubewire.kind.image import archive, debian, node, pods
 from kubewire.kubernetes.binaries import ensure, ensure_artifact
 from kubewire.kubernetes.catalog import CONTAINERD, NODE_BINARIES, Artifact
@@ -21,31 +21,31 @@ from kubewire.progress import Progress
 REPOSITORY = "kubewire/node"
 VERSION_LABEL = "io.kubewire.kubernetes"
 HTTPBIN_LABEL = "io.kubewire.httpbin"
+INPUTS_LABEL = "io.kubewire.inputs"
 ENTRYPOINT = ("/usr/local/bin/entrypoint", "/sbin/init")
 NEEDED_DISK = 8 * 1024**3
 
 
-@dataclass(frozen=True)
-class Built:
-    """What was built: the node image's and httpbin's references, and the archive that holds both."""
-
-    node: str
-    httpbin: str
-    file: Path
+def reference(kubernetes: str) -> str:
+    """`kubewire/node:v1.37.2`."""
+    return f"{REPOSITORY}:{kubernetes}"
 
 
-def build(version: str, target: Path, *, overlay: Path | None, progress: Progress) -> Built:
+def build(version: str, target: Path, *, overlay: Path | None, key: str, progress: Progress) -> None:
     """Build the node image of a Kubernetes version, with httpbin and the node tools, into `target`.
 
-    `overlay` is a folder whose files are copied over the node's root. Needs root and mmdebstrap (HostError);
-    the archive is for `docker load`.
+    `overlay` is a folder whose files are copied over the node's root; `key` goes into a label. Needs root,
+    mmdebstrap, and that version's whole control plane (HostError); the archive is for `docker load`.
     """
     debian.require()
-    if overlay and not overlay.is_dir():
-        raise DefinitionError("no such overlay folder", where=str(overlay))
     require_space(paths.cache_dir(), NEEDED_DISK, "building a node image")
     found = ensure(version, dns=True, progress=progress)
-    kubernetes = Artifact("kubernetes", found.control_plane_version)
+    if found.control_plane_version != found.version:
+        raise HostError(
+            f"of Kubernetes {found.version} only kube-proxy can be had here, and a node needs all of it",
+            mend="another version; or --provider netns, which runs it beside a newer control plane",
+        )
+    kubernetes = Artifact("kubernetes", found.version)
     own = ensure_artifact(kubernetes, NODE_BINARIES, progress=progress)
     runtime = Artifact("containerd", CONTAINERD)
     containerd = ensure_artifact(runtime, runtime.binaries, progress=progress)
@@ -62,22 +62,23 @@ def build(version: str, target: Path, *, overlay: Path | None, progress: Progres
         "coredns": found.coredns or Path(),
     }
     with workspace(f"image-{kubernetes.version}", progress) as space:
-        job = Job(kubernetes.version, binaries, space.path, overlay, progress)
-        return _assemble(job, target)
+        job = Job(kubernetes.version, binaries, space.path, overlay, key, progress)
+        _assemble(job, target)
 
 
 @dataclass(frozen=True)
 class Job:
-    """One build: the binaries by their name, a scratch folder, and who is told."""
+    """One build: the binaries by their name, a scratch folder, what marks the image, and who is told."""
 
     kubernetes: str
     binaries: Mapping[str, Path]
     scratch: Path
     overlay: Path | None
+    key: str
     progress: Progress
 
 
-def _assemble(job: Job, target: Path) -> Built:
+def _assemble(job: Job, target: Path) -> None:
     kubernetes, binaries, scratch, progress = job.kubernetes, job.binaries, job.scratch, job.progress
     base, python, root = scratch / "base", scratch / "python", scratch / "root"
     debian.pod_root(base, debian.POD_PACKAGES, progress)
@@ -99,13 +100,12 @@ def _assemble(job: Job, target: Path) -> Built:
     subprocess.run(
         ["tar", "--numeric-owner", "--sort=name", "-C", str(root), "-cf", str(whole), "."], check=True
     )
-    reference = f"{REPOSITORY}:{kubernetes}"
     made = archive.Image(
-        (reference,),
+        (reference(kubernetes),),
         (archive.layer(whole),),
         entrypoint=ENTRYPOINT,
         environment={"container": "docker"},
-        labels={VERSION_LABEL: kubernetes, HTTPBIN_LABEL: HTTPBIN_IMAGE},
+        labels={VERSION_LABEL: kubernetes, HTTPBIN_LABEL: HTTPBIN_IMAGE, INPUTS_LABEL: job.key},
         stop_signal="SIGRTMIN+3",
     )
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -115,4 +115,3 @@ def _assemble(job: Job, target: Path) -> Built:
         draft.replace(target)
     finally:
         draft.unlink(missing_ok=True)
-    return Built(reference, HTTPBIN_IMAGE, target)

@@ -1,32 +1,82 @@
-"""From a version to a node image in the engine, or in a file to carry there."""
+"""From a version to a node image in the engine, or in a file to carry there; built only if it must be."""
 
 from __future__ import annotations
 
-import tempfile
+import shutil
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from kubewire import paths
+from kubewire.errors import DefinitionError
 from kubewire.kind.engine import Engine, engine
-from kubewire.kind.image.build import Built, build
+from kubewire.kind.image import stored
+from kubewire.kind.image.build import INPUTS_LABEL, build, reference
+from kubewire.kubernetes.locks import locked
+from kubewire.kubernetes.versions import resolve
+from kubewire.lab.workload import IMAGE as HTTPBIN_IMAGE
 from kubewire.progress import Progress
 
 
-def make(version: str, *, overlay: Path | None, output: Path | None, progress: Progress) -> Built:
-    """Build, then load into the engine unless `output` names a file. HostError before any work where no
-    engine answers that could take the image.
+@dataclass(frozen=True)
+class Made:
+    """The node image's and httpbin's references, and what was to be done for them."""
+
+    node: str
+    httpbin: str
+    how: Literal["built", "from the cache", "already there"]
+
+
+def make(
+    version: str, *, overlay: Path | None, output: Path | None, fresh: bool = False, progress: Progress
+) -> Made:
+    """Have the image in the engine, or as an archive in `output`; `fresh` builds it whatever is there.
+
+    HostError before any work where no engine answers that could take the image.
     """
+    if overlay and not overlay.is_dir():
+        raise DefinitionError("no such overlay folder", where=str(overlay))
     if output:
-        return build(version, output.absolute(), overlay=overlay, progress=progress)
+        return _into_file(version, output.absolute(), overlay, fresh, progress)
     with engine() as docker:
-        paths.cache_dir().mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=paths.cache_dir(), prefix="image-") as folder:
-            built = build(version, Path(folder, "image.tar"), overlay=overlay, progress=progress)
-            progress("image", "into the Docker engine")
-            load(docker, built.file)
-    return built
+        return _into_engine(docker, version, overlay, fresh, progress)
 
 
-def load(docker: Engine, file: Path) -> None:
-    """`docker load` of an archive."""
+def _into_engine(docker: Engine, version: str, overlay: Path | None, fresh: bool, progress: Progress) -> Made:
+    exact = resolve(version, progress=progress)
+    key, node = stored.inputs(exact, overlay), reference(exact)
+    there = docker.image(node)
+    if not fresh and there and there.labels.get(INPUTS_LABEL) == key and docker.image(HTTPBIN_IMAGE):
+        return Made(node, HTTPBIN_IMAGE, "already there")
+    file, how = _archive(exact, key, overlay, fresh, progress)
+    progress("image", "into the Docker engine")
     with file.open("rb") as stream:
-        docker.client.images.load(stream)
+        docker.load(stream)
+    return Made(node, HTTPBIN_IMAGE, how)
+
+
+def _into_file(version: str, output: Path, overlay: Path | None, fresh: bool, progress: Progress) -> Made:
+    exact = resolve(version, progress=progress)
+    file, how = _archive(exact, stored.inputs(exact, overlay), overlay, fresh, progress)
+    progress("image", f"into {output}")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    draft = output.with_name(f".{output.name}.part")
+    try:
+        shutil.copyfile(file, draft)
+        draft.replace(output)
+    finally:
+        draft.unlink(missing_ok=True)
+    return Made(reference(exact), HTTPBIN_IMAGE, how)
+
+
+def _archive(
+    version: str, key: str, overlay: Path | None, fresh: bool, progress: Progress
+) -> tuple[Path, Literal["built", "from the cache"]]:
+    """The archive with these inputs, built unless the cache has it, by one process at a time."""
+    file = stored.archive(version, key)
+    with locked(paths.cache_dir() / "locks" / f"node-image-{version}.lock", "the node image", progress):
+        if file.exists() and not fresh:
+            return file, "from the cache"
+        build(version, file, overlay=overlay, key=key, progress=progress)
+        stored.forget_others(file, version)
+    return file, "built"

@@ -105,13 +105,12 @@ def httpbin_image(root: Path, sources: Sources, install_folder: Path) -> Image:
 
 def install_httpbin(target: Path) -> None:
     """httpbin, gunicorn and all they need, in this environment's versions, as wheels for the image."""
-    pins = sorted({f"{name}=={version(name)}" for name in closure("httpbin", "gunicorn")})
     platforms = (option for libc in ("2_28", "2_17", "2014") for option in ("--platform", _manylinux(libc)))
     answer = subprocess.run(
         [
             *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"),
             *("--no-deps", "--only-binary=:all:", "--no-compile", "--target", str(target)),
-            *("--python-version", debian.PYTHON, "--implementation", "cp", *platforms, *pins),
+            *("--python-version", debian.PYTHON, "--implementation", "cp", *platforms, *pins()),
         ],
         capture_output=True,
         text=True,
@@ -122,6 +121,11 @@ def install_httpbin(target: Path) -> None:
         raise HostError(
             f"httpbin can't be installed for the image: {words[-1]}", mend="it needs a way to PyPI"
         )
+
+
+def pins() -> list[str]:
+    """`httpbin==0.10.4` and so on: what goes into the image, in this environment's versions."""
+    return sorted({f"{name}=={version(name)}" for name in closure("httpbin", "gunicorn")})
 
 
 def closure(*names: str) -> Iterator[str]:
