@@ -10,12 +10,14 @@ from typing import Any, Literal
 from kubewire.dataplane.findings import IpFamily
 from kubewire.dataplane.objects import Node, family_of
 from kubewire.dataplane.registry import Mode
+from kubewire.dataplane.versions import Version, has
 from kubewire.errors import LabError
 
 DetectMode = Literal["ClusterCIDR", "NodeCIDR", "BridgeInterface", "InterfaceNamePrefix"]
 _MODES: dict[str, Mode] = {"iptables": "iptables", "ipvs": "ipvs", "nftables": "nftables"}
 _ZERO: dict[IpFamily, str] = {"ipv4": "0.0.0.0/0", "ipv6": "::/0"}
 _LOOPBACK: dict[IpFamily, str] = {"ipv4": "127.0.0.0/8", "ipv6": "::1/128"}
+_LOCALHOST: dict[IpFamily, str] = {"ipv4": "127.0.0.1", "ipv6": "::1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,30 +103,37 @@ class ProxyConfig:
         return LocalDetector("cidr", first, bool(first))
 
     def node_ip(self, family: IpFamily, node: Node) -> str:
-        """The node IP of a family: bindAddress where it names one, else the Node's InternalIP, else ""."""
+        """The node IP of a family: bindAddress where it names one, else the Node's own, else localhost.
+
+        Source: detectNodeIPs in cmd/kube-proxy/app/server.go.
+        """
         if self.bind_address:
             bound = ip_address(self.bind_address)
             if not bound.is_unspecified and f"ipv{bound.version}" == family:
                 return str(bound)
-        return node.internal_ip(family)
+        return node.host_ip(family) or _LOCALHOST[family]
 
-    def node_port_cidrs(self, family: IpFamily, node: Node, *, primary: bool = False) -> tuple[str, ...]:
+    def node_port_cidrs(self, family: IpFamily, node: Node, version: Version) -> tuple[str, ...]:
         """The CIDRs whose addresses accept NodePorts; the zero CIDR means all.
 
-        `primary`: unset nodePortAddresses mean the node's primary ones (nftables from 1.30 on).
-        Source: pkg/proxy/util/nodeport_addresses.go.
+        In nftables mode the node's primary addresses stand for an unset list; 1.30 took its primary address
+        for each family of which the list had no CIDR.
+        Source: pkg/proxy/util/nodeport_addresses.go, expandNodePortAddressKeywords in cmd/kube-proxy/app.
         """
-        wanted = self.node_port_addresses or (("primary",) if primary else ())
+        primary = self.mode == "nftables" and has(version, "nft-primary-node-ips")
+        keyword = has(version, "node-port-primary-keyword")
+        wanted = self.node_port_addresses or (("primary",) if primary and keyword else ())
+        ip = self.node_ip(family, node)
+        own = f"{ip}/{128 if family == 'ipv6' else 32}"
         cidrs: list[str] = []
         for entry in wanted:
             if entry == "primary":
-                ip = self.node_ip(family, node)
-                cidrs += [f"{ip}/{128 if family == 'ipv6' else 32}"] if ip else []
+                cidrs += [] if ip_address(ip).is_loopback else [own]
             elif entry in ("localhost", "all"):
                 cidrs.append((_LOOPBACK if entry == "localhost" else _ZERO)[family])
             else:
                 cidrs += [cidr for cidr in _cidrs([entry]) if family_of(cidr) == family]
-        return tuple(cidrs) or (_ZERO[family],)
+        return tuple(cidrs) or (own if primary and not keyword else _ZERO[family],)
 
 
 def _cidrs(texts: Sequence[str]) -> tuple[str, ...]:

@@ -76,6 +76,11 @@ class Node:
     zone: str = ""
     pod_cidrs: tuple[str, ...] = ()
     internal_ips: tuple[str, ...] = ()
+    external_ips: tuple[str, ...] = ()
+
+    def host_ip(self, family: IpFamily) -> str:
+        """The first InternalIP of the family, else the first ExternalIP (GetNodeHostIPs in pkg/util/node)."""
+        return next((ip for ip in (*self.internal_ips, *self.external_ips) if family_of(ip) == family), "")
 
     def internal_ip(self, family: IpFamily) -> str:
         """The first InternalIP of the family, "" if there is none."""
@@ -188,9 +193,14 @@ def read_node(item: Mapping[str, Any]) -> Node:
         name=item["metadata"]["name"],
         zone=nested(item, "metadata", "labels", "topology.kubernetes.io/zone") or "",
         pod_cidrs=tuple(str(ip_network(cidr, strict=False)) for cidr in cidrs),
-        internal_ips=tuple(
-            str(ip_address(entry["address"]))
-            for entry in nested(item, "status", "addresses") or ()
-            if entry.get("type") == "InternalIP"
-        ),
+        internal_ips=_addresses(item, "InternalIP"),
+        external_ips=_addresses(item, "ExternalIP"),
+    )
+
+
+def _addresses(item: Mapping[str, Any], kind: str) -> tuple[str, ...]:
+    return tuple(
+        str(ip_address(entry["address"]))
+        for entry in nested(item, "status", "addresses") or ()
+        if entry.get("type") == kind
     )

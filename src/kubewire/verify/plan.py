@@ -11,7 +11,7 @@ from kubewire.dataplane.cluster import ClusterState, ServicePort, service_ports
 from kubewire.dataplane.config import ProxyConfig
 from kubewire.dataplane.endpoints import Categorized, categorize, endpoints_for
 from kubewire.dataplane.findings import IpFamily
-from kubewire.dataplane.versions import Version, has
+from kubewire.dataplane.versions import Version
 from kubewire.lab.schema import Httpbin
 from kubewire.verify.probes import Probe, Vantage
 from kubewire.verify.statistics import requests_needed
@@ -178,8 +178,7 @@ def _node_ports(scene: Scene, port: ServicePort) -> Iterator[Probe]:
 
 
 def _accepts(scene: Scene, node: Proxied, family: IpFamily, address: str) -> bool:
-    primary = node.config.mode == "nftables" and has(node.version, "nft-primary-node-ips")
-    cidrs = node.config.node_port_cidrs(family, scene.cluster.node(node.name), primary=primary)
+    cidrs = node.config.node_port_cidrs(family, scene.cluster.node(node.name), node.version)
     return any(ip_address(address) in ip_network(cidr) for cidr in cidrs)
 
 

@@ -60,22 +60,32 @@ def test_what_is_no_configuration_is_refused(document: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("addresses", "primary", "v4", "v6"),
+    ("addresses", "mode", "version", "v4", "v6"),
     [
-        ([], False, ("0.0.0.0/0",), ("::/0",)),
-        ([], True, ("172.18.0.2/32",), ("fc00::2/128",)),
-        (["172.18.0.0/16"], False, ("172.18.0.0/16",), ("::/0",)),
-        (["primary"], False, ("172.18.0.2/32",), ("fc00::2/128",)),
-        (["localhost", "10.0.0.0/8"], False, ("127.0.0.0/8", "10.0.0.0/8"), ("::1/128",)),
-        (["all"], True, ("0.0.0.0/0",), ("::/0",)),
+        ([], "iptables", "1.37", "0.0.0.0/0", "::/0"),
+        ([], "nftables", "1.37", "172.18.0.2/32", "fc00::2/128"),
+        ([], "nftables", "1.30", "172.18.0.2/32", "fc00::2/128"),
+        ([], "nftables", "1.29", "0.0.0.0/0", "::/0"),
+        (["172.18.0.0/16"], "iptables", "1.30", "172.18.0.0/16", "::/0"),
+        (["172.18.0.0/16"], "nftables", "1.31", "172.18.0.0/16", "::/0"),
+        (["172.18.0.0/16"], "nftables", "1.30", "172.18.0.0/16", "fc00::2/128"),
+        (["primary"], "iptables", "1.37", "172.18.0.2/32", "fc00::2/128"),
+        (["localhost", "10.0.0.0/8"], "iptables", "1.37", "127.0.0.0/8 10.0.0.0/8", "::1/128"),
+        (["all"], "nftables", "1.37", "0.0.0.0/0", "::/0"),
     ],
 )
-def test_node_port_addresses(
-    addresses: list[str], primary: bool, v4: tuple[str, ...], v6: tuple[str, ...]
-) -> None:
-    got = config(nodePortAddresses=addresses)
-    assert got.node_port_cidrs("ipv4", NODE, primary=primary) == v4
-    assert got.node_port_cidrs("ipv6", NODE, primary=primary) == v6
+def test_node_port_addresses(addresses: list[str], mode: str, version: str, v4: str, v6: str) -> None:
+    got = config(nodePortAddresses=addresses, mode=mode)
+    assert got.node_port_cidrs("ipv4", NODE, Version.parse(version)) == tuple(v4.split())
+    assert got.node_port_cidrs("ipv6", NODE, Version.parse(version)) == tuple(v6.split())
+
+
+@pytest.mark.parametrize(
+    ("version", "cidr"), [("1.29", "::/0"), ("1.30", "::1/128"), ("1.31", "::/0"), ("1.37", "::/0")]
+)
+def test_no_address_of_a_family_leaves_its_node_ports_open(version: str, cidr: str) -> None:
+    only_ipv4 = Node("n", internal_ips=("172.18.0.2",))
+    assert config(mode="nftables").node_port_cidrs("ipv6", only_ipv4, Version.parse(version)) == (cidr,)
 
 
 @pytest.mark.parametrize(
@@ -121,6 +131,12 @@ def test_the_node_ip_is_the_bind_address_where_it_is_one() -> None:
     assert facts.node_ip("ipv4", config(bindAddress="0.0.0.0")) == "172.18.0.2"
     assert facts.node_ip("ipv4", config(bindAddress="192.0.2.1")) == "192.0.2.1"
     assert facts.node_ip("ipv6", config(bindAddress="192.0.2.1")) == "fc00::2"
+
+
+def test_the_node_ip_is_an_external_one_or_localhost_where_there_is_no_other() -> None:
+    facts = NodeFacts.build(Node("n", internal_ips=("172.18.0.2",), external_ips=("192.0.2.1", "fc00::3")))
+    assert (facts.node_ip("ipv4", config()), facts.node_ip("ipv6", config())) == ("172.18.0.2", "fc00::3")
+    assert NodeFacts.build(Node("n")).node_ip("ipv6", config()) == "::1"
 
 
 @pytest.mark.parametrize("text", ["v1.37.2", "1.37.2", "Kubernetes v1.37.2\n", "v1.37.2-rc.1+abc"])

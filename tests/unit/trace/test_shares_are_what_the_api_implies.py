@@ -142,8 +142,7 @@ def shares(endpoints: Categorized, used: tuple[Endpoint, ...]) -> dict[str, floa
 
 def serves(tracer: Bench, port: ServicePort, case: Case) -> bool:
     """Whether the node's address accepts node ports. What has no endpoints is refused on all addresses."""
-    primary = tracer.config.mode == "nftables" and has(tracer.version, "nft-primary-node-ips")
-    cidrs = tracer.config.node_port_cidrs(port.family, tracer.facts.node, primary=primary)
+    cidrs = tracer.config.node_port_cidrs(port.family, tracer.facts.node, tracer.version)
     return any(ip_address(case.address) in ip_network(cidr) for cidr in cidrs)
 
 

@@ -46,7 +46,7 @@ def expected_iptables(
     Source: pkg/proxy/iptables/proxier.go of Kubernetes 1.29 to 1.37.
     """
     counters = facts.nfacct and has(version, "nfacct")
-    cidrs = config.node_port_cidrs(family, facts.node)
+    cidrs = config.node_port_cidrs(family, facts.node, version)
     localhost = family == "ipv4" and config.localhost_node_ports and _contain_loopback(cidrs)
     ports = service_ports(cluster, family, version)
     cached = {port: endpoints_for(cluster, port, facts.name, version) for port in ports}

@@ -51,8 +51,8 @@ def expected_ipvs(
         family=family,
         scheduler=config.ipvs_scheduler,
         local=local,
-        node_port_ips=_node_port_ips(config, facts, family, bound),
-        node_ip=facts.node_ip(family, config) or ("::1" if family == "ipv6" else "127.0.0.1"),
+        node_port_ips=_node_port_ips(config, facts, version, family, bound),
+        node_ip=facts.node_ip(family, config),
     )
     plans: list[Programmed] = []
     for port in ports:
@@ -103,13 +103,13 @@ def _local_addresses(facts: NodeFacts, family: IpFamily) -> frozenset[str]:
 
 
 def _node_port_ips(
-    config: ProxyConfig, facts: NodeFacts, family: IpFamily, bound: Iterable[str]
+    config: ProxyConfig, facts: NodeFacts, version: Version, family: IpFamily, bound: Iterable[str]
 ) -> tuple[NodeAddress, ...]:
     """Where node ports are open: every local address, or those that nodePortAddresses select.
 
     A selection sees kube-ipvs0 too (GetNodeIPs), as it was before the sync: such addresses are not sure.
     """
-    cidrs = config.node_port_cidrs(family, facts.node)
+    cidrs = config.node_port_cidrs(family, facts.node, version)
     if any(cidr.endswith("/0") for cidr in cidrs):
         return tuple(map(NodeAddress, sorted(_local_addresses(facts, family))))
     networks = [ip_network(cidr) for cidr in cidrs]

@@ -47,7 +47,7 @@ def expected_nftables(
 def _node_port_ips(
     config: ProxyConfig, facts: NodeFacts, version: Version, family: IpFamily
 ) -> tuple[str, ...] | None:
-    cidrs = config.node_port_cidrs(family, facts.node, primary=has(version, "nft-primary-node-ips"))
+    cidrs = config.node_port_cidrs(family, facts.node, version)
     if any(ip_network(cidr).prefixlen == 0 for cidr in cidrs):
         return None
     return tuple(ip for ip in facts.node_port_ips(cidrs, family) if not ip_address(ip).is_loopback)
@@ -60,7 +60,7 @@ def _rejected_on_localhost(
     gate = config.feature_gates.get("KubeProxyNFTablesLocalhostNodePorts", False)
     if not (gate and has(version, "nft-localhost-node-ports")):
         return ()
-    cidrs = config.node_port_cidrs(family, facts.node, primary=True)
+    cidrs = config.node_port_cidrs(family, facts.node, version)
     served = any(ip_network(cidr).network_address.is_loopback for cidr in cidrs)
     return ("udp", "sctp") if served else ("tcp", "udp", "sctp")
 

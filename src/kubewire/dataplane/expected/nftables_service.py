@@ -145,9 +145,7 @@ class ServiceObjects:
         if not (port.lb_vips and port.source_ranges):
             return
         origin = self._origin("nftables.service.firewall", "loadBalancerSourceRanges name who may come in")
-        from_node = self.node_ip and any(
-            ip_address(self.node_ip) in ip_network(cidr) for cidr in port.source_ranges
-        )
+        from_node = any(ip_address(self.node_ip) in ip_network(cidr) for cidr in port.source_ranges)
         keys = [f"{vip} . {port.protocol.lower()} . {port.port}" for vip in port.lb_vips]
         comment = port.name if self.generation.firewall_comments else ""
         if not self.generation.cluster_ips:
