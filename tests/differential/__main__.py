@@ -2,7 +2,8 @@
 
 Real kube-proxies of each version and mode follow the same generated cluster states; what each wrote is
 compared with what the engine says. Exit code 0: no difference; 1: a difference, kept as a golden case; 3:
-this machine can't run it.
+this machine can't run it. `--modes ipvs` runs wherever the kernel has ip_vs, as in a VM; where that is slow,
+`--patience 300`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from kubewire.errors import KubewireError
+from kubewire.errors import HostError, KubewireError
 from kubewire.kubernetes.binaries import ensure, ensure_kube_proxy
 from kubewire.kubernetes.versions import MINORS, NEWEST
 
@@ -32,6 +33,12 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--states", type=int, default=60, help="cluster states to hold at least")
     parser.add_argument("--modes", default=",".join(MODES))
+    parser.add_argument(
+        "--patience",
+        type=float,
+        default=20.0,
+        help="seconds that a kube-proxy has to follow; more where slow",
+    )
     parser.add_argument("--seed", type=int, default=None, help="repeats a run")
     parser.add_argument("--record", action="store_true", help="record the goldens of these versions instead")
     parser.add_argument("--inside", default="", help=argparse.SUPPRESS)
@@ -60,15 +67,20 @@ def _proxies(words: str) -> list[tuple[str, Path]]:
 
 def inside(options: argparse.Namespace) -> int:
     """In the sandbox: make the bed, run, tell."""
+    from cluster_objects import Cluster
     from coverage_table import table
     from features import FEATURES
     from hypothesis.errors import HypothesisWarning
     from oracle import Difference, Oracle, explore
+    from proxies import Node, lacks
     from recorder import record
-    from testbed import Node, Testbed
+    from testbed import Testbed
 
     warnings.simplefilter("ignore", HypothesisWarning)  # of cases too large to print
     started = time.monotonic()
+    if why := lacks(options.modes.split(",")):
+        print(why, file=sys.stderr)
+        return HostError.exit_code
     job = json.loads(options.inside)
     bed = Testbed(Path(job["etcd"]), Path(job["apiserver"]))
     bed.add_nodes()
@@ -76,13 +88,13 @@ def inside(options: argparse.Namespace) -> int:
     nodes = [
         Node(bed, number, version, mode, Path(path)) for number, (version, path, mode) in enumerate(pairs, 1)
     ]
-    if options.record:
-        record(bed, nodes, GOLDEN)
-        return 0
-    oracle = Oracle(bed, nodes)
+    oracle = Oracle(Cluster(bed), nodes, options.patience)
     ready = time.monotonic()
     told = ""
     try:
+        if options.record:
+            record(oracle.cluster, nodes, options.patience, GOLDEN)
+            return 0
         explore(oracle, options.states, options.seed)
     except Difference as difference:
         told = f"{difference.keep(GOLDEN / 'differential')}\n{difference}"

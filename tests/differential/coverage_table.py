@@ -8,7 +8,7 @@ from features import FEATURES
 
 
 def table(coverage: Mapping[tuple[str, str], int], labels: Sequence[str]) -> str:
-    """One row a feature, one column a version and mode (`1.37i`, `1.37n`)."""
+    """One row a feature, one column a version and mode (`1.37i` for iptables, `1.37n`, `1.37v` for ipvs)."""
     heads = [_short(label) for label in labels]
     rows = sorted({*FEATURES, *(row for row, _ in coverage)})
     width = max((len(row) for row in rows), default=0)
@@ -21,4 +21,5 @@ def table(coverage: Mapping[tuple[str, str], int], labels: Sequence[str]) -> str
 
 def _short(label: str) -> str:
     version, mode = label.split()
-    return f"{version.removeprefix('v').rpartition('.')[0]}{mode[0]}"
+    letter = "v" if mode == "ipvs" else mode[0]
+    return f"{version.removeprefix('v').rpartition('.')[0]}{letter}"

@@ -16,11 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cluster_objects import Cluster, Refused
 from cluster_states import Limits, State, sequences, zone_probe
 from features import features
 from hypothesis import HealthCheck, Phase, given, reject, seed, settings
 from hypothesis.errors import Flaky
-from testbed import Cluster, Node, Refused, Testbed
+from proxies import Node
 from variants import Variant, variants
 
 from kubewire.dataplane.findings import Check
@@ -31,7 +32,7 @@ from kubewire.snapshot.folder import write_snapshot
 from kubewire.snapshot.model import NodeSnapshot, Snapshot
 
 PAUSE = 0.05
-SHRINKING = 6.0  # seconds of patience once a case is known to differ
+SHRINKING = 0.3  # of the patience once a case is known to differ
 SHOWN = 600
 STARTS = 4
 ROUND = 10  # examples between two restarts of the proxies
@@ -69,9 +70,9 @@ class Difference(AssertionError):  # noqa: N818
 class Oracle:
     """Feeds states and compares. `patience`: seconds that a kube-proxy has to come to the expected state."""
 
-    def __init__(self, bed: Testbed, nodes: Sequence[Node], patience: float = 20.0) -> None:
-        self.bed, self.nodes, self.patience = bed, nodes, patience
-        self.cluster = Cluster(bed)
+    def __init__(self, cluster: Cluster, nodes: Sequence[Node], patience: float) -> None:
+        self.cluster, self.nodes, self.patience = cluster, nodes, patience
+        self.bed = cluster.bed
         self.tally = Tally()
         self._pool = ThreadPoolExecutor(max(1, len(nodes)))
 
@@ -209,7 +210,7 @@ class Held:
         except Difference as difference:
             if not self.known:
                 self.end = time.monotonic() + self.budget
-                self.oracle.patience = min(self.oracle.patience, SHRINKING)
+                self.oracle.patience *= SHRINKING
             self.known[key] = difference
             raise
 

@@ -10,36 +10,23 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import yaml
-from variants import KUBECONFIG, Variant, document
+from variants import KUBECONFIG
 
-from kubewire.dataplane.versions import Version
 from kubewire.kubernetes.api import Api, ApiError
 from kubewire.netns.certificates import Authority, signing_key
-from kubewire.snapshot.execute import run
-from kubewire.snapshot.model import NodeSnapshot
-from kubewire.snapshot.node import SCRIPT, node_snapshot, split_sections
 
 GATEWAY = "172.18.0.1"
 NODE_IPS = {
     name: (f"172.20.0.{number}", f"fd00:20::{number}")
     for name, number in (("node-a", 10), ("node-b", 11), ("node-c", 12))
 }
-DUMPS = {
-    "iptables": {"iptables-save.txt": ("iptables-save",), "ip6tables-save.txt": ("ip6tables-save",)},
-    "nftables": {
-        f"nft-{family}.json": ("nft", "-j", "list", "table", family, "kube-proxy") for family in ("ip", "ip6")
-    },
-}
-Object = dict[str, Any]
-Key = tuple[str, str, str]
-REFUSED = (400, 422)
-ATTEMPTS = 12
+DEADLINE = 300  # seconds, for what takes one or less; an emulated machine takes its time
 
 
 def enter(arguments: Sequence[str]) -> int:
@@ -65,8 +52,8 @@ class Testbed:
             + ["--listen-peer-urls=http://127.0.0.1:2380"],
         )
         self._start("kube-apiserver", [apiserver, *_API_FLAGS])
-        self.api = Api(Path(KUBECONFIG), timeout=30)
-        _until("kube-apiserver", lambda: self.api.find("/api/v1/namespaces/default/services/kubernetes"))
+        self.api = Api(Path(KUBECONFIG), timeout=DEADLINE)
+        until("kube-apiserver", lambda: self.api.find("/api/v1/namespaces/default/services/kubernetes"))
         self.pool = ThreadPoolExecutor(6)
 
     def _prepare(self) -> None:
@@ -158,163 +145,13 @@ _API_FLAGS = (
 )
 
 
-class Node:
-    """A network namespace with one real kube-proxy of one version and mode."""
-
-    def __init__(self, bed: Testbed, number: int, version: str, mode: str, binary: Path) -> None:
-        self.bed, self.mode, self.binary = bed, mode, binary
-        self.version = Version.parse(version)
-        self.name = f"v{self.version.major}-{self.version.minor}-{self.version.patch}-{mode}"
-        self.label = f"{self.version} {mode}"
-        self.prefix = ("nsenter", f"--net=/run/netns/{self.name}", "--")
-        self._process: subprocess.Popen[bytes] | None = None
-        self._base: Mapping[str, str] = {}
-        subprocess.run(["ip", "netns", "add", self.name], check=True)
-        veth = f"v{number}"
-        _ip([f"link add {veth} type veth peer name eth0 netns {self.name}", f"link set {veth} master br0 up"])
-        own = [f"addr add {ip}/32 dev eth0" for ip, _ in NODE_IPS.values()]
-        own += [f"addr add {ip}/128 dev eth0 nodad" for _, ip in NODE_IPS.values()]
-        own += ["link add cni0 type bridge", "link set cni0 up"]  # nft's iif wants it to be there
-        address = f"addr add 172.18.1.{number}/16 dev eth0"
-        _ip(
-            ["link set lo up", address, "link set eth0 up", *own, f"route add default via {GATEWAY}"],
-            self.name,
-        )
-
-    def start(self, variant: Variant) -> None:
-        """Run kube-proxy with this configuration in an empty namespace, in place of a former one."""
-        self.stop()
-        self.variant = variant
-        run([*self.prefix, "nft", "flush", "ruleset"], timeout=30)
-        run([*self.prefix, "sysctl", "-qw", "net.netfilter.nf_conntrack_tcp_be_liberal=0"], timeout=30)
-        config = self.bed.work / f"{self.name}.yaml"
-        config.write_text(yaml.safe_dump(document(variant, self.version, self.mode), sort_keys=False))
-        for left in reversed(range(ATTEMPTS)):
-            try:
-                self._run(config)
-                break
-            except RuntimeError as error:
-                text = (self.bed.work / f"{self.name}.log").read_text(errors="replace")
-                if not left or "too many open files" not in text:
-                    raise RuntimeError(f"{error} with {variant.name}:\n{text[-3000:]}") from error
-                time.sleep(5)  # others hold all inotify instances of this machine
-        self._base = self.snapshot().files
-
-    def _run(self, config: Path) -> None:
-        with (self.bed.work / f"{self.name}.log").open("wb") as log:
-            argv = ["ip", "netns", "exec", self.name, str(self.binary), "--config", str(config)]
-            self._process = subprocess.Popen(argv, stdout=log, stderr=log)
-        _until(self.label, lambda: all(self.dumps().values()), alive=self._process)
-
-    def stop(self) -> None:
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait()
-            self._process = None
-
-    def dumps(self) -> dict[str, str]:
-        """What the mode's checks read, and nothing else."""
-        return {name: run([*self.prefix, *argv], timeout=60).out for name, argv in DUMPS[self.mode].items()}
-
-    def quick(self, dumps: Mapping[str, str]) -> NodeSnapshot:
-        """The node as these dumps show it; the rest as it was when kube-proxy started."""
-        return NodeSnapshot(self.name, {**self._base, **dumps})
-
-    def snapshot(self) -> NodeSnapshot:
-        """The node as the product collects it."""
-        mark = secrets.token_hex(16)
-        outcome = run([*self.prefix, "sh", "-c", SCRIPT, "kubewire", mark], timeout=60)
-        sections, whole = split_sections(outcome.out, mark)
-        if not whole:
-            raise RuntimeError(f"{self.label}: {outcome.err}")
-        return node_snapshot(self.name, sections, "")
-
-    def gave_up(self) -> bool:
-        """Whether kube-proxy itself says that it could not write its rules."""
-        return "Sync failed" in (self.bed.work / f"{self.name}.log").read_text(errors="replace")
-
-    def log(self) -> str:
-        """The end of kube-proxy's log from its last error on."""
-        lines = (self.bed.work / f"{self.name}.log").read_text(errors="replace").splitlines()
-        last = max((n for n, line in enumerate(lines) if line[:1] in ("E", "F")), default=len(lines))
-        return "\n".join(line[:300] for line in lines[last : last + 12])
-
-
-class Refused(Exception):  # noqa: N818
-    """The API does not take an object."""
-
-
-class Cluster:
-    """The cluster's Services and EndpointSlices, brought from one state to the next by the fewest calls."""
-
-    def __init__(self, bed: Testbed) -> None:
-        self.bed = bed
-        self._there: dict[Key, Object] = {}
-        self._namespaces = {"default", "kube-system"}
-
-    def become(self, objects: Iterable[Object]) -> None:
-        """Have exactly these objects; the API decides what may be changed and what must be made anew."""
-        wanted = {(o["kind"], o["metadata"]["namespace"], o["metadata"]["name"]): o for o in objects}
-        for namespace in {key[1] for key in wanted} - self._namespaces:
-            self.bed.api.post("/api/v1/namespaces", {"metadata": {"name": namespace}})
-            self._namespaces.add(namespace)
-        gone = [key for key in self._there if key not in wanted]
-        changed = [key for key, item in wanted.items() if self._there.get(key) != item]
-        self.bed.map(self._delete, gone)
-        refusals = self.bed.map(lambda key: self._write(key, wanted[key]), changed)
-        if refused := [text for text in refusals if text]:
-            raise Refused(refused[0])
-
-    def _delete(self, key: Key) -> None:
-        self.bed.api.delete(_path(key))
-        del self._there[key]
-
-    def _write(self, key: Key, item: Object) -> str:
-        """Why the API refused the object; "" when it is there now."""
-        path = _path(key)
-        try:
-            if key in self._there and not self._update(path, item):
-                self._delete(key)
-            if key not in self._there:
-                self.bed.api.post(path.rpartition("/")[0], item)
-            self._there[key] = {}
-            if "status" in item:
-                self.bed.api.patch(f"{path}/status", {"status": item["status"]})
-        except ApiError as error:
-            if error.status not in REFUSED:
-                raise
-            return error.what
-        self._there[key] = item
-        return ""
-
-    def _update(self, path: str, item: Object) -> bool:
-        there = self.bed.api.get(path)
-        meta = {**item["metadata"], "resourceVersion": there["metadata"]["resourceVersion"]}
-        try:
-            self.bed.api.put(path, {**item, "metadata": meta})
-        except ApiError as error:
-            if error.status not in REFUSED:
-                raise
-            return False
-        return True
-
-
-def _path(key: Key) -> str:
-    kind, namespace, name = key
-    if kind == "Service":
-        return f"/api/v1/namespaces/{namespace}/services/{name}"
-    return f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices/{name}"
-
-
-def _ip(commands: Iterable[str], netns: str = "") -> None:
+def ip(commands: Iterable[str], netns: str = "") -> None:
     argv = ["ip", *(["-netns", netns] if netns else []), "-batch", "-"]
     subprocess.run(argv, input="\n".join(commands) + "\n", text=True, check=True)
 
 
-def _until(
-    what: str, holds: Callable[[], Any], *, alive: subprocess.Popen[bytes] | None = None, seconds: float = 90
-) -> None:
-    end = time.monotonic() + seconds
+def until(what: str, holds: Callable[[], Any], *, alive: subprocess.Popen[bytes] | None = None) -> None:
+    end = time.monotonic() + DEADLINE
     while True:
         try:
             if holds():

@@ -12,12 +12,17 @@ KUBECONFIG = "/run/kubeconfig"
 
 
 class Variant(NamedTuple):
-    """`settings` go to the top of the configuration, `section` into the mode's own section."""
+    """`settings` go to the top of the configuration, `section` into the section that has the mode's mark.
+
+    `ipvs` goes into the section of that name; `foreign` are virtual servers that are there before kube-proxy.
+    """
 
     name: str
     node: str = "node-a"
     settings: Mapping[str, Any] = {}
     section: Mapping[str, Any] = {}
+    ipvs: Mapping[str, Any] = {}
+    foreign: tuple[str, ...] = ()
 
 
 def variants(version: Version, mode: str) -> tuple[Variant, ...]:
@@ -58,7 +63,7 @@ def variants(version: Version, mode: str) -> tuple[Variant, ...]:
         ),
         Variant("no detector", "node-c", {"nodePortAddresses": ["0.0.0.0/0", "::/0"]}),
     ]
-    if mode == "iptables" or has(version, "nft-iifname"):  # before, nft looked for an interface of that name
+    if mode != "nftables" or has(version, "nft-iifname"):  # before, nft looked for an interface of that name
         prefix = {"detectLocal": {"interfaceNamePrefix": "veth"}}
         settings = {"detectLocalMode": "InterfaceNamePrefix", **prefix}
         found.append(Variant("InterfaceNamePrefix", "node-c", settings))
@@ -70,10 +75,24 @@ def variants(version: Version, mode: str) -> tuple[Variant, ...]:
                 section={"localhostNodePorts": False},
             )
         )
+    elif mode == "ipvs":
+        found += _IPVS
     elif has(version, "nft-localhost-node-ports"):
         gate = {"featureGates": {"KubeProxyNFTablesLocalhostNodePorts": True}}
         found.append(Variant("localhost node ports gate", settings={"clusterCIDR": BOTH, **gate}))
     return tuple(found)
+
+
+_IPVS = (
+    Variant("strictARP, sh", settings={"clusterCIDR": BOTH}, ipvs={"strictARP": True, "scheduler": "sh"}),
+    Variant("mh", "node-b", {"clusterCIDR": BOTH}, ipvs={"scheduler": "mh"}),
+    Variant(
+        "excludeCIDRs, lc",
+        settings={"clusterCIDR": BOTH},
+        ipvs={"scheduler": "lc", "excludeCIDRs": ["203.0.113.0/24", "2001:db8:ffff::/48"]},
+        foreign=("203.0.113.200:80", "[2001:db8:ffff::1]:80"),
+    ),
+)
 
 
 def document(variant: Variant, version: Version, mode: str) -> dict[str, Any]:
@@ -91,5 +110,13 @@ def document(variant: Variant, version: Version, mode: str) -> dict[str, Any]:
         "clientConnection": {"kubeconfig": KUBECONFIG, "qps": 100, "burst": 200},
         "conntrack": conntrack | variant.settings.get("conntrack", {}),
         **({"featureGates": gates} if gates else {}),
-        mode: {"minSyncPeriod": "10ms", **variant.section},
+        **_sections(variant, mode),
     }
+
+
+def _sections(variant: Variant, mode: str) -> dict[str, Any]:
+    """ipvs mode takes the mark from the section `iptables`."""
+    at_once = {"minSyncPeriod": "10ms"}
+    if mode == "ipvs":
+        return {"iptables": dict(variant.section), "ipvs": {**at_once, **variant.ipvs}}
+    return {mode: {**at_once, **variant.section}}
