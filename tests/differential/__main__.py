@@ -23,7 +23,6 @@ from kubewire.kubernetes.versions import MINORS, NEWEST
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 MODES = ("iptables", "nftables")
-ENOUGH, LEAST = 200, 10  # a run of so many states must hold each feature so many times
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -68,12 +67,13 @@ def _proxies(words: str) -> list[tuple[str, Path]]:
 def inside(options: argparse.Namespace) -> int:
     """In the sandbox: make the bed, run, tell."""
     from cluster_objects import Cluster
-    from coverage_table import table
-    from features import FEATURES
+    from difference import Difference
+    from explore import ENOUGH, explore
     from hypothesis.errors import HypothesisWarning
-    from oracle import Difference, Oracle, explore
+    from oracle import Oracle
     from proxies import Node, lacks
     from recorder import record
+    from tally import LEAST
     from testbed import Testbed
 
     warnings.simplefilter("ignore", HypothesisWarning)  # of cases too large to print
@@ -102,8 +102,7 @@ def inside(options: argparse.Namespace) -> int:
         for node in nodes:
             node.stop()
     tally = oracle.tally
-    labels = [node.label for node in nodes]
-    print(table(tally.coverage, labels))
+    print(tally.table())
     print(
         f"{tally.states} states x {len(nodes)} proxies = {tally.comparisons} comparisons, "
         f"seed {options.seed}; "
@@ -119,8 +118,7 @@ def inside(options: argparse.Namespace) -> int:
     if told:
         print(f"DIFFERENCE, kept in {told}")
         return 1
-    rare = [row for row in FEATURES if min(tally.coverage[row, label] for label in labels) < LEAST]
-    if options.states >= ENOUGH and rare:
+    if options.states >= ENOUGH and (rare := tally.rare()):
         print(f"fewer than {LEAST} states with: {', '.join(rare)}")
         return 1
     print("no difference")

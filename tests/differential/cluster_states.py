@@ -17,8 +17,10 @@ from hypothesis.strategies import DrawFn
 Object = dict[str, Any]
 State = Mapping[int, Sequence[Object]]
 IPV4, IPV6 = "IPv4", "IPv6"
-NODES = ("node-a", "node-b", "node-c")
+NODES = ("node-a", "node-b", "node-c", "node-d")
+NODE_IP = "172.20.0.11"  # node-b's, and an external IP of one Service
 ZONES = ("zone-a", "zone-b")
+ON_THE_NODE = 1  # the slot of a Service with an external IP that a node has
 LARGE = 100  # the slot of a Service with more than 1000 endpoints
 
 # Names that look like chains, flags, comments; names of the greatest lengths. The last one makes a printed
@@ -46,6 +48,12 @@ class Limits(NamedTuple):
 
     longest: bool = True
     overlapping: bool = True
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The rows of the coverage table that the run does without."""
+        ranges = ("overlapping source ranges", "a source range of all addresses")
+        return (*(() if self.longest else ("the longest names",)), *(() if self.overlapping else ranges))
 
 
 class Port(NamedTuple):
@@ -153,7 +161,8 @@ def policies(draw: DrawFn, slot: int, kind: str, node_ports: bool, item: Object,
     spec["internalTrafficPolicy"] = draw(local)
     external = kind in ("NodePort", "LoadBalancer")
     if kind != "Headless" and draw(st.integers(0, 2)) == 0:
-        pool = (f"192.0.2.{slot + 10}", f"2001:db8::{slot + 10:x}", f"198.51.100.{slot + 10}")
+        third = NODE_IP if slot == ON_THE_NODE else f"198.51.100.{slot + 10}"
+        pool = (f"192.0.2.{slot + 10}", f"2001:db8::{slot + 10:x}", third)
         spec["externalIPs"] = draw(st.lists(st.sampled_from(pool), min_size=1, max_size=3, unique=True))
         external = True
     if external:

@@ -1,24 +1,115 @@
-"""Which features a cluster state uses, as the API gives it: the rows of the coverage table."""
+"""Which features a cluster state uses, and what its nodes show: the rows of the coverage table."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from ipaddress import ip_network
 from typing import Any
+
+from cluster_states import NODE_IP
+
+from kubewire.dataplane.versions import Version, has
 
 Object = Mapping[str, Any]
 FEATURES = (
     *("ClientIP affinity", "Local policy, endpoints on node-a", "Local policy, endpoints on node-b"),
     *("Local policy, none on node-a", "an endpoint in two slices", "another proxy's Service"),
+    *("a second ServiceCIDR", "a source range of all addresses", "an external IP of the node"),
     *("distribution PreferClose", "distribution PreferSameNode", "distribution PreferSameZone"),
     *("dual stack", "external IPs", "external Local", "health-check node port", "ingress Proxy"),
     *("ingress VIP", "ingress hostname", "internal Local", "load balancer without node ports"),
-    *("long names", "mixed endpoints", "more than 1000 endpoints", "named port", "no endpoints"),
+    *(
+        "long names",
+        "names like rules",
+        "overlapping source ranges",
+        "the longest names",
+        "mixed endpoints",
+        "more than 1000 endpoints",
+        "named port",
+        "no endpoints",
+    ),
     *("no ready endpoints", "node hints on all", "node hints on some", "node port"),
     *("only terminating endpoints", "protocol SCTP", "protocol TCP", "protocol UDP", "several ports"),
     *("several slices", "single stack IPv4", "single stack IPv6", "source ranges"),
     *("topology annotation", "type ClusterIP", "type ExternalName", "type LoadBalancer"),
     *("type NodePort", "type headless", "unnamed port", "zone hints on all", "zone hints on some"),
 )
+
+CHANGES = (
+    *("changed: a Service", "changed: endpoints alone", "changed: a Service is gone"),
+    *("changed: a Service is new", "changed: across 1000 endpoints"),
+)
+LEFTOVERS = "leftovers of a former sync"
+
+
+def _drops_invalid(version: Version, mode: str) -> bool:
+    return mode == "iptables" or (mode == "nftables" and not has(version, "nft-cluster-ips"))
+
+
+# What the dump of a node shows, and in which versions and modes it can.
+DUMPED: Mapping[str, Callable[[Version, str], bool]] = {
+    "dump: random-fully": lambda version, mode: True,
+    "dump: nfacct counters": lambda version, mode: mode == "iptables" and has(version, "nfacct"),
+    "dump: INVALID dropped": _drops_invalid,
+    "dump: INVALID let through": _drops_invalid,
+}
+_LIKE_RULES = ("svc-j", "accept", "to-destination-10-0-0-1", "kube-svc-frekb6wnwyjlkthc")
+_LEFT = (
+    "stale",
+    "was emptied",
+    "is used by no rule",
+    "keeps the former name",
+    "left over",
+    "on their way out",
+)
+LARGE = 1000
+
+
+def dumped(dumps: Mapping[str, str], notes: Iterable[str]) -> set[str]:
+    """What the node's dumps and the notes of its judgement show."""
+    text = "\n".join(dumps.values())
+    lower = text.lower()
+    dropped = "--ctstate invalid" in lower or '"invalid"' in lower
+    shown = {
+        "dump: random-fully": "random-fully" in text or "fully-random" in text,
+        "dump: nfacct counters": "-m nfacct" in text,
+        "dump: INVALID dropped": dropped,
+        "dump: INVALID let through": not dropped,
+        LEFTOVERS: any(word in note for note in notes for word in _LEFT),
+    }
+    return {row for row, there in shown.items() if there}
+
+
+def changes(before: Object, after: Object) -> set[str]:
+    """How one v1 List of Services and EndpointSlices came from another."""
+    services = [_specs(listed, "Service") for listed in (before, after)]
+    slices = [_specs(listed, "EndpointSlice") for listed in (before, after)]
+    common = services[0].keys() & services[1].keys()
+    changed = {key for key in common if services[0][key] != services[1][key]}
+    sizes = [sum(map(_size, listed["items"])) > LARGE for listed in (before, after)]
+    shown = {
+        "changed: a Service": bool(changed),
+        "changed: endpoints alone": not changed
+        and len(common) == len(services[0]) == len(services[1])
+        and slices[0] != slices[1],
+        "changed: a Service is gone": bool(services[0].keys() - common),
+        "changed: a Service is new": bool(services[1].keys() - common),
+        "changed: across 1000 endpoints": sizes[0] != sizes[1],
+    }
+    return {row for row, there in shown.items() if there}
+
+
+def _specs(listed: Object, kind: str) -> dict[tuple[str, str], Any]:
+    parts = ("spec", "status", "endpoints", "ports")
+    return {
+        (item["metadata"]["namespace"], item["metadata"]["name"]): [item.get(part) for part in parts]
+        for item in listed["items"]
+        if item["kind"] == kind
+    }
+
+
+def _size(item: Object) -> int:
+    return len(item.get("endpoints") or ()) if item["kind"] == "EndpointSlice" else 0
 
 
 def features(cluster: Object) -> set[str]:
@@ -36,8 +127,10 @@ def features(cluster: Object) -> set[str]:
         ]
         found.update(_of_service(item))
         found.update(_of_endpoints(item["spec"], mine))
-    if sum(len(entry.get("endpoints") or ()) for entry in slices) > 1000:
+    if sum(map(_size, slices)) > LARGE:
         found.add("more than 1000 endpoints")
+    if sum(item["kind"] == "ServiceCIDR" for item in cluster["items"]) > 1:
+        found.add("a second ServiceCIDR")
     return found
 
 
@@ -67,6 +160,9 @@ def _of_service(item: Object) -> Iterator[str]:
         yield f"distribution {spec['trafficDistribution']}"
     if spec.get("loadBalancerSourceRanges"):
         yield "source ranges"
+        yield from _of_ranges(spec["loadBalancerSourceRanges"])
+    if NODE_IP in spec.get("externalIPs", ()):
+        yield "an external IP of the node"
     if spec.get("allocateLoadBalancerNodePorts") is False:
         yield "load balancer without node ports"
     for entry in item.get("status", {}).get("loadBalancer", {}).get("ingress") or ():
@@ -77,6 +173,19 @@ def _of_service(item: Object) -> Iterator[str]:
         yield "another proxy's Service"
     if len(meta["namespace"]) + len(meta["name"]) > 70:
         yield "long names"
+    if len(meta["namespace"]) + len(meta["name"]) > 120:
+        yield "the longest names"
+    if meta["name"] in _LIKE_RULES:
+        yield "names like rules"
+
+
+def _of_ranges(ranges: Sequence[str]) -> Iterator[str]:
+    if any(cidr.endswith("/0") for cidr in ranges):
+        yield "a source range of all addresses"
+    networks = [ip_network(cidr) for cidr in ranges]
+    pairs = ((a, b) for a in networks for b in networks if a is not b and a.version == b.version)
+    if any(a.overlaps(b) for a, b in pairs):
+        yield "overlapping source ranges"
 
 
 def _of_endpoints(spec: Object, slices: Sequence[Object]) -> Iterator[str]:

@@ -2,69 +2,45 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
-import math
-import shutil
-import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 from cluster_objects import Cluster, Refused
-from cluster_states import Limits, State, sequences, zone_probe
-from features import features
-from hypothesis import HealthCheck, Phase, given, reject, seed, settings
-from hypothesis.errors import Flaky
+from cluster_states import Limits, State, zone_probe
+from difference import Difference
+from features import changes, dumped, features
+from hypothesis import reject
 from proxies import Node
+from tally import Tally, rows_of
 from variants import Variant, variants
 
 from kubewire.dataplane.findings import Check
-from kubewire.dataplane.judge import judge
+from kubewire.dataplane.judge import Judgement, judge
 from kubewire.dataplane.versions import Version
 from kubewire.snapshot.cluster import read_cluster
-from kubewire.snapshot.folder import write_snapshot
-from kubewire.snapshot.model import NodeSnapshot, Snapshot
+from kubewire.snapshot.model import Snapshot
 
 PAUSE = 0.05
-SHRINKING = 0.3  # of the patience once a case is known to differ
 SHOWN = 600
 STARTS = 4
-ROUND = 10  # examples between two restarts of the proxies
+KEPT = 3  # every so many restarts find the tables of the kube-proxy before
 
 
-@dataclass
-class Tally:
-    """What was compared: states, and (feature, version and mode) by number of states."""
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """How a node was found in the end: its dumps and what is to be said about them."""
 
-    states: int = 0
-    comparisons: int = 0
-    refused: Counter[str] = field(default_factory=Counter)
-    gave_up: Counter[str] = field(default_factory=Counter)
-    without_zone: Counter[str] = field(default_factory=Counter)
-    coverage: Counter[tuple[str, str]] = field(default_factory=Counter)
-    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("apply", "settle"), 0.0))
+    dumps: dict[str, str]
+    judgement: Judgement
 
-
-class Difference(AssertionError):  # noqa: N818
-    """A kube-proxy that did not come to what the engine says, with the snapshot that shows it."""
-
-    def __init__(self, told: str, name: str, listed: dict[str, Any], node: NodeSnapshot) -> None:
-        super().__init__(told)
-        self.name, self.listed, self.node = name, listed, node
-
-    def keep(self, folder: Path) -> Path:
-        """Write the snapshot into this folder, as a golden case."""
-        target = folder / self.name
-        if target.exists():
-            shutil.rmtree(target)
-        keep_snapshot(self.listed, (self.node,), target)
-        return target
+    @property
+    def failed(self) -> list[Check]:
+        return [check for check in self.judgement.checks if check.status == "failed"]
 
 
 class Oracle:
@@ -73,7 +49,11 @@ class Oracle:
     def __init__(self, cluster: Cluster, nodes: Sequence[Node], patience: float) -> None:
         self.cluster, self.nodes, self.patience = cluster, nodes, patience
         self.bed = cluster.bed
-        self.tally = Tally()
+        oldest = min((node.version for node in nodes if node.mode == "nftables"), default=Version(1, 99))
+        self.limits = Limits(longest=oldest >= Version(1, 37), overlapping=oldest >= Version(1, 30))
+        left_out = self.limits.left_out
+        self.tally = Tally({node.label: rows_of(node.version, node.mode, left_out) for node in nodes})
+        self._before: dict[str, Any] = {"items": []}
         self._pool = ThreadPoolExecutor(max(1, len(nodes)))
 
     def restart(self, turn: int) -> None:
@@ -83,25 +63,29 @@ class Oracle:
             known = variants(node.version, node.mode)
             choices[node.name] = known[(turn + 3 * position) % len(known)]
         self.bed.service_cidr(extra=turn % 2 == 1)
-        self.start(lambda node: choices[node.name])
+        self.start(lambda node: choices[node.name], clean=turn % KEPT != KEPT - 1)
 
-    def start(self, choose: Callable[[Node], Variant]) -> None:
+    def start(self, choose: Callable[[Node], Variant], *, clean: bool = True) -> None:
         """Start every proxy anew, again where it does not come to know its node's zone.
 
         A kube-proxy whose Node informer runs before NodeTopologyConfig has its handlers registered is never
-        told its zone (cmd/kube-proxy/app/server.go of 1.37; about one start in twenty here).
+        told its zone (cmd/kube-proxy/app/server.go of 1.37; about one start in twenty here): all its rules
+        are then those of a node without one.
         """
         self.cluster.become(zone_probe())
-        listed = read_cluster(self.bed.api)
+        self._before = listed = read_cluster(self.bed.api)
 
         def start(node: Node) -> None:
+            node.start(choose(node), clean=clean)
             for _ in range(STARTS):
-                node.start(choose(node))
                 found = self._settle(node, listed)
-                if not found:
+                if not found.failed:
                     return
+                if _judged(_without_zones(listed), node, found.dumps).failed:
+                    break
                 self.tally.without_zone[node.label] += 1
-            raise self._difference(listed, [(node, found)])
+                node.start(choose(node))
+            raise self._difference(listed, [(node, found.failed)])
 
         self.run(start)
 
@@ -119,36 +103,35 @@ class Oracle:
             reject()
         listed = read_cluster(self.bed.api)
         applied = time.monotonic()
-        results = self.run(lambda node: self._settle(node, listed))
+        found = list(zip(self.nodes, self.run(lambda node: self._settle(node, listed)), strict=True))
         self.tally.seconds["apply"] += applied - started
         self.tally.seconds["settle"] += time.monotonic() - applied
-        wrong = [(node, found) for node, found in zip(self.nodes, results, strict=True) if found]
+        wrong = [(node, settled.failed) for node, settled in found if settled.failed]
         if wrong:
             raise self._difference(listed, wrong)
         self.tally.states += 1
-        self.tally.comparisons += len(self.nodes)
-        used = features(listed)
-        for node in self.nodes:
-            rows = {*used, f"config: {node.variant.name}"}
-            self.tally.coverage.update((row, node.label) for row in rows)
+        used = features(listed) | changes(self._before, listed)
+        self._before = listed
+        for node, settled in found:
+            shown = dumped(settled.dumps, (note.text for note in settled.judgement.notes))
+            self.tally.count(node.label, {*used, *shown, f"config: {node.variant.name}"})
 
-    def _settle(self, node: Node, listed: dict[str, Any]) -> list[Check]:
-        """The failed checks that remain when the node is as it must be, or out of time.
+    def _settle(self, node: Node, listed: dict[str, Any]) -> Settled:
+        """The node when it is as it must be, or out of time.
 
         A kube-proxy that says that it can't go on is no oracle until it is started again: 1.29 in nftables
         mode fails once there are source ranges ("File exists", as it refills a set of intervals).
         """
         end = time.monotonic() + self.patience
-        seen: dict[str, str] = {}
+        found = Settled({}, Judgement([], []))
         starts = 0
         while True:
             late = time.monotonic() > end
             dumps = node.dumps()
-            if dumps != seen:
-                found = failures(listed, node.quick(dumps))
-                if not found:
-                    return []
-                seen = dumps
+            if dumps != found.dumps:
+                found = _judged(listed, node, dumps)
+                if not found.failed:
+                    return found
             if starts < STARTS and node.gave_up():
                 starts += 1
                 self.tally.gave_up[node.label] += 1
@@ -172,77 +155,13 @@ class Oracle:
         return Difference("\n".join([*told, node.log()]), name, listed, node.snapshot())
 
 
-def failures(listed: dict[str, Any], node: NodeSnapshot) -> list[Check]:
-    return [check for check in judge(Snapshot(listed, (node,))).checks if check.status == "failed"]
+def _judged(listed: dict[str, Any], node: Node, dumps: dict[str, str]) -> Settled:
+    return Settled(dumps, judge(Snapshot(listed, (node.quick(dumps),))))
 
 
-def keep_snapshot(listed: dict[str, Any], nodes: Sequence[NodeSnapshot], folder: Path) -> None:
-    """Write a snapshot folder whose large files are gzipped, the same bytes for the same content."""
-    plain = Snapshot(listed, tuple(NodeSnapshot(n.name, n.files) for n in nodes))
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    write_snapshot(plain, folder)
-    (folder / "snapshot.json").unlink()
-    for path in [*folder.glob("cluster.json"), *folder.glob("nodes/*/*.txt"), *folder.glob("nodes/*/nft-*")]:
-        path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes(), 9, mtime=0))
-        path.unlink()
-
-
-class Held:
-    """Holds sequences of states for hypothesis; once one differs, for `budget` seconds more while it shrinks.
-
-    After that only what is known to differ does, so that hypothesis ends with the smallest case so far.
-    """
-
-    def __init__(self, oracle: Oracle, budget: float = 120.0) -> None:
-        self.oracle, self.budget = oracle, budget
-        self.known: dict[str, Difference] = {}
-        self.end = math.inf
-
-    def hold(self, steps: Sequence[State]) -> None:
-        key = repr(steps)
-        if key in self.known:
-            raise self.known[key]
-        if time.monotonic() > self.end:
-            return
-        try:
-            for state in steps:
-                self.oracle.check(state)
-        except Difference as difference:
-            if not self.known:
-                self.end = time.monotonic() + self.budget
-                self.oracle.patience *= SHRINKING
-            self.known[key] = difference
-            raise
-
-
-def explore(oracle: Oracle, wanted: int, first_seed: int) -> None:
-    """Hold at least `wanted` generated states; hypothesis shrinks a case that differs, then it is raised."""
-    oldest = min((node.version for node in oracle.nodes if node.mode == "nftables"), default=Version(1, 99))
-    limits = Limits(longest=oldest >= Version(1, 37), overlapping=oldest >= Version(1, 30))
-    rounds = max(6, math.ceil(wanted / (2 * ROUND)))
-    held = Held(oracle)
-    turn, started = 0, time.monotonic()
-    while oracle.tally.states < wanted or turn < rounds:
-        oracle.restart(turn)
-
-        @seed(first_seed + turn)
-        @settings(
-            max_examples=min(ROUND, math.ceil(wanted / rounds / 2) + 1),
-            deadline=None,
-            database=None,
-            phases=(Phase.generate, Phase.shrink),
-            suppress_health_check=list(HealthCheck),
-            print_blob=False,
-        )
-        @given(sequences(limits))
-        def hold(steps: list[State]) -> None:
-            held.hold(steps)
-
-        try:
-            hold()
-        except Flaky as flaky:
-            raise next(reversed(held.known.values())) from flaky
-        turn += 1
-        print(
-            f"{time.monotonic() - started:.0f} s: {oracle.tally.states} states", file=sys.stderr, flush=True
-        )
+def _without_zones(listed: dict[str, Any]) -> dict[str, Any]:
+    items = [
+        {**item, "metadata": {**item["metadata"], "labels": {}}} if item["kind"] == "Node" else item
+        for item in listed["items"]
+    ]
+    return {**listed, "items": items}

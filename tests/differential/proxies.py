@@ -64,8 +64,11 @@ class Node:
         subprocess.run(["ip", "netns", "add", self.name], check=True)
         veth = f"v{number}"
         ip([f"link add {veth} type veth peer name eth0 netns {self.name}", f"link set {veth} master br0 up"])
-        own = [f"addr add {ip}/32 dev eth0" for ip, _ in NODE_IPS.values()]
-        own += [f"addr add {ip}/128 dev eth0 nodad" for _, ip in NODE_IPS.values()]
+        ips = [ip for internal, external in NODE_IPS.values() for ip in (*internal, *external)]
+        own = [
+            f"addr add {ip}/{'128' if ':' in ip else '32'} dev eth0{' nodad' if ':' in ip else ''}"
+            for ip in ips
+        ]
         own += ["link add cni0 type bridge", "link set cni0 up"]  # nft's iif wants it to be there
         address = f"addr add 172.18.1.{number}/16 dev eth0"
         ip(
@@ -73,11 +76,11 @@ class Node:
             self.name,
         )
 
-    def start(self, variant: Variant) -> None:
-        """Run kube-proxy with this configuration in an empty namespace, in place of a former one."""
+    def start(self, variant: Variant, *, clean: bool = True) -> None:
+        """Run kube-proxy with this configuration in place of a former one, on empty tables if `clean`."""
         self.stop()
-        self.variant = variant
-        for command in (*CLEAN, *(CLEAN_IPVS if self.mode == "ipvs" else ())):
+        self.variant, self.clean = variant, clean
+        for command in (*CLEAN, *(CLEAN_IPVS if self.mode == "ipvs" else ())) if clean else ():
             run([*self.prefix, *command.split()], timeout=DEADLINE)
         for server in variant.foreign:
             run([*self.prefix, "ipvsadm", "-A", "-t", server, "-s", "rr"], timeout=DEADLINE)
@@ -88,7 +91,7 @@ class Node:
                 self._run(config)
                 break
             except RuntimeError as error:
-                text = (self.bed.work / f"{self.name}.log").read_text(errors="replace")
+                text = self._log()
                 if not left or "too many open files" not in text:
                     raise RuntimeError(f"{error} with {variant.name}:\n{text[-3000:]}") from error
                 time.sleep(5)  # others hold all inotify instances of this machine
@@ -98,7 +101,14 @@ class Node:
         with (self.bed.work / f"{self.name}.log").open("wb") as log:
             argv = ["ip", "netns", "exec", self.name, str(self.binary), "--config", str(config)]
             self._process = subprocess.Popen(argv, stdout=log, stderr=log)
-        until(self.label, lambda: all(self.dumps().values()), alive=self._process)
+        until(self.label, lambda: self._synced() and all(self.dumps().values()), alive=self._process)
+
+    def _synced(self) -> bool:
+        """Whether kube-proxy has its first Services and endpoints, so that its own settings are made."""
+        return "Caches are synced" in self._log()
+
+    def _log(self) -> str:
+        return (self.bed.work / f"{self.name}.log").read_text(errors="replace")
 
     def stop(self) -> None:
         if self._process is not None:
@@ -127,10 +137,10 @@ class Node:
 
     def gave_up(self) -> bool:
         """Whether kube-proxy itself says that it could not write its rules."""
-        return "Sync failed" in (self.bed.work / f"{self.name}.log").read_text(errors="replace")
+        return "Sync failed" in self._log()
 
     def log(self) -> str:
         """The end of kube-proxy's log from its last error on."""
-        lines = (self.bed.work / f"{self.name}.log").read_text(errors="replace").splitlines()
+        lines = self._log().splitlines()
         last = max((n for n, line in enumerate(lines) if line[:1] in ("E", "F")), default=len(lines))
         return "\n".join(line[:300] for line in lines[last : last + 12])

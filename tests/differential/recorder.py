@@ -10,7 +10,8 @@ from typing import Any
 
 import yaml
 from cluster_objects import Cluster
-from oracle import Oracle, keep_snapshot
+from difference import keep_snapshot
+from oracle import Oracle
 from proxies import Node
 from variants import Variant, variants
 

@@ -22,10 +22,14 @@ from kubewire.kubernetes.api import Api, ApiError
 from kubewire.netns.certificates import Authority, signing_key
 
 GATEWAY = "172.18.0.1"
+# Each node's InternalIPs, then its ExternalIPs; node-d has no IPv6.
 NODE_IPS = {
-    name: (f"172.20.0.{number}", f"fd00:20::{number}")
-    for name, number in (("node-a", 10), ("node-b", 11), ("node-c", 12))
+    "node-a": (("172.20.0.10", "fd00:20::10"), ()),
+    "node-b": (("172.20.0.11", "fd00:20::11"), ()),
+    "node-c": (("172.20.0.12",), ("fd00:20::12",)),
+    "node-d": (("172.20.0.13",), ()),
 }
+ZONES = {"node-a": "zone-a", "node-b": "zone-b", "node-d": "zone-a"}
 DEADLINE = 300  # seconds, for what takes one or less; an emulated machine takes its time
 
 
@@ -99,10 +103,10 @@ class Testbed:
             subprocess.Popen([str(word) for word in argv], stdout=log, stderr=log)
 
     def add_nodes(self) -> None:
-        """The Node objects that kube-proxies claim to run on: two zones, and one node without."""
-        for number, (name, ips) in enumerate(NODE_IPS.items(), 1):
-            cidrs = [f"10.244.{number}.0/24", f"fd00:10:244:{number}::/64"]
-            zone = {"topology.kubernetes.io/zone": f"zone-{name[-1]}"} if name != "node-c" else {}
+        """The nodes that kube-proxies claim to run on: two zones, a node without one, a node without IPv6."""
+        for number, (name, (internal, external)) in enumerate(NODE_IPS.items(), 1):
+            cidrs = [f"10.244.{number}.0/24", f"fd00:10:244:{number}::/64"][: 1 if name == "node-d" else 2]
+            zone = {"topology.kubernetes.io/zone": ZONES[name]} if name in ZONES else {}
             self.api.post(
                 "/api/v1/nodes",
                 {
@@ -110,7 +114,8 @@ class Testbed:
                     "spec": {"podCIDR": cidrs[0], "podCIDRs": cidrs},
                 },
             )
-            addresses = [{"type": "InternalIP", "address": ip} for ip in ips]
+            addresses = [{"type": "InternalIP", "address": ip} for ip in internal]
+            addresses += [{"type": "ExternalIP", "address": ip} for ip in external]
             hostname = {"type": "Hostname", "address": name}
             self.api.patch(f"/api/v1/nodes/{name}/status", {"status": {"addresses": [*addresses, hostname]}})
 

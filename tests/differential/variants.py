@@ -27,8 +27,6 @@ class Variant(NamedTuple):
 
 def variants(version: Version, mode: str) -> tuple[Variant, ...]:
     """Every configuration that a version and mode knows."""
-    newer = has(version, "node-port-primary-keyword")
-    one = ["primary"] if newer else ["172.20.0.10/32"]
     loopback = (
         ["localhost", "172.20.0.0/24"] if has(version, "node-port-localhost-keyword") else ["127.0.0.0/8"]
     )
@@ -50,7 +48,11 @@ def variants(version: Version, mode: str) -> tuple[Variant, ...]:
             {"detectLocalMode": "BridgeInterface", "detectLocal": {"bridgeInterface": "cni0"}},
         ),
         Variant("NodeCIDR, bit 0", settings={"detectLocalMode": "NodeCIDR"}, section={"masqueradeBit": 0}),
-        Variant("one family", "node-b", {"clusterCIDR": "10.244.0.0/16", "nodePortAddresses": one}),
+        Variant(
+            "one family",
+            "node-b",
+            {"clusterCIDR": "10.244.0.0/16", "nodePortAddresses": ["172.20.0.0/30", "172.20.0.10/32"]},
+        ),
         Variant("loopback node ports", settings={"clusterCIDR": BOTH, "nodePortAddresses": loopback}),
         Variant(
             "bindAddress, liberal",
@@ -62,7 +64,15 @@ def variants(version: Version, mode: str) -> tuple[Variant, ...]:
             section={"masqueradeBit": 31},
         ),
         Variant("no detector", "node-c", {"nodePortAddresses": ["0.0.0.0/0", "::/0"]}),
+        Variant("an IPv4 node", "node-d", {"detectLocalMode": "NodeCIDR"}),
     ]
+    if has(version, "node-port-primary-keyword"):
+        found.append(_node_ports("primary", node="node-c"))
+    if has(version, "node-port-localhost-keyword"):
+        found += [_node_ports("all"), _node_ports("primary", "localhost", node="node-d")]
+    gates = _GATES.get((version.major, version.minor))
+    if gates:
+        found.append(Variant("feature gates", "node-b", {"clusterCIDR": BOTH, "featureGates": gates}))
     if mode != "nftables" or has(version, "nft-iifname"):  # before, nft looked for an interface of that name
         prefix = {"detectLocal": {"interfaceNamePrefix": "veth"}}
         settings = {"detectLocalMode": "InterfaceNamePrefix", **prefix}
@@ -83,6 +93,22 @@ def variants(version: Version, mode: str) -> tuple[Variant, ...]:
     return tuple(found)
 
 
+def _node_ports(*keywords: str, node: str = "node-a") -> Variant:
+    name = f"node ports at {' and '.join(keywords)}"
+    return Variant(name, node, {"clusterCIDR": BOTH, "nodePortAddresses": list(keywords)})
+
+
+# Feature gates that change rules, against their defaults.
+_GATES = {
+    (1, 29): {"LoadBalancerIPMode": True, "TopologyAwareHints": False},
+    (1, 30): {"LoadBalancerIPMode": False, "ServiceTrafficDistribution": True},
+    (1, 31): {"LoadBalancerIPMode": False, "ServiceTrafficDistribution": False},
+    (1, 32): {"TopologyAwareHints": False},
+    (1, 33): {"MultiCIDRServiceAllocator": False, "PreferSameTrafficDistribution": True},
+    (1, 34): {"PreferSameTrafficDistribution": False},
+    (1, 36): {"AllowServiceExternalIPs": False},
+    (1, 37): {"AllowServiceExternalIPs": False, "NFTablesNetlink": False},
+}
 _IPVS = (
     Variant("strictARP, sh", settings={"clusterCIDR": BOTH}, ipvs={"strictARP": True, "scheduler": "sh"}),
     Variant("mh", "node-b", {"clusterCIDR": BOTH}, ipvs={"scheduler": "mh"}),

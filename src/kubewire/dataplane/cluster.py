@@ -124,26 +124,31 @@ def service_ports(
     `version` None stands for the newest. Before 1.30 a load balancer's ipMode was not looked at; newer ones
     take a source range of all addresses for no source ranges at all.
     """
-    ip_mode = version is None or has(version, "load-balancer-ip-mode")
-    zero_range = version is None or has(version, "zero-source-range-is-none")
-    ports = [port for service in cluster.services for port in _ports_of(service, family, ip_mode, zero_range)]
+    known = frozenset(name for name in _VARYING if version is None or has(version, name))
+    ports = [port for service in cluster.services for port in _ports_of(service, family, known)]
     return tuple(
         sorted(ports, key=lambda port: (port.namespace, port.service, port.port_name, port.protocol))
     )
 
 
-def _ports_of(service: Service, family: IpFamily, ip_mode: bool, zero_range: bool) -> Iterable[ServicePort]:
+_VARYING = ("external-ips", "load-balancer-ip-mode", "zero-source-range-is-none")
+
+
+def _ports_of(service: Service, family: IpFamily, known: frozenset[str]) -> Iterable[ServicePort]:
     cluster_ip = service.cluster_ips.get(family, "")
     if service.type == "ExternalName" or not cluster_ip:
         return
-    external_ips = tuple(ip for ip in service.external_ips if family_of(ip) == family)
+    external_ips = tuple(
+        ip for ip in service.external_ips if "external-ips" in known and family_of(ip) == family
+    )
+    ip_mode = "load-balancer-ip-mode" in known
     lb_vips = tuple(
         ip
         for ip, mode in service.ingress
         if family_of(ip) == family and (mode in (None, "VIP") or not ip_mode)
     )
     ranges = tuple(cidr for cidr in service.source_ranges if family_of(cidr) == family)
-    if zero_range and any(cidr.endswith("/0") for cidr in ranges):
+    if "zero-source-range-is-none" in known and any(cidr.endswith("/0") for cidr in ranges):
         ranges = ()
     for port in service.ports:
         yield ServicePort(

@@ -89,7 +89,7 @@ class ProxyConfig:
             ipvs_scheduler=ipvs.get("scheduler") or "rr",
             ipvs_strict_arp=bool(ipvs.get("strictARP")),
             ipvs_exclude_cidrs=_cidrs(ipvs.get("excludeCIDRs") or ()),
-            feature_gates=dict(document.get("featureGates") or {}),
+            feature_gates={str(k): bool(v) for k, v in (document.get("featureGates") or {}).items()},
         )
 
     def detector(self, family: IpFamily, node: Node) -> LocalDetector:

@@ -123,6 +123,8 @@ def _topology_mode(
     by_node = has(version, "prefer-same-node") and all(e.node_hints for e in ready)
     if by_node and any(node.name in e.node_hints for e in ready):
         return "node"
+    if not has(version, "zone-hints"):
+        return ""
     annotated = service_port.topology_annotation not in ("", "Disabled", "disabled")
     if not annotated and not has(version, "traffic-distribution"):
         return ""

@@ -56,7 +56,7 @@ def read_inputs(node: NodeSnapshot, cluster: ClusterState) -> Inputs:
     except (TypeError, ValueError, AttributeError) as error:
         raise LabError(f"not as expected: {error}", where="facts.json, ip-addr.json") from error
     try:
-        version = Version.parse(files["kube-proxy-version"])
+        version = Version.parse(files["kube-proxy-version"]).gated(config.feature_gates)
     except DefinitionError as error:
         raise LabError(error.what, where="kube-proxy-version") from error
     return Inputs(node, config, built, version)

@@ -1,9 +1,11 @@
-"""kube-proxy versions, and the one table that says from which of them on a dataplane feature is there."""
+"""kube-proxy versions; the one table that says from which of them on a dataplane feature is there, and which
+feature gate of the configuration says otherwise."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from kubewire.errors import DefinitionError
 
@@ -12,11 +14,16 @@ _VERSION = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?(?:[-+].*)?")
 
 @dataclass(frozen=True, order=True, slots=True)
 class Version:
-    """A Kubernetes version without its pre-release part."""
+    """A Kubernetes version without its pre-release part; `gates` are those that the configuration sets."""
 
     major: int
     minor: int
     patch: int = 0
+    gates: tuple[tuple[str, bool], ...] = ()
+
+    def gated(self, gates: Mapping[str, bool]) -> Version:
+        """This version with these feature gates set."""
+        return replace(self, gates=tuple(sorted(gates.items())))
 
     @classmethod
     def parse(cls, text: str) -> Version:
@@ -34,14 +41,32 @@ def _since(*versions: str) -> tuple[Version, ...]:
     return tuple(sorted(Version.parse(text) for text in versions))
 
 
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """A feature gate and the versions that let it be set: from `known` on, before `locked`."""
+
+    name: str
+    known: Version
+    locked: Version | None = None
+
+    def setting(self, version: Version) -> bool | None:
+        """What the version's configuration sets it to, None where it doesn't or can't."""
+        settable = self.known <= version and (self.locked is None or version < self.locked)
+        return dict(version.gates).get(self.name) if settable else None
+
+
 # Each feature lists the first patch of every minor that got it; later minors than the last one have it too.
+# A feature without versions comes with its gate alone.
 FEATURES: dict[str, tuple[Version, ...]] = {
     # iptables: nfacct counters (kubernetes PRs 122812, 125015)
     "nfacct": _since("1.31.0"),
     # a source range of all addresses stands for no source ranges (PR 132722)
     "zero-source-range-is-none": _since("1.34.0"),
-    # topology: `trafficDistribution` without annotation (KEP-4444), node hints (KEP-3015)
+    # pkg/proxy/serviceport.go
+    "external-ips": _since("1.0.0"),
     "load-balancer-ip-mode": _since("1.30.0"),
+    # topology: zone hints, `trafficDistribution` without annotation (KEP-4444), node hints (KEP-3015)
+    "zone-hints": _since("1.24.0"),
     "traffic-distribution": _since("1.31.0"),
     "prefer-same-node": _since("1.34.0"),
     # endpoints: a duplicate replaces the earlier one unless it is terminating (PR 135593)
@@ -70,16 +95,31 @@ FEATURES: dict[str, tuple[Version, ...]] = {
     "nft-single-dnat": _since("1.37.0"),
     "nft-comment-cut": _since("1.37.0"),
     # behind the gate KubeProxyNFTablesLocalhostNodePorts (KEP-6032)
-    "nft-localhost-node-ports": _since("1.37.0"),
+    "nft-localhost-node-ports": (),
     # ServiceCIDR objects (MultiCIDRServiceAllocator GA)
     "service-cidrs": _since("1.33.0"),
 }
 
 
+# Gates of alpha features are off, the others on (pkg/features of each version).
+GATES = {
+    "external-ips": Gate("AllowServiceExternalIPs", Version(1, 36)),
+    "load-balancer-ip-mode": Gate("LoadBalancerIPMode", Version(1, 29), Version(1, 32)),
+    "zone-hints": Gate("TopologyAwareHints", Version(1, 21), Version(1, 33)),
+    "traffic-distribution": Gate("ServiceTrafficDistribution", Version(1, 30), Version(1, 33)),
+    "prefer-same-node": Gate("PreferSameTrafficDistribution", Version(1, 33), Version(1, 35)),
+    "service-cidrs": Gate("MultiCIDRServiceAllocator", Version(1, 30), Version(1, 34)),
+    "nft-localhost-node-ports": Gate("KubeProxyNFTablesLocalhostNodePorts", Version(1, 37)),
+}
+
+
 def has(version: Version, feature: str) -> bool:
-    """Whether kube-proxy of that version has the feature; KeyError for a feature not in the table."""
+    """Whether kube-proxy of that version, with its gates, has the feature; KeyError for no such feature."""
     since = FEATURES[feature]
+    setting = GATES[feature].setting(version) if feature in GATES else None
+    if setting is not None:
+        return setting
     for first in since:
         if (version.major, version.minor) == (first.major, first.minor):
             return version >= first
-    return version > since[-1]
+    return bool(since) and version > since[-1]

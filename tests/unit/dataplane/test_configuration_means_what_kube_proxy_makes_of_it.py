@@ -150,6 +150,29 @@ def test_what_is_no_version_is_refused(text: str) -> None:
         Version.parse(text)
 
 
+@pytest.mark.parametrize(
+    ("version", "gate", "feature", "off", "unset", "on"),
+    [
+        ("1.29.6", "LoadBalancerIPMode", "load-balancer-ip-mode", False, False, True),
+        ("1.31.0", "LoadBalancerIPMode", "load-balancer-ip-mode", False, True, True),
+        ("1.32.2", "LoadBalancerIPMode", "load-balancer-ip-mode", True, True, True),
+        ("1.29.6", "ServiceTrafficDistribution", "traffic-distribution", False, False, False),
+        ("1.30.4", "ServiceTrafficDistribution", "traffic-distribution", False, False, True),
+        ("1.33.13", "PreferSameTrafficDistribution", "prefer-same-node", False, False, True),
+        ("1.35.4", "PreferSameTrafficDistribution", "prefer-same-node", True, True, True),
+        ("1.37.2", "AllowServiceExternalIPs", "external-ips", False, True, True),
+        ("1.37.2", "KubeProxyNFTablesLocalhostNodePorts", "nft-localhost-node-ports", False, False, True),
+        ("1.36.3", "KubeProxyNFTablesLocalhostNodePorts", "nft-localhost-node-ports", False, False, False),
+    ],
+)
+def test_a_gate_says_otherwise_where_it_can_be_set(
+    version: str, gate: str, feature: str, off: bool, unset: bool, on: bool
+) -> None:
+    plain = Version.parse(version)
+    got = [has(plain.gated(gates), feature) for gates in ({gate: False}, {}, {gate: True})]
+    assert got == [off, unset, on]
+
+
 def test_features_come_with_a_patch_of_each_minor() -> None:
     FEATURES["test"] = (Version(1, 33, 5), Version(1, 34, 0))
     try:

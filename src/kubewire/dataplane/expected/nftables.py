@@ -33,7 +33,7 @@ def expected_nftables(
         generation,
         detector,
         node_port_ips=_node_port_ips(config, facts, version, family),
-        service_cidrs=_service_cidrs(cluster, config, version, family),
+        service_cidrs=_service_cidrs(cluster, version, family),
         rejected_on_localhost=_rejected_on_localhost(config, facts, version, family),
         drop_invalid=not facts.tcp_be_liberal,
     )
@@ -57,16 +57,13 @@ def _rejected_on_localhost(
     config: ProxyConfig, facts: NodeFacts, version: Version, family: IpFamily
 ) -> tuple[str, ...]:
     """Protocols whose NodePorts are refused on localhost; with a loopback CIDR a listener serves TCP."""
-    gate = config.feature_gates.get("KubeProxyNFTablesLocalhostNodePorts", False)
-    if not (gate and has(version, "nft-localhost-node-ports")):
+    if not has(version, "nft-localhost-node-ports"):
         return ()
     cidrs = config.node_port_cidrs(family, facts.node, version)
     served = any(ip_network(cidr).network_address.is_loopback for cidr in cidrs)
     return ("udp", "sctp") if served else ("tcp", "udp", "sctp")
 
 
-def _service_cidrs(
-    cluster: ClusterState, config: ProxyConfig, version: Version, family: IpFamily
-) -> tuple[str, ...]:
-    known = has(version, "service-cidrs") or config.feature_gates.get("MultiCIDRServiceAllocator", False)
+def _service_cidrs(cluster: ClusterState, version: Version, family: IpFamily) -> tuple[str, ...]:
+    known = has(version, "service-cidrs")
     return tuple(cidr for cidr in cluster.service_cidrs if known and family_of(cidr) == family)

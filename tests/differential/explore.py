@@ -1,0 +1,86 @@
+"""Generated states for the oracle, and the smallest case of a difference."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Sequence
+
+from cluster_states import State, sequences
+from difference import Difference
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis.errors import Flaky
+from oracle import Oracle
+from tally import LEAST
+from variants import variants
+
+SHRINKING = 0.3  # of the patience once a case is known to differ
+ENOUGH = 200  # a run of so many states must hold each feature at least LEAST times
+MOST = 3  # times round all configurations, for features that are still rare
+
+
+class Held:
+    """Holds sequences of states for hypothesis; once one differs, for `budget` seconds more while it shrinks.
+
+    After that only what is known to differ does, so that hypothesis ends with the smallest case so far.
+    """
+
+    def __init__(self, oracle: Oracle, budget: float = 120.0) -> None:
+        self.oracle, self.budget = oracle, budget
+        self.known: dict[str, Difference] = {}
+        self.end = math.inf
+
+    def hold(self, steps: Sequence[State]) -> None:
+        key = repr(steps)
+        if key in self.known:
+            raise self.known[key]
+        if time.monotonic() > self.end:
+            return
+        try:
+            for state in steps:
+                self.oracle.check(state)
+        except Difference as difference:
+            if not self.known:
+                self.end = time.monotonic() + self.budget
+                self.oracle.patience *= SHRINKING
+            self.known[key] = difference
+            raise
+
+
+def explore(oracle: Oracle, wanted: int, first_seed: int) -> None:
+    """Hold at least `wanted` generated states; hypothesis shrinks a case that differs, then it is raised.
+
+    A run of ENOUGH goes round all configurations, and on until no feature is rare.
+    """
+    full = wanted >= ENOUGH
+    rounds = max(len(variants(node.version, node.mode)) for node in oracle.nodes) if full else 6
+    examples = math.ceil(max(wanted / rounds, LEAST if full else 0) / 2) + 1
+    held = Held(oracle)
+    turn, started = 0, time.monotonic()
+    while turn < rounds or oracle.tally.states < wanted or (full and oracle.tally.rare()):
+        if turn == MOST * rounds:
+            return
+        oracle.restart(turn)
+
+        @seed(first_seed + turn)
+        @settings(
+            max_examples=examples,
+            deadline=None,
+            database=None,
+            phases=(Phase.generate, Phase.shrink),
+            suppress_health_check=list(HealthCheck),
+            print_blob=False,
+        )
+        @given(sequences(oracle.limits))
+        def hold(steps: list[State]) -> None:
+            held.hold(steps)
+
+        try:
+            hold()
+        except Flaky as flaky:
+            raise next(reversed(held.known.values())) from flaky
+        turn += 1
+        print(
+            f"{time.monotonic() - started:.0f} s: {oracle.tally.states} states", file=sys.stderr, flush=True
+        )
