@@ -38,8 +38,14 @@ NAMES = (
 )
 RANGES = (
     *("203.0.113.0/25", "203.0.113.128/25", "172.20.0.0/24", "10.0.0.0/8", "0.0.0.0/0"),
-    *("2001:db8:1::/48", "fd00:20::/64", "::/0", "198.51.100.7/32"),
+    *("2001:db8:1::/48", "fd00:20::/64", "::/0", "198.51.100.7/32", " 192.0.2.72/29 "),
 )
+# What kube-proxy selects Services and slices by.
+LABELS: tuple[dict[str, str], ...] = (
+    {"service.kubernetes.io/service-proxy-name": "another"},
+    {"service.kubernetes.io/headless": ""},
+)
+TOPOLOGY = ("topology-mode", "topology-aware-hints")
 PORT_NAMES = ("http", "p", "dns-tcp", "x" * 15, "j-accept", "0a")
 
 
@@ -184,6 +190,7 @@ def policies(draw: DrawFn, slot: int, kind: str, node_ports: bool, item: Object,
             spec["loadBalancerSourceRanges"] = ranges
         entries: list[Object] = [{"ip": f"192.0.2.{slot + 100}"}, {"ip": f"192.0.2.{slot + 120}"}]
         entries += [{"ip": f"2001:db8::{slot + 100:x}"}, {"hostname": "lb.example"}]
+        entries.append({"ip": f"192.0.2.{slot + 10}"})  # an external IP too
         chosen = draw(st.lists(st.sampled_from(entries), max_size=3, unique_by=str))
         modes = [draw(st.sampled_from((None, "VIP", "Proxy"))) for _ in chosen]
         item["status"] = {
@@ -199,12 +206,11 @@ def policies(draw: DrawFn, slot: int, kind: str, node_ports: bool, item: Object,
 @st.composite
 def metadata(draw: DrawFn, item: Object) -> None:
     """Annotations and labels that kube-proxy reads."""
-    mode = draw(st.sampled_from((None, None, None, "Auto", "Disabled", "disabled", "")))
-    key = draw(st.sampled_from(("topology-mode", "topology-aware-hints")))
-    if mode is not None:
-        item["annotations"] = {f"service.kubernetes.io/{key}": mode}
-    if draw(st.integers(0, 15)) == 15:
-        item["labels"] = {"service.kubernetes.io/service-proxy-name": "another"}
+    mode = draw(st.sampled_from(("Auto", "Disabled", "disabled", "")))
+    keys = draw(st.sampled_from(((), (), ("topology-mode",), ("topology-aware-hints",), TOPOLOGY)))
+    if keys:
+        item["annotations"] = {f"service.kubernetes.io/{key}": mode for key in keys}
+    item["labels"] = dict(draw(st.sampled_from(({},) * 10 + LABELS)))
 
 
 @st.composite
@@ -229,6 +235,8 @@ def slices(draw: DrawFn, slot: int, wanted: Sequence[Port], *, hinted: bool) -> 
             ]
             if draw(st.integers(0, 7)) == 7:
                 target = [*target, {"name": "unknown", "protocol": "TCP", "port": 9999}]
+            if target and draw(st.integers(0, 11)) == 11:
+                del target[0]["port"]
         made.append(
             {
                 "apiVersion": "discovery.k8s.io/v1",
@@ -236,13 +244,18 @@ def slices(draw: DrawFn, slot: int, wanted: Sequence[Port], *, hinted: bool) -> 
                 "metadata": {
                     "name": f"{name[:40]}-{index}-{family[2:].lower()}",
                     "namespace": namespace,
-                    "labels": {"kubernetes.io/service-name": name},
+                    "labels": {
+                        "kubernetes.io/service-name": name,
+                        **draw(st.sampled_from(({},) * 18 + LABELS)),
+                    },
                 },
                 "addressType": family,
                 "ports": target,
                 "endpoints": endpoints,
             }
         )
+        if draw(st.integers(0, 19)) == 19:
+            made[-1] |= {"addressType": "FQDN", "endpoints": [{"addresses": ["elsewhere.example"]}]}
     return made
 
 

@@ -14,7 +14,9 @@ Object = Mapping[str, Any]
 FEATURES = (
     *("ClientIP affinity", "Local policy, endpoints on node-a", "Local policy, endpoints on node-b"),
     *("Local policy, none on node-a", "an endpoint in two slices", "another proxy's Service"),
-    *("a second ServiceCIDR", "a source range of all addresses", "an external IP of the node"),
+    *("a Service with the headless label", "a slice with a label that hides it", "a slice of names"),
+    *("a slice port without number", "a second ServiceCIDR"),
+    *("a source range of all addresses", "an external IP of the node"),
     *("distribution PreferClose", "distribution PreferSameNode", "distribution PreferSameZone"),
     *("dual stack", "external IPs", "external Local", "health-check node port", "ingress Proxy"),
     *("ingress VIP", "ingress hostname", "internal Local", "load balancer without node ports"),
@@ -171,6 +173,8 @@ def _of_service(item: Object) -> Iterator[str]:
         yield "topology annotation"
     if "service.kubernetes.io/service-proxy-name" in (meta.get("labels") or {}):
         yield "another proxy's Service"
+    if "service.kubernetes.io/headless" in (meta.get("labels") or {}):
+        yield "a Service with the headless label"
     if len(meta["namespace"]) + len(meta["name"]) > 70:
         yield "long names"
     if len(meta["namespace"]) + len(meta["name"]) > 120:
@@ -182,7 +186,7 @@ def _of_service(item: Object) -> Iterator[str]:
 def _of_ranges(ranges: Sequence[str]) -> Iterator[str]:
     if any(cidr.endswith("/0") for cidr in ranges):
         yield "a source range of all addresses"
-    networks = [ip_network(cidr) for cidr in ranges]
+    networks = [ip_network(cidr.strip(), strict=False) for cidr in ranges]
     pairs = ((a, b) for a in networks for b in networks if a is not b and a.version == b.version)
     if any(a.overlaps(b) for a, b in pairs):
         yield "overlapping source ranges"
@@ -194,6 +198,13 @@ def _of_endpoints(spec: Object, slices: Sequence[Object]) -> Iterator[str]:
         return
     if len(slices) > 1:
         yield "several slices"
+    labels = {label for piece in slices for label in piece["metadata"]["labels"]}
+    if labels & {"service.kubernetes.io/service-proxy-name", "service.kubernetes.io/headless"}:
+        yield "a slice with a label that hides it"
+    if any(piece["addressType"] == "FQDN" for piece in slices):
+        yield "a slice of names"
+    if any("port" not in port for piece in slices for port in piece.get("ports") or ()):
+        yield "a slice port without number"
     addresses = [entry["addresses"][0] for entry in endpoints]
     if len(set(addresses)) < len(addresses):
         yield "an endpoint in two slices"

@@ -94,6 +94,7 @@ class ServicePort:
     health_check_node_port: int
     traffic_distribution: str
     topology_annotation: str
+    external_ips_off: bool = False  # a gate leaves them without rules; they still count as accessible
 
     @property
     def name(self) -> str:
@@ -103,7 +104,7 @@ class ServicePort:
 
     @property
     def externally_accessible(self) -> bool:
-        return self.node_port != 0 or bool(self.lb_vips) or bool(self.external_ips)
+        return self.node_port != 0 or bool(self.lb_vips or self.external_ips) or self.external_ips_off
 
     @property
     def uses_cluster_endpoints(self) -> bool:
@@ -131,16 +132,17 @@ def service_ports(
     )
 
 
-_VARYING = ("external-ips", "load-balancer-ip-mode", "zero-source-range-is-none")
+_VARYING = ("external-ips", "labels-by-kind", "load-balancer-ip-mode", "zero-source-range-is-none")
 
 
 def _ports_of(service: Service, family: IpFamily, known: frozenset[str]) -> Iterable[ServicePort]:
     cluster_ip = service.cluster_ips.get(family, "")
     if service.type == "ExternalName" or not cluster_ip:
         return
-    external_ips = tuple(
-        ip for ip in service.external_ips if "external-ips" in known and family_of(ip) == family
-    )
+    if service.headless_label and "labels-by-kind" not in known:
+        return
+    external_ips = tuple(ip for ip in service.external_ips if family_of(ip) == family)
+    off = "external-ips" not in known
     ip_mode = "load-balancer-ip-mode" in known
     lb_vips = tuple(
         ip
@@ -160,7 +162,7 @@ def _ports_of(service: Service, family: IpFamily, known: frozenset[str]) -> Iter
             cluster_ip=cluster_ip,
             port=port.port,
             node_port=port.node_port,
-            external_ips=external_ips,
+            external_ips=() if off else external_ips,
             lb_vips=lb_vips,
             source_ranges=ranges,
             internal_policy_local=service.internal_local,
@@ -169,4 +171,5 @@ def _ports_of(service: Service, family: IpFamily, known: frozenset[str]) -> Iter
             health_check_node_port=service.health_check_node_port,
             traffic_distribution=service.traffic_distribution,
             topology_annotation=service.topology_annotation,
+            external_ips_off=off and bool(external_ips),
         )

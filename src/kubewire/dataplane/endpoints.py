@@ -44,10 +44,11 @@ def endpoints_for(
     cluster: ClusterState, service_port: ServicePort, node_name: str, version: Version
 ) -> tuple[Endpoint, ...]:
     """All cached endpoints of a service port, sorted by the string `ip:port` as kube-proxy does."""
+    apart = has(version, "labels-by-kind")
     latest_wins = has(version, "duplicate-endpoint-last-wins")
     found: dict[str, Endpoint] = {}
     for item in cluster.slices_of.get((service_port.namespace, service_port.service), ()):
-        if item.family != service_port.family:
+        if item.family != service_port.family or (item.other_proxy and not apart):
             continue
         numbers = [
             number

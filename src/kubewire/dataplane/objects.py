@@ -10,8 +10,9 @@ from typing import Any
 from kubewire.dataplane.findings import IpFamily
 
 _PROXY_NAME_LABEL = "service.kubernetes.io/service-proxy-name"
+_HEADLESS_LABEL = "service.kubernetes.io/headless"
 _SERVICE_LABEL = "kubernetes.io/service-name"
-_TOPOLOGY_ANNOTATIONS = ("service.kubernetes.io/topology-mode", "service.kubernetes.io/topology-aware-hints")
+_TOPOLOGY_ANNOTATIONS = ("service.kubernetes.io/topology-aware-hints", "service.kubernetes.io/topology-mode")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,10 @@ class Port:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A Service as the API gives it; `cluster_ips` by family, "" when it has none of that family."""
+    """A Service as the API gives it; `cluster_ips` by family, "" when it has none of that family.
+
+    `headless_label`: it has the label that controllers give to slices of headless Services.
+    """
 
     namespace: str
     name: str
@@ -42,6 +46,7 @@ class Service:
     health_check_node_port: int
     traffic_distribution: str
     topology_annotation: str
+    headless_label: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +64,14 @@ class SliceEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class EndpointSlice:
-    """`ports` are (name, upper-case protocol, number)."""
+    """`ports` are (name, upper-case protocol, number). `other_proxy`: it has the label for another proxy."""
 
     namespace: str
     service: str
     family: IpFamily
     ports: tuple[tuple[str, str, int], ...]
     endpoints: tuple[SliceEndpoint, ...]
+    other_proxy: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +115,12 @@ def read_service(item: Mapping[str, Any]) -> Service:
     external_local = external and spec.get("externalTrafficPolicy") == "Local"
     sticky = spec.get("sessionAffinity") == "ClientIP"
     annotations = meta.get("annotations") or {}
-    foreign = _PROXY_NAME_LABEL in (meta.get("labels") or {})
+    labels = meta.get("labels") or {}
     return Service(
         namespace=meta["namespace"],
         name=meta["name"],
         type=kind,
-        cluster_ips={} if foreign else _cluster_ips(spec),
+        cluster_ips={} if _PROXY_NAME_LABEL in labels else _cluster_ips(spec),
         ports=tuple(
             Port(p.get("name") or "", p.get("protocol") or "TCP", p["port"], p.get("nodePort") or 0)
             for p in spec.get("ports") or ()
@@ -140,6 +146,7 @@ def read_service(item: Mapping[str, Any]) -> Service:
         topology_annotation=next(
             (annotations[key] for key in _TOPOLOGY_ANNOTATIONS if key in annotations), ""
         ),
+        headless_label=_HEADLESS_LABEL in labels,
     )
 
 
@@ -151,10 +158,10 @@ def _cluster_ips(spec: Mapping[str, Any]) -> dict[IpFamily, str]:
 
 
 def read_slice(item: Mapping[str, Any]) -> EndpointSlice | None:
-    """Read an EndpointSlice; None for one of no Service or of names instead of addresses."""
-    service = nested(item, "metadata", "labels", _SERVICE_LABEL)
-    address_type = item.get("addressType")
-    if not service or address_type not in ("IPv4", "IPv6"):
+    """Read an EndpointSlice; None for one of no Service, of a headless one, or of names."""
+    labels = item["metadata"].get("labels") or {}
+    service, address_type = labels.get(_SERVICE_LABEL), item.get("addressType")
+    if not service or _HEADLESS_LABEL in labels or address_type not in ("IPv4", "IPv6"):
         return None
     return EndpointSlice(
         namespace=item["metadata"]["namespace"],
@@ -168,6 +175,7 @@ def read_slice(item: Mapping[str, Any]) -> EndpointSlice | None:
         endpoints=tuple(
             _slice_endpoint(entry) for entry in item.get("endpoints") or () if entry.get("addresses")
         ),
+        other_proxy=_PROXY_NAME_LABEL in labels,
     )
 
 

@@ -62,6 +62,9 @@ FEATURES: dict[str, tuple[Version, ...]] = {
     "nfacct": _since("1.31.0"),
     # a source range of all addresses stands for no source ranges (PR 132722)
     "zero-source-range-is-none": _since("1.34.0"),
+    # Services are no longer left out by the headless label, nor slices by that of another proxy
+    # (cmd/kube-proxy/app/server.go)
+    "labels-by-kind": _since("1.36.0"),
     # pkg/proxy/serviceport.go
     "external-ips": _since("1.0.0"),
     "load-balancer-ip-mode": _since("1.30.0"),
