@@ -17,7 +17,7 @@ UP_FLAGS = $(if $(REPLICAS),--replicas '$(REPLICAS)') $(if $(K8S),--kubernetes '
 help:
 	@echo "make lab-NAME    bring up labs/NAME.yml and verify it   (REPLICAS= K8S= PROVIDER= HOST=)"
 	@echo "make down-NAME   remove it"
-	@echo "make test        lint, unit and golden tests, real labs: about 15 minutes on a fresh machine"
+	@echo "make test        lint, unit and golden tests, the differential, real labs: about 15 minutes on a fresh machine"
 	@echo "make test-all    the same and the long suites"
 	@echo "make test-kind   real kind clusters, on a Docker engine   (OVERLAY= for the node image)"
 	@echo "make differential  real kube-proxies against the engine (VERSIONS=all|oldest,1.34,newest STATES=200 SEED=)"
@@ -74,9 +74,10 @@ mutation: $(DEV)
 test-e2e: $(DEV)
 	$(VENV)/bin/pytest -m "e2e and not slow"
 
-test: lint test-unit test-e2e
+test: lint test-unit differential test-e2e
 
 test-all: test
+	$(MAKE) differential VERSIONS=oldest,1.34,newest
 	$(VENV)/bin/pytest -m "slow and not kind"
 
 # Real kind on a Docker engine; the node image is built once, its archive stays in the cache.

@@ -44,10 +44,9 @@ def lacks(modes: Sequence[str]) -> str:
     """What this machine has not that these modes need, and how to mend it; "" if nothing."""
     if "ipvs" not in modes:
         return ""
-    told = [run(argv, timeout=DEADLINE).err for argv in (("ipvsadm", "-Sn"), ("ipset", "save"))]
-    if not any(told):
-        return ""
-    return f"mode ipvs can't run here: {' '.join(told).strip()}\n  run it in a VM, as make lab-ipvs makes one"
+    asked = [run(argv, timeout=DEADLINE) for argv in (("ipvsadm", "-Sn"), ("ipset", "save"))]
+    told = "\n".join(outcome.err for outcome in asked if outcome.code)
+    return told and f"mode ipvs can't run here: {told}\n  run it in a VM, as make lab-ipvs makes one"
 
 
 class Node:
