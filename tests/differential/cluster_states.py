@@ -75,7 +75,7 @@ def states(draw: DrawFn, limits: Limits) -> State:
     slots = range(len(NAMES) if limits.longest else len(NAMES) - 1)
     chosen = draw(st.sets(st.sampled_from(slots), min_size=2, max_size=6))
     state = {slot: draw(service(slot, limits)) for slot in sorted(chosen)}
-    return state | ({LARGE: draw(large())} if draw(st.integers(0, 9)) == 7 else {})
+    return state | ({LARGE: draw(large())} if draw(st.integers(0, 6)) == 5 else {})
 
 
 @st.composite
