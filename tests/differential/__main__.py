@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--patience",
         type=float,
-        default=20.0,
+        default=60.0,
         help="seconds that a kube-proxy has to follow; more where slow",
     )
     parser.add_argument("--seed", type=int, default=None, help="repeats a run")

@@ -11,11 +11,10 @@ from cluster_states import State, sequences
 from difference import Difference
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.errors import Flaky
-from oracle import Oracle
+from oracle import HASTY, Oracle
 from tally import LEAST
 from variants import variants
 
-SHRINKING = 0.3  # of the patience once a case is known to differ
 ENOUGH = 200  # a run of so many states must hold each feature at least LEAST times
 MOST = 3  # times round all configurations, for features that are still rare
 
@@ -43,7 +42,7 @@ class Held:
         except Difference as difference:
             if not self.known:
                 self.end = time.monotonic() + self.budget
-                self.oracle.patience *= SHRINKING
+                self.oracle.patience *= HASTY
             self.known[key] = difference
             raise
 

@@ -25,7 +25,8 @@ from kubewire.dataplane.versions import Version
 from kubewire.snapshot.cluster import read_cluster
 from kubewire.snapshot.model import Snapshot
 
-PAUSE = 0.05
+PAUSE, SLOWER = 0.05, 1.3  # seconds between two looks at a node, and how much longer each next one is
+HASTY = 0.1  # of the patience, where waiting for the whole of it is seldom of use
 SHOWN = 600
 STARTS = 4
 KEPT = 3  # every so many restarts find the tables of the kube-proxy before
@@ -78,14 +79,16 @@ class Oracle:
         def start(node: Node) -> None:
             node.start(choose(node), clean=clean)
             for _ in range(STARTS):
-                found = self._settle(node, listed)
+                found = self._settle(node, listed, self.patience * HASTY)
                 if not found.failed:
                     return
                 if _judged(_without_zones(listed), node, found.dumps).failed:
                     break
                 self.tally.without_zone[node.label] += 1
                 node.start(choose(node))
-            raise self._difference(listed, [(node, found.failed)])
+            found = self._settle(node, listed, self.patience)
+            if found.failed:
+                raise self._difference(listed, [(node, found.failed)])
 
         self.run(start)
 
@@ -103,7 +106,9 @@ class Oracle:
             reject()
         listed = read_cluster(self.bed.api)
         applied = time.monotonic()
-        found = list(zip(self.nodes, self.run(lambda node: self._settle(node, listed)), strict=True))
+        found = list(
+            zip(self.nodes, self.run(lambda node: self._settle(node, listed, self.patience)), strict=True)
+        )
         self.tally.seconds["apply"] += applied - started
         self.tally.seconds["settle"] += time.monotonic() - applied
         wrong = [(node, settled.failed) for node, settled in found if settled.failed]
@@ -116,15 +121,15 @@ class Oracle:
             shown = dumped(settled.dumps, (note.text for note in settled.judgement.notes))
             self.tally.count(node.label, {*used, *shown, f"config: {node.variant.name}"})
 
-    def _settle(self, node: Node, listed: dict[str, Any]) -> Settled:
-        """The node when it is as it must be, or out of time.
+    def _settle(self, node: Node, listed: dict[str, Any], patience: float) -> Settled:
+        """The node when it is as it must be, or after so many seconds.
 
         A kube-proxy that says that it can't go on is no oracle until it is started again: 1.29 in nftables
         mode fails once there are source ranges ("File exists", as it refills a set of intervals).
         """
-        end = time.monotonic() + self.patience
+        end = time.monotonic() + patience
         found = Settled({}, Judgement([], []))
-        starts = 0
+        starts, pause = 0, PAUSE
         while True:
             late = time.monotonic() > end
             dumps = node.dumps()
@@ -136,10 +141,11 @@ class Oracle:
                 starts += 1
                 self.tally.gave_up[node.label] += 1
                 node.start(node.variant)
-                end = time.monotonic() + self.patience
+                end = time.monotonic() + patience
             elif late:
                 return found
-            time.sleep(PAUSE)
+            time.sleep(pause)
+            pause *= SLOWER
 
     def _difference(self, listed: dict[str, Any], wrong: Sequence[tuple[Node, list[Check]]]) -> Difference:
         """The first node's case, and what differs."""
