@@ -5,16 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from kubewire.steps.node_tools import tell_tools
-from kubewire.steps.outcome import Outcome
 
 from ..plugin_utils.step import Step
 
 
 class ActionModule(Step):
-    _requires_connection = True
-
-    def step(self, arguments: dict[str, Any]) -> Outcome:
-        return tell_tools(arguments["lab"], self._task_vars["inventory_hostname"], self._on_node)
+    def perform(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        return tell_tools(arguments["lab"], self._task_vars["inventory_hostname"], self._on_node).result()
 
     def _on_node(self, command: str) -> str:
         answer = self._low_level_execute_command(command, sudoable=False)

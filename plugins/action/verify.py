@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from kubewire.steps.outcome import Outcome
-from kubewire.steps.verify import verify_lab
-
 from ..plugin_utils.step import LAB, Step
 
 
 class ActionModule(Step):
+    STEP = "verify"
     ARGUMENTS: ClassVar[dict[str, Any]] = LAB | {"report": {"type": "path"}}
-
-    def step(self, arguments: dict[str, Any]) -> Outcome:
-        return verify_lab(**arguments)

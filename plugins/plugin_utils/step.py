@@ -1,13 +1,17 @@
-"""The base of this collection's actions: one call into the Python package, its outcome as a task result."""
+"""The base of this collection's actions: one step of kubewire, its outcome as a task result."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 
-from kubewire.errors import KubewireError, refusal
-from kubewire.steps.outcome import Outcome
+from kubewire.errors import KubewireError
+from kubewire.steps.registry import failure, perform
+
+if TYPE_CHECKING:
+    from kubewire.hosts.place import Place
 
 LAB: dict[str, Any] = {"lab": {"type": "str", "required": True}}
 DEFINITION: dict[str, Any] = LAB | {
@@ -17,42 +21,56 @@ DEFINITION: dict[str, Any] = LAB | {
 
 
 class Step(ActionBase):  # type: ignore[misc]
-    """Runs `step(arguments)` on the controller; `check` says that nothing may change.
+    """Runs STEP with the task's arguments: in this process, or by kubewire on the play's host.
 
     Its outcome's changes make `changed`; a KubewireError is the task's failure with its real message
     and `kubewire_exit_code`.
     """
 
+    STEP: ClassVar[str] = ""
     ARGUMENTS: ClassVar[dict[str, Any]] = LAB
-    _requires_connection = False
 
     @property
     def check(self) -> bool:
         return bool(self._task.check_mode)
 
-    def step(self, arguments: dict[str, Any]) -> Outcome:
-        raise NotImplementedError
+    @property
+    def is_away(self) -> bool:
+        return str(self._connection.transport).rpartition(".")[2] != "local"
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
         self._task_vars = task_vars or {}
         _, arguments = self.validate_argument_spec(argument_spec=self.ARGUMENTS)
         try:
-            outcome = self.step(arguments)
+            return result | self.perform(arguments)
         except KubewireError as error:
             return result | failure(error)
-        except OSError as error:
-            if refused := refusal(error):
-                return result | failure(refused)
-            raise
-        return result | outcome.result()
 
+    def perform(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """The task result of the step."""
+        if not self.is_away:
+            return perform(self.STEP, arguments, check=self.check)
+        from kubewire.hosts.steps import perform_there
 
-def failure(error: KubewireError) -> dict[str, Any]:
-    """The task result of an error."""
-    return {
-        "failed": True,
-        "msg": str(error),
-        "kubewire_error": {"what": error.what, "where": error.where, "mend": error.mend},
-        "kubewire_exit_code": error.exit_code,
-    }
+        return perform_there(self.on_host, self.place(arguments), self.STEP, arguments, check=self.check)
+
+    def place(self, arguments: dict[str, Any]) -> Place:
+        """The play's host, on which kubewire is; LabError where no lab was brought up on it."""
+        from kubewire.hosts.records import place_with_python
+
+        from .place import place_of
+
+        return place_with_python(place_of(self._connection, self._task_vars), arguments["lab"])
+
+    def on_host(self, command: str, data: bytes = b"") -> tuple[int, str, str]:
+        """Run a shell command on the play's host; HostError where it can't be reached."""
+        try:
+            answer = self._low_level_execute_command(
+                command, in_data=data or b"\n"
+            )  # empty would ask for a tty
+        except AnsibleConnectionFailure as error:
+            from kubewire.hosts.errors import unreachable
+
+            raise unreachable(str(error), self._task_vars["inventory_hostname"]) from error
+        return int(answer["rc"]), str(answer["stdout"]), str(answer["stderr"])

@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import os
 import time
-from typing import Protocol
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Protocol
 
 VARIABLE = "KUBEWIRE_PROGRESS"
 
@@ -36,3 +38,27 @@ def emit(step: str, detail: str = "", done: int | None = None, total: int | None
         os.write(descriptor, line.encode() + b"\n")
     finally:
         os.close(descriptor)
+
+
+class ProgressFeed:
+    """Follows the JSON lines that long work appends to its progress file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+
+    def new_lines(self) -> list[dict[str, Any]]:
+        """The whole lines since the last call; a line that can't be understood is left out."""
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._offset)
+                text = file.read()
+        except FileNotFoundError:
+            return []
+        whole = text[: text.rfind(b"\n") + 1]
+        self._offset += len(whole)
+        found = []
+        for line in whole.splitlines():
+            with suppress(ValueError):
+                found.append(json.loads(line))
+        return [line for line in found if isinstance(line, dict)]

@@ -46,7 +46,7 @@ def bring_up(
     if run.failure and not check:
         get_provider(intent.choice.name).abandon(name)
     if run.failure is None and not check:
-        _tell_changes(run, name, display)
+        tell_changes(run, name, display)
     if verify and not check:
         return print_report(run, display)
     code = finish(run, display)
@@ -68,7 +68,7 @@ def _run(intent: Intent, display: Display, variables: dict[str, object], *, veri
     return run_playbook(playbook, intent.lab.name, variables, display, check=check, report=verify)
 
 
-def _tell_changes(run: Run, name: str, display: Display) -> None:
+def tell_changes(run: Run, name: str, display: Display) -> None:
     display.close()
     changed = [f"{host} changed={count}" for host, count in sorted(run.changed.items()) if count]
     what = ", ".join(changed) or "nothing was to be done, changed=0 for every host"

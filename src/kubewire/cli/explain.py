@@ -18,6 +18,7 @@ def explain(
     snapshot: Annotated[
         Path | None, typer.Option(help="Explain from this snapshot folder; needs no lab.", metavar="DIR")
     ] = None,
+    host: options.OnHost = "",
 ) -> None:
     """Tell a Service's path on a node: every chain, set and rule that kube-proxy must have written for it, as
     the tool prints it, and why it is there.
@@ -35,7 +36,11 @@ def explain(
 
     from kubewire.cli.observe import observe
     from kubewire.dataplane.explain_service import explain_service
+    from kubewire.hosts.choice import one_away
+    from kubewire.hosts.far import become
     from kubewire.report.explain_text import print_explanation
 
+    if lab and snapshot is None and (there := one_away(lab, host)):
+        become(there, ["explain", there.lab, "--service", service, "--node", node])
     found = explain_service(observe(lab, snapshot, "explain"), service, node)
     print_explanation(found, Console(highlight=False))

@@ -18,6 +18,11 @@ def observe(lab: str, folder: Path | None, command: str) -> Snapshot:
         from kubewire.snapshot.folder import read_snapshot
 
         return read_snapshot(folder)
+    return take(lab)
+
+
+def take(lab: str) -> Snapshot:
+    """A new snapshot of a lab on this machine; LabError for one that isn't up."""
     from kubewire.kubernetes.api import Api
     from kubewire.providers import get_provider
     from kubewire.snapshot.collect import take_snapshot

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from kubewire.errors import DefinitionError, HostError
+from kubewire.errors import DefinitionError
 
 
 def _complete_lab(incomplete: str) -> list[str]:
@@ -17,9 +17,10 @@ def _complete_lab(incomplete: str) -> list[str]:
 
 
 def complete_up(incomplete: str) -> list[str]:
+    from kubewire.hosts.records import labs
     from kubewire.steps.target import recorded_labs
 
-    return [name for name in recorded_labs() if name.startswith(incomplete)]
+    return sorted(name for name in {*recorded_labs(), *labs()} if name.startswith(incomplete))
 
 
 def _complete_node(context: typer.Context, incomplete: str) -> list[str]:
@@ -47,7 +48,26 @@ Node = Annotated[
 Provider = Annotated[
     str, typer.Option(help="What makes the nodes: auto, netns or kind.", metavar="auto|netns|kind")
 ]
-Host = Annotated[str, typer.Option(help="Where the lab runs.", metavar="local|vm|NAME")]
+Host = Annotated[
+    str,
+    typer.Option(
+        help="Where the lab runs: here, or on a host or group of an Ansible inventory; it stays there.",
+        metavar="local|NAME",
+    ),
+]
+OnHost = Annotated[
+    str, typer.Option("--host", help="Which of its hosts, for a lab that is up on several.", metavar="NAME")
+]
+Inventory = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--inventory",
+        "-i",
+        help="The inventory that has the host; else $KUBEWIRE_INVENTORY, $ANSIBLE_INVENTORY, `inventories/`,"
+        " /etc/ansible/hosts.",
+        metavar="FILE",
+    ),
+]
 Kubernetes = Annotated[
     str | None,
     typer.Option(help="Kubernetes version, as 1.34 (its newest patch) or 1.34.2.", metavar="VERSION"),
@@ -84,12 +104,3 @@ def overrides(
             )
         found[key.strip()] = value
     return found
-
-
-def check_host(host: str) -> None:
-    """This release runs labs on this machine only: HostError (exit 3) for another host."""
-    if host != "local":
-        raise HostError(
-            f"--host {host}: this release runs labs on this machine only",
-            mend="leave --host out, or --host local",
-        )

@@ -36,8 +36,8 @@ def print_report(run: Run, display: Display, *, form: str = "text", output: Path
     """Print the report that the run's verify step wrote; without one, the failure that kept it from it."""
     from kubewire.steps.verify import read_report
 
-    path = run.folder / "report.json"
-    if not path.exists():
+    path = next(iter(sorted(run.reports.glob("*.json"))), None)
+    if path is None:
         return finish(run, display) or LabError.exit_code
     display.close()
     return emit_report(read_report(json.loads(path.read_text())), form, output)

@@ -18,7 +18,10 @@ import yaml
 from kubewire import progress, resources
 from kubewire.cli.display import Display
 from kubewire.cli.signals import Terminated
+from kubewire.hosts.inventory import Target
+from kubewire.hosts.sharing import sharing, stop_sharing
 from kubewire.paths import state_dir
+from kubewire.progress import ProgressFeed
 
 KEPT_RUNS = 5
 TICK = 0.1  # seconds
@@ -37,12 +40,25 @@ class Failure:
 
 @dataclass
 class Run:
-    """How a playbook ended. `changed` counts changed tasks by host."""
+    """How a playbook ended. `failures` has each host's first; `changed` counts changed tasks by host."""
 
     folder: Path
-    failure: Failure | None = None
+    failures: dict[str, Failure] = field(default_factory=dict)
     changed: dict[str, int] = field(default_factory=dict)
     results: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def failure(self) -> Failure | None:
+        """The failure that came first."""
+        return next(iter(self.failures.values()), None)
+
+    def fail(self, failure: Failure) -> None:
+        self.failures.setdefault(failure.host, failure)
+
+    @property
+    def reports(self) -> Path:
+        """The folder with each lab host's JSON report, HOST.json."""
+        return self.folder / "reports"
 
 
 class Unsafe(str):
@@ -69,21 +85,25 @@ def run_playbook(
     *,
     check: bool = False,
     report: bool = False,
+    target: Target | None = None,
 ) -> Run:
     """Run `playbooks/NAME.yml` with these extra variables, none of which can become a template.
 
-    With `report` the run's folder gets the JSON report. Ctrl-C and SIGTERM end Ansible, then come back as
-    KeyboardInterrupt and Terminated.
+    On this machine, or on the hosts of `target`. With `report`, `Run.reports` gets the JSON reports.
+    Ctrl-C and SIGTERM end Ansible, then come back as KeyboardInterrupt and Terminated.
     """
     folder = _new_folder(lab)
     (folder / "env").mkdir()
     if report:
-        variables = {**variables, "report_file": str(folder / "report.json")}
+        variables = {**variables, "report_dir": str(folder / "reports")}
+    if target:
+        variables = {**variables, "lab_host": target.pattern}
     (folder / "env" / "extravars").write_text(yaml.dump(_unsafe(variables), Dumper=_Dumper))
     _link_collection(folder)
     stop = threading.Event()
     run = Run(folder)
-    worker = threading.Thread(target=_ansible, args=(name, run, display, stop, check), daemon=True)
+    options = {"check": check, "target": target}
+    worker = threading.Thread(target=_ansible, args=(name, run, display, stop), kwargs=options, daemon=True)
     feed = ProgressFeed(folder / "progress.jsonl")
     worker.start()
     try:
@@ -98,37 +118,41 @@ def run_playbook(
         worker.join(10)
         raise
     finally:
+        stop_sharing(folder)
         _tidy(folder)
     return run
 
 
-def _ansible(name: str, run: Run, display: Display, stop: threading.Event, check: bool) -> None:
+def _ansible(
+    name: str, run: Run, display: Display, stop: threading.Event, *, check: bool, target: Target | None
+) -> None:
     import ansible_runner
 
     def handle(event: dict[str, Any]) -> bool:
         note_event(event, run, display)
         return False
 
+    here = str(resources.root() / "inventories" / "local")
     try:
         outcome = ansible_runner.run(
             private_data_dir=str(run.folder),
             project_dir=str(resources.root()),
             playbook=str(resources.playbooks_dir() / f"{name}.yml"),
-            inventory=str(resources.root() / "inventories" / "local"),
+            inventory=list(target.inventory) if target else here,
             cmdline="--check" if check else None,
             artifact_dir=str(run.folder),
             ident="run",
-            envvars=_environment(run.folder),
+            envvars=_environment(run.folder) | (sharing(run.folder, target) if target else {}),
             settings={"pexpect_timeout": 0.2, "suppress_ansible_output": True},
             quiet=True,
             event_handler=handle,
             cancel_callback=stop.is_set,
         )
     except Exception as error:  # runner's own fault: the main thread tells it
-        run.failure = Failure("ansible-runner", "", f"{type(error).__name__}: {error}", 4)
+        run.fail(Failure("ansible-runner", "", f"{type(error).__name__}: {error}", 4))
         return
     if outcome.status != "successful" and run.failure is None and not stop.is_set():
-        run.failure = Failure("ansible-playbook", "", last_words(run.folder / "run" / "stdout"), 4)
+        run.fail(Failure("ansible-playbook", "", last_words(run.folder / "run" / "stdout"), 4))
 
 
 def note_event(event: Mapping[str, Any], run: Run, display: Display) -> None:
@@ -159,34 +183,8 @@ def note_event(event: Mapping[str, Any], run: Run, display: Display) -> None:
                 code if isinstance(code, int) else 4,
                 result,
             )
-            run.failure = run.failure or failure
+            run.fail(failure)
             display.failed()
-
-
-class ProgressFeed:
-    """Follows the JSON lines that long work appends to its progress file."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._offset = 0
-
-    def new_lines(self) -> list[dict[str, Any]]:
-        """The whole lines since the last call; a line that can't be understood is left out."""
-        import json
-
-        try:
-            with self._path.open("rb") as file:
-                file.seek(self._offset)
-                text = file.read()
-        except FileNotFoundError:
-            return []
-        whole = text[: text.rfind(b"\n") + 1]
-        self._offset += len(whole)
-        found = []
-        for line in whole.splitlines():
-            with suppress(ValueError):
-                found.append(json.loads(line))
-        return [line for line in found if isinstance(line, dict)]
 
 
 def last_words(path: Path, lines: int = 12) -> str:

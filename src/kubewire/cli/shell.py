@@ -5,7 +5,7 @@ from __future__ import annotations
 from kubewire.cli import options
 
 
-def shell(lab: options.RunningLab, node: options.Node) -> None:
+def shell(lab: options.RunningLab, node: options.Node, host: options.OnHost = "") -> None:
     """A shell on a node of a lab that is up.
 
     **Example**
@@ -15,5 +15,10 @@ def shell(lab: options.RunningLab, node: options.Node) -> None:
     import shutil
 
     from kubewire.cli.enter import enter
+    from kubewire.hosts.choice import one_away
+    from kubewire.hosts.far import become
+
+    if there := one_away(lab, host):
+        become(there, ["shell", there.lab, node])
 
     enter(lab, node, [shutil.which("bash") or "/bin/sh"], prompt=f"{lab}/{node}")

@@ -23,6 +23,7 @@ def trace(
     snapshot: Annotated[
         Path | None, typer.Option(help="Trace through this snapshot folder; needs no lab.", metavar="DIR")
     ] = None,
+    host: options.OnHost = "",
 ) -> None:
     """Follow the first packet of a connection through the rules that the nodes really have: each rule that
     matches, every branch with its probability, and where it ends. No packet is sent.
@@ -43,8 +44,12 @@ def trace(
     from kubewire.cli.observe import observe
     from kubewire.dataplane.trace import trace as follow
     from kubewire.errors import LabError
+    from kubewire.hosts.choice import one_away
+    from kubewire.hosts.far import become
     from kubewire.report.trace_text import print_trace
 
+    if lab and snapshot is None and (there := one_away(lab, host)):
+        become(there, ["trace", there.lab, "--from", source, "--to", target, "--node", node])
     found = follow(observe(lab, snapshot, "trace"), source, target, node)
     print_trace(found, Console(highlight=False))
     if found.refused:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,7 +15,8 @@ def up(
     lab: options.Lab,
     *,
     provider: options.Provider = "auto",
-    host: options.Host = "local",
+    host: options.Host = "",
+    inventory: options.Inventory = None,
     kubernetes: options.Kubernetes = None,
     mode: options.Mode = None,
     replicas: options.Replicas = None,
@@ -29,6 +31,10 @@ def up(
         bool, typer.Option("--keep", help="On kind: keep what a failed creation made, to look into it.")
     ] = False,
     check: Annotated[bool, typer.Option("--check", help="Only tell what would be done.")] = False,
+    reports: Annotated[
+        Path | None,
+        typer.Option(help="With --verify on a group: the folder for each host's report.", metavar="DIR"),
+    ] = None,
     wait: options.Wait = True,
 ) -> None:
     """Make a lab, or bring one that is up back to its definition.
@@ -43,13 +49,31 @@ def up(
     `kubewire up iptables --replicas 7 --kubernetes 1.34`
 
     `kubewire up my/lab.yml --set httpbin.sessionAffinity=ClientIP`
+
+    `kubewire up iptables --host all-students --inventory classroom.yml --verify`
     """
     from kubewire.cli import bring_up
+    from kubewire.hosts.choice import target_of
 
-    options.check_host(host)
     if keep:
         os.environ["KUBEWIRE_KEEP"] = "1"
     overrides = options.overrides(kubernetes, mode, replicas, settings)
+    if target := target_of(lab, host, inventory or ()):
+        from kubewire.cli import elsewhere
+
+        raise typer.Exit(
+            elsewhere.bring_up(
+                target,
+                lab,
+                overrides,
+                provider=provider,
+                verify=verify,
+                recreate=recreate,
+                check=check,
+                wait=wait,
+                reports=reports,
+            )
+        )
     raise typer.Exit(
         bring_up.bring_up(
             lab, overrides, provider=provider, verify=verify, recreate=recreate, check=check, wait=wait

@@ -27,6 +27,7 @@ def verify(
     output: Annotated[
         Path | None, typer.Option(help="Write the report to this file instead.", metavar="FILE")
     ] = None,
+    host: options.OnHost = "",
 ) -> None:
     """Prove that every node's dataplane is what kube-proxy must have written, then send real traffic.
 
@@ -41,6 +42,7 @@ def verify(
     `kubewire verify --snapshot my-snapshot`
     """
     from kubewire.cli import judge
+    from kubewire.hosts.choice import away
 
     if bool(lab) == (snapshot is not None):
         raise DefinitionError(
@@ -48,4 +50,8 @@ def verify(
         )
     if snapshot is not None:
         raise typer.Exit(judge.judge_snapshot(snapshot, form.value, output))
+    if known := away(lab, host):
+        from kubewire.cli import elsewhere
+
+        raise typer.Exit(elsewhere.judge(next(iter(known.values())).lab, known, form.value, output))
     raise typer.Exit(judge.judge_lab(lab, form.value, output))

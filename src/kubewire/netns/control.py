@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import asyncio
 
 Handler = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 _LIMIT = 1 << 20
@@ -16,6 +18,7 @@ _LIMIT = 1 << 20
 
 async def serve(listener: socket.socket, handler: Handler) -> asyncio.Server:
     """Answer each request with what `handler` returns; its ValueError becomes `{"error": text}`."""
+    import asyncio
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import subprocess
 from collections.abc import Callable
 
 from kubewire.errors import HostError
@@ -50,3 +51,20 @@ def tell_tools(lab: str, node: str, run: Callable[[str], str]) -> Outcome:
     if missing:
         raise HostError(f"missing tools: {', '.join(missing)}", where=node, mend="install their packages")
     return Outcome(changes, {"tools": {tool: version for tool, version in versions.items() if version}})
+
+
+def tell_all_tools(lab: str) -> Outcome:
+    """The same for every node of a lab on this machine, each entered by its prefix."""
+    from kubewire.providers import recorded_provider
+
+    changes: list[Change] = []
+    tools = {}
+    for node in recorded_provider(lab).nodes(lab):
+
+        def run(command: str, prefix: tuple[str, ...] = node.prefix) -> str:
+            return subprocess.run([*prefix, "/bin/sh", "-c", command], capture_output=True, text=True).stdout
+
+        outcome = tell_tools(lab, node.name, run)
+        changes += outcome.changes
+        tools[node.name] = outcome.facts["tools"]
+    return Outcome(changes, {"tools": tools})

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from kubewire.errors import KubewireError
+from kubewire.hosts import overview, sharing, shipping
 from kubewire.paths import cache_dir, state_dir
 from kubewire.providers import NAMES, choose, docker_silent, get_provider, recorded_provider
 from kubewire.steps.lock import is_locked
@@ -61,6 +62,9 @@ def collect_garbage() -> list[str]:
     removed: list[str] = []
     for name in NAMES:
         removed += get_provider(name).collect_garbage()
+    removed += [f"the definition {folder}" for folder in shipping.forget_unused()]
+    removed += overview.forget_gone()
+    sharing.close_leftovers()
     logs, errors = state_dir() / "logs", state_dir() / "errors"
     for folder in sorted(logs.iterdir()) if logs.is_dir() else ():
         if not is_recorded(folder.name) and not is_locked(folder.name):

@@ -33,7 +33,7 @@ def kubewire(state: Path, *argv: str, **more: str) -> subprocess.CompletedProces
         (["up", "iptables", "--mode", "userspace"], 2, "1.26"),
         (["up", "iptables", "--provider", "lxc"], 2, "no provider"),
         (["up", "iptables", "--provider", "kind"], 3, "--provider netns"),
-        (["up", "iptables", "--host", "vm"], 3, "this machine only"),
+        (["up", "iptables", "--host", "nobody", "-i", "nowhere.yml"], 2, "can't be read"),
         (["verify"], 2, "one of the two"),
         (["verify", "iptables", "--snapshot", "x"], 2, "one of the two"),
         (["verify", "iptables"], 4, "kubewire up iptables"),

@@ -1,0 +1,34 @@
+"""Action `kubewire.lab.provision`; documented in plugins/modules/provision.py."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from kubewire.hosts import records
+from kubewire.hosts.provision import provision
+from kubewire.lab.loading import find_lab
+from kubewire.provider import Change
+from kubewire.steps.outcome import Outcome
+from kubewire.steps.target import lab_name
+
+from ..plugin_utils.place import place_of
+from ..plugin_utils.step import Step
+
+
+class ActionModule(Step):
+    def perform(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        if not self.is_away:
+            return Outcome().result()
+        place = place_of(self._connection, self._task_vars)
+        done: list[str] = []
+        if not place.python:
+            python = str(self._task_vars.get("ansible_python_interpreter") or "")
+            found, done = provision(self.on_host, place.name, python=python, check=self.check)
+            place = replace(place, python=found)
+        if not self.check:
+            lab = lab_name(arguments["lab"])
+            sources = tuple(str(source) for source in self._task_vars.get("ansible_inventory_sources") or ())
+            records.write(records.Away(lab, str(find_lab(arguments["lab"])), place, sources))
+        facts = {"ansible_facts": {"kubewire_python": place.python}}
+        return Outcome([Change(place.name, what) for what in done], facts).result()

@@ -1,0 +1,35 @@
+"""Documentation of the action of the same name; it has no code of its own."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: binaries
+short_description: Bring Kubernetes binaries from this machine's cache to a lab host
+description:
+  - Sends what the host lacks, checked by SHA-256, if its architecture is this machine's.
+  - What this machine lacks too, the host gets by its own means. Does nothing on this machine itself.
+options:
+  lab:
+    description: The lab's name, or the path of its file.
+    type: str
+    required: true
+  overrides:
+    description: Values over those of the lab's file, by dotted key.
+    type: dict
+    default: {}
+author: The kubewire authors
+"""
+
+EXAMPLES = r"""
+- name: Bring the binaries
+  kubewire.lab.binaries:
+    lab: iptables
+"""
+
+RETURN = r"""
+changes:
+  description: The binaries that were brought, a line each.
+  type: list
+  elements: str
+  returned: always
+"""

@@ -1,0 +1,197 @@
+"""`up`, `verify` and `down` of labs on other hosts: the same playbooks with another inventory."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from kubewire.cli.bring_up import tell_changes
+from kubewire.cli.display import Display
+from kubewire.cli.outcome import REMOVAL, finish, print_report
+from kubewire.cli.playbook import Run, forget_logs, log_folder, run_playbook
+from kubewire.cli.signals import Terminated
+from kubewire.errors import KubewireError, LabError
+from kubewire.hosts import far, records, tunnel
+from kubewire.hosts.choice import recorded_target
+from kubewire.hosts.inventory import Target
+from kubewire.hosts.overview import AT_ONCE, GONE
+from kubewire.hosts.records import Away
+from kubewire.lab.loading import load_lab
+from kubewire.steps.lock import lab_lock
+
+
+def bring_up(
+    target: Target,
+    lab: str,
+    overrides: dict[str, str],
+    *,
+    provider: str = "auto",
+    verify: bool = False,
+    recreate: bool = False,
+    check: bool = False,
+    wait: bool = True,
+    reports: Path | None = None,
+) -> int:
+    """Make or mend the lab on every host of the target, side by side; the worst exit code."""
+    display = Display()
+    name = load_lab(lab, overrides).name
+    display.line(_headline(target))
+    variables: dict[str, object] = {
+        "lab": lab,
+        "lab_overrides": overrides,
+        "provider": provider,
+        "recreate": recreate,
+    }
+    verify = verify and not check
+    with _locked(name, "up", display, wait):
+        known = records.read(name)
+        try:
+            playbook = "lab" if verify else "up"
+            run = run_playbook(playbook, name, variables, display, check=check, report=verify, target=target)
+        except (KeyboardInterrupt, Terminated):
+            _forget_absent(name, known, display)
+            display.line(f"interrupted; what wasn't ready is gone from {target.pattern}", "yellow")
+            raise
+        if run.failures:
+            _forget_absent(name, known, display)
+    if not run.failures and not check:
+        tell_changes(run, name, display)
+    return _tell(run, target, name, display, verify=verify, reports=reports)
+
+
+def judge(lab: str, known: Mapping[str, Away], form: str, output: Path | None) -> int:
+    """Verify the lab on every host that it is on; the worst exit code."""
+    display = Display()
+    target = recorded_target(known)
+    run = run_playbook("verify", lab, {"lab": lab}, display, report=True, target=target)
+    if len(known) == 1:
+        return print_report(run, display, form=form, output=output)
+    return _tell(run, target, lab, display, verify=True, reports=output)
+
+
+def take_down(lab: str, known: Mapping[str, Away], *, wait: bool = True) -> int:
+    """Remove the lab from every host that it is on; the worst exit code."""
+    display = Display()
+    with _locked(lab, "down", display, wait), ThreadPoolExecutor(AT_ONCE) as pool:
+        codes = list(pool.map(lambda away: _remove(away, display), known.values()))
+        if not records.read(lab):
+            forget_logs(lab)
+    return max(codes)
+
+
+def _remove(away: Away, display: Display) -> int:
+    host = away.place.name
+    tunnel.close(away)
+    try:
+        done = far.call(away, ["down", away.lab])
+    except KubewireError as error:
+        display.line(f"kubewire: {error}", "red")
+        return error.exit_code
+    words = done.stderr.decode(errors="replace").strip().splitlines()
+    display.line(f"{host}: {words[-1] if words else f'exit code {done.returncode}'}")
+    if done.returncode == 0:
+        records.forget(away.lab, host)
+    return done.returncode
+
+
+def _locked(name: str, command: str, display: Display, wait: bool):  # type: ignore[no-untyped-def]
+    words = " ".join(sys.argv[1:]) or command
+    return lab_lock(name, words, wait=wait, tell=lambda who: display.line(f"lab {name}: {who}", "yellow"))
+
+
+def _headline(target: Target) -> str:
+    hosts = f"{len(target.hosts)} hosts" if target.is_group else "a host"
+    return f"{target.pattern}: {hosts} of {', '.join(target.inventory)}"
+
+
+def _forget_absent(name: str, known: Mapping[str, Away], display: Display) -> None:
+    """Keep no record of a new lab that didn't come to be; one whose host doesn't answer is kept."""
+    new = [away for host, away in records.read(name).items() if host not in known]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for away, there in zip(new, pool.map(_is_there, new), strict=True):
+            if not there:
+                records.forget(name, away.place.name)
+            else:
+                display.line(
+                    f"kubewire down {name} --host {away.place.name} removes what is left there", "dim"
+                )
+
+
+def _is_there(away: Away) -> bool:
+    """Whether anything stays of a lab whose connection is closed; it has some seconds to go."""
+    deadline = time.monotonic() + REMOVAL
+    while time.monotonic() < deadline:
+        try:
+            if far.phase(away) in GONE:
+                return False
+        except KubewireError:
+            return True
+    return True
+
+
+def _tell(
+    run: Run, target: Target, name: str, display: Display, *, verify: bool, reports: Path | None
+) -> int:
+    """The report of one host as everywhere; of several a table, and each one's report in a folder."""
+    if not target.is_group:
+        return print_report(run, display) if verify else finish(run, display)
+    display.close()
+    for failure in run.failures.values():
+        if not (run.reports / f"{failure.host}.json").exists():
+            display.line(f"kubewire: {failure.host}: {failure.message}", "red")
+    if not verify:
+        return max((failure.exit_code for failure in run.failures.values()), default=0)
+    folder = reports or log_folder(name) / "reports"
+    gathered = _gather(run.reports, folder)
+    codes = [_row_code(host, gathered, run) for host in target.hosts]
+    _print_table(target, gathered, codes, run)
+    display.line(f"the reports: {folder}", "dim")
+    return max(codes)
+
+
+def _gather(source: Path, folder: Path) -> dict[str, dict[str, object]]:
+    folder.mkdir(parents=True, exist_ok=True)
+    found = {}
+    for path in sorted(source.glob("*.json")):
+        shutil.copyfile(path, folder / path.name)
+        found[path.stem] = json.loads(path.read_text())
+    return found
+
+
+def _row_code(host: str, gathered: Mapping[str, object], run: Run) -> int:
+    if failure := run.failures.get(host):
+        return failure.exit_code
+    return 0 if host in gathered else LabError.exit_code
+
+
+def _print_table(
+    target: Target, gathered: Mapping[str, dict[str, object]], codes: list[int], run: Run
+) -> None:
+    table = Table("HOST", "RESULT", "PASSED", "FAILED", "SKIPPED", "FIRST FAILURE", box=None, pad_edge=False)
+    for host, code in zip(target.hosts, codes, strict=True):
+        report = gathered.get(host, {})
+        summary: Mapping[str, object] = report.get("summary", {})  # type: ignore[assignment]
+        counts = [str(summary.get(key, "")) for key in ("passed", "failed", "skipped")]
+        result = str(report.get("status", "error"))
+        style = {"passed": "green", "failed": "red"}.get(result, "yellow")
+        table.add_row(
+            Text(host), Text(result, style), *counts, Text(_first_failure(report, run, host) if code else "")
+        )
+    Console(highlight=False).print(table)
+
+
+def _first_failure(report: Mapping[str, object], run: Run, host: str) -> str:
+    for check in report.get("checks", ()):  # type: ignore[attr-defined]
+        if check["status"] == "failed":
+            return " ".join(str(check[key]) for key in ("node", "service", "object") if check[key])
+    failure = run.failures.get(host)
+    return failure.message.splitlines()[0] if failure and failure.message else ""

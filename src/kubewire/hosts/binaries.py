@@ -1,0 +1,46 @@
+"""Here: the Kubernetes binaries of this machine's cache, sent to a lab host that lacks them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kubewire import progress
+from kubewire.hosts import scripts
+from kubewire.hosts.place import Place
+from kubewire.hosts.provision import checked
+from kubewire.hosts.steps import Run, perform_there
+from kubewire.kubernetes import store
+from kubewire.kubernetes.catalog import Artifact
+from kubewire.kubernetes.fetchplan import plan
+from kubewire.kubernetes.toolchain import architecture
+from kubewire.lab.loading import load_lab
+from kubewire.steps.outcome import Outcome
+
+
+def ship_binaries(
+    run: Run, place: Place, lab: str, overrides: dict[str, object], *, check: bool = False
+) -> dict[str, Any]:
+    """Send what the host lacks and this cache has, if it runs there at all; the task result.
+
+    What this cache lacks too, or another architecture, the host gets by its own means when it needs it.
+    """
+    loaded = load_lab(lab, overrides)
+    planned = plan(loaded.kubernetes, dns=loaded.dns)
+    if not planned.cached:
+        return Outcome(message="this machine's cache doesn't hold them all").result()
+    wanted = [[step.artifact.name, step.artifact.version, list(step.binaries)] for step in planned.steps]
+    there = perform_there(run, place, "missing_binaries", {"wanted": wanted})
+    if there.get("failed") or not there["missing"] or there["architecture"] != architecture():
+        return there
+    if check:
+        return there | {"changed": True, "changes": [f"{place.name}: Kubernetes binaries would be brought"]}
+    shipped = []
+    for name, version, binaries in there["missing"]:
+        artifact = Artifact(name, version)
+        for binary in binaries:
+            file = store.path(artifact, binary)
+            progress.emit("host", f"{place.name}: {binary} {version}")
+            target = (there["incoming"], f"{artifact.key}-{binary}")
+            checked(run, place.name, scripts.RECEIVE, target, file.read_bytes())
+            shipped.append([name, version, binary, store.sha256(file)])
+    return perform_there(run, place, "adopt_binaries", {"shipped": shipped})

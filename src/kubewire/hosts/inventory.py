@@ -1,0 +1,106 @@
+"""The Ansible inventory that `--host NAME` means: where it is, and which hosts a name stands for."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kubewire import resources
+from kubewire.errors import DefinitionError
+from kubewire.lab.values import nearest
+
+VARIABLE = "KUBEWIRE_INVENTORY"
+SYSTEM = Path("/etc/ansible/hosts")
+
+
+@dataclass(frozen=True)
+class Target:
+    """Hosts that a command is for: the pattern that names them, their names, and their inventories."""
+
+    pattern: str
+    hosts: tuple[str, ...]
+    inventory: tuple[str, ...]
+
+    @property
+    def is_group(self) -> bool:
+        """Its reports are told as a table: there are several, or could be."""
+        return self.hosts != (self.pattern,)
+
+
+def find_target(names: str, inventory: Iterable[str] = ()) -> Target:
+    """The hosts of `names`, a host or a group or several with commas between.
+
+    Raises DefinitionError: no inventory, one that Ansible can't read, a name that isn't in it.
+    """
+    sources = tuple(str(Path(source).expanduser().absolute()) for source in inventory) or known_inventory()
+    if not sources:
+        raise DefinitionError(
+            f"--host {names}: there is no inventory to find it in",
+            mend=f"name one with --inventory FILE or {VARIABLE}; inventories/classroom.example shows how",
+        )
+    hosts = hosts_of(names, read_inventory(sources), sources)
+    return Target(names, hosts, sources)
+
+
+def known_inventory() -> tuple[str, ...]:
+    """$KUBEWIRE_INVENTORY, else Ansible's own variable, else this folder's `inventories`, else /etc's."""
+    for variable in (VARIABLE, "ANSIBLE_INVENTORY"):
+        if value := os.environ.get(variable):
+            return tuple(str(Path(source).expanduser().absolute()) for source in value.split(",") if source)
+    folder = Path.cwd() / "inventories"
+    found = sorted(folder.iterdir()) if folder.is_dir() else []
+    own = tuple(str(path) for path in found if path.name != "local" and not path.name.endswith(".example"))
+    return own or ((str(SYSTEM),) if SYSTEM.exists() else ())
+
+
+def read_inventory(sources: Iterable[str]) -> Mapping[str, Any]:
+    """The inventory as `ansible-inventory --list` tells it; DefinitionError with Ansible's own words."""
+    options = [part for source in sources for part in ("-i", source)]
+    command = [str(Path(sys.executable).parent / "ansible-inventory"), *options, "--list"]
+    environment = os.environ | {
+        "ANSIBLE_CONFIG": str(resources.root() / "ansible.cfg"),
+        "ANSIBLE_INVENTORY_ENABLED": "host_list,script,auto,yaml,ini",
+        "ANSIBLE_INVENTORY_UNPARSED_FAILED": "1",
+    }
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    if done.returncode:
+        words = [line for line in done.stderr.splitlines() if line.strip()]
+        raise DefinitionError(
+            "the inventory can't be read: " + "\n  ".join(words[-3:]), where=", ".join(sources)
+        )
+    found: Mapping[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def hosts_of(names: str, inventory: Mapping[str, Any], sources: Iterable[str] = ()) -> tuple[str, ...]:
+    """The hosts that the names stand for, each once, in the inventory's order."""
+    found: dict[str, None] = {}
+    for name in filter(None, (part.strip() for part in names.split(","))):
+        if name in inventory and name != "_meta":
+            found |= dict.fromkeys(_members(name, inventory))
+        elif name in set(_members("all", inventory)):
+            found[name] = None
+        else:
+            known = sorted({*inventory, *_members("all", inventory)} - {"_meta", "ungrouped", "all"})
+            guess = nearest(name, known)
+            raise DefinitionError(
+                f"there is no host or group {name!r} in the inventory",
+                where=", ".join(sources),
+                mend=(f"did you mean {guess}? " if guess else "")
+                + f"it has: {', '.join(known) or 'nothing'}",
+            )
+    if not found:
+        raise DefinitionError(f"--host {names}: no host is in it", where=", ".join(sources))
+    return tuple(found)
+
+
+def _members(group: str, inventory: Mapping[str, Any]) -> list[str]:
+    about = inventory.get(group, {})
+    own = list(about.get("hosts", ()))
+    return own + [host for child in about.get("children", ()) for host in _members(child, inventory)]

@@ -1,0 +1,100 @@
+"""Which labs were brought up on which other hosts: one small file for each lab and host, kept here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from kubewire.errors import LabError
+from kubewire.files import write_atomically
+from kubewire.hosts.place import Place
+from kubewire.paths import state_dir
+from kubewire.steps.target import lab_name
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Away:
+    """A lab on another host: the file it was made from here, and the inventories that name the host."""
+
+    lab: str
+    source: str
+    place: Place
+    inventory: tuple[str, ...] = ()
+
+
+def folder(lab: str, host: str = "") -> Path:
+    """What is kept here of a lab on other hosts, or on one of them."""
+    base = state_dir() / "hosts" / quote(lab, safe="")
+    return base / quote(host, safe="") if host else base
+
+
+def write(away: Away) -> None:
+    path = folder(away.lab, away.place.name) / "record.json"
+    write_atomically(path, json.dumps({"schema": SCHEMA, **asdict(away)}, indent=2) + "\n")
+
+
+def read(lab: str) -> dict[str, Away]:
+    """Every other host that a lab was brought up on, by name. LabError for a record that can't be read."""
+    found = [_read(path) for path in sorted(folder(lab).glob("*/record.json"))]
+    return {away.place.name: away for away in found}
+
+
+def labs() -> list[str]:
+    """The names of all labs on other hosts, sorted."""
+    base = state_dir() / "hosts"
+    return sorted({_read(path).lab for path in base.glob("*/*/record.json")})
+
+
+def place_with_python(place: Place, lab: str) -> Place:
+    """The place with the Python that the lab's record names, unless it has one; LabError without either."""
+    if place.python:
+        return place
+    name = lab_name(lab)
+    known = read(name).get(place.name)
+    if known is None:
+        raise LabError(
+            f"lab {name} isn't up on {place.name}",
+            mend=f"bring it up with: kubewire up {lab} --host {place.name}",
+        )
+    return replace(place, python=known.place.python, environment=known.place.environment)
+
+
+def forget(lab: str, host: str) -> None:
+    """The lab is gone from that host: remove what is kept of it here, and the folders that become empty."""
+    place = folder(lab, host)
+    for path in sorted(place.glob("*")):
+        path.unlink(missing_ok=True)
+    for directory in (place, place.parent, place.parent.parent, state_dir()):
+        with suppress(OSError):
+            directory.rmdir()
+
+
+def _read(path: Path) -> Away:
+    try:
+        data: Mapping[str, Any] = json.loads(path.read_text())
+        place = data["place"]
+        return Away(
+            lab=data["lab"],
+            source=data["source"],
+            place=Place(
+                place["name"],
+                tuple(place["ssh"]),
+                place["python"],
+                place["environment"],
+                tuple(place["become"]),
+            ),
+            inventory=tuple(data["inventory"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise LabError(
+            f"the record of a lab on another host can't be read: {error}",
+            where=str(path),
+            mend="remove the file; kubewire gc --host NAME then cleans the host itself",
+        ) from error

@@ -1,0 +1,76 @@
+"""A lab's definition as data: read and judged here, written to a file of its own over there."""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import shutil
+import socket
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from kubewire.errors import DefinitionError
+from kubewire.files import write_atomically
+from kubewire.lab.loading import find_lab, load_lab
+from kubewire.lab.rendering import dump_yaml, lab_data
+from kubewire.paths import state_dir
+
+
+def pack(lab: str, overrides: Mapping[str, object]) -> dict[str, Any]:
+    """The effective lab with its manifests: `{"name", "origin", "text", "manifests": {name: text}}`.
+
+    `origin` tells this lab's file from every other of the same name. Raises DefinitionError as `load_lab`.
+    """
+    loaded, source = load_lab(lab, overrides), find_lab(lab)
+    manifests = {f"{index}-{path.name}": _text(path) for index, path in enumerate(loaded.manifests)}
+    origin = f"{getpass.getuser()}@{socket.gethostname()}:{source.resolve()}"
+    text = dump_yaml(lab_data(loaded) | ({"manifests": list(manifests)} if manifests else {}))
+    return {"name": loaded.name, "origin": origin, "text": text, "manifests": manifests}
+
+
+def unpack(definition: Mapping[str, Any]) -> Path:
+    """Write a packed definition below this host's state folder; the lab file's path."""
+    name, origin = str(definition["name"]), str(definition["origin"])
+    target = _folder() / hashlib.sha256(origin.encode()).hexdigest()[:12]
+    path = target / f"{name}.yml"
+    for file, text in {**definition["manifests"], path.name: definition["text"]}.items():
+        write_atomically(target / Path(file).name, f"{text}")
+    return path
+
+
+def forget_unused() -> list[Path]:
+    """Remove every shipped definition that no record names and nobody is at work with; those removed."""
+    from kubewire.lab.record import read_record
+    from kubewire.steps.target import recorded_labs
+
+    kept = set()
+    for lab in recorded_labs():
+        with suppress(Exception):  # a broken record keeps no definition
+            record = read_record(lab)
+            kept |= {record.source.parent} if record else set()
+    removed = [entry for entry in sorted(_folder().glob("*")) if entry not in kept and not _in_use(entry)]
+    for entry in removed:
+        shutil.rmtree(entry, ignore_errors=True)
+    with suppress(OSError):
+        _folder().rmdir()
+        state_dir().rmdir()
+    return removed
+
+
+def _in_use(entry: Path) -> bool:
+    from kubewire.steps.lock import is_locked
+
+    return any(is_locked(path.stem) for path in entry.glob("*.yml"))
+
+
+def _folder() -> Path:
+    return state_dir() / "definitions"
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DefinitionError(f"the manifest can't be read: {error}", where=str(path)) from error
