@@ -40,12 +40,16 @@ class Failure:
 
 @dataclass
 class Run:
-    """How a playbook ended. `failures` has each host's first; `changed` counts changed tasks by host."""
+    """How a playbook ended. `failures` has each host's first; `changed` counts changed tasks by host.
+
+    `seen` are the hosts on which a task succeeded.
+    """
 
     folder: Path
     failures: dict[str, Failure] = field(default_factory=dict)
     changed: dict[str, int] = field(default_factory=dict)
     results: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    seen: set[str] = field(default_factory=set)
 
     @property
     def failure(self) -> Failure | None:
@@ -120,6 +124,9 @@ def run_playbook(
     finally:
         stop_sharing(folder)
         _tidy(folder)
+    for host in target.hosts if target else ():
+        if host not in run.seen:
+            run.fail(Failure("", host, "no task was done on it: is it still in the inventory?", 4))
     return run
 
 
@@ -164,6 +171,7 @@ def note_event(event: Mapping[str, Any], run: Run, display: Display) -> None:
             if data.get("task_action") != "ansible.builtin.validate_argument_spec":
                 display.step(str(data.get("name") or data.get("task") or ""))
         case "runner_on_ok":
+            run.seen.add(str(data.get("host")))
             if result.get("changed"):
                 host = str(data.get("host"))
                 run.changed[host] = run.changed.get(host, 0) + 1

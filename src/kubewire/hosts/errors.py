@@ -5,6 +5,7 @@ from __future__ import annotations
 from kubewire.errors import HostError
 
 SUDO = "let that user call sudo without a password, or log in as root"
+CUT = "what wasn't ready there goes with it; run the command again"
 CAUSES = (
     (
         "remote host identification has changed",
@@ -23,6 +24,8 @@ CAUSES = (
     ),
     ("could not resolve", "the host's name isn't known", "give ansible_host in the inventory"),
     ("connection refused", "nothing answers SSH there", "start an SSH server there, or give ansible_port"),
+    ("closed by remote host", "the connection was cut", CUT),
+    ("broken pipe", "the connection was cut", CUT),
     ("timed out", "it doesn't answer", "is it switched on, and is ansible_host right?"),
     ("no route to host", "there is no way to it", "is it switched on, and is ansible_host right?"),
     ("network is unreachable", "there is no way to it", "is this machine connected?"),

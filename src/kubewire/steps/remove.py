@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kubewire.hosts.shipping import forget_unused
 from kubewire.paths import lab_dir
 from kubewire.provider import Change
 from kubewire.providers import NAMES, get_provider
@@ -17,4 +18,5 @@ def remove_lab(lab: str, *, check: bool = False) -> Outcome:
         return Outcome([Change(name, "would be removed")] if lab_dir(name).exists() else [])
     with lab_lock(name, "down"):
         removed = [provider for provider in reversed(NAMES) if get_provider(provider).down(name)]
+    forget_unused()
     return Outcome([Change(name, "removed")] if removed else [])

@@ -1,0 +1,96 @@
+"""A real session, its connection played by a shell: requests in, answers out, and gone with the shell."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kubewire.hosts.client import MARK
+
+DEADLINE = 120.0
+# The shell greets as a login shell may, then starts a client for each line that it is given.
+SHELL = """
+echo "welcome; you have mail"
+while read -r request; do printf '%s' "$request" | "$PYTHON" -m kubewire.hosts.client; echo "exit $?"; done
+"""
+
+
+class Connection:
+    """What an SSH server's process is to a session."""
+
+    def __init__(self, state: Path) -> None:
+        self.process = subprocess.Popen(
+            ["sh", "-c", SHELL],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHON": sys.executable, "XDG_STATE_HOME": str(state)},
+            start_new_session=True,
+        )
+
+    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        assert self.process.stdin and self.process.stdout
+        self.process.stdin.write(json.dumps(request) + "\n")
+        self.process.stdin.flush()
+        answer: dict[str, Any] = {}
+        for line in self.process.stdout:
+            if line.startswith(MARK):
+                answer = json.loads(line.removeprefix(MARK))
+            if line.startswith("exit "):
+                return answer
+        raise AssertionError("the connection ended")
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    return tmp_path / "state"
+
+
+@pytest.fixture
+def connection(state: Path) -> Iterator[Connection]:
+    made = Connection(state)
+    yield made
+    made.end()
+    eventually(lambda: not list(state.rglob("*.sock")))
+
+
+def eventually(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + DEADLINE
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_steps_are_done_by_one_process_that_ends_with_the_connection(
+    connection: Connection, state: Path
+) -> None:
+    request = {"step": "missing_binaries", "arguments": {"wanted": [["etcd", "v0.0.1", ["etcd"]]]}}
+    first, second = connection.ask(request), connection.ask(request)
+    assert first["result"]["missing"] == [["etcd", "v0.0.1", ["etcd"]]]
+    assert (first["job"], second["job"]) == (0, 1)
+    connection.end()
+    eventually(lambda: not state.exists() or not any(state.rglob("*")))
+
+
+def test_a_wrong_step_is_told_as_it_is_here(connection: Connection) -> None:
+    answer = connection.ask({"step": "workload", "arguments": {"lab": "iptables"}})
+    assert answer["result"]["failed"]
+    assert answer["result"]["kubewire_exit_code"] == 4
+    assert "isn't up" in answer["result"]["msg"]
+
+
+def test_an_answer_can_be_asked_for_again(connection: Connection) -> None:
+    job = connection.ask({"step": "missing_binaries", "arguments": {"wanted": []}})["job"]
+    assert connection.ask({"job": job})["result"]["missing"] == []
