@@ -29,7 +29,7 @@ def place_of(connection: Any, variables: Mapping[str, Any]) -> Place:
         environment={
             str(key): str(value) for key, value in variables.get("kubewire_environment", {}).items()
         },
-        become=("sudo", "-n", "--") if become else (),
+        become=("sudo", "-H", "-n", "--") if become else (),
     )
 
 

@@ -15,7 +15,7 @@ class Place:
 
     `ssh` is the argv that opens a connection (`ssh -p 22 … address`), a command still to be added; `python`
     a Python there that can import kubewire; `environment` what it needs beside (XDG_CACHE_HOME, …);
-    `become` the argv prefix that makes another user of it (`sudo -n --`).
+    `become` the argv prefix that makes another user of it (`sudo -H -n --`).
     """
 
     name: str

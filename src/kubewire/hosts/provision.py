@@ -17,6 +17,8 @@ from pathlib import Path
 from kubewire import progress
 from kubewire.errors import HostError
 from kubewire.hosts import bundle, scripts
+from kubewire.kubernetes.locks import locked
+from kubewire.paths import cache_dir
 
 Run = Callable[[str, bytes], tuple[int, str, str]]
 PLATFORMS = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
@@ -102,26 +104,42 @@ def _install_packages(run: Run, name: str, host: Host) -> None:
 
 
 def _wheels(host: Host, name: str, said: str) -> dict[str, bytes]:
-    """The locked dependencies' wheels for the host's Python and machine, fetched by this machine's pip."""
+    """The locked dependencies' wheels for the host's Python and machine, fetched once for a whole room."""
+    key = f"{bundle.lock_digest()}-{host.minor}-{host.machine}"
+    folder = cache_dir() / "wheels" / key
+    with locked(cache_dir() / "locks" / f"wheels-{key}.lock", "the wheels", progress.emit):
+        if not folder.is_dir():
+            with tempfile.TemporaryDirectory(prefix=".wheels-", dir=cache_dir()) as work:
+                _download(host, name, said, Path(work))
+                folder.parent.mkdir(exist_ok=True)
+                Path(work, "wheels").rename(folder)
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def _download(host: Host, name: str, said: str, work: Path) -> None:
+    """Fill `work/wheels` by this machine's pip; HostError with what both sides said."""
     machine = PLATFORMS.get(host.machine, host.machine)
     platforms = [f"--platform=manylinux{tag}_{machine}" for tag in GLIBC]
-    with tempfile.TemporaryDirectory(prefix="kubewire-wheels-") as folder:
-        lock = Path(folder) / "runtime.txt"
-        lock.write_bytes(bundle.lock())
-        command = [
-            *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"),
-            *("--only-binary", ":all:", "--require-hashes", "-r", str(lock), "--dest", f"{folder}/wheels"),
-            *(f"--python-version={host.minor}", "--implementation=cp", *platforms),
-        ]
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode:
-            raise HostError(
-                "kubewire's dependencies can be had neither there nor here\n"
-                f"  there: {_end(said)}\n  here: {_end(done.stderr)}",
-                where=name,
-                mend="give one of the two a way to a Python package index (pip's own configuration counts)",
-            )
-        return {path.name: path.read_bytes() for path in sorted(Path(folder, "wheels").iterdir())}
+    (work / "runtime.txt").write_bytes(bundle.lock())
+    command = [
+        *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"),
+        *("--only-binary", ":all:", "--require-hashes", "-r", str(work / "runtime.txt")),
+        *(
+            "--dest",
+            str(work / "wheels"),
+            f"--python-version={host.minor}",
+            "--implementation=cp",
+            *platforms,
+        ),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise HostError(
+            "kubewire's dependencies can be had neither there nor here\n"
+            f"  there: {_end(said)}\n  here: {_end(done.stderr)}",
+            where=name,
+            mend="give one of the two a way to a Python package index (pip's own configuration counts)",
+        )
 
 
 def checked(run: Run, name: str, script: str, values: tuple[str, ...], data: bytes = b"") -> str:

@@ -25,11 +25,12 @@ from typing import Any
 
 from kubewire import progress
 from kubewire.cli.signals import Terminated, raise_on_terminate
+from kubewire.errors import LabError
 from kubewire.hosts import shipping
 from kubewire.paths import state_dir
 from kubewire.steps.cluster import living_record
 from kubewire.steps.lock import lab_lock
-from kubewire.steps.registry import perform
+from kubewire.steps.registry import failure, perform
 
 WAIT = 10.0
 """Seconds until a caller is told that its step still runs."""
@@ -73,6 +74,9 @@ class Session:
     def answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Take a new step in (`step`, `arguments`, `check`, `definition`), or wait on for one (`job`)."""
         number = request.get("job", len(self._jobs))
+        if "job" in request and number not in self._jobs:
+            lost = LabError("the connection was cut while the step was done", mend="run the command again")
+            return {"job": number, "result": failure(lost)}
         if number not in self._jobs:
             self._jobs[number] = Job(request)
             self._queue.put(self._jobs[number])

@@ -94,3 +94,4 @@ def test_a_wrong_step_is_told_as_it_is_here(connection: Connection) -> None:
 def test_an_answer_can_be_asked_for_again(connection: Connection) -> None:
     job = connection.ask({"step": "missing_binaries", "arguments": {"wanted": []}})["job"]
     assert connection.ask({"job": job})["result"]["missing"] == []
+    assert "was cut" in connection.ask({"job": job + 1})["result"]["msg"]
