@@ -69,7 +69,7 @@ differential: $(DEV)
 		$(if $(SEED),--seed '$(SEED)')
 
 mutation: $(DEV)
-	$(VENV)/bin/python tests/mutation
+	$(VENV)/bin/python tests/mutation --write docs/mutation.md
 
 test-e2e: $(DEV)
 	$(VENV)/bin/pytest -m "e2e and not slow"

@@ -1,7 +1,8 @@
-"""The mutation score: `python tests/mutation [--share 0.1] [--nodes default] [FOLDER …]`.
+"""The mutation score: `python tests/mutation [--share 0.1] [--nodes default] [--write FILE] [NAME …]`.
 
-Applies every single-object change to recorded dumps (folders of tests/golden/versions, all by default)
-and tells what verify found. Exit code 0: all that packets can meet was found, and no false alarm; else 1.
+Applies every single-object change to recorded dumps (folders of tests/golden/versions and kind, all by
+default) and tells what verify found. Exit code 0: all that packets can meet was found, every survivor is
+explained, and there was no false alarm; else 1.
 """
 
 from __future__ import annotations
@@ -12,29 +13,46 @@ import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 from itertools import repeat
+from pathlib import Path
 
-from subjects import RECORDED, merged, score
+from mutants import Score
+from report import report
+from subjects import RECORDED, subjects
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python tests/mutation")
     parser.add_argument("--share", type=float, default=1.0, help="of the mutants, at random")
+    parser.add_argument("--asked", type=float, default=0.01, help="of those found: sent probe packets too")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--nodes", default="default", help="recorded nodes, separated by commas")
-    parser.add_argument("folders", nargs="*", help="such as v1.37.2-iptables")
+    parser.add_argument("--write", type=Path, help="a file for the report")
+    parser.add_argument("names", nargs="*", help="such as v1.37.2-iptables")
     options = parser.parse_args()
-    folders = [f for f in RECORDED if f.name in (options.folders or [f.name for f in RECORDED])]
+    names = [name for name in RECORDED if name in (options.names or RECORDED)]
     started = time.monotonic()
+    parts = [(name, number) for name in names for number in range(len(subjects(name, _nodes(options))))]
+    scores: dict[str, Score] = {name: Score() for name in names}
     with ProcessPoolExecutor(os.cpu_count()) as pool:
-        nodes = options.nodes.split(",")
-        parts = list(pool.map(score, folders, repeat(nodes), repeat(options.share), repeat(options.seed)))
-    for folder, part in zip(folders, parts, strict=True):
-        made = sum(part.made.values())
-        print(f"{folder.name}: {made} mutants, {len(part.wrong)} wrong")
-    total = merged(parts)
-    print(total.report())
-    print(f"{sum(total.made.values())} mutants, {time.monotonic() - started:.0f} s")
-    return 1 if total.wrong else 0
+        for (name, _), score in zip(parts, pool.map(_part, parts, repeat(options)), strict=True):
+            scores[name].include(score)
+            print(f"{name}: {scores[name].made.total()} mutants, {len(scores[name].wrong)} wrong", flush=True)
+    text = report(scores, options.share, options.seed)
+    print(text)
+    print(f"{time.monotonic() - started:.0f} s")
+    if options.write:
+        options.write.write_text(text)
+    return 1 if any(score.wrong for score in scores.values()) else 0
+
+
+def _nodes(options: argparse.Namespace) -> list[str]:
+    return str(options.nodes).split(",")
+
+
+def _part(part: tuple[str, int], options: argparse.Namespace) -> Score:
+    name, number = part
+    subject = subjects(name, _nodes(options))[number]
+    return subject.score(options.share, options.asked, options.seed)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ UNORDERED = (
     *BUILT_IN,
 )
 NEVER_MET = ("KUBE-PROXY-CANARY",)
+KUBELETS = ("KUBE-KUBELET-CANARY", "KUBE-IPTABLES-HINT", "KUBE-MARK-DROP")
+MARKING = ("KUBE-MARK-MASQ", "KUBE-LOAD-BALANCER")
 ALTERATIONS = (
     ("target", r"-j (KUBE-\S+)$", r"-j KUBE-SVC-AAAAAAAAAAAAAAAA"),
     ("verdict", r"-j (DROP|RETURN|REJECT .*|MASQUERADE.*)$", r"-j ACCEPT"),
@@ -51,8 +53,11 @@ ALTERATIONS = (
 )
 
 
-def mutants(dump: str) -> Iterator[Mutant]:
-    """All of them, in the dump's order."""
+def mutants(dump: str, vip: str, *, ipvs: bool = False) -> Iterator[Mutant]:
+    """All of them, in the dump's order; `vip` is how a rule names a service port. In ipvs mode no chain's
+    order is left to chance.
+    """
+    unordered = BUILT_IN if ipvs else UNORDERED
     lines = dump.splitlines()
     yield from _counters(dump)
     table = ""
@@ -60,33 +65,45 @@ def mutants(dump: str) -> Iterator[Mutant]:
         if line.startswith("*"):
             table = line[1:]
         elif line.startswith(":"):
-            yield from _of_chain(lines, at, table)
+            yield from _of_chain(lines, at, table, vip)
         elif found := CHAIN.search(line):
-            yield from _of_rule(lines, at, found[1], found[2])
+            yield from _of_rule(lines, at, found[1], found[2], unordered)
 
 
-def _made(kind: str, target: str, duty: Duty, lines: Sequence[str]) -> Mutant:
-    return Mutant(kind, target, duty, partial("\n".join, [*lines, ""]))
+def _made(kind: str, target: str, duty: Duty, lines: Sequence[str], why: str = "") -> Mutant:
+    return Mutant(kind, target, duty, partial("\n".join, [*lines, ""]), why)
 
 
 def _counters(dump: str) -> Iterator[Mutant]:
     """Packet counters, and chains that no packet reaches, are no difference."""
     moved = re.sub(r"\[\d+:\d+\]", "[7:420]", dump)
-    yield _made("counters moved", "all chains", Duty.QUIET, moved.splitlines())
+    yield _made("counters moved", "all chains", Duty.QUIET, moved.splitlines(), "counters")
+    counted = re.sub("^-A", "[7:420] -A", dump, flags=re.MULTILINE)
+    yield _made("counters shown", "all rules", Duty.QUIET, counted.splitlines(), "counters")
     for chain in ("KUBE-SVC-STALESTALESTALE", "OTHER"):
-        text = dump.replace("*nat\n", f"*nat\n:{chain} - [0:0]\n", 1)
-        yield _made("stray chain, unreachable", chain, Duty.QUIET, text.splitlines())
         rule = f"-A {chain} -d 10.96.0.1/32 -p tcp -m tcp --dport 443 -j DNAT --to-destination 10.0.0.1:1\n"
-        head, nat, tail = text.partition("*nat\n")
+        head, nat, tail = dump.partition("*nat\n")
         body, commit, rest = tail.partition("COMMIT\n")
-        text = head + nat + body + rule + commit + rest
-        yield _made("stray chain, unreachable", chain, Duty.QUIET, text.splitlines())
+        for text in ("", rule):
+            whole = f"{head}{nat}:{chain} - [0:0]\n{body}{text}{commit}{rest}"
+            yield _made("stray chain, unreachable", chain, Duty.QUIET, whole.splitlines(), "unreachable")
+    for table in re.findall(r"^\*(\S+)", dump, re.MULTILINE):
+        gone = re.sub(rf"\*{table}\n.*?COMMIT\n", "", dump, count=1, flags=re.DOTALL)
+        ours = "KUBE-SERVICES" in dump.partition(f"*{table}\n")[2].partition("COMMIT")[0]
+        duty, why = (Duty.FOUND, "") if ours else (Duty.EITHER, "canary")
+        yield _made("table deleted", table, duty, gone.splitlines(), why)
 
 
-def _of_chain(lines: list[str], at: int, table: str) -> Iterator[Mutant]:
+def _of_chain(lines: list[str], at: int, table: str, vip: str) -> Iterator[Mutant]:
     name = lines[at][1:].split()[0]
+    target = f"{table} {name}"
     if name in BUILT_IN:
-        yield _made("stray rule", f"{table} {name}", Duty.FOUND, _with_stray(lines, at, name, table))
+        for place, text in _with_strays(lines, at, name, table, vip):
+            yield _made(f"stray rule {place}", target, Duty.FOUND, text)
+        dropping = [*lines[:at], lines[at].replace(" ACCEPT ", " DROP "), *lines[at + 1 :]]
+        yield _made("policy of a built-in chain", target, Duty.FOUND, dropping)
+        return
+    if not name.startswith("KUBE-") or name in KUBELETS:
         return
     end = lines.index("COMMIT", at)
     gone = [
@@ -95,35 +112,36 @@ def _of_chain(lines: list[str], at: int, table: str) -> Iterator[Mutant]:
         if number != at
         and not (at < number < end and (found := CHAIN.search(line)) is not None and found[1] == name)
     ]
-    owned = name.startswith("KUBE-")
-    if owned:
-        duty = Duty.EITHER if name in NEVER_MET or _empty(lines, at, end, name) else Duty.FOUND
-        yield _made("chain deleted", f"{table} {name}", duty, gone)
-        duty = Duty.EITHER if name in NEVER_MET else Duty.FOUND
-        yield _made("stray rule", f"{table} {name}", duty, _with_stray(lines, at, name, table))
+    never, empty = name in NEVER_MET, _empty(lines, at, end, name)
+    duty, why = (Duty.EITHER, "canary" if never else "declared empty") if never or empty else (Duty.FOUND, "")
+    yield _made("chain deleted", target, duty, gone, why)
+    duty, why = (Duty.EITHER, "canary") if never else (Duty.FOUND, "")
+    for place, text in _with_strays(lines, at, name, table, vip):
+        yield _made(f"stray rule {place}", target, duty, text, why)
 
 
 def _empty(lines: list[str], at: int, end: int, name: str) -> bool:
     return not any((found := CHAIN.search(line)) and found[1] == name for line in lines[at:end])
 
 
-def _with_stray(lines: list[str], at: int, chain: str, table: str) -> list[str]:
-    """The table with one more rule at the end of that chain, for a service address."""
+def _with_strays(
+    lines: list[str], at: int, chain: str, table: str, vip: str
+) -> Iterator[tuple[str, list[str]]]:
+    """The table with one more rule for a service address, at either end of that chain."""
     end = lines.index("COMMIT", at)
-    last = max(
-        (n for n in range(at, end) if (found := CHAIN.search(lines[n])) and found[1] == chain),
-        default=end - 1,
-    )
-    ipv4 = any("10.96.0.1/32" in line for line in lines)
-    address, port = ("10.96.0.1/32", 443) if ipv4 else ("fd00:10:96::92/128", 53)
-    jump = "DNAT --to-destination 10.9.9.9:9" if table == "nat" and ipv4 else "DROP"
-    stray = f"-A {chain} -d {address} -p tcp -m tcp --dport {port} -j {jump}"
-    return [*lines[: last + 1], stray, *lines[last + 1 :]]
+    own = [n for n in range(at, end) if (found := CHAIN.search(lines[n])) and found[1] == chain]
+    dnat = "DNAT --to-destination " + ("[2001:db8::9]:9" if ":" in vip else "10.9.9.9:9")
+    stray = f"-A {chain} {vip} -j {dnat if table == 'nat' else 'DROP'}"
+    last = own[-1] if own else end - 1
+    yield "at the end", [*lines[: last + 1], stray, *lines[last + 1 :]]
+    if own:
+        yield "at the head", [*lines[: own[0]], stray, *lines[own[0] :]]
 
 
-def _of_rule(lines: list[str], at: int, chain: str, text: str) -> Iterator[Mutant]:
-    if chain in BUILT_IN and "-j KUBE-" not in text:
-        return
+def _of_rule(lines: list[str], at: int, chain: str, text: str, unordered: Sequence[str]) -> Iterator[Mutant]:
+    foreign = "-j KUBE-" not in text if chain in BUILT_IN else not chain.startswith("KUBE-")
+    if foreign or chain in KUBELETS:
+        return  # another owner's
     line = lines[at]
     yield _made("rule deleted", line, Duty.FOUND, [*lines[:at], *lines[at + 1 :]])
     yield _made("rule doubled", line, Duty.FOUND, [*lines[:at], line, *lines[at:]])
@@ -133,22 +151,31 @@ def _of_rule(lines: list[str], at: int, chain: str, text: str) -> Iterator[Mutan
             yield _made(f"rule's {kind}", altered, Duty.FOUND, [*lines[:at], altered, *lines[at + 1 :]])
     altered = re.sub(r'--comment "[^"]*"', '--comment "other"', line, count=1)
     if altered != line:
-        yield _made("rule's comment", line, Duty.EITHER, [*lines[:at], altered, *lines[at + 1 :]])
+        yield _made("rule's comment", line, Duty.EITHER, [*lines[:at], altered, *lines[at + 1 :]], "comment")
     following = lines[at + 1] if at + 1 < len(lines) else ""
     found = CHAIN.search(following)
     if found and found[1] == chain and following != line:
         swapped = [*lines[:at], following, line, *lines[at + 2 :]]
-        yield _made("rules swapped", f"{line} / {following}", _of_swap(chain, text, found[2]), swapped)
+        duty, why = _of_swap(chain, text, found[2], unordered)
+        yield _made("rules swapped", f"{line} / {following}", duty, swapped, why)
 
 
-def _of_swap(chain: str, first: str, second: str) -> Duty:
+def _of_swap(chain: str, first: str, second: str, unordered: Sequence[str]) -> tuple[Duty, str]:
     """Order counts unless different Services, or jumps of a built-in chain, change places."""
     if chain in BUILT_IN:
-        return Duty.QUIET if "KUBE-" in first and "KUBE-" in second else Duty.EITHER
-    if chain not in UNORDERED:
-        return Duty.EITHER if chain.startswith("KUBE-FW-") else Duty.FOUND
+        ours = "KUBE-" in first and "KUBE-" in second
+        return (Duty.QUIET, "jump order") if ours else (Duty.EITHER, "foreign order")
+    targets = {text.rpartition("-j ")[2] for text in (first, second)}
+    protocols = {text.partition("-p ")[2].partition(" ")[0] for text in (first, second)}
+    if chain not in unordered and (len(targets) == 1 or targets <= set(MARKING)):
+        return Duty.EITHER, "same verdict"
+    if chain not in unordered and len(protocols - {""}) == 2:
+        return Duty.EITHER, "different protocols"
+    if chain not in unordered:
+        return (Duty.EITHER, "source ranges") if chain.startswith("KUBE-FW-") else (Duty.FOUND, "")
     if "this must be the last rule" in second:
-        return Duty.QUIET if "this must be the last rule" in first else Duty.FOUND
+        last = "this must be the last rule" in first
+        return (Duty.QUIET, "twin rule") if last else (Duty.FOUND, "")
     if "nfacct" in first and first.split("--dport ")[1].split(maxsplit=1)[0] in second.split():
-        return Duty.FOUND  # the counting rule of a node port stands before its twin
-    return Duty.QUIET
+        return Duty.FOUND, ""  # the counting rule of a node port stands before its twin
+    return Duty.QUIET, "service order"

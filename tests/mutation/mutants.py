@@ -1,7 +1,8 @@
-"""What a mutation of a dump is, and how many of them verify finds."""
+"""What a mutation of a dump is, what verify owes it, and the score of many."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import Enum
@@ -11,36 +12,65 @@ from typing import NamedTuple
 class Duty(Enum):
     """What verify owes a mutation."""
 
-    FOUND = "must be found"  # it changes what a packet can meet
+    FOUND = "must be found"  # it changes what a packet can meet, or what kube-proxy owns
     QUIET = "must not be found"  # a healthy node may look like that at any time
     EITHER = "found or not"  # no packet meets it, yet kube-proxy never writes it
 
 
 class Mutant(NamedTuple):
-    """One changed dump: the kind of change, the object that it hit, and the dump, printed on demand."""
+    """One changed dump: the kind of change, the object that it hit, and the dump, printed on demand.
+
+    `why`: for what need not be found, the key of its reason in `equivalences`.
+    """
 
     kind: str
     target: str
     duty: Duty
     dump: Callable[[], str]
+    why: str = ""
+
+
+Meets = Callable[[str], bool | None]
+"""Whether a probe packet meets something else in this dump; None where no probe can tell."""
 
 
 @dataclass
 class Score:
-    """Mutants by kind: how many there were, how many were found, and those that verify owes us."""
+    """Mutants by duty and kind: made, found, and those that a probe met; `wrong` is what verify owes us.
 
-    made: dict[tuple[Duty, str], int] = field(default_factory=dict)
-    found: dict[tuple[Duty, str], int] = field(default_factory=dict)
+    `survivors` counts what was not found, by kind and reason.
+    """
+
+    made: Counter[tuple[Duty, str]] = field(default_factory=Counter)
+    found: Counter[tuple[Duty, str]] = field(default_factory=Counter)
+    probed: Counter[tuple[Duty, str]] = field(default_factory=Counter)
+    met: Counter[tuple[Duty, str]] = field(default_factory=Counter)
+    survivors: Counter[tuple[str, str]] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
 
-    def add(self, where: str, mutants: Iterable[Mutant], flagged: Callable[[str], bool]) -> None:
+    def add(
+        self, where: str, mutants: Iterable[Mutant], flagged: Callable[[str], bool], meets: Meets, ask: Ask
+    ) -> None:
+        """Judge mutants. Those that survive must be explained, and no probe may meet them."""
         for mutant in mutants:
             key = mutant.duty, mutant.kind
-            hit = flagged(mutant.dump())
-            self.made[key] = self.made.get(key, 0) + 1
-            self.found[key] = self.found.get(key, 0) + hit
+            dump = mutant.dump()
+            hit = flagged(dump)
+            self.made[key] += 1
+            self.found[key] += hit
+            told = f"{where}: {mutant.kind}: {mutant.target}"
+            if not hit:
+                self.survivors[mutant.kind, mutant.why] += 1
             if (mutant.duty is Duty.FOUND and not hit) or (mutant.duty is Duty.QUIET and hit):
-                self.wrong.append(f"{where}: {mutant.kind}: {mutant.target}")
+                self.wrong.append(told)
+            if hit and not ask():
+                continue
+            met = meets(dump)
+            if met is not None:
+                self.probed[key] += 1
+                self.met[key] += met
+            if met and not hit:
+                self.wrong.append(f"{told}: not found, though a packet meets it")
 
     def share(self, duty: Duty) -> tuple[int, int]:
         """Found and made of one duty."""
@@ -49,14 +79,12 @@ class Score:
             sum(count for key, count in self.made.items() if key[0] is duty),
         )
 
-    def report(self) -> str:
-        lines = []
-        for duty in Duty:
-            hit, made = self.share(duty)
-            lines.append(f"{duty.value}: {hit} of {made} found")
-            lines += [
-                f"  {kind:<32}{self.found[duty, kind]:>7} of {count}"
-                for (owed, kind), count in sorted(self.made.items(), key=lambda item: item[0][1])
-                if owed is duty
-            ]
-        return "\n".join([*lines, *(f"WRONG {text}" for text in self.wrong)])
+    def include(self, other: Score) -> None:
+        """Add another score's counts to these."""
+        for name in ("made", "found", "probed", "met", "survivors"):
+            getattr(self, name).update(getattr(other, name))
+        self.wrong += other.wrong
+
+
+Ask = Callable[[], bool]
+"""Whether to send probes through a mutant that was found, too."""

@@ -2,52 +2,62 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Iterator
 from functools import partial
 from itertools import pairwise
 from typing import Any
 
+from json_values import Path, altered, leaves, without_statement
 from mutants import Duty, Mutant
+from nft_elements import element_mutants
 
 Listing = list[dict[str, Any]]
-Path = tuple[str | int, ...]
 # What the kernel numbers by itself, and what nft prints or not as it likes.
 QUIET = ("handle", "size", "gc-interval")
+GONE = "service-AAAAAAAA-ns/gone/tcp/p"
 
 
 def mutants(dump: str) -> Iterator[Mutant]:
     """All of them, in the dump's order."""
     listing: Listing = json.loads(dump)["nftables"]
     family = next(item["table"]["family"] for item in listing if "table" in item)
+    stale = {body["name"] for item in listing for body in item.values() if _is_stale(item, dump)}
     yield from _harmless(listing, family)
     for at, item in enumerate(listing):
         kind, body = next(iter(item.items()))
-        if kind == "metainfo":
+        if kind == "metainfo" or body.get("name") in stale or body.get("chain") in stale:
             continue
         name = body.get("name") or f"{body.get('chain')} {body.get('handle')}"
         label = f"{kind} {name}"
-        if kind == "chain" and "/" in name and f'"target": "{name}"' not in dump:
-            continue  # emptied by kube-proxy, to be deleted by a later sync
         yield _made(f"{kind} deleted", label, Duty.FOUND, [*listing[:at], *listing[at + 1 :]])
         if kind in ("rule", "chain", "set", "map"):
             yield _made(f"{kind} doubled", label, Duty.FOUND, [*listing[:at], item, *listing[at:]])
         yield from _altered(listing, at, kind, label)
         if kind in ("set", "map"):
-            yield from _elements(listing, at, kind, label)
+            for word, target, changed in element_mutants(kind, body):
+                yield _made(word, f"{label}: {target}", Duty.FOUND, _with(listing, at, {kind: changed}))
         if kind == "chain":
-            rule = _own(family, chain=body["name"], expr=[{"accept": None}])
-            yield _made("stray rule", label, Duty.FOUND, [*listing, {"rule": rule}])
+            yield from _strays(listing, at, family, body["name"])
     yield from _swapped(listing)
 
 
-def _made(kind: str, target: str, duty: Duty, listing: Listing) -> Mutant:
-    return Mutant(kind, target, duty, partial(json.dumps, {"nftables": listing}))
+def _is_stale(item: dict[str, Any], dump: str) -> bool:
+    """Emptied by kube-proxy, to be deleted by a later sync."""
+    name = item.get("chain", {}).get("name", "")
+    return "/" in name and f'"target": "{name}"' not in dump
+
+
+def _made(kind: str, target: str, duty: Duty, listing: Listing, why: str = "") -> Mutant:
+    return Mutant(kind, target, duty, partial(json.dumps, {"nftables": listing}), why)
 
 
 def _own(family: str, **body: Any) -> dict[str, Any]:
     return {"family": family, "table": "kube-proxy", "handle": 9999, **body}
+
+
+def _with(listing: Listing, at: int, item: dict[str, Any]) -> Listing:
+    return [*listing[:at], item, *listing[at + 1 :]]
 
 
 def _harmless(listing: Listing, family: str) -> Iterator[Mutant]:
@@ -59,11 +69,18 @@ def _harmless(listing: Listing, family: str) -> Iterator[Mutant]:
         }
         for i in listing
     ]
-    yield _made("handles renumbered", "all", Duty.QUIET, renumbered)
-    stale = _own(family, name="service-AAAAAAAA-ns/gone/tcp/p")
-    yield _made("emptied stale chain", stale["name"], Duty.QUIET, [*listing, {"chain": stale}])
+    yield _made("handles renumbered", "all", Duty.QUIET, renumbered, "handles")
+    chain = {"chain": _own(family, name=GONE)}
+    rule = {"rule": _own(family, chain=GONE, expr=[{"drop": None}])}
+    named = {"set": _own(family, name="stray", type="inet_service", elem=[9])}
+    yield _made("emptied stale chain", GONE, Duty.QUIET, [*listing, chain], "unreachable")
+    yield _made("stray chain, unreachable", GONE, Duty.QUIET, [*listing, chain, rule], "unreachable")
+    yield _made("stray set that no rule uses", "stray", Duty.QUIET, [*listing, named], "unreachable")
     other = {"table": {"family": family, "name": "other", "handle": 1}}
-    yield _made("another table", "other", Duty.QUIET, [*listing, other])
+    yield _made("another table", "other", Duty.QUIET, [*listing, other], "foreign table")
+    base = {"type": "filter", "hook": "forward", "prio": 1, "policy": "drop"}
+    stray = {"chain": _own(family, name="stray", **base)}
+    yield _made("stray base chain", "stray", Duty.FOUND, [*listing, stray])
     for at, item in enumerate(listing):
         kind, body = next(iter(item.items()))
         if kind not in ("set", "map"):
@@ -71,71 +88,42 @@ def _harmless(listing: Listing, family: str) -> Iterator[Mutant]:
         elements = body.get("elem", [])
         if len(elements) > 1:
             turned = {kind: {**body, "elem": elements[::-1]}}
-            yield _made(
-                f"{kind} elements in another order", body["name"], Duty.QUIET, _with(listing, at, turned)
-            )
+            word = f"{kind} elements in another order"
+            yield _made(word, body["name"], Duty.QUIET, _with(listing, at, turned), "element order")
         if "timeout" in body:
             client = {"elem": {"val": "10.244.7.7" if family == "ip" else "fd00::7", "expires": 60}}
-            grown = {kind: {**body, "elem": [*elements, client]}}
-            yield _made("client remembered", body["name"], Duty.QUIET, _with(listing, at, grown))
-
-
-def _with(listing: Listing, at: int, item: dict[str, Any]) -> Listing:
-    return [*listing[:at], item, *listing[at + 1 :]]
+            grown = _with(listing, at, {kind: {**body, "elem": [*elements, client]}})
+            yield _made("client remembered", body["name"], Duty.QUIET, grown, "affinity entry")
 
 
 def _altered(listing: Listing, at: int, kind: str, label: str) -> Iterator[Mutant]:
-    """Each value of the object changed."""
-    for path in _leaves(listing[at][kind]):
+    """Each value of the object changed to another of its kind, and each statement of a rule left out."""
+    body = listing[at][kind]
+    others = sorted({name for item in listing if (name := item.get("chain", {}).get("name"))})
+    for path in leaves(body):
         if path[0] in ("family", "table") or any(step in QUIET for step in path):
             continue
-        body = _changed(listing[at][kind], path)
-        duty = Duty.EITHER if path[-1] == "comment" else Duty.FOUND
+        changed = _with(listing, at, {kind: altered(body, path, others)})
+        comment = path[-1] == "comment"
+        duty, why = (Duty.EITHER, "comment") if comment else (Duty.FOUND, "")
         where = " ".join(str(step) for step in path if isinstance(step, str))
-        yield _made(
-            f"{kind}'s {path[0]} altered", f"{label}: {where}", duty, _with(listing, at, {kind: body})
-        )
+        yield _made(f"{kind}'s {_what(path)} altered", f"{label}: {where}", duty, changed, why)
+    for number, changed_body in without_statement(body):
+        less = _with(listing, at, {kind: changed_body})
+        yield _made("rule's statement dropped", f"{label}: statement {number}", Duty.FOUND, less)
 
 
-def _leaves(value: Any, path: Path = ()) -> Iterator[Path]:
-    if isinstance(value, dict) and value:
-        for key, inner in value.items():
-            yield from _leaves(inner, (*path, key))
-    elif isinstance(value, list) and value:
-        for index, inner in enumerate(value):
-            yield from _leaves(inner, (*path, index))
-    elif value != []:
-        yield path
+def _what(path: Path) -> str:
+    """The kind of value that a path leads to."""
+    words = [str(step) for step in path if isinstance(step, str)]
+    return words[0] if words[0] != "expr" else f"{words[1]} {words[-1]}" if len(words) > 2 else words[-1]
 
 
-def _changed(value: Any, path: Path) -> Any:
-    if not path:
-        return value + 1 if isinstance(value, int) else "x" if value is None else f"{value}x"
-    copied = copy.copy(value)
-    copied[path[0]] = _changed(value[path[0]], path[1:])
-    return copied
-
-
-def _elements(listing: Listing, at: int, kind: str, label: str) -> Iterator[Mutant]:
-    body = listing[at][kind]
-    elements = body.get("elem", [])
-    if "timeout" in body:
-        return
-    for number, element in enumerate(elements):
-        named = f"{label}: {json.dumps(element)}"
-        for word, changed in (
-            ("deleted", [*elements[:number], *elements[number + 1 :]]),
-            ("doubled", [*elements[: number + 1], *elements[number:]]),
-        ):
-            item = {kind: {**body, "elem": changed}}
-            yield _made(f"{kind} element {word}", named, Duty.FOUND, _with(listing, at, item))
-    if kind == "map" and len(elements) > 1:
-        for (left, right), number in zip(pairwise(elements), range(len(elements)), strict=False):
-            if left[1] == right[1]:
-                continue
-            crossed = [*elements[:number], [left[0], right[1]], [right[0], left[1]], *elements[number + 2 :]]
-            item = {kind: {**body, "elem": crossed}}
-            yield _made("map values swapped", f"{label}: {number}", Duty.FOUND, _with(listing, at, item))
+def _strays(listing: Listing, at: int, family: str, chain: str) -> Iterator[Mutant]:
+    """A rule that nothing asks for, at either end of a chain."""
+    rule = {"rule": _own(family, chain=chain, expr=[{"drop": None}])}
+    yield _made("stray rule at the end", chain, Duty.FOUND, [*listing, rule])
+    yield _made("stray rule at the head", chain, Duty.FOUND, [*listing[: at + 1], rule, *listing[at + 1 :]])
 
 
 def _swapped(listing: Listing) -> Iterator[Mutant]:

@@ -1,59 +1,156 @@
-"""The recorded dumps, each with the engine's word on any other dump in its place."""
+"""What is mutated: recorded dumps of real kube-proxies, each with verify's word on another dump in its place.
+
+Of ipvs mode, dumps printed from the expected state stand in where no kernel with ip_vs was recorded.
+"""
 
 from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from unittest.mock import patch
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "differential"))
+sys.path.extend(
+    str(Path(__file__).parents[1] / part) for part in ("differential", "unit/dataplane_ipvs", "unit/trace")
+)
 
 import iptables_mutants
+import ipvs_mutants
+import ipvs_support
 import nft_mutants
-from mutants import Score
+import probes
+import trace_golden
+from mutants import Meets, Mutant, Score
 from recorded import FOLDERS, load
 
-from kubewire.dataplane.judge import judge
+from kubewire.dataplane import judge as judging
+from kubewire.dataplane.cluster import ClusterState, service_ports
+from kubewire.dataplane.findings import IpFamily
+from kubewire.dataplane.versions import Version
+from kubewire.snapshot.folder import read_snapshot
 from kubewire.snapshot.model import NodeSnapshot, Snapshot
 
-RECORDED = [folder for folder in FOLDERS if folder.parent.name == "versions"]
-DUMPS = {
-    "iptables": (("iptables-save.txt", "ip6tables-save.txt"), iptables_mutants.mutants),
-    "nftables": (("nft-ip.json", "nft-ip6.json"), nft_mutants.mutants),
+VERSIONS = [folder.name for folder in FOLDERS if folder.parent.name == "versions"]
+KIND = [f"kind-{path.name}" for path in sorted((trace_golden.GOLDEN / "kind").iterdir())]
+ENGINE = [f"engine-{version}-ipvs" for version in ("v1.29.6", "v1.33.13", "v1.34.4", "v1.36.3", "v1.37.2")]
+RECORDED = [*VERSIONS, *KIND, *ENGINE]
+Mutants = Callable[..., Iterator[Mutant]]
+BOTH: tuple[IpFamily, ...] = ("ipv4", "ipv6")
+FOUR, SIX = BOTH
+RULES: dict[str, tuple[tuple[IpFamily, ...], Mutants]] = {
+    "iptables-save.txt": ((FOUR,), iptables_mutants.mutants),
+    "ip6tables-save.txt": ((SIX,), iptables_mutants.mutants),
+}
+DUMPS: dict[str, dict[str, tuple[tuple[IpFamily, ...], Mutants]]] = {
+    "iptables": RULES,
+    "nftables": {
+        "nft-ip.json": ((FOUR,), nft_mutants.mutants),
+        "nft-ip6.json": ((SIX,), nft_mutants.mutants),
+    },
+    "ipvs": {
+        "iptables-save.txt": ((FOUR,), partial(iptables_mutants.mutants, ipvs=True)),
+        "ip6tables-save.txt": ((SIX,), partial(iptables_mutants.mutants, ipvs=True)),
+        "ipset-save.txt": (BOTH, ipvs_mutants.ipset_mutants),
+        "ipvsadm-save.txt": (BOTH, ipvs_mutants.ipvsadm_mutants),
+        "ip-addr.json": (BOTH, ipvs_mutants.address_mutants),
+        "facts.json": (BOTH, ipvs_mutants.sysctl_mutants),
+    },
 }
 
 
-def score(folder: Path, nodes: Iterable[str], share: float, seed: int) -> Score:
-    """Judge that share of all mutants of these nodes' dumps, chosen by the seed."""
-    total = Score()
-    snapshot = load(folder)
-    mode = folder.name.rpartition("-")[2]
-    files, mutants = DUMPS[mode]
-    for node in snapshot.nodes:
-        if node.name not in nodes:
-            continue
-        for file in files:
-            chance = random.Random(f"{seed} {folder.name} {node.name} {file}")
-            chosen = (m for m in mutants(node.files[file]) if chance.random() < share)
-            total.add(f"{folder.name} {node.name} {file}", chosen, _flagged(snapshot, node, file))
-    return total
+@dataclass(frozen=True)
+class Subject:
+    """One dump of one node; `probed` is its snapshot with routes, to trace packets through, if it can be."""
 
+    name: str
+    snapshot: Snapshot
+    node: NodeSnapshot
+    file: str
+    families: tuple[IpFamily, ...]
+    mutants: Mutants
+    probed: Snapshot | None
 
-def _flagged(snapshot: Snapshot, node: NodeSnapshot, file: str) -> Callable[[str], bool]:
-    def flagged(dump: str) -> bool:
-        mutated = NodeSnapshot(node.name, {**node.files, file: dump})
-        checks = judge(Snapshot(snapshot.cluster, (mutated,))).checks
+    def judged(self, dump: str) -> bool:
+        """Whether verify finds something wrong with another text in the dump's place."""
+        mutated = NodeSnapshot(self.node.name, {**self.node.files, self.file: dump})
+        checks = judging.judge(Snapshot(self.snapshot.cluster, (mutated,))).checks
         return any(check.status == "failed" for check in checks)
 
-    return flagged
+    def meets(self) -> Meets:
+        if self.probed is None and self.file in RULES:
+            return lambda _: None
+        if self.probed is None:
+            return ipvs_mutants.meets(self.node.files[self.file])
+        return probes.meets(self.probed, self.node.name, self.file, self.families[0])
+
+    def score(self, share: float, asked: float, seed: int) -> Score:
+        """Judge that share of all mutants, and send probes through that share of those that were found."""
+        chance = random.Random(f"{seed} {self.name} {self.node.name} {self.file}")
+        total = Score()
+        healthy = self.node.files[self.file]
+        with self._remembered():
+            assert not self.judged(healthy), f"{self.name} {self.node.name} is not healthy"
+            made = self.mutants(healthy, self._vip()) if self.file in RULES else self.mutants(healthy)
+            chosen = (m for m in made if chance.random() < share)
+            where = f"{self.name} {self.node.name} {self.file}"
+            total.add(where, chosen, self.judged, self.meets(), lambda: chance.random() < asked)
+        return total
+
+    def _vip(self) -> str:
+        """How an iptables rule names the first service port of the family; some port without any Service."""
+        state = ClusterState.from_list(self.snapshot.cluster)
+        version = Version.parse(self.node.files["kube-proxy-version"])
+        for port in service_ports(state, self.families[0], version):
+            protocol, length = port.protocol.lower(), 128 if ":" in port.cluster_ip else 32
+            return f"-d {port.cluster_ip}/{length} -p {protocol} -m {protocol} --dport {port.port}"
+        return "-d fd00:10:244::/56"
+
+    def _remembered(self) -> ExitStack:
+        """Only what this dump is judged by, and what does not follow from it is worked out once."""
+        stack = ExitStack()
+        stack.enter_context(patch.object(judging, "FAMILIES", self.families))
+        if self.file in ("ip-addr.json", "facts.json"):
+            return stack
+        state = ClusterState.from_list(self.snapshot.cluster)
+        stack.enter_context(patch.object(ClusterState, "from_list", lambda _: state))
+        work_out, known = judging.expected_dataplane, {}
+
+        def expected(node, cluster, family):  # type: ignore[no-untyped-def]
+            if family not in known:
+                known[family] = work_out(node, cluster, family)
+            return known[family]
+
+        stack.enter_context(patch.object(judging, "expected_dataplane", expected))
+        return stack
 
 
-def merged(scores: Iterable[Score]) -> Score:
-    total = Score()
-    for part in scores:
-        for mine, theirs in ((total.made, part.made), (total.found, part.found)):
-            for key, count in theirs.items():
-                mine[key] = mine.get(key, 0) + count
-        total.wrong += part.wrong
-    return total
+def subjects(name: str, nodes: Iterable[str]) -> list[Subject]:
+    """The dumps of a recorded folder; of those with many nodes only the named ones."""
+    snapshot, probed = _read(name)
+    mode = name.rpartition("-")[2]
+    return [
+        Subject(name, snapshot, node, file, families, mutants, None if mode == "ipvs" else probed)
+        for node in snapshot.nodes
+        if name not in VERSIONS or node.name in nodes
+        for file, (families, mutants) in DUMPS[mode].items()
+        if not node.errors.get(file) and node.files.get(file, "").strip() and _judged(name, file)
+    ]
+
+
+def _judged(name: str, file: str) -> bool:
+    """The kernel of the recorded kind labs has no IPv6, so kube-proxy leaves that family out."""
+    return name not in KIND or "6" not in file
+
+
+def _read(name: str) -> tuple[Snapshot, Snapshot | None]:
+    if name in VERSIONS:
+        return load(trace_golden.GOLDEN / "versions" / name), trace_golden.load(f"versions/{name}")
+    if name in KIND:
+        folder = trace_golden.GOLDEN / "kind" / name.removeprefix("kind-")
+        snapshot = read_snapshot(folder)
+        return snapshot, snapshot
+    return ipvs_support.rich(version=name.split("-")[1]).snapshot, None

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-from mutants import Duty
-from subjects import RECORDED, score
+from equivalences import REASONS
+from mutants import Duty, Score
+from subjects import RECORDED, subjects
 
 
-def held(folder: Path, share: float) -> None:
-    total = score(folder, ("default",), share, seed=1)
+def held(name: str, share: float) -> Score:
+    total = Score()
+    for subject in subjects(name, ("default",)):
+        total.include(subject.score(share, asked=0.02, seed=1))
     assert total.wrong == []
     assert total.share(Duty.FOUND)[1] > 5
+    assert {why for _, why in total.survivors} <= REASONS.keys()
+    return total
 
 
-@pytest.mark.parametrize("folder", RECORDED, ids=lambda folder: folder.name)
-def test_a_sample_of_every_version_and_mode(folder: Path) -> None:
-    held(folder, 0.005)
+@pytest.mark.parametrize("name", RECORDED)
+def test_a_sample_of_every_version_and_mode(name: str) -> None:
+    held(name, 0.005)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("folder", RECORDED, ids=lambda folder: folder.name)
-def test_many_of_every_version_and_mode(folder: Path) -> None:
-    held(folder, 0.1)
+@pytest.mark.parametrize("name", RECORDED)
+def test_many_of_every_version_and_mode(name: str) -> None:
+    held(name, 0.1)

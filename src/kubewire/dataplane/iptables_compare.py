@@ -136,8 +136,6 @@ class _Comparer:
                 continue
             wanted = self.wanted.get((table, chain.name))
             own = {rule.targets[0] for rule in wanted.rules()} if wanted else set()
-            if chain.hook.policy == "DROP":
-                self.say(f"{self.label(table, chain.name)}: policy DROP, what no rule accepts is dropped")
             yield from self.strays(chain, [r for r in chain.rules() if not own.intersection(r.targets)])
 
     def strays(self, chain: Chain, rules: Sequence[Rule]) -> Iterator[Check]:
@@ -145,10 +143,15 @@ class _Comparer:
         reasons: list[str] = []
         services: set[str] = set()
         quiet: Counter[str] = Counter()
+        if chain.hook and chain.hook.policy == "DROP" and rules and chain.table == "filter":
+            self.say(f"{self.label(chain.table, chain.name)}: policy DROP, what no rule accepts is dropped")
+        elif chain.hook and chain.hook.policy == "DROP":
+            bad.append(f":{chain.name} DROP [0:0]")
+            reasons.append("the policy drops what no rule accepts, and nobody's rules stand there to accept")
         for rule in rules:
             spec = parse_spec(rule.text)
             owner = self.owner(chain.table, spec)
-            reason, service = ("", "") if owner else harm(spec, chain.table, chain.name, self.traffic)
+            reason, service = harm(spec, chain.table, chain.name, self.traffic, owner)
             if reason:
                 bad.append(rule_line(chain, rule))
                 reasons.append(reason)

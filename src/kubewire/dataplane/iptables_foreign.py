@@ -31,7 +31,9 @@ OWNERS = (
     (("LIBVIRT_",), "libvirt"),
     (("NETAVARK",), "Podman"),
 )
-_DOCKER_BRIDGE = re.compile(r"docker\d+|br-[0-9a-f]{12}")
+_DOCKER_BRIDGE = re.compile(r"docker\d+|docker_gwbridge|br-[0-9a-f]{12}")
+_LIBVIRT_BRIDGE = re.compile(r"virbr\d+")
+_FLANNEL = ("flanneld masq", "flanneld forward")
 _HARMLESS = frozenset(
     ("", "LOG", "NFLOG", "ULOG", "AUDIT", "TRACE", "TCPMSS", "TTL", "HL", "CHECKSUM", "DSCP", "TOS")
 )
@@ -62,17 +64,27 @@ def owner_of_chain(name: str) -> str:
 
 
 def owner_of_rule(spec: Spec) -> str:
-    """Who wrote a rule of a built-in chain, by where it jumps or the bridge it names; "" if nobody known."""
-    bridges = (match.value for match in (spec.in_interface, spec.out_interface) if match)
-    if any(_DOCKER_BRIDGE.fullmatch(name) for name in bridges):
-        return "Docker"
-    return owner_of_chain(spec.target)
+    """Who wrote a rule of a built-in chain: by the bridge it names, where it jumps, or its comment (flannel
+    before it had chains of its own); "" if nobody known. All but a bridge is nobody's without a network.
+    """
+    for match in (spec.in_interface, spec.out_interface):
+        if match and (not match.negated or spec.source or spec.destination):
+            if _DOCKER_BRIDGE.fullmatch(match.value):
+                return "Docker"
+            if _LIBVIRT_BRIDGE.fullmatch(match.value):
+                return "libvirt"
+    return owner_of_chain(spec.target) or ("flannel" if spec.comment in _FLANNEL else "")
 
 
-def harm(spec: Spec, table: str, chain: str, traffic: Traffic) -> tuple[str, str]:
-    """What service or pod traffic a rule can match, in words, and the Service if it is one; else "" twice."""
+def harm(spec: Spec, table: str, chain: str, traffic: Traffic, owner: str = "") -> tuple[str, str]:
+    """What service or pod traffic a rule can match, in words, and the Service if it is one; else "" twice.
+
+    A rule of a known owner may match all traffic on its way, but not single out a Service's address.
+    """
     if spec.target in _HARMLESS or (table not in ("filter", "nat") and spec.target in ("ACCEPT", "RETURN")):
         return "", ""
+    if owner:
+        return _service_harm(spec, traffic) or ("", "") if _singles_out(spec, traffic) else ("", "")
     if any(
         match and match.value == "lo" and not match.negated
         for match in (spec.in_interface, spec.out_interface)
@@ -81,6 +93,15 @@ def harm(spec: Spec, table: str, chain: str, traffic: Traffic) -> tuple[str, str
     if spec.target == "ACCEPT" and spec.states and not spec.states.negated and "NEW" not in spec.states.value:
         return "", ""
     return _service_harm(spec, traffic) or _pod_harm(spec, chain, traffic.pod_cidrs) or ("", "")
+
+
+def _singles_out(spec: Spec, traffic: Traffic) -> bool:
+    """Whether a rule names the very address of a Service."""
+    if spec.destination is None or spec.destination.negated:
+        return False
+    address, _, length = spec.destination.value.partition("/")
+    vips = {ip for port in traffic.ports for ip in (port.cluster_ip, *port.external_ips, *port.lb_vips)}
+    return length in ("", "32", "128") and address in vips
 
 
 def _service_harm(spec: Spec, traffic: Traffic) -> tuple[str, str] | None:

@@ -156,10 +156,38 @@ def test_a_stray_rule_in_a_table_that_kube_proxy_never_uses(worker: Bench) -> No
     assert worker.failed(harmless + worker.dump) == []
 
 
-def test_a_policy_of_drop_is_worth_a_word(worker: Bench) -> None:
-    checks, notes = worker.judge(worker.dump.replace(":FORWARD ACCEPT", ":FORWARD DROP"))
+def test_a_policy_of_drop_is_worth_a_word_beside_rules_that_accept(worker: Bench) -> None:
+    head, start, rest = worker.dump.partition("*filter\n")
+    dropping = head + start + rest.replace(":FORWARD ACCEPT", ":FORWARD DROP", 1)
+    checks, notes = worker.judge(
+        insert(dropping, "filter", ":DOCKER-USER - [0:0]", "-A FORWARD -j DOCKER-USER")
+    )
     assert {check.status for check in checks} == {"passed"}
     assert notes[0].text.startswith("iptables filter FORWARD: policy DROP")
+
+
+@pytest.mark.parametrize(
+    ("table", "chain"), [("filter", "FORWARD"), ("filter", "OUTPUT"), ("nat", "PREROUTING")]
+)
+def test_a_policy_of_drop_with_nobody_to_accept_fails(worker: Bench, table: str, chain: str) -> None:
+    head, start, rest = worker.dump.partition(f"*{table}\n")
+    [stray] = strays(worker.failed(head + start + rest.replace(f":{chain} ACCEPT", f":{chain} DROP", 1)))
+    assert (stray.object, stray.observed) == (f"iptables {table} {chain}", f":{chain} DROP [0:0]")
+
+
+@pytest.mark.parametrize(
+    ("table", "rule"),
+    [
+        ("nat", "-A PREROUTING -d 10.96.9.1/32 ! -i docker0 -j DNAT --to-destination 1.2.3.4"),
+        ("nat", "-A PREROUTING ! -i docker0 -j DNAT --to-destination 1.2.3.4"),
+        ("nat", "-A PREROUTING -d 10.96.9.1/32 -j CNI-SOMETHING"),
+        ("filter", "-A FORWARD -d 10.96.9.1/32 -i docker0 -j DROP"),
+        ("nat", '-A OUTPUT -d 10.96.9.1/32 -m comment --comment "flanneld masq" -j RETURN'),
+    ],
+)
+def test_no_owner_may_single_out_a_service(worker: Bench, table: str, rule: str) -> None:
+    [stray] = strays(worker.failed(insert(worker.dump, table, rule)))
+    assert stray.observed == rule
 
 
 def test_in_nftables_mode_iptables_rules_of_others_count_too() -> None:

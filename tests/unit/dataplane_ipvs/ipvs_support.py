@@ -154,7 +154,7 @@ CONFIG = {
 
 
 @cache
-def rich(node: str = "rich-worker") -> Bench:
+def rich(node: str = "rich-worker", version: str = "v1.37.2") -> Bench:
     """The cluster with every Service feature that real kube-proxies were recorded with, in ipvs mode.
 
     The dumps are printed from the expected state, which the kernel's own tools confirm elsewhere.
@@ -162,15 +162,19 @@ def rich(node: str = "rich-worker") -> Bench:
     recorded = GOLDEN / "dataplane" / "rich-iptables-v1.37.2"
     cluster = json.loads((recorded / "cluster.json").read_text())
     addresses = json.loads((recorded / "nodes" / node / "ip-addr.json").read_text())
-    return Bench(Snapshot(cluster, (node_snapshot(cluster, node, addresses, CONFIG),)))
+    return Bench(Snapshot(cluster, (node_snapshot(cluster, node, addresses, CONFIG, version),)))
 
 
 def node_snapshot(
-    cluster: Mapping[str, Any], node: str, addresses: list[dict[str, Any]], config: Mapping[str, Any]
+    cluster: Mapping[str, Any],
+    node: str,
+    addresses: list[dict[str, Any]],
+    config: Mapping[str, Any],
+    release: str = "v1.37.2",
 ) -> NodeSnapshot:
     state = ClusterState.from_list(cluster)
     facts = NodeFacts.build(state.node(node), ip_addr=addresses)
-    version = Version.parse("v1.37.2")
+    version = Version.parse(release)
     planes = {
         family: expected_ipvs(state, ProxyConfig.from_mapping(config), facts, version, family)
         for family in FAMILIES
@@ -197,7 +201,7 @@ def node_snapshot(
         node,
         {
             "kube-proxy.yaml": yaml.safe_dump(config),
-            "kube-proxy-version": "v1.37.2\n",
+            "kube-proxy-version": f"{release}\n",
             "facts.json": json.dumps({"sysctls": sysctls}),
             "iptables-save.txt": print_iptables_save(healthy(planes["ipv4"], "ipv4")),
             "ip6tables-save.txt": print_iptables_save(healthy(planes["ipv6"], "ipv6")),
