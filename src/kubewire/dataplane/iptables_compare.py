@@ -143,9 +143,10 @@ class _Comparer:
         reasons: list[str] = []
         services: set[str] = set()
         quiet: Counter[str] = Counter()
-        if chain.hook and chain.hook.policy == "DROP" and rules and chain.table == "filter":
+        dropping = chain.hook is not None and chain.hook.policy == "DROP"
+        if dropping and chain.table == "filter" and (rules or self.is_anybodys(chain.table)):
             self.say(f"{self.label(chain.table, chain.name)}: policy DROP, what no rule accepts is dropped")
-        elif chain.hook and chain.hook.policy == "DROP":
+        elif dropping:
             bad.append(f":{chain.name} DROP [0:0]")
             reasons.append("the policy drops what no rule accepts, and nobody's rules stand there to accept")
         for rule in rules:
@@ -174,6 +175,12 @@ class _Comparer:
             f"{why}: {'; '.join(dict.fromkeys(reasons))}" if bad else why,
             "(nothing)",
             "\n".join(bad) or "(nothing)",
+        )
+
+    def is_anybodys(self, table: str) -> bool:
+        """Whether a known owner keeps chains in the table. Docker sets a policy also where it has no rules."""
+        return any(
+            where == table and owner_of_chain(name) not in ("", "kubelet") for where, name in self.seen
         )
 
     def owner(self, table: str, spec: Spec) -> str:

@@ -47,6 +47,11 @@ class Traffic:
     pod_cidrs: tuple[str, ...]
     node_ips: tuple[str, ...]
 
+    @property
+    def inside(self) -> tuple[str, ...]:
+        """Where the cluster's own traffic comes from."""
+        return (*self.pod_cidrs, *self.node_ips)
+
     @classmethod
     def of(cls, cluster: ClusterState, config: ProxyConfig, family: IpFamily, version: Version) -> Traffic:
         """All Services of the family, the pods' networks and the nodes' addresses."""
@@ -90,6 +95,8 @@ def harm(spec: Spec, table: str, chain: str, traffic: Traffic, owner: str = "") 
         for match in (spec.in_interface, spec.out_interface)
     ):
         return "", ""
+    if (table, chain) == ("nat", "POSTROUTING") and spec.source and not spec.may_come_from(traffic.inside):
+        return "", ""  # another network's own source NAT
     if spec.target == "ACCEPT" and spec.states and not spec.states.negated and "NEW" not in spec.states.value:
         return "", ""
     return _service_harm(spec, traffic) or _pod_harm(spec, chain, traffic.pod_cidrs) or ("", "")
