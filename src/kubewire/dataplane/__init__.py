@@ -1,0 +1,95 @@
+"""What kube-proxy must have programmed on a node, and what is there: the engine as a library.
+
+Pure functions of text and plain objects, without I/O. Addresses, ports and rules are the strings that the
+tools print; times are seconds, marks integers. What can't be read raises `kubewire.errors.LabError` (an input
+that is of no use) or `DefinitionError` (a call that makes no sense); both have `what`, `where` and `mend`.
+
+| name | what it is |
+|---|---|
+| `ClusterState.from_list` | Services, EndpointSlices, Nodes, ServiceCIDRs out of a v1 List |
+| `ProxyConfig.from_mapping` | a KubeProxyConfiguration, with kube-proxy's own defaults |
+| `NodeFacts.build` | a Node, its addresses and the kernel's settings that rules depend on |
+| `Version.parse` | the kube-proxy's version: rules differ from patch to patch |
+| `expected_iptables`, `expected_ipvs`, `expected_nftables` | what follows: a family's `Dataplane` |
+| `parse_iptables_save`, `parse_nft_json`, `parse_ipset_save`, `parse_ipvsadm_save` | the observed one |
+| `judge_dataplane` | a whole `Snapshot`: one `Check` for each statement, `Note`s for the rest |
+| `explain_service` | a Service's path on a node, each object with its reason |
+
+Sources upstream: pkg/proxy/{iptables,ipvs,nftables}/proxier.go of kubernetes/kubernetes; every expected
+object's `Origin` names its own. `docs/library.md` has an example.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kubewire.dataplane.cluster import ClusterState
+    from kubewire.dataplane.config import ProxyConfig
+    from kubewire.dataplane.expected.iptables import expected_iptables
+    from kubewire.dataplane.expected.ipvs import expected_ipvs
+    from kubewire.dataplane.expected.nftables import expected_nftables
+    from kubewire.dataplane.explain_service import explain_service
+    from kubewire.dataplane.facts import NodeFacts
+    from kubewire.dataplane.findings import Check, Note
+    from kubewire.dataplane.judge import judge as judge_dataplane
+    from kubewire.dataplane.model import Dataplane, Origin
+    from kubewire.dataplane.observed.ipset import parse_ipset_save
+    from kubewire.dataplane.observed.iptables import parse_iptables_save
+    from kubewire.dataplane.observed.ipvsadm import parse_ipvsadm_save
+    from kubewire.dataplane.observed.nftables import parse_nft_json
+    from kubewire.dataplane.versions import Version
+    from kubewire.snapshot.model import NodeSnapshot, Snapshot
+
+__all__ = [
+    "Check",
+    "ClusterState",
+    "Dataplane",
+    "NodeFacts",
+    "NodeSnapshot",
+    "Note",
+    "Origin",
+    "ProxyConfig",
+    "Snapshot",
+    "Version",
+    "expected_iptables",
+    "expected_ipvs",
+    "expected_nftables",
+    "explain_service",
+    "judge_dataplane",
+    "parse_ipset_save",
+    "parse_iptables_save",
+    "parse_ipvsadm_save",
+    "parse_nft_json",
+]
+
+_MODULES = {
+    "Check": "dataplane.findings",
+    "ClusterState": "dataplane.cluster",
+    "Dataplane": "dataplane.model",
+    "NodeFacts": "dataplane.facts",
+    "NodeSnapshot": "snapshot.model",
+    "Note": "dataplane.findings",
+    "Origin": "dataplane.model",
+    "ProxyConfig": "dataplane.config",
+    "Snapshot": "snapshot.model",
+    "Version": "dataplane.versions",
+    "expected_iptables": "dataplane.expected.iptables",
+    "expected_ipvs": "dataplane.expected.ipvs",
+    "expected_nftables": "dataplane.expected.nftables",
+    "explain_service": "dataplane.explain_service",
+    "judge_dataplane": "dataplane.judge",
+    "parse_ipset_save": "dataplane.observed.ipset",
+    "parse_iptables_save": "dataplane.observed.iptables",
+    "parse_ipvsadm_save": "dataplane.observed.ipvsadm",
+    "parse_nft_json": "dataplane.observed.nftables",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load on demand: a command that needs one part should not wait for the others."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = import_module(f"kubewire.{_MODULES[name]}")
+    return getattr(module, "judge" if name == "judge_dataplane" else name)

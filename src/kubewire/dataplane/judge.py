@@ -18,6 +18,7 @@ from kubewire.dataplane.nft_compare import compare_nft
 from kubewire.dataplane.observed.iptables import parse_iptables_save
 from kubewire.dataplane.observed.ipvs import read_ipvs
 from kubewire.dataplane.observed.nftables import ParseError, parse_nft_json
+from kubewire.dataplane.versions import unknown_version
 from kubewire.errors import KubewireError, LabError
 from kubewire.snapshot.model import NodeSnapshot, Snapshot
 
@@ -110,7 +111,8 @@ def _judge_node(node: Inputs, cluster: ClusterState) -> tuple[list[Check], list[
         checks += judged
         notes += said
         kept.append(service_chains(name, family, expected, observed))
-    return checks, notes + _in_the_way(node), kept
+    odd = unknown_version(node.version)
+    return checks, [*([Note(odd, name)] if odd else []), *notes, *_in_the_way(node)], kept
 
 
 def _left_out(node: Inputs, family: IpFamily) -> Check:

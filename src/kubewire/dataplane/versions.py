@@ -37,6 +37,23 @@ class Version:
         return f"v{self.major}.{self.minor}.{self.patch}"
 
 
+OLDEST, NEWEST = Version(1, 29), Version(1, 37)
+"""The minors that the engine was held against."""
+
+
+def unknown_version(version: Version) -> str:
+    """What to say of a version that the engine does not know, "" for one that it does."""
+    if version.major == 1 and OLDEST.minor <= version.minor <= NEWEST.minor:
+        return ""
+    older = (version.major, version.minor) < (1, OLDEST.minor)
+    what, known = ("older", OLDEST) if older else ("newer", NEWEST)
+    return (
+        f"kube-proxy {version} is {what} than 1.{known.minor}, the {'oldest' if older else 'newest'} version "
+        f"that kubewire knows: judged by the rules of 1.{known.minor}, and a finding may be a change of "
+        "kube-proxy's"
+    )
+
+
 def _since(*versions: str) -> tuple[Version, ...]:
     return tuple(sorted(Version.parse(text) for text in versions))
 
