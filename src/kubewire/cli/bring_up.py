@@ -63,7 +63,12 @@ def _run(intent: Intent, display: Display, variables: dict[str, object], *, veri
         require_all_but_packages(intent.lab)
     if embedded and not check and not intent.has_binaries:
         with display.running(f"Kubernetes {intent.lab.kubernetes}"):
-            binaries.ensure(intent.lab.kubernetes, dns=intent.lab.dns, progress=display.tell)
+            binaries.ensure(
+                intent.lab.kubernetes,
+                control_plane=intent.lab.control_plane,
+                dns=intent.lab.dns,
+                progress=display.tell,
+            )
     playbook = "lab" if verify else "up"
     return run_playbook(playbook, intent.lab.name, variables, display, check=check, report=verify)
 

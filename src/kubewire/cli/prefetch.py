@@ -33,9 +33,11 @@ def prefetch(
             lines = prefetch_kind(loaded, display.tell)
         typer.echo("\n".join(lines))
         return
-    plan = binaries.plan(loaded.kubernetes, dns=loaded.dns)
+    plan = binaries.plan(loaded.kubernetes, control_plane=loaded.control_plane, dns=loaded.dns)
     for step in plan.steps:
         typer.echo(step)
     with display.running(f"Kubernetes {plan.version}"):
-        found = binaries.ensure(loaded.kubernetes, dns=loaded.dns, progress=display.tell)
+        found = binaries.ensure(
+            loaded.kubernetes, control_plane=loaded.control_plane, dns=loaded.dns, progress=display.tell
+        )
     typer.echo(f"Kubernetes {found.version} is in the cache")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from kubewire.errors import HostError
+from kubewire.errors import DefinitionError, HostError
 from kubewire.kind import tool
 from kubewire.kind.engine import Engine
 from kubewire.lab.schema import Lab, Mode
@@ -16,7 +16,14 @@ NODE_DISK = GIB // 2
 
 
 def require(lab: Lab, engine: Engine) -> None:
-    """HostError naming everything: the docker command, memory, disk, and ip_vs for mode ipvs."""
+    """HostError naming everything: the docker command, memory, disk, and ip_vs for mode ipvs; DefinitionError
+    for a control plane of another version.
+    """
+    if lab.control_plane:
+        raise DefinitionError(
+            f"lab {lab.name}: controlPlane is for provider netns; a node image of kind holds one version of all",
+            mend="leave controlPlane out, or use --provider netns",
+        )
     tool.require_docker_command()
     info = engine.info()
     lacks: list[str] = []

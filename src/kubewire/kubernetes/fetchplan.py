@@ -73,8 +73,12 @@ class FetchPlan:
 Need = tuple[Artifact, tuple[str, ...]]
 
 
-def components_of(version: str, origins: Origins) -> Components:
-    """Which control plane runs beside that kube-proxy; asks the network only if the cache can't decide."""
+def components_of(version: str, origins: Origins, control_plane: str = "") -> Components:
+    """Which control plane runs beside that kube-proxy: the one asked for by its exact version, else the same
+    version if it can be had; asks the network only if the cache can't decide.
+    """
+    if control_plane:
+        return Components(version, control_plane)
     kube_proxy = Artifact("kubernetes", version)
     whole = not store.missing(kube_proxy, CONTROL_PLANE)
     cached = store.complete_versions(CONTROL_PLANE)
@@ -120,9 +124,15 @@ def origin_of(artifact: Artifact, origins: Origins) -> str:
 
 
 def plan(
-    wanted: str = "", *, dns: bool = False, progress: Progress = emit, origins: Origins = PUBLIC
+    wanted: str = "",
+    *,
+    control_plane: str | None = None,
+    dns: bool = False,
+    progress: Progress = emit,
+    origins: Origins = PUBLIC,
 ) -> FetchPlan:
     """What is cached, and what would be downloaded or built; fetches nothing. Raises DefinitionError."""
     version = resolve(wanted, progress=progress, origins=origins)
-    chosen = components_of(version, origins)
+    beside = resolve(control_plane, progress=progress, origins=origins) if control_plane else ""
+    chosen = components_of(version, origins, beside)
     return FetchPlan(chosen, tuple(step for need in needs(chosen, dns) for step in _steps(*need, origins)))

@@ -12,12 +12,20 @@ DRAFT = "https://json-schema.org/draft/2020-12/schema"
 SUBNETS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "maxItems": 2}]}
 KUBERNETES = {"anyOf": [{"type": "string", "pattern": r"^v?1\.[0-9]+(\.[0-9]+)?$"}, {"type": "number"}]}
 
+KUBERNETES_OR_UNSET = {"anyOf": [*KUBERNETES["anyOf"], {"type": "null"}]}
+
 
 def lab_json_schema() -> dict[str, Any]:
     """The schema of what a person writes: only `mode` is required, and a subnet may be one string."""
     schema = _without_titles(Lab.model_json_schema(by_alias=True))
     properties = schema["properties"]
-    for key, written in (("podSubnet", SUBNETS), ("serviceSubnet", SUBNETS), ("kubernetes", KUBERNETES)):
+    written_otherwise = {
+        "podSubnet": SUBNETS,
+        "serviceSubnet": SUBNETS,
+        "kubernetes": KUBERNETES,
+        "controlPlane": KUBERNETES_OR_UNSET,
+    }
+    for key, written in written_otherwise.items():
         kept = {name: properties[key][name] for name in ("default", "description") if name in properties[key]}
         properties[key] = {**written, **kept}
     schema["required"] = ["mode"]

@@ -17,6 +17,8 @@ SHORTHANDS = {
     "provider": "--provider",
 }
 """Keys that have an option of their own beside `--set key=value`."""
+VERSIONS = ("kubernetes", "controlPlane")
+"""Keys whose value is a version, which YAML may take for a number."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,11 @@ def apply_overrides(
 
 def as_written(document: Document) -> Any:
     """The document's data, where a `kubernetes` of 1.30 stays `1.30` and does not become the number 1.3."""
-    data, key = document.data, ("kubernetes",)
-    if isinstance(data, dict) and isinstance(data.get("kubernetes"), int | float) and key in document.source:
-        return {**data, "kubernetes": document.source[key]}
-    return data
+    data = document.data
+    if not isinstance(data, dict):
+        return data
+    numbers = [key for key in VERSIONS if isinstance(data.get(key), int | float) and (key,) in document.source]
+    return {**data, **{key: document.source[(key,)] for key in numbers}}
 
 
 def _parse(key: str, value: object) -> Override:
@@ -59,8 +62,8 @@ def _parse(key: str, value: object) -> Override:
     option = f"{SHORTHANDS[key]} {value}" if key in SHORTHANDS else f"--set {key}={value}"
     if not all(path):
         return Override(option, path, value, "the key is words with dots between, such as httpbin.replicas")
-    if not isinstance(value, str) or key == "kubernetes":
-        return Override(option, path, str(value) if key == "kubernetes" else value)
+    if not isinstance(value, str) or key in VERSIONS:
+        return Override(option, path, str(value) if key in VERSIONS else value)
     documents = read_documents(value)
     error = next((message for document in documents for _, message in document.errors), "")
     if not error and len(documents) != 1:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
+from kubewire.kubernetes.catalog import MAX_SKEW
 from kubewire.lab.values import NEWEST_MINOR, network, seconds
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def problem(message: str, *keys: str) -> Problem:
 
 def problems(lab: Lab) -> list[Problem]:
     """Everything in which the fields of a lab disagree."""
-    parts = (_names, _repeats, _subnets, _mode_options, _local_detection, _node_ports, _service)
+    parts = (_names, _repeats, _skew, _subnets, _mode_options, _local_detection, _node_ports, _service)
     return [found for part in parts for found in part(lab)]
 
 
@@ -98,6 +99,24 @@ def _repeats(lab: Lab) -> Iterator[Problem]:
                 yield Problem(f"{key} names {value} twice", ((key, index),))
     if not lab.checks:
         yield problem("checks is empty: name at least one of dataplane, routes, traffic", "checks")
+
+
+def _skew(lab: Lab) -> Iterator[Problem]:
+    if lab.control_plane is None:
+        return
+    if not 0 <= int(lab.control_plane.split(".")[1]) - _minor(lab) <= MAX_SKEW:
+        yield problem(
+            f"controlPlane {lab.control_plane} doesn't go with kube-proxy {lab.kubernetes}: "
+            f"it may be up to {MAX_SKEW} minors newer, and never older",
+            "controlPlane",
+            "kubernetes",
+        )
+    if lab.provider == "kind":
+        yield problem(
+            "controlPlane is for provider netns: a node image of kind holds one version of all",
+            "controlPlane",
+            "provider",
+        )
 
 
 def _subnets(lab: Lab) -> Iterator[Problem]:

@@ -52,7 +52,7 @@ def _create(lab: Lab) -> None:
     require(lab)
     making.end(paths.lab_dir(lab.name))  # a keeper that is still tidying up
     gone.clear_leftovers(lab.name)
-    binaries = ensure(lab.kubernetes, dns=lab.dns, progress=emit)
+    binaries = ensure(lab.kubernetes, control_plane=lab.control_plane, dns=lab.dns, progress=emit)
     emit("cluster", "making the nodes and the control plane")
     making.make(lab, binaries)
 

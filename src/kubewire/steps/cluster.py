@@ -32,7 +32,11 @@ class Intent:
     def has_binaries(self) -> bool:
         """A lab that lives runs the binaries that this definition asks for."""
         was = self.record and self.record.lab
-        return bool(was and (was.kubernetes, was.dns) == (self.lab.kubernetes, self.lab.dns))
+        return bool(was and _binaries_of(was) == _binaries_of(self.lab))
+
+
+def _binaries_of(lab: Lab) -> tuple[object, ...]:
+    return lab.kubernetes, lab.control_plane, lab.dns
 
 
 def intend(lab: str, overrides: Overrides, provider: str = "auto") -> Intent:

@@ -19,7 +19,7 @@ from kubewire.kubernetes.catalog import (
     Artifact,
     Origins,
 )
-from kubewire.kubernetes.fetchplan import components_of
+from kubewire.kubernetes.fetchplan import components_of, needs
 from kubewire.kubernetes.versions import Components, Wanted, components, parse
 
 
@@ -100,6 +100,16 @@ def test_a_kube_proxy_without_control_plane_gets_the_nearest_newer_within_the_sk
     chosen = components("v1.29.6", whole=False, cached=cached)
     assert (chosen.kube_proxy, chosen.control_plane) == ("v1.29.6", control_plane)
     assert "skew" in chosen.reason
+
+
+def test_a_control_plane_that_is_asked_for_is_taken() -> None:
+    nowhere = Origins(kubernetes="http://not.a.host.invalid", github="")
+    chosen = components_of("v1.34.4", nowhere, "v1.37.2")
+    assert (chosen.kube_proxy, chosen.control_plane) == ("v1.34.4", "v1.37.2")
+    assert needs(chosen, dns=False)[:2] == (
+        (Artifact("kubernetes", "v1.34.4"), ("kube-proxy",)),
+        (Artifact("kubernetes", "v1.37.2"), CONTROL_PLANE),
+    )
 
 
 def test_an_official_release_of_it_is_whole() -> None:
