@@ -21,7 +21,7 @@ def require(lab: Lab, engine: Engine) -> None:
     """
     if lab.control_plane:
         raise DefinitionError(
-            f"lab {lab.name}: controlPlane is for provider netns; a node image of kind holds one version of all",
+            f"lab {lab.name}: controlPlane is for netns; a node image of kind holds one version of all",
             mend="leave controlPlane out, or use --provider netns",
         )
     tool.require_docker_command()

@@ -59,7 +59,7 @@ def ensure(
     origins: Origins = PUBLIC,
     fresh: bool = False,
 ) -> Binaries:
-    """Have every binary of a version in the cache (`wanted` and `control_plane` as in `resolve`) and say where.
+    """Have every binary of a version in the cache (both versions as in `resolve`) and say where.
 
     Safe when several processes call it at once. Raises DefinitionError (no such version) and HostError (no
     source gives it, or the disk is too small), with nothing left half-made.
@@ -67,7 +67,9 @@ def ensure(
     sweep(progress)
     with workspace(str(parse(wanted)), progress) as space:
         version = resolve(wanted, progress=progress, origins=origins, fresh=fresh, space=space)
-        beside = resolve(control_plane, progress=progress, origins=origins, space=space) if control_plane else ""
+        beside = (
+            resolve(control_plane, progress=progress, origins=origins, space=space) if control_plane else ""
+        )
         chosen = components_of(version, origins, beside)
         if chosen.reason:
             progress("version", chosen.reason)

@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from kubewire import resources
 from kubewire.errors import DefinitionError
-from kubewire.lab import rules
-from kubewire.lab.overrides import Override, apply_overrides, as_written, parse_overrides
+from kubewire.lab.definition import LabFileError, display_path, read_definition, told
+from kubewire.lab.overrides import apply_overrides, as_written, parse_overrides
 from kubewire.lab.schema import Lab
-from kubewire.lab.validation import Issue, validate
+from kubewire.lab.validation import STAND_INS, Issue, validate
 from kubewire.lab.values import nearest
-from kubewire.lab.yamltext import Document, Mark, read_documents, read_text
+
+__all__ = ["LabFileError", "available_labs", "display_path", "find_lab", "load_lab"]
 
 SUFFIXES = (".yml", ".yaml")
-START = Mark(1, 1)
+MATRIX = "matrix"
+"""The file in labs/ that is no lab: which labs a nightly runs in which versions and modes."""
 SHORTEST = "the shortest lab is “mode: iptables”"
-
-
-class LabFileError(DefinitionError):
-    """A lab that can't be used; `errors` has everything that is wrong, one `place: message` each."""
-
-    def __init__(self, errors: Iterable[str]) -> None:
-        self.errors = tuple(_printable(error) for error in errors)
-        super().__init__("\n".join(self.errors))
 
 
 def available_labs() -> dict[str, Path]:
@@ -35,7 +29,7 @@ def available_labs() -> dict[str, Path]:
     for folder in (Path.cwd() / "labs", resources.labs_dir()):
         if folder.is_dir():
             for path in sorted(folder.iterdir()):
-                if path.suffix in SUFFIXES and path.is_file():
+                if path.suffix in SUFFIXES and path.is_file() and path.stem != MATRIX:
                     found.setdefault(path.stem, path)
     return dict(sorted(found.items()))
 
@@ -60,32 +54,15 @@ def load_lab(path_or_name: str | Path, overrides: Mapping[str, object] | None = 
     """
     path = find_lab(path_or_name) if isinstance(path_or_name, str) else path_or_name.absolute()
     shown = display_path(path)
-    document = _single_document(read_text(path, shown), shown)
+    document = read_definition(path, shown, "lab", SHORTEST)
     changes = parse_overrides(overrides or {})
     data, refused = apply_overrides(as_written(document), changes)
-    lab, issues = validate({"name": path.stem, **data})
+    lab, issues = validate({"name": path.stem, **data}, Lab, STAND_INS)
     issues += _missing_manifests(path, data.get("manifests"))
-    said = [((0, *_order(mark)), f"{_at(shown, mark)}: {message}") for mark, message in document.errors]
-    unread = {place for place, _ in said}
-    placed = (_place(issue, document, changes, shown) for issue in issues)
-    said += [(place, text) for place, text in placed if place not in unread]
-    said += [((1, index, 0), f"{changes[index].option}: {message}") for index, message in refused]
+    said = told(issues, document, shown, changes, refused)
     if lab is None or said:
-        raise LabFileError(dict.fromkeys(text for _, text in sorted(said)))
+        raise LabFileError(said)
     return lab.model_copy(update={"manifests": tuple(_beside(path, each) for each in lab.manifests)})
-
-
-def display_path(path: Path) -> str:
-    """A path as people write it: relative below the current folder, else absolute."""
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)
-
-
-def _printable(text: str) -> str:
-    """The text on one line, with control characters written as escapes."""
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def _known(lab: str) -> str:
@@ -93,24 +70,6 @@ def _known(lab: str) -> str:
     guess = nearest(lab, labs)
     hint = f"did you mean “{guess}”? " if guess else ""
     return f"{hint}known labs: {', '.join(labs)}" if labs else "no lab is known here"
-
-
-def _single_document(text: str, shown: str) -> Document:
-    """The one document of a lab file, its data a dict; LabFileError where nothing below it can be judged."""
-    documents = read_documents(text)
-    for document in documents:
-        if document.data is None and document.errors:
-            raise LabFileError(f"{_at(shown, mark)}: {message}" for mark, message in document.errors)
-    if not documents or documents[0].data is None:
-        raise LabFileError([f"{_at(shown, START)}: there is nothing in it; {SHORTEST}"])
-    first, *others = documents
-    if not isinstance(first.data, dict):
-        place = _at(shown, first.values[()])
-        raise LabFileError([f"{place}: a lab is keys and values; {SHORTEST}"])
-    first.errors += [
-        (other.values[()], "a lab file holds one document, here begins another") for other in others
-    ]
-    return first
 
 
 def _beside(lab_file: Path, manifest: str | Path) -> Path:
@@ -125,33 +84,3 @@ def _missing_manifests(lab_file: Path, manifests: Any) -> list[Issue]:
         for index, each in enumerate(listed)
         if isinstance(each, str) and not _beside(lab_file, each).is_file()
     ]
-
-
-def _order(mark: Mark) -> tuple[int, int]:
-    return mark.line, mark.column
-
-
-def _at(shown: str, mark: Mark) -> str:
-    return f"{shown}:{mark.line}:{mark.column}"
-
-
-def _place(
-    issue: Issue, document: Document, changes: Sequence[Override], shown: str
-) -> tuple[tuple[int, int, int], str]:
-    """Where an issue is to be mended: the option or the place in the file of the first field that was set."""
-    for path in issue.paths:
-        for index, change in enumerate(changes):
-            made_here = path not in document.values and change.path[: len(path)] == path
-            if made_here or path[: len(change.path)] == change.path:
-                return (1, index, 0), f"{change.option}: {issue.message}"
-        if path in document.values:
-            return _in_file(issue, document, path, shown)
-    parents = (issue.paths[0][:length] for length in range(len(issue.paths[0]) - 1, 0, -1))
-    return _in_file(issue, document, next((path for path in parents if path in document.values), ()), shown)
-
-
-def _in_file(
-    issue: Issue, document: Document, path: rules.Path, shown: str
-) -> tuple[tuple[int, int, int], str]:
-    mark = document.keys.get(path, START) if issue.at_key else document.values.get(path, START)
-    return (0, *_order(mark)), f"{_at(shown, mark)}: {issue.message}"

@@ -53,7 +53,9 @@ def as_written(document: Document) -> Any:
     data = document.data
     if not isinstance(data, dict):
         return data
-    numbers = [key for key in VERSIONS if isinstance(data.get(key), int | float) and (key,) in document.source]
+    numbers = [
+        key for key in VERSIONS if isinstance(data.get(key), int | float) and (key,) in document.source
+    ]
     return {**data, **{key: document.source[(key,)] for key in numbers}}
 
 

@@ -1,4 +1,4 @@
-"""From plain data to a Lab, or to everything that is wrong with it."""
+"""From plain data to a definition (a Lab, or another Model), or to everything that is wrong with it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import copy
 import types
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -15,7 +15,9 @@ from kubewire.lab.rules import Path
 from kubewire.lab.schema import IpFamily, Lab, Mode, Model
 from kubewire.lab.values import PATTERNS, nearest
 
-_STAND_INS: Mapping[str, Any] = {"mode": "iptables", "name": "lab"}
+Definition = TypeVar("Definition", bound=Model)
+STAND_INS: Mapping[str, Any] = {"mode": "iptables", "name": "lab"}
+"""What a lab must have, for a look at the rest of one that lacks it."""
 
 
 @dataclass(frozen=True)
@@ -27,30 +29,32 @@ class Issue:
     at_key: bool = False
 
 
-def validate(data: Mapping[str, Any]) -> tuple[Lab | None, list[Issue]]:
-    """The Lab that `data` (camelCase keys) defines, or None and every Issue.
+def validate(
+    data: Mapping[str, Any], model: type[Definition], stand_ins: Mapping[str, Any]
+) -> tuple[Definition | None, list[Issue]]:
+    """What `data` (camelCase keys) defines, or None and every Issue. `stand_ins` has all required keys.
 
     Fields that are wrong by themselves are left out for a second look, so that what does not depend on them
     is judged as well.
     """
     try:
-        return _lab(data), []
+        return _defined(data, model), []
     except ValidationError as error:
-        issues = list(_issues(error))
+        issues = list(_issues(error, model))
     broken = [path for issue in issues for path in issue.paths]
     try:
-        _lab(_without(data, broken))
+        _defined({**stand_ins, **_without(data, broken)}, model)
     except ValidationError as error:
         issues += [
             issue
-            for issue in _issues(error)
+            for issue in _issues(error, model)
             if issue not in issues and not any(_related(path, bad) for path in issue.paths for bad in broken)
         ]
     return None, issues
 
 
-def _lab(data: Mapping[str, Any]) -> Lab:
-    return Lab.model_validate(data, by_alias=True, by_name=False)
+def _defined(data: Mapping[str, Any], model: type[Definition]) -> Definition:
+    return model.model_validate(data, by_alias=True, by_name=False)
 
 
 def _related(one: Path, other: Path) -> bool:
@@ -67,13 +71,13 @@ def _without(data: Mapping[str, Any], broken: list[Path]) -> dict[str, Any]:
             container = container.get(key) if isinstance(container, dict) else None
         if isinstance(container, dict):
             container.pop(keys[-1], None)
-    return {**_STAND_INS, **kept}
+    return kept
 
 
-def _issues(error: ValidationError) -> Iterator[Issue]:
+def _issues(error: ValidationError, model: type[Model]) -> Iterator[Issue]:
     errors = error.errors(include_url=False)
     meant = {
-        nearest(str(each["loc"][-1]), _keys(Lab)) for each in errors if each["type"] == "extra_forbidden"
+        nearest(str(each["loc"][-1]), _keys(model)) for each in errors if each["type"] == "extra_forbidden"
     }
     for each in errors:
         path = tuple(each["loc"])
@@ -84,9 +88,9 @@ def _issues(error: ValidationError) -> Iterator[Issue]:
         if each["type"] == "lab_rule":
             yield Issue(context["message"], context["paths"])
         elif path[-1:] == ("[key]",):
-            yield Issue(_message(each, path[:-1]), (path[:-1],), at_key=True)
+            yield Issue(_message(each, path[:-1], model), (path[:-1],), at_key=True)
         else:
-            yield Issue(_message(each, path), (path,), at_key=each["type"] == "extra_forbidden")
+            yield Issue(_message(each, path, model), (path,), at_key=each["type"] == "extra_forbidden")
 
 
 def _dotted(path: Path) -> str:
@@ -103,7 +107,7 @@ def _shown(value: Any) -> str:
     return {dict: "a mapping", list: "a list", type(None): "nothing"}.get(type(value), repr(value))
 
 
-def _message(error: ErrorDetails, path: Path) -> str:  # noqa: PLR0911, PLR0912
+def _message(error: ErrorDetails, path: Path, model: type[Model]) -> str:  # noqa: PLR0911, PLR0912
     kind, value, context = error["type"], error["input"], error.get("ctx", {})
     key = _dotted(path)
     if value is None:
@@ -112,7 +116,7 @@ def _message(error: ErrorDetails, path: Path) -> str:  # noqa: PLR0911, PLR0912
         case "missing":
             return f"{key} is missing{_choices(key)}"
         case "extra_forbidden":
-            return _unknown_key(path)
+            return _unknown_key(path, model)
         case "lab_value":
             return f"{key}: {context['message']}"
         case "enum" | "literal_error":
@@ -138,7 +142,7 @@ def _message(error: ErrorDetails, path: Path) -> str:  # noqa: PLR0911, PLR0912
         case "string_too_long":
             return f"{key}: {_shown(value)} has more than {context['max_length']} characters"
         case "model_type" | "dict_type" | "model_attributes_type":
-            return f"{key}: {_shown(value)} is not a mapping{_keys_of(path)}"
+            return f"{key}: {_shown(value)} is not a mapping{_keys_of(path, model)}"
         case "tuple_type":
             mend = f": write [{value}]" if isinstance(value, str | int) else ""
             return f"{key}: {_shown(value)} is not a list{mend}"
@@ -163,9 +167,8 @@ def _keys(model: type[Model]) -> list[str]:
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
-def _model_at(path: Path) -> type[Model] | None:
-    """The model of the mapping at `path`; None where there is no such mapping."""
-    model: type[Model] = Lab
+def _model_at(path: Path, model: type[Model]) -> type[Model] | None:
+    """The model of the mapping at `path` below `model`; None where there is no such mapping."""
     for key in path:
         fields = {field.alias or name: field for name, field in model.model_fields.items()}
         annotation = fields[str(key)].annotation if key in fields else None
@@ -177,31 +180,31 @@ def _model_at(path: Path) -> type[Model] | None:
     return model
 
 
-def _keys_of(path: Path) -> str:
-    model = _model_at(path)
-    return f" of {', '.join(_keys(model))}" if model else ""
+def _keys_of(path: Path, model: type[Model]) -> str:
+    inner = _model_at(path, model)
+    return f" of {', '.join(_keys(inner))}" if inner else ""
 
 
-def _unknown_key(path: Path) -> str:
+def _unknown_key(path: Path, model: type[Model]) -> str:
     *parents, key = path
-    model = _model_at(tuple(parents)) or Lab
+    inner = _model_at(tuple(parents), model) or model
     within = f" in {_dotted(tuple(parents))}" if parents else ""
-    guess = nearest(str(key), _keys(model))
+    guess = nearest(str(key), _keys(inner))
     if guess:
         return f"unknown key “{key}”{within}: did you mean “{guess}”?"
-    home = next((home for home in _homes(str(key)) if home != _dotted(path)), "")
+    home = next((home for home in _homes(str(key), model) if home != _dotted(path)), "")
     if home:
         return f"unknown key “{key}”{within}: it is written {home}"
-    return f"unknown key “{key}”{within}; known are {', '.join(_keys(model))}"
+    return f"unknown key “{key}”{within}; known are {', '.join(_keys(inner))}"
 
 
-def _homes(key: str) -> Iterator[str]:
-    """Where else in a lab a key of this name belongs."""
-    if key in _keys(Lab):
+def _homes(key: str, model: type[Model]) -> Iterator[str]:
+    """Where else in the definition a key of this name belongs; in a lab, a value may stand for a key."""
+    if key in _keys(model):
         yield f"{key}, at the top of the file"
-    for name, field in Lab.model_fields.items():
-        model = field.annotation
-        if isinstance(model, type) and issubclass(model, Model) and key in _keys(model):
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, Model) and key in _keys(inner):
             yield f"{field.alias or name}.{key}"
-    if key in (*Mode, *IpFamily):
+    if model is Lab and key in (*Mode, *IpFamily):
         yield f"mode: {key}" if key in tuple(Mode) else f"ipFamily: {key}"
