@@ -67,24 +67,22 @@ def ensure(
     sweep(progress)
     with workspace(str(parse(wanted)), progress) as space:
         version = resolve(wanted, progress=progress, origins=origins, fresh=fresh, space=space)
-        beside = (
-            resolve(control_plane, progress=progress, origins=origins, space=space) if control_plane else ""
-        )
-        chosen = components_of(version, origins, beside)
+        beside = control_plane and resolve(control_plane, progress=progress, origins=origins, space=space)
+        chosen = components_of(version, origins, beside or "")
         if chosen.reason:
             progress("version", chosen.reason)
         for artifact, binaries in needs(chosen, dns):
             _provide(artifact, binaries, space, progress, origins)
-    control_plane = Artifact("kubernetes", chosen.control_plane)
+    beside_it = Artifact("kubernetes", chosen.control_plane)
     return Binaries(
         version=version,
         control_plane_version=chosen.control_plane,
         etcd=store.path(Artifact("etcd", ETCD), "etcd"),
-        kube_apiserver=store.path(control_plane, "kube-apiserver"),
-        kube_controller_manager=store.path(control_plane, "kube-controller-manager"),
-        kube_scheduler=store.path(control_plane, "kube-scheduler"),
+        kube_apiserver=store.path(beside_it, "kube-apiserver"),
+        kube_controller_manager=store.path(beside_it, "kube-controller-manager"),
+        kube_scheduler=store.path(beside_it, "kube-scheduler"),
         kube_proxy=store.path(Artifact("kubernetes", version), KUBE_PROXY),
-        kubectl=store.path(control_plane, "kubectl"),
+        kubectl=store.path(beside_it, "kubectl"),
         cni_dir=store.folder(Artifact("cni", CNI)),
         coredns=store.path(Artifact("coredns", COREDNS), "coredns") if dns else None,
     )

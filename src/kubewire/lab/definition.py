@@ -31,9 +31,8 @@ def display_path(path: FilePath) -> str:
 
 
 def read_definition(path: FilePath, shown: str, what: str, shortest: str) -> Document:
-    """The one document of a definition file, its data a dict; LabFileError where nothing below it can be judged.
-
-    `what` the file is (`lab`) and the `shortest` one are for messages.
+    """The one document of a definition file, its data a dict; `what` it is (`lab`) and the `shortest` one are
+    for messages. Raises LabFileError where nothing below it can be judged.
     """
     documents = read_documents(read_text(path, shown))
     for document in documents:

@@ -53,10 +53,8 @@ def as_written(document: Document) -> Any:
     data = document.data
     if not isinstance(data, dict):
         return data
-    numbers = [
-        key for key in VERSIONS if isinstance(data.get(key), int | float) and (key,) in document.source
-    ]
-    return {**data, **{key: document.source[(key,)] for key in numbers}}
+    written = {key: document.source.get((key,)) for key in VERSIONS if isinstance(data.get(key), int | float)}
+    return {**data, **{key: text for key, text in written.items() if text}}
 
 
 def _parse(key: str, value: object) -> Override:

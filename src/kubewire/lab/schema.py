@@ -174,7 +174,7 @@ class Lab(Model):
     kubernetes: KubernetesVersion = f"1.{NEWEST_MINOR}"
     """The Kubernetes version: 1.34 means its newest patch that can be had, 1.34.4 that very one."""
     control_plane: KubernetesVersion | None = None
-    """The control plane's version where it is to be another one than kube-proxy's, at most three minors newer;
+    """The control plane's version, where it is to be another one than kube-proxy's: up to three minors newer;
     only on netns. Unset: the same version, where it can be had."""
     nodes: Nodes = Nodes()
     """How many nodes of which role."""
