@@ -21,6 +21,7 @@ from kubewire.cli import (
     image,
     kubeconfig,
     list_,
+    matrix,
     prefetch,
     render,
     shell,
@@ -64,6 +65,7 @@ app.command("status")(status.status)
 app.command("snapshot")(snapshot.snapshot)
 app.command("render")(render.render)
 app.command("prefetch")(prefetch.prefetch)
+app.command("matrix")(matrix.matrix)
 app.command("doctor")(doctor.doctor)
 app.command("gc")(gc.gc)
 app.add_typer(image.app, name="image")

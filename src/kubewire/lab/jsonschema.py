@@ -19,7 +19,7 @@ def lab_json_schema() -> dict[str, Any]:
     """The schema of what a person writes: only `mode` is required, and a subnet may be one string."""
     schema = _without_titles(Lab.model_json_schema(by_alias=True))
     properties = schema["properties"]
-    written_otherwise = {
+    written_otherwise: dict[str, dict[str, Any]] = {
         "podSubnet": SUBNETS,
         "serviceSubnet": SUBNETS,
         "kubernetes": KUBERNETES,

@@ -1,0 +1,54 @@
+"""`kubewire matrix`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def matrix(
+    file: Annotated[
+        Path | None, typer.Argument(help="The matrix file; labs/matrix.yml if left out.", metavar="FILE")
+    ] = None,
+    *,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Only these cells, as mode=nftables,kubernetes>=1.34; repeatable.", metavar="SELECTOR"
+        ),
+    ] = None,
+    shard: Annotated[str, typer.Option(help="The K-th of N parts, for N runners.", metavar="K/N")] = "",
+    jobs: Annotated[int | None, typer.Option(help="Cells side by side at most.", min=1, max=64)] = None,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Start no cell after a bad one.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in --output, or with the newest.")
+    ] = False,
+    output: Annotated[
+        Path | None, typer.Option(help="The folder for results and snapshots.", metavar="DIR")
+    ] = None,
+    show: Annotated[bool, typer.Option("--plan", help="Only tell the cells.")] = False,
+) -> None:
+    """Run many labs: every version in every mode, one cell each, and tell what is wrong with which.
+
+    Exit code 0: every cell that can run here passed; 1: a check failed; 2: the matrix or the call is wrong;
+    3: no cell can run here; 4: a cell could not be judged. What ran is kept, also when it is ended early.
+
+    **Examples**
+
+    `kubewire matrix --only 'mode=nftables,kubernetes>=1.34'`
+
+    `kubewire matrix --shard 2/5 --output nightly`
+
+    `kubewire matrix --resume`
+    """
+    from kubewire.cli import nightly
+
+    if show:
+        raise typer.Exit(nightly.show_plan(file, only or (), shard))
+    raise typer.Exit(
+        nightly.run(
+            file, only=only or (), shard=shard, jobs=jobs, fail_fast=fail_fast, resume=resume, output=output
+        )
+    )

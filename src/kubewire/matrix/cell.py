@@ -1,0 +1,128 @@
+"""One cell, in a process of its own: a lab is made, judged as it stands, kept as a snapshot, and removed.
+
+`python -m kubewire.matrix.cell FOLDER PARENT` with a CellOrder on standard input; writes result.json and
+snapshot.tar.gz there. The lab is never committed, so it ends with this process, however that ends.
+Nothing is mended: what kube-proxy wrote by itself is what is judged.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from kubewire.cli.signals import raise_on_terminate
+from kubewire.errors import KubewireError, refusal
+from kubewire.files import write_atomically
+from kubewire.kubernetes.api import Api
+from kubewire.lab.record import Record
+from kubewire.matrix.folder import CellOrder
+from kubewire.matrix.results import CellResult, judged, unjudged
+from kubewire.provider import Provider
+from kubewire.providers import get_provider
+from kubewire.snapshot.archive import pack_snapshot
+from kubewire.snapshot.collect import take_snapshot
+from kubewire.snapshot.execute import run as run_command
+from kubewire.steps.cluster import make_cluster
+from kubewire.steps.node_tools import tell_tools
+from kubewire.steps.target import required_record
+from kubewire.steps.workload import bring_workload
+from kubewire.verify.live import verify
+
+TOOL_SECONDS = 300.0
+
+
+def main(arguments: list[str]) -> int:
+    folder, parent = Path(arguments[0]), int(arguments[1])
+    raise_on_terminate()
+    if os.getppid() != parent:  # it died before it could tell
+        return 1
+    order = CellOrder.model_validate_json(sys.stdin.buffer.read())
+    result = run_cell(order, folder)
+    write_atomically(folder / "result.json", result.model_dump_json(by_alias=True) + "\n")
+    return 0
+
+
+def run_cell(order: CellOrder, folder: Path) -> CellResult:
+    """Make, judge, keep, remove. Whatever keeps the lab from being judged is an error of the cell."""
+    cell, phases = order.cell, Phases()
+    name = overrides_of(order)["name"]
+    control_plane = ""
+    provider = get_provider(order.provider)
+    try:
+        with phases.timed("cluster"):
+            make_cluster(order.reference, overrides_of(order), order.provider)
+        record = required_record(name)
+        control_plane = order.control_plane or record.kubernetes
+        with phases.timed("workload"):
+            if order.provider == "kind":
+                _look_at_tools(provider, name)
+            bring_workload(name)
+        with phases.timed("verify"):
+            report = verify(provider, record)
+        with phases.timed("snapshot"):
+            _keep(provider, record, folder)
+        return judged(cell, report, phases.seconds, control_plane)
+    except KubewireError as error:
+        return unjudged(cell, "error", str(error), phases.seconds, control_plane)
+    except OSError as error:
+        return unjudged(cell, "error", str(refusal(error) or error), phases.seconds, control_plane)
+    finally:
+        provider.abandon(name)
+        provider.down(name)
+
+
+def overrides_of(order: CellOrder) -> dict[str, str]:
+    """What the cell sets over the lab's file. On kind its name is its own: containers share one engine."""
+    found = {"name": lab_name(order), "mode": order.mode, "kubernetes": order.kubernetes.removeprefix("v")}
+    if order.control_plane:
+        found["controlPlane"] = order.control_plane.removeprefix("v")
+    return found
+
+
+def lab_name(order: CellOrder) -> str:
+    own = order.cell.id.split(f"-{order.mode}-")[0].lower()
+    if order.provider != "kind":
+        return own[:40].rstrip("-")
+    return f"{own[:30].rstrip('-')}-{hashlib.sha256(order.cell.id.encode()).hexdigest()[:6]}"
+
+
+def _look_at_tools(provider: Provider, name: str) -> None:
+    for node in provider.nodes(name):
+
+        def on_node(command: str, prefix: tuple[str, ...] = node.prefix) -> str:
+            return run_command([*prefix, "sh", "-c", command], timeout=TOOL_SECONDS).out
+
+        tell_tools(name, node.name, on_node)
+
+
+def _keep(provider: Provider, record: Record, folder: Path) -> None:
+    with Api(provider.kubeconfig(record.lab.name)) as api:
+        taken = take_snapshot(provider, record.lab, api, kubernetes=record.kubernetes)
+    draft = folder / ".snapshot.tar.gz"
+    draft.write_bytes(pack_snapshot(taken))
+    draft.replace(folder / "snapshot.tar.gz")
+
+
+class Phases:
+    """How long each phase took, in seconds."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        print(f"{time.strftime('%H:%M:%S')} {name}", flush=True)
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(time.monotonic() - started, 2)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

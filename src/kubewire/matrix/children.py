@@ -1,0 +1,112 @@
+"""Child processes of a run: each ends with its parent, within its deadline, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kubewire import progress
+from kubewire.netns.makers import VARIABLE as MAKER
+from kubewire.steps.lock import HELD
+
+TIDY_SECONDS = 20.0
+"""What a child is given, after SIGTERM, to remove its lab."""
+
+
+@dataclass
+class Child:
+    """A running process. Times are monotonic; `stopped` is when it was told to end."""
+
+    process: subprocess.Popen[bytes]
+    deadline: float
+    started: float = field(default_factory=time.monotonic)
+    stopped: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
+    @property
+    def overdue(self) -> bool:
+        return time.monotonic() > self.deadline
+
+    def press(self) -> None:
+        """Have it end: SIGTERM first, SIGKILL to its whole group when that does not help."""
+        if self.stopped is None:
+            self.stopped = time.monotonic()
+            self.process.terminate()
+        elif time.monotonic() - self.stopped > TIDY_SECONDS:
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+
+    def ended(self) -> int | None:
+        """The exit code once it is over; what it started and forgot is killed."""
+        code = self.process.poll()
+        if code is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+        return code
+
+
+def start(argv: Sequence[str], log: Path, *, seconds: float, state: Path, order: bytes = b"") -> Child:
+    """Start `python -m …` with a state folder of its own; the kernel kills it when this process dies."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    state.mkdir(parents=True, exist_ok=True)
+    own = (HELD, MAKER)
+    environment = {
+        **{name: value for name, value in os.environ.items() if name not in own},
+        "XDG_STATE_HOME": str(state),
+        progress.VARIABLE: str(log.parent / "progress.jsonl"),
+    }
+    with log.open("ab") as stream:
+        process = subprocess.Popen(
+            ["setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-m", *argv],
+            stdin=subprocess.PIPE,
+            stdout=stream,
+            stderr=stream,
+            start_new_session=True,
+            env=environment,
+        )
+    assert process.stdin is not None  # noqa: S101 - it was started with a pipe
+    with suppress(BrokenPipeError), process.stdin as pipe:  # one that died is noticed by its exit code
+        pipe.write(order)
+    return Child(process, time.monotonic() + seconds)
+
+
+def wait_for_any(children: Iterable[Child], seconds: float) -> None:
+    """Until one of them ends, or some seconds have passed."""
+    poller = select.poll()
+    descriptors = []
+    for child in children:
+        with suppress(ProcessLookupError):
+            descriptors.append(os.pidfd_open(child.process.pid))
+    for descriptor in descriptors:
+        poller.register(descriptor, select.POLLIN)
+    try:
+        poller.poll(seconds * 1000)
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def sweep(state: Path) -> None:
+    """Remove the labs of a state folder whose process is gone, then the folder."""
+    labs = state / "kubewire" / "labs"
+    for lab in sorted(labs.iterdir()) if labs.is_dir() else ():
+        subprocess.run(
+            [sys.executable, "-m", "kubewire", "down", lab.name],
+            env={**os.environ, "XDG_STATE_HOME": str(state)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=120,
+        )
+    shutil.rmtree(state, ignore_errors=True)

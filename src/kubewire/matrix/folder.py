@@ -1,0 +1,130 @@
+"""The folder of one nightly: its order, then a folder for each cell, then the reports.
+
+order.json                   the cells, and how to run them; what --resume goes on with
+cells/ID/result.json         a cell's result, written whole when the cell ends
+cells/ID/snapshot.tar.gz     what was observed there
+cells/ID/log.txt             what it said
+run.json junit.xml summary.md report.html
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+
+from kubewire.errors import DefinitionError, LabError
+from kubewire.files import write_atomically
+from kubewire.lab.schema import Model
+from kubewire.matrix.plan import Cell
+from kubewire.matrix.results import CellResult
+
+
+class CellOrder(Model):
+    """A planned cell; `reference` is its lab as `find_lab` takes it."""
+
+    lab: str
+    mode: str
+    provider: str
+    kubernetes: str
+    control_plane: str = ""
+    skip: str = ""
+    reference: str
+
+    @property
+    def cell(self) -> Cell:
+        return Cell(self.lab, self.mode, self.provider, self.kubernetes, self.control_plane, self.skip)
+
+
+class Order(Model):
+    """What a run is to do, so that a resumed one does the same. `deadline` in seconds."""
+
+    schema_number: Literal[1] = Field(default=1, alias="schema")
+    matrix: str
+    shard: str = ""
+    started: str
+    deadline: float
+    notes: tuple[str, ...] = ()
+    cells: tuple[CellOrder, ...]
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where a run keeps things."""
+
+    path: Path
+
+    def cell(self, cell: Cell) -> Path:
+        return self.path / "cells" / cell.id
+
+    def state(self, cell: Cell) -> Path:
+        """The cell's own XDG_STATE_HOME, so that labs of one name don't meet."""
+        return self.cell(cell) / "state"
+
+    def snapshot(self, cell_id: str) -> Path:
+        return self.path / "cells" / cell_id / "snapshot.tar.gz"
+
+    def write_order(self, order: Order) -> None:
+        """Begin; DefinitionError if the folder is in use for something else."""
+        try:
+            taken = self.path.is_dir() and any(self.path.iterdir())
+            if taken or (self.path.exists() and not self.path.is_dir()):
+                raise DefinitionError(
+                    "there is something already",
+                    where=str(self.path),
+                    mend="name a new folder, or --resume to go on with the run in it",
+                )
+            write_atomically(self.path / "order.json", order.model_dump_json(by_alias=True, indent=1) + "\n")
+        except OSError as error:
+            raise DefinitionError(f"can't be written: {error.strerror}", where=str(self.path)) from error
+
+    def read_order(self) -> Order:
+        """What the run in this folder was to do; DefinitionError if there is none to resume."""
+        file = self.path / "order.json"
+        try:
+            return Order.model_validate_json(file.read_bytes())
+        except OSError as error:
+            raise DefinitionError(
+                f"no nightly to resume: {error.strerror}", where=str(file), mend="start one without --resume"
+            ) from error
+        except ValidationError as error:
+            raise DefinitionError(
+                "this order can't be understood, so it can't be resumed",
+                where=str(file),
+                mend="start a new nightly in another folder",
+            ) from error
+
+    def write_result(self, cell: Cell, result: CellResult) -> None:
+        write_atomically(self.cell(cell) / "result.json", result.model_dump_json(by_alias=True) + "\n")
+
+    def read_result(self, cell: Cell) -> CellResult | None:
+        """A cell's result; None if it has none, or one that is not whole."""
+        try:
+            found = CellResult.model_validate_json((self.cell(cell) / "result.json").read_bytes())
+        except (OSError, ValidationError):
+            return None
+        return found if found.id == cell.id else None
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """While a run works here; LabError if another one does."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise LabError(
+                    "another nightly is at work in this folder",
+                    where=str(self.path),
+                    mend="wait for it, or name another folder with --output",
+                ) from None
+            yield
+        finally:
+            os.close(descriptor)

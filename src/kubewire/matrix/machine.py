@@ -1,0 +1,76 @@
+"""What this machine has for a nightly: CPUs, memory, and what it lacks for a mode or a provider."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterable
+from pathlib import Path
+
+from kubewire.kubernetes.download import why_unreachable
+from kubewire.kubernetes.fetchplan import PUBLIC
+from kubewire.lab.loading import load_lab
+from kubewire.lab.schema import Lab
+from kubewire.matrix.plan import Machine
+from kubewire.matrix.results import MachineResult
+from kubewire.matrix.schema import Matrix
+from kubewire.netns.preflight import survey
+from kubewire.providers import docker_answers
+from kubewire.steps.packages import PACKAGES, missing_packages, not_installable
+
+MIB = 1024**2
+CELL_BYTES = {"netns": 1200 * MIB, "kind": 2560 * MIB}
+"""What a lab of three nodes takes on each provider."""
+BUILD_BYTES = 3072 * MIB
+"""What compiling a kube-apiserver takes at its peak."""
+
+
+def examine(matrix: Matrix, labs: Iterable[str]) -> Machine:
+    """What the plan depends on; `labs` as `find_lab` takes them. A lack that a package mends is no reason to
+    skip anything: HostError names the packages. DefinitionError where a lab can't be in a mode.
+    """
+    loaded = [load_lab(lab, {"mode": mode.value}) for lab in labs for mode in matrix.modes]
+    lacking: dict[tuple[str, str], str] = {}
+    for provider in matrix.providers:
+        why = _no_engine() if provider == "kind" else ""
+        for mode in matrix.modes:
+            if reason := why or _kernel_lacks(mode.value):
+                lacking[provider, mode.value] = reason
+        _require_packages([lab for lab in loaded if (provider, lab.mode.value) not in lacking], provider)
+    return Machine(lacking, releases=not why_unreachable(PUBLIC.kubernetes))
+
+
+def _require_packages(labs: Iterable[Lab], provider: str) -> None:
+    missing = sorted({package for lab in labs for package in missing_packages(lab, provider)})
+    if missing:
+        raise not_installable(missing)
+
+
+def _no_engine() -> str:
+    return "" if docker_answers() else "no Docker engine answers"
+
+
+def _kernel_lacks(mode: str) -> str:
+    """What no package mends, for a mode; "" if nothing."""
+    needs = [need for need in survey() if not need.ok and (not need.modes or mode in need.modes)]
+    lacks = [f"{need.name}: {need.detail}" for need in needs if need.name not in PACKAGES]
+    return "; ".join(lacks)
+
+
+def described() -> MachineResult:
+    return MachineResult(
+        cpus=os.cpu_count() or 1, memory_bytes=_meminfo("MemTotal"), kernel=f"Linux {platform.release()}"
+    )
+
+
+def memory_available() -> int:
+    """Bytes that programs can still get without anything being swapped out."""
+    return _meminfo("MemAvailable")
+
+
+def _meminfo(name: str) -> int:
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        key, _, value = line.partition(":")
+        if key == name:
+            return int(value.split()[0]) * 1024
+    return 0

@@ -1,0 +1,145 @@
+"""A whole nightly: planned or resumed, run, its results written, whole or marked partial."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from kubewire import paths
+from kubewire.cli.signals import Terminated
+from kubewire.errors import DefinitionError
+from kubewire.files import write_atomically
+from kubewire.kubernetes.catalog import MINORS
+from kubewire.kubernetes.locks import locked
+from kubewire.kubernetes.versions import parse, resolve
+from kubewire.lab.loading import display_path
+from kubewire.lab.values import seconds
+from kubewire.matrix import results
+from kubewire.matrix.folder import CellOrder, Order, RunFolder
+from kubewire.matrix.loading import lab_reference, load_matrix
+from kubewire.matrix.machine import described, examine
+from kubewire.matrix.plan import plan, version_words
+from kubewire.matrix.results import Run, unjudged
+from kubewire.matrix.run import Limits, Nightly, now
+from kubewire.progress import Progress
+from kubewire.report.run_junit import run_to_junit
+from kubewire.report.run_markdown import run_to_markdown
+
+Tell = Callable[[str], None]
+
+
+def plan_order(file: Path, *, only: Sequence[str] = (), shard: str = "", progress: Progress) -> Order:
+    """What a nightly of this matrix is to do on this machine. Raises DefinitionError and HostError."""
+    matrix = load_matrix(file)
+    references = {lab: lab_reference(lab, file) for lab in matrix.labs}
+    machine = examine(matrix, references.values())
+    exact = {word: resolve(word, progress=progress) for word in version_words(matrix)}
+    cells = plan(matrix, exact, machine, only=only, shard=shard)
+    return Order(
+        matrix=display_path(file),
+        shard=shard,
+        started=now(),
+        deadline=seconds(matrix.deadline),
+        notes=tuple(_unknown_minors(exact.values())),
+        cells=tuple(
+            CellOrder(
+                lab=cell.lab,
+                mode=cell.mode,
+                provider=cell.provider,
+                kubernetes=cell.kubernetes,
+                control_plane=cell.control_plane,
+                skip=cell.skip,
+                reference=references[cell.lab],
+            )
+            for cell in cells
+        ),
+    )
+
+
+def _unknown_minors(versions: Iterable[str]) -> list[str]:
+    return [
+        f"Kubernetes {found} is newer than 1.{MINORS[-1]}, the newest whose rules kubewire knows: "
+        "it is judged by the rules of that one"
+        for found in versions
+        if parse(found).minor > MINORS[-1]
+    ]
+
+
+def run_order(order: Order, folder: RunFolder, limits: Limits, tell: Tell) -> Run:
+    """Run what has no result yet. Interrupted or not, the folder then holds the reports on what there is.
+
+    One nightly at a time runs for a user of this machine; a second waits for it.
+    """
+    machine_lock = paths.cache_dir() / "locks" / "matrix.lock"
+    nightly = Nightly(folder, limits, tell)
+
+    def waiting(
+        step: str,  # noqa: ARG001
+        detail: str = "",
+        done: int | None = None,  # noqa: ARG001
+        total: int | None = None,  # noqa: ARG001
+    ) -> None:
+        tell(detail)
+
+    with folder.held(), locked(machine_lock, "another nightly", waiting):
+        try:
+            fetching = nightly.run(order.cells)
+        except (KeyboardInterrupt, Terminated):
+            _write(order, folder, nightly, (), "interrupted")
+            tell(f"interrupted; kubewire matrix --resume --output {folder.path} goes on")
+            raise
+        except OSError as error:
+            _write(order, folder, nightly, (), str(error))
+            raise
+        return _write(order, folder, nightly, tuple(fetching.done), "")
+
+
+def _write(
+    order: Order, folder: RunFolder, nightly: Nightly, fetched: tuple[results.Fetch, ...], why: str
+) -> Run:
+    found = tuple(
+        nightly.results.get(each.cell.id) or unjudged(each.cell, "missing", f"not run: {why}")
+        for each in order.cells
+    )
+    run = Run(
+        schema_number=1,
+        kubewire=version("kubewire"),
+        matrix=order.matrix,
+        started=order.started,
+        finished=now(),
+        shard=order.shard,
+        partial=any(cell.status == "missing" for cell in found),
+        status=results.status_of(found),
+        machine=described(),
+        notes=order.notes,
+        fetched=fetched,
+        cells=found,
+    )
+    write_reports(run, folder)
+    return run
+
+
+def write_reports(run: Run, folder: RunFolder) -> None:
+    """Every form of the results, each whole or not at all."""
+    for name, text in (
+        ("run.json", results.to_json(run)),
+        ("junit.xml", run_to_junit(run)),
+        ("summary.md", run_to_markdown(run)),
+    ):
+        write_atomically(folder.path / name, text, mode=0o644)
+
+
+def new_folder() -> Path:
+    """Where a run is kept that nobody named a folder for."""
+    return paths.state_dir() / "nightly" / time.strftime("%Y%m%d-%H%M%S")
+
+
+def newest_folder() -> Path:
+    """The newest of those; DefinitionError if there is none."""
+    base = paths.state_dir() / "nightly"
+    found = sorted(base.iterdir()) if base.is_dir() else []
+    if not found:
+        raise DefinitionError("no nightly to resume", where=str(base), mend="start one without --resume")
+    return found[-1]

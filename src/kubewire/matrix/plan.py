@@ -1,0 +1,149 @@
+"""Which cells a nightly has, in which order, and beside which control plane each runs. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+
+from kubewire.errors import DefinitionError
+from kubewire.kubernetes.catalog import COMPLETE, MAX_SKEW, MINORS
+from kubewire.kubernetes.versions import parse, sort_key
+from kubewire.matrix.schema import LATEST, Matrix
+from kubewire.matrix.selectors import Selector, parse_selector
+
+SHARD = re.compile(r"(\d{1,4})/(\d{1,4})")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One lab in one mode on one version. `kubernetes` is kube-proxy's exact version; `control_plane` that of
+    what runs beside it, "" for what comes with it; `skip` why it can't run on this machine, "" if it can.
+    """
+
+    lab: str
+    mode: str
+    provider: str
+    kubernetes: str
+    control_plane: str = ""
+    skip: str = ""
+
+    @property
+    def id(self) -> str:
+        """`nodeport-nftables-netns-v1.37.2`: its name in results, and its folder's."""
+        lab = re.sub(r"[^A-Za-z0-9]+", "-", self.lab.removesuffix(".yaml").removesuffix(".yml")).strip("-")
+        return f"{lab}-{self.mode}-{self.provider}-{self.kubernetes}"
+
+    @property
+    def keys(self) -> Mapping[str, str]:
+        """What selectors choose by."""
+        return {
+            "lab": self.lab,
+            "mode": self.mode,
+            "provider": self.provider,
+            "kubernetes": self.kubernetes,
+        }
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a plan depends on: why a provider can't run a mode here, by (provider, mode); and whether official
+    releases can be fetched, so that a control plane costs no build.
+    """
+
+    lacking: Mapping[tuple[str, str], str]
+    releases: bool = False
+
+
+def version_words(matrix: Matrix) -> list[str]:
+    """The versions to resolve, newest first and each once: minors (`1.37`) and exact ones (`1.34.4`)."""
+    words: dict[str, None] = {}
+    for word in matrix.versions:
+        latest = LATEST.fullmatch(word)
+        minors = MINORS if word == "all" else MINORS[-int(latest[1] or 1) :] if latest else ()
+        words.update(dict.fromkeys([f"1.{minor}" for minor in minors] or [word]))
+    return sorted(words, key=_newest_first)
+
+
+def _newest_first(word: str) -> tuple[int, ...]:
+    """A minor counts as its newest patch."""
+    return tuple(-number for number in sort_key(word if word.count(".") == 2 else f"{word}.999"))
+
+
+def plan(
+    matrix: Matrix,
+    versions: Mapping[str, str],
+    machine: Machine,
+    *,
+    only: Sequence[str] = (),
+    shard: str = "",
+) -> tuple[Cell, ...]:
+    """The cells to run, newest version first; `versions` maps each of `version_words` to its exact version.
+
+    Raises DefinitionError where no cell is left, or for a shard that can't be.
+    """
+    exact = list(dict.fromkeys(versions[word] for word in version_words(matrix)))
+    beside = control_planes(exact, matrix.control_plane, releases=machine.releases)
+    cells = [
+        Cell(lab, mode.value, provider, version, beside[version] if provider == "netns" else "")
+        for version, lab, mode, provider in product(exact, matrix.labs, matrix.modes, matrix.providers)
+    ]
+    excluded = [parse_selector(text) for text in matrix.exclude]
+    wanted = [parse_selector(text) for text in only]
+    chosen = [cell for cell in cells if not _any(excluded, cell) and (not wanted or _any(wanted, cell))]
+    if not chosen:
+        raise DefinitionError(_nothing_left(cells, excluded, wanted), mend="look at kubewire matrix --plan")
+    return tuple(
+        replace(cell, skip=machine.lacking.get((cell.provider, cell.mode), ""))
+        for cell in part_of(chosen, shard)
+    )
+
+
+def part_of(cells: Sequence[Cell], shard: str) -> Sequence[Cell]:
+    """The K-th of N parts (`K/N`) that differ by one cell at most; neighbours stay together, so that a runner
+    fetches few versions.
+    """
+    if not shard:
+        return cells
+    match = SHARD.fullmatch(shard)
+    number, total = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not 1 <= number <= total:
+        raise DefinitionError(f"--shard {shard} is out of range", mend="write 1/5 to 5/5 for five runners")
+    if total > len(cells):
+        raise DefinitionError(
+            f"--shard {shard}: there are only {len(cells)} cells for {total} shards",
+            mend=f"use at most {len(cells)} shards",
+        )
+    return cells[(number - 1) * len(cells) // total : number * len(cells) // total]
+
+
+def control_planes(versions: Iterable[str], policy: str, *, releases: bool) -> dict[str, str]:
+    """For each kube-proxy the control plane beside it. One serves every kube-proxy that is up to three minors
+    older, so nine minors need three (kubernetes.io, Version Skew Policy).
+    """
+    ordered = sorted(versions, key=sort_key, reverse=True)
+    if policy == "same" or (policy == "auto" and releases):
+        return dict.fromkeys(ordered, "")
+    chosen: dict[str, str] = {}
+    current = ""
+    for version in ordered:
+        minor = parse(version).minor
+        if not current or parse(current).minor - minor > MAX_SKEW:
+            newest = max(m for m in COMPLETE if m <= minor + MAX_SKEW)
+            current = version if minor in COMPLETE else COMPLETE[newest]
+        chosen[version] = current
+    return chosen
+
+
+def _any(selectors: Iterable[Selector], cell: Cell) -> bool:
+    return any(selector.matches(cell.keys) for selector in selectors)
+
+
+def _nothing_left(cells: Sequence[Cell], excluded: Sequence[Selector], wanted: Sequence[Selector]) -> str:
+    asked = " or ".join(f"--only “{selector.text}”" for selector in wanted)
+    if wanted and not any(_any(wanted, cell) for cell in cells):
+        return f"no cell is left: none of the {len(cells)} is {asked}"
+    if not wanted or all(_any(excluded, cell) for cell in cells):
+        return f"no cell is left: exclude leaves out all {len(cells)}"
+    return f"no cell is left: what {asked} chooses is excluded"

@@ -1,0 +1,201 @@
+"""What a nightly found, as one JSON document: its models are the schema (schemas/run.schema.json)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+
+from kubewire.dataplane.findings import Check, IpFamily
+from kubewire.errors import DefinitionError
+from kubewire.lab.schema import Model
+from kubewire.matrix.plan import Cell
+from kubewire.report.model import Report
+
+SCHEMA = 1
+CellStatus = Literal["passed", "failed", "error", "skipped", "missing"]
+RunStatus = Literal["passed", "failed", "error", "skipped"]
+
+
+class CheckResult(Model):
+    """One check, as in a lab's report; of a check that passed the objects' text is left out."""
+
+    id: str
+    """The kind of check, from one registry."""
+    status: Literal["passed", "failed", "skipped"]
+    node: str = ""
+    family: IpFamily = ""
+    service: str = ""
+    object: str = ""
+    reason: str = ""
+    """Why it must be so, or why it was skipped."""
+    expected: str = ""
+    observed: str = ""
+
+
+class Summary(Model):
+    """How many checks there are of each status."""
+
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+
+class CellResult(Model):
+    """One cell: a lab in one mode on one version."""
+
+    id: str
+    """LAB-MODE-PROVIDER-VERSION; the folder below cells/ that holds its log and its snapshot."""
+    lab: str
+    mode: str
+    provider: str
+    kubernetes: str
+    """kube-proxy's exact version."""
+    control_plane: str = ""
+    """The version of the control plane beside it; empty if the lab never came so far."""
+    status: CellStatus
+    """passed; failed: a check failed; error: it could not be judged; skipped: it can't run on this machine;
+    missing: the run ended before it was its turn."""
+    reason: str = ""
+    """Why it was an error, skipped or missing."""
+    seconds: dict[str, float] = Field(default_factory=dict)
+    """How long each phase took: cluster, workload, verify, snapshot."""
+    summary: Summary = Summary()
+    notes: tuple[str, ...] = ()
+    checks: tuple[CheckResult, ...] = ()
+
+
+class MachineResult(Model):
+    """What the run had to work with."""
+
+    cpus: int
+    memory_bytes: int
+    kernel: str
+
+
+class Fetch(Model):
+    """Binaries that were fetched or built during the run."""
+
+    what: str
+    status: Literal["passed", "error"]
+    reason: str = ""
+    seconds: float = 0.0
+
+
+class Run(Model):
+    """A whole nightly."""
+
+    schema_number: Literal[1] = Field(alias="schema")
+    """The version of this schema; a reader refuses another."""
+    kubewire: str
+    """The version of kubewire."""
+    matrix: str
+    """The matrix's file."""
+    started: str
+    """UTC, ISO 8601."""
+    finished: str
+    shard: str = ""
+    """K/N if this is one of N parts."""
+    partial: bool = False
+    """Whether the run ended before all cells had their turn."""
+    status: RunStatus
+    """failed if a check failed, else error if a cell could not be judged, else passed if any passed."""
+    machine: MachineResult
+    notes: tuple[str, ...] = ()
+    fetched: tuple[Fetch, ...] = ()
+    cells: tuple[CellResult, ...]
+
+
+def status_of(cells: Iterable[CellResult]) -> RunStatus:
+    """Nothing is green by emptiness: a run in which no cell passed is not passed."""
+    found = {cell.status for cell in cells}
+    if "failed" in found:
+        return "failed"
+    if found & {"error", "missing"}:
+        return "error"
+    return "passed" if "passed" in found else "skipped"
+
+
+EXIT_CODES: dict[RunStatus, int] = {"passed": 0, "failed": 1, "error": 4, "skipped": 3}
+
+
+def judged(cell: Cell, report: Report, seconds: dict[str, float], control_plane: str) -> CellResult:
+    """The result of a cell whose lab was judged."""
+    return CellResult(
+        **_about(cell, control_plane),
+        status=report.status,
+        reason="; ".join(report.notes) if report.status == "error" else "",
+        seconds=seconds,
+        summary=Summary(**{s: report.count(s) for s in ("passed", "failed", "skipped")}),
+        notes=report.notes,
+        checks=tuple(_check(check) for check in report.checks),
+    )
+
+
+def unjudged(
+    cell: Cell,
+    status: CellStatus,
+    reason: str,
+    seconds: dict[str, float] | None = None,
+    control_plane: str = "",
+) -> CellResult:
+    """The result of a cell of which nothing is known but why."""
+    return CellResult(**_about(cell, control_plane), status=status, reason=reason, seconds=seconds or {})
+
+
+def _about(cell: Cell, control_plane: str) -> dict[str, str]:
+    return {"id": cell.id, **cell.keys, "control_plane": control_plane}
+
+
+def _check(check: Check) -> CheckResult:
+    told = check.status != "passed"
+    return CheckResult(
+        id=check.id,
+        status=check.status,
+        node=check.node,
+        family=check.family,
+        service=check.service,
+        object=check.object,
+        reason=check.reason,
+        expected=check.expected if told else "",
+        observed=check.observed if told else "",
+    )
+
+
+def to_json(run: Run) -> str:
+    return run.model_dump_json(by_alias=True, indent=1) + "\n"
+
+
+def read_run(path: Path) -> Run:
+    """A run from its folder or its run.json; DefinitionError says what is wrong with the file."""
+    file = path / "run.json" if path.is_dir() else path
+    mend = "name the folder of a nightly, or its run.json"
+    try:
+        text = file.read_bytes()
+    except OSError as error:
+        raise DefinitionError(f"can't be read: {error.strerror}", where=str(file), mend=mend) from error
+    try:
+        return Run.model_validate_json(text)
+    except ValidationError as error:
+        raise DefinitionError(_refused(text, error), where=str(file), mend=mend) from error
+
+
+def _refused(text: bytes, error: ValidationError) -> str:
+    import json
+
+    try:
+        schema = json.loads(text).get("schema")
+    except (ValueError, AttributeError, RecursionError):
+        return "this is no result of a nightly, or it is cut short"
+    if schema != SCHEMA:
+        return f"its schema is {schema!r}, and this kubewire reads {SCHEMA}"
+    first = error.errors(include_url=False)[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+
+
+def counts(cells: Sequence[CellResult]) -> dict[str, int]:
+    """How many cells there are of each status, in the order of weight."""
+    order = ("failed", "error", "missing", "skipped", "passed")
+    return {status: n for status in order if (n := sum(cell.status == status for cell in cells))}

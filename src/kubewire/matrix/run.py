@@ -1,0 +1,181 @@
+"""Running the cells of a nightly: side by side within CPU and memory, while what they need is fetched."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kubewire.matrix import children
+from kubewire.matrix.children import Child
+from kubewire.matrix.fetching import Fetching, Need, need_of
+from kubewire.matrix.folder import CellOrder, RunFolder
+from kubewire.matrix.machine import BUILD_BYTES, CELL_BYTES, memory_available
+from kubewire.matrix.results import CellResult, unjudged
+
+TICK = 0.5
+YOUNG_SECONDS = 20.0
+"""How long a cell's memory is counted as promised and not yet taken."""
+SPENT = ("passed", "failed", "error", "skipped")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """`jobs`: cells side by side; `deadline`: seconds for each; `fail_fast`: start none after a bad one."""
+
+    jobs: int
+    deadline: float
+    fail_fast: bool = False
+
+
+@dataclass
+class Running:
+    order: CellOrder
+    child: Child
+
+
+@dataclass
+class Nightly:
+    """One run over the cells of an order; results are written as they come."""
+
+    folder: RunFolder
+    limits: Limits
+    tell: Callable[[str], None]
+    results: dict[str, CellResult] = field(default_factory=dict)
+    running: list[Running] = field(default_factory=list)
+    stopped_by: str = ""
+
+    def run(self, orders: Sequence[CellOrder]) -> Fetching:
+        """Run all that have no result yet; when this is interrupted, no child and no lab is left."""
+        fetching = Fetching(self.folder.path / "fetched")
+        waiting = [order for order in orders if not self._settled(order)]
+        try:
+            fetching.want(waiting, lambda *_, **__: None)
+            while (waiting and not self.stopped_by) or self.running:
+                if not self.stopped_by and (said := fetching.step()):
+                    self.tell(said)
+                waiting = self._start(waiting, fetching)
+                at_work = [each.child for each in self.running] + ([fetching.child] if fetching.child else [])
+                children.wait_for_any(at_work, TICK)
+                self._look()
+        finally:
+            self._end(fetching)
+        for order in waiting:
+            self._finish(order, unjudged(order.cell, "missing", f"not run: {self.stopped_by}"), write=False)
+        return fetching
+
+    def _settled(self, order: CellOrder) -> bool:
+        """Whether nothing is to be run: a result of an earlier run, or a machine that can't."""
+        found = self.folder.read_result(order.cell)
+        if found is not None and found.status in SPENT:
+            self.results[found.id] = found
+            return True
+        children.sweep(self.folder.state(order.cell))
+        if order.skip:
+            self._finish(order, unjudged(order.cell, "skipped", order.skip))
+        return bool(order.skip)
+
+    def _start(self, waiting: Sequence[CellOrder], fetching: Fetching) -> list[CellOrder]:
+        """Start what may start now; what still waits."""
+        left: list[CellOrder] = []
+        for order in waiting:
+            need = need_of(order)
+            if need in fetching.failed:
+                self._finish(order, unjudged(order.cell, "error", fetching.failed[need]))
+            elif self.stopped_by or need not in fetching.ready or not self._admits(need, fetching):
+                left.append(order)
+            elif memory_available() < CELL_BYTES[order.provider]:
+                self._finish(order, unjudged(order.cell, "error", _too_little_memory(order)))
+            else:
+                self.running.append(Running(order, self._child(order)))
+        return left
+
+    def _admits(self, need: Need, fetching: Fetching) -> bool:
+        """Whether one more lab fits. A single lab is never kept waiting for memory that may never come."""
+        if not self.running:
+            return True
+        young = [each for each in self.running if each.child.seconds < YOUNG_SECONDS]
+        promised = sum(CELL_BYTES[each.order.provider] for each in young)
+        building = fetching.child is not None
+        free = memory_available() - promised - (BUILD_BYTES if building else 0)
+        return len(self.running) < max(1, self.limits.jobs - building) and free >= CELL_BYTES[need.provider]
+
+    def _child(self, order: CellOrder) -> Child:
+        folder = self.folder.cell(order.cell)
+        return children.start(
+            ["kubewire.matrix.cell", str(folder), str(os.getpid())],
+            folder / "log.txt",
+            seconds=self.limits.deadline,
+            state=self.folder.state(order.cell),
+            order=order.model_dump_json(by_alias=True).encode(),
+        )
+
+    def _look(self) -> None:
+        """Take the results of cells that ended; press those that are overdue."""
+        for each in list(self.running):
+            code = each.child.ended()
+            if code is None:
+                if each.child.overdue:
+                    each.child.press()
+                continue
+            self.running.remove(each)
+            children.sweep(self.folder.state(each.order.cell))
+            found = self.folder.read_result(each.order.cell)
+            self._finish(each.order, found or self._without_result(each, code))
+
+    def _without_result(self, each: Running, code: int) -> CellResult:
+        log = self.folder.cell(each.order.cell) / "log.txt"
+        seconds = {"total": round(each.child.seconds, 2)}
+        if each.child.stopped is not None:
+            reason = f"not done after {self.limits.deadline:g} s, its deadline; it was at: {_last_line(log)}"
+        elif code < 0:
+            name = signal.Signals(-code).name
+            hint = "; was the machine out of memory?" if -code == signal.SIGKILL else ""
+            reason = f"killed by {name}{hint}"
+        else:
+            reason = f"its process ended with exit code {code}: {_last_line(log)}"
+        return unjudged(each.order.cell, "error", reason, seconds)
+
+    def _finish(self, order: CellOrder, result: CellResult, *, write: bool = True) -> None:
+        self.results[result.id] = result
+        if write:
+            self.folder.write_result(order.cell, result)
+        reason = f": {result.reason.splitlines()[0]}" if result.reason else ""
+        checks = f" {result.summary.passed} checks" if result.status == "passed" else ""
+        failed = f" {result.summary.failed} checks" if result.status == "failed" else ""
+        self.tell(f"{result.status:<8}{result.id}{checks}{failed}{reason}")
+        if self.limits.fail_fast and result.status in ("failed", "error") and not self.stopped_by:
+            self.stopped_by = f"--fail-fast, and {result.id} is {result.status}"
+
+    def _end(self, fetching: Fetching) -> None:
+        """No child outlives the run; after SIGTERM each is given time to remove its lab."""
+        left = [each.child for each in self.running] + ([fetching.child] if fetching.child else [])
+        while left:
+            for child in left:
+                child.press()
+            children.wait_for_any(left, TICK)
+            left = [child for child in left if child.ended() is None]
+        for each in self.running:
+            children.sweep(self.folder.state(each.order.cell))
+        children.sweep(self.folder.path / "fetched" / "state")
+
+
+def _too_little_memory(order: CellOrder) -> str:
+    need, free = CELL_BYTES[order.provider] / 2**30, memory_available() / 2**30
+    return f"a lab on {order.provider} needs {need:.1f} GiB of memory, and {free:.1f} are free"
+
+
+def _last_line(log: Path) -> str:
+    try:
+        lines = log.read_text(errors="replace").strip().splitlines()
+    except OSError:
+        lines = []
+    return lines[-1] if lines else "it said nothing"
+
+
+def now() -> str:
+    """The time in UTC, as results have it."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -1,0 +1,78 @@
+"""Choosing cells by a text: `mode=nftables,kubernetes>=1.34`."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kubewire.errors import DefinitionError
+from kubewire.lab.values import nearest
+
+KEYS = ("kubernetes", "mode", "lab", "provider")
+EXAMPLE = "as: mode=nftables,kubernetes>=1.34"
+OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
+    "=": operator.eq,
+    "!=": operator.ne,
+    ">=": operator.ge,
+    "<=": operator.le,
+    ">": operator.gt,
+    "<": operator.lt,
+}
+_TERM = re.compile(r"\s*([\w.-]+)\s*(!=|>=|<=|==|=|>|<)\s*([^\s=<>!,]+)\s*")
+_VERSION = re.compile(r"v?\d+\.\d+(?:\.\d+)?")
+
+
+@dataclass(frozen=True)
+class Term:
+    """One condition. A version is compared in as many parts as are written: `=1.34` holds for v1.34.4."""
+
+    key: str
+    sign: str
+    value: str
+
+    def holds(self, value: str) -> bool:
+        if self.key != "kubernetes":
+            return OPERATORS[self.sign](value, self.value)
+        wanted = _numbers(self.value)
+        return OPERATORS[self.sign](_numbers(value)[: len(wanted)], wanted)
+
+
+@dataclass(frozen=True)
+class Selector:
+    """Terms that must all hold; `text` as it was written."""
+
+    text: str
+    terms: tuple[Term, ...]
+
+    def matches(self, cell: Mapping[str, str]) -> bool:
+        """Whether a cell, by its KEYS, is meant."""
+        return all(term.holds(cell[term.key]) for term in self.terms)
+
+
+def parse_selector(text: str) -> Selector:
+    """The selector that a text writes; DefinitionError says what is wrong with it."""
+    return Selector(text, tuple(_term(part, text) for part in text.split(",")))
+
+
+def _term(part: str, whole: str) -> Term:
+    match = _TERM.fullmatch(part)
+    if not match:
+        raise DefinitionError(f"“{whole}” is no selector: it is KEY=VALUE with commas between", mend=EXAMPLE)
+    key, sign, value = match[1], match[2].replace("==", "="), match[3]
+    if key not in KEYS:
+        guess = nearest(key, KEYS)
+        hint = f"did you mean “{guess}”?" if guess else f"known are {', '.join(KEYS)}"
+        raise DefinitionError(f"“{whole}”: cells have no “{key}”; {hint}", mend=EXAMPLE)
+    if key == "kubernetes":
+        if not _VERSION.fullmatch(value):
+            raise DefinitionError(f"“{whole}”: {value} is no Kubernetes version", mend="as: kubernetes>=1.34")
+    elif sign not in ("=", "!="):
+        raise DefinitionError(f"“{whole}”: {key} has no order, use {key}= or {key}!=", mend=EXAMPLE)
+    return Term(key, sign, value)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.removeprefix("v").split("."))
