@@ -12,7 +12,7 @@ UP_FLAGS = $(if $(REPLICAS),--replicas '$(REPLICAS)') $(if $(K8S),--kubernetes '
 	$(if $(PROVIDER),--provider '$(PROVIDER)') $(if $(HOST),--host '$(HOST)')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint test test-unit test-e2e test-all differential mutation test-kind bench clean lock
+.PHONY: help setup lint test test-unit test-e2e test-all differential mutation test-kind nightly bench clean lock
 
 help:
 	@echo "make lab-NAME    bring up labs/NAME.yml and verify it   (REPLICAS= K8S= PROVIDER= HOST=)"
@@ -22,8 +22,9 @@ help:
 	@echo "make test-kind   real kind clusters, on a Docker engine   (OVERLAY= for the node image)"
 	@echo "make differential  real kube-proxies against the engine (VERSIONS=all|oldest,1.34,newest STATES=200 SEED=)"
 	@echo "make mutation    every single change to a recorded dump: is it found?"
+	@echo "make nightly     every Kubernetes minor in every mode (MATRIX='--only mode=nftables --output DIR')"
 	@echo "make bench       the ratios that the README quotes"
-	@echo "labs: $(patsubst labs/%.yml,%,$(wildcard labs/*.yml))"
+	@echo "labs: $(filter-out matrix,$(patsubst labs/%.yml,%,$(wildcard labs/*.yml)))"
 
 # A pattern rule can't be phony; FORCE makes it run each time.
 lab-%: $(RUNTIME) FORCE
@@ -85,6 +86,10 @@ test-all: test
 test-kind: $(DEV)
 	$(KUBEWIRE) image build $(KIND_VERSION) $(if $(OVERLAY),--overlay '$(OVERLAY)')
 	$(VENV)/bin/pytest -m kind
+
+# labs/matrix.yml says which labs, versions and modes; MATRIX= holds further options.
+nightly: $(RUNTIME)
+	@$(KUBEWIRE) matrix $(MATRIX)
 
 bench: $(RUNTIME)
 	$(VENV)/bin/python benchmarks/run.py

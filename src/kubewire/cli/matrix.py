@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from kubewire.errors import DefinitionError
+
 
 def matrix(
     file: Annotated[
@@ -22,6 +24,9 @@ def matrix(
     shard: Annotated[str, typer.Option(help="The K-th of N parts, for N runners.", metavar="K/N")] = "",
     jobs: Annotated[int | None, typer.Option(help="Cells side by side at most.", min=1, max=64)] = None,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Start no cell after a bad one.")] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Look for patches that are newer than what the cache holds.")
+    ] = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in --output, or with the newest.")
     ] = False,
@@ -45,10 +50,12 @@ def matrix(
     """
     from kubewire.cli import nightly
 
-    if show:
-        raise typer.Exit(nightly.show_plan(file, only or (), shard))
-    raise typer.Exit(
-        nightly.run(
-            file, only=only or (), shard=shard, jobs=jobs, fail_fast=fail_fast, resume=resume, output=output
+    if resume and (file or only or shard or fresh):
+        raise DefinitionError(
+            "--resume goes on with the cells of the run it resumes",
+            mend="leave FILE, --only, --shard and --fresh out",
         )
-    )
+    wishes = nightly.Wishes(tuple(only or ()), shard, fresh, jobs, fail_fast)
+    if show:
+        raise typer.Exit(nightly.show_plan(file, wishes))
+    raise typer.Exit(nightly.resume(output, wishes) if resume else nightly.begin(file, output, wishes))

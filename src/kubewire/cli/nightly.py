@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import typer
 
 from kubewire.cli.display import Display
-from kubewire.errors import DefinitionError
 from kubewire.matrix import nightly
 from kubewire.matrix.folder import Order, RunFolder
 from kubewire.matrix.loading import find_matrix, load_matrix
@@ -19,9 +18,20 @@ from kubewire.matrix.run import Limits
 STYLES = {"passed": "green", "failed": "red", "error": "red", "skipped": "yellow", "missing": "yellow"}
 
 
-def show_plan(file: Path | None, only: Sequence[str], shard: str) -> int:
+@dataclass(frozen=True)
+class Wishes:
+    """The options of the call."""
+
+    only: tuple[str, ...] = ()
+    shard: str = ""
+    fresh: bool = False
+    jobs: int | None = None
+    fail_fast: bool = False
+
+
+def show_plan(file: Path | None, wishes: Wishes) -> int:
     """Print a line a cell; nothing is run."""
-    order = nightly.plan_order(find_matrix(file), only=only, shard=shard, progress=Display().tell)
+    order = _planned(file, wishes, Display())
     for note in order.notes:
         typer.echo(f"note: {note}")
     for each in order.cells:
@@ -31,46 +41,43 @@ def show_plan(file: Path | None, only: Sequence[str], shard: str) -> int:
     return 0
 
 
-def run(
-    file: Path | None,
-    *,
-    only: Sequence[str],
-    shard: str,
-    jobs: int | None,
-    fail_fast: bool,
-    resume: bool,
-    output: Path | None,
-) -> int:
-    """Run the matrix, or go on with a run; the exit code."""
+def begin(file: Path | None, output: Path | None, wishes: Wishes) -> int:
+    """Plan and run; the exit code."""
     display = Display()
-    if resume and (file or only or shard):
-        raise DefinitionError(
-            "--resume goes on with the cells of the run it resumes", mend="leave FILE, --only and --shard out"
-        )
-    if resume:
-        folder = RunFolder((output or nightly.newest_folder()).absolute())
-        order = folder.read_order()
-    else:
-        folder = RunFolder((output or nightly.new_folder()).absolute())
-        order = nightly.plan_order(find_matrix(file), only=only, shard=shard, progress=display.tell)
-        folder.write_order(order)
+    order = _planned(file, wishes, display)
+    folder = RunFolder((output or nightly.new_folder()).absolute())
+    folder.write_order(order)
+    return _run(order, folder, wishes, wishes.jobs or load_matrix(find_matrix(file)).jobs, display)
+
+
+def resume(output: Path | None, wishes: Wishes) -> int:
+    """Run what a run that was ended early has not run; the exit code."""
+    folder = RunFolder((output or nightly.newest_folder()).absolute())
+    return _run(folder.read_order(), folder, wishes, wishes.jobs, Display())
+
+
+def _planned(file: Path | None, wishes: Wishes, display: Display) -> Order:
+    return nightly.plan_order(
+        find_matrix(file), only=wishes.only, shard=wishes.shard, fresh=wishes.fresh, progress=display.tell
+    )
+
+
+def _run(order: Order, folder: RunFolder, wishes: Wishes, jobs: int | None, display: Display) -> int:
     for note in order.notes:
         display.line(note, "bold yellow")
     display.line(f"{len(order.cells)} cells, results in {folder.path}")
-    limits = Limits(jobs or _jobs(file, resume) or os.cpu_count() or 1, order.deadline, fail_fast)
-    found = nightly.run_order(
-        order, folder, limits, lambda text: display.line(text, STYLES.get(text.split(" ")[0], "dim"))
-    )
-    _tell(found, folder, display, order)
+    limits = Limits(jobs or os.cpu_count() or 1, order.deadline, wishes.fail_fast)
+
+    def tell(text: str) -> None:
+        display.line(text, STYLES.get(text.partition(" ")[0], "dim"))
+
+    found = nightly.run_order(order, folder, limits, tell)
+    _tell(found, folder, display)
     return EXIT_CODES[found.status]
 
 
-def _jobs(file: Path | None, resume: bool) -> int | None:
-    return None if resume else load_matrix(find_matrix(file)).jobs
-
-
-def _tell(found: Run, folder: RunFolder, display: Display, order: Order) -> None:
+def _tell(found: Run, folder: RunFolder, display: Display) -> None:
     told = ", ".join(f"{n} {status}" for status, n in counts(found.cells).items())
     part = " (partial)" if found.partial else ""
-    display.line(f"{len(order.cells)} cells: {told}{part}", STYLES[found.status])
-    display.line(f"{folder.path / 'run.json'}, junit.xml, summary.md, report.html", "dim")
+    display.line(f"{len(found.cells)} cells: {told}{part}", STYLES[found.status])
+    display.line(f"{folder.path / 'run.json'}, junit.xml, summary.md", "dim")

@@ -85,18 +85,20 @@ def resolve(
     progress: Progress = emit,
     origins: Origins = Origins(),  # noqa: B008 - frozen
     fresh: bool = False,
+    whole: bool = True,
     space: Workspace | None = None,
 ) -> str:
     """The exact version (`v1.34.4`) for what the user wrote; `progress` is told which it became and why.
 
-    A minor becomes its newest patch that can be had: in the cache (unless `fresh`), else newest official
-    release, else newest with complete Go modules. Raises DefinitionError for a version that doesn't exist.
+    A minor becomes its newest patch that can be had: in the cache (unless `fresh`; only its kube-proxy where
+    it needn't be `whole`), else newest official release, else newest with complete Go modules. Raises
+    DefinitionError for a version that doesn't exist.
     """
     asked = parse(wanted)
     if space is None:
         with workspace("resolve", progress) as own:
-            return _Resolver(progress, origins, own).resolve(asked, fresh)
-    return _Resolver(progress, origins, space).resolve(asked, fresh)
+            return _Resolver(progress, origins, own).resolve(asked, fresh, whole)
+    return _Resolver(progress, origins, space).resolve(asked, fresh, whole)
 
 
 def components(version: str, *, whole: bool, cached: Iterable[str]) -> Components:
@@ -122,10 +124,10 @@ def sort_key(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.removeprefix("v").split("."))
 
 
-def newest_cached(minor: int) -> str:
-    """The newest patch of a minor whose binaries are all in the cache, or ""."""
-    whole = (KUBE_PROXY, *CONTROL_PLANE)
-    found = [v for v in store.complete_versions(whole) if v.startswith(f"v1.{minor}.")]
+def newest_cached(minor: int, whole: bool = True) -> str:
+    """The newest patch of a minor whose binaries (or only kube-proxy) are in the cache, or ""."""
+    wanted = (KUBE_PROXY, *CONTROL_PLANE) if whole else (KUBE_PROXY,)
+    found = [v for v in store.complete_versions(wanted) if v.startswith(f"v1.{minor}.")]
     proxy_only = KUBE_PROXY_ONLY.get(minor)
     if proxy_only and _in_cache(proxy_only):
         found.append(proxy_only)
@@ -142,10 +144,10 @@ class _Resolver:
     origins: Origins
     space: Workspace
 
-    def resolve(self, asked: Wanted, fresh: bool) -> str:
+    def resolve(self, asked: Wanted, fresh: bool, whole: bool) -> str:
         if asked.patch is not None:
             return self._exact(asked)
-        if not fresh and (cached := newest_cached(asked.minor)):
+        if not fresh and (cached := newest_cached(asked.minor, whole)):
             return self._say(asked, cached, "the newest in the cache")
         return self._released(asked) or self._with_modules(asked) or self._known(asked, "the newest known")
 

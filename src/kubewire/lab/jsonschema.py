@@ -17,7 +17,7 @@ KUBERNETES_OR_UNSET = {"anyOf": [*KUBERNETES["anyOf"], {"type": "null"}]}
 
 def lab_json_schema() -> dict[str, Any]:
     """The schema of what a person writes: only `mode` is required, and a subnet may be one string."""
-    schema = _without_titles(Lab.model_json_schema(by_alias=True))
+    schema = without_titles(Lab.model_json_schema(by_alias=True))
     properties = schema["properties"]
     written_otherwise: dict[str, dict[str, Any]] = {
         "podSubnet": SUBNETS,
@@ -37,16 +37,16 @@ def render_json_schema() -> str:
     return json.dumps(lab_json_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
-def _without_titles(node: Any) -> Any:
+def without_titles(node: Any) -> Any:
     """pydantic's made-up titles say nothing that the keys don't; descriptions become one line."""
     if isinstance(node, list):
-        return [_without_titles(each) for each in node]
+        return [without_titles(each) for each in node]
     if not isinstance(node, dict):
         return node
     return {
         key: value.replace("\n", " ")
         if key == "description" and isinstance(value, str)
-        else _without_titles(value)
+        else without_titles(value)
         for key, value in node.items()
         if not (key == "title" and isinstance(value, str))
     }

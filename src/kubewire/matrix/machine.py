@@ -53,8 +53,11 @@ def _no_engine() -> str:
 def _kernel_lacks(mode: str) -> str:
     """What no package mends, for a mode; "" if nothing."""
     needs = [need for need in survey() if not need.ok and (not need.modes or mode in need.modes)]
-    lacks = [f"{need.name}: {need.detail}" for need in needs if need.name not in PACKAGES]
-    return "; ".join(lacks)
+    lacks: dict[str, list[str]] = {}
+    for need in needs:
+        if need.name not in PACKAGES:
+            lacks.setdefault(need.detail, []).append(need.name.removeprefix("kernel: "))
+    return "; ".join(f"{', '.join(names)}: {detail}" for detail, names in lacks.items())
 
 
 def described() -> MachineResult:

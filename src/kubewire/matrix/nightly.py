@@ -20,7 +20,7 @@ from kubewire.matrix import results
 from kubewire.matrix.folder import CellOrder, Order, RunFolder
 from kubewire.matrix.loading import lab_reference, load_matrix
 from kubewire.matrix.machine import described, examine
-from kubewire.matrix.plan import plan, version_words
+from kubewire.matrix.plan import plan, shares_control_planes, version_words
 from kubewire.matrix.results import Run, unjudged
 from kubewire.matrix.run import Limits, Nightly, now
 from kubewire.progress import Progress
@@ -30,12 +30,21 @@ from kubewire.report.run_markdown import run_to_markdown
 Tell = Callable[[str], None]
 
 
-def plan_order(file: Path, *, only: Sequence[str] = (), shard: str = "", progress: Progress) -> Order:
-    """What a nightly of this matrix is to do on this machine. Raises DefinitionError and HostError."""
+def plan_order(
+    file: Path, *, only: Sequence[str] = (), shard: str = "", fresh: bool = False, progress: Progress
+) -> Order:
+    """What a nightly is to do on this machine; `fresh` looks for newer patches than those in the cache.
+
+    Raises DefinitionError and HostError.
+    """
     matrix = load_matrix(file)
     references = {lab: lab_reference(lab, file) for lab in matrix.labs}
     machine = examine(matrix, references.values())
-    exact = {word: resolve(word, progress=progress) for word in version_words(matrix)}
+    whole = not shares_control_planes(matrix.control_plane, releases=machine.releases)
+    exact = {
+        word: resolve(word, progress=progress, fresh=fresh, whole=whole or "kind" in matrix.providers)
+        for word in version_words(matrix, only)
+    }
     cells = plan(matrix, exact, machine, only=only, shard=shard)
     return Order(
         matrix=display_path(file),

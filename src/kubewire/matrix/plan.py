@@ -56,14 +56,18 @@ class Machine:
     releases: bool = False
 
 
-def version_words(matrix: Matrix) -> list[str]:
-    """The versions to resolve, newest first and each once: minors (`1.37`) and exact ones (`1.34.4`)."""
+def version_words(matrix: Matrix, only: Sequence[str] = ()) -> list[str]:
+    """The versions to resolve, newest first and each once: minors (`1.37`) and exact ones (`1.34.4`); with
+    `only` those that it may choose.
+    """
     words: dict[str, None] = {}
     for word in matrix.versions:
         latest = LATEST.fullmatch(word)
         minors = MINORS if word == "all" else MINORS[-int(latest[1] or 1) :] if latest else ()
         words.update(dict.fromkeys([f"1.{minor}" for minor in minors] or [word]))
-    return sorted(words, key=_newest_first)
+    wanted = [parse_selector(text) for text in only]
+    possible = [word for word in words if not wanted or any(s.may_match_version(word) for s in wanted)]
+    return sorted(possible, key=_newest_first)
 
 
 def _newest_first(word: str) -> tuple[int, ...]:
@@ -83,7 +87,7 @@ def plan(
 
     Raises DefinitionError where no cell is left, or for a shard that can't be.
     """
-    exact = list(dict.fromkeys(versions[word] for word in version_words(matrix)))
+    exact = list(dict.fromkeys(versions[word] for word in version_words(matrix, only)))
     beside = control_planes(exact, matrix.control_plane, releases=machine.releases)
     cells = [
         Cell(lab, mode.value, provider, version, beside[version] if provider == "netns" else "")
@@ -118,12 +122,17 @@ def part_of(cells: Sequence[Cell], shard: str) -> Sequence[Cell]:
     return cells[(number - 1) * len(cells) // total : number * len(cells) // total]
 
 
+def shares_control_planes(policy: str, *, releases: bool) -> bool:
+    """Whether a kube-proxy may run beside a newer control plane, so that only kube-proxy is built of most."""
+    return policy == "newest-in-skew" or (policy == "auto" and not releases)
+
+
 def control_planes(versions: Iterable[str], policy: str, *, releases: bool) -> dict[str, str]:
     """For each kube-proxy the control plane beside it. One serves every kube-proxy that is up to three minors
     older, so nine minors need three (kubernetes.io, Version Skew Policy).
     """
     ordered = sorted(versions, key=sort_key, reverse=True)
-    if policy == "same" or (policy == "auto" and releases):
+    if not shares_control_planes(policy, releases=releases):
         return dict.fromkeys(ordered, "")
     chosen: dict[str, str] = {}
     current = ""

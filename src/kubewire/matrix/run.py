@@ -44,6 +44,7 @@ class Nightly:
     folder: RunFolder
     limits: Limits
     tell: Callable[[str], None]
+    module: str = "kubewire.matrix.cell"
     results: dict[str, CellResult] = field(default_factory=dict)
     running: list[Running] = field(default_factory=list)
     stopped_by: str = ""
@@ -106,7 +107,7 @@ class Nightly:
     def _child(self, order: CellOrder) -> Child:
         folder = self.folder.cell(order.cell)
         return children.start(
-            ["kubewire.matrix.cell", str(folder), str(os.getpid())],
+            [self.module, str(folder), str(os.getpid())],
             folder / "log.txt",
             seconds=self.limits.deadline,
             state=self.folder.state(order.cell),

@@ -51,6 +51,12 @@ class Selector:
         """Whether a cell, by its KEYS, is meant."""
         return all(term.holds(cell[term.key]) for term in self.terms)
 
+    def may_match_version(self, word: str) -> bool:
+        """Whether a version, or some patch of a minor (`1.34`), can be meant."""
+        candidates = [word] if word.count(".") == 2 else [f"{word}.{patch}" for patch in range(100)]
+        terms = [term for term in self.terms if term.key == "kubernetes"]
+        return any(all(term.holds(candidate) for term in terms) for candidate in candidates)
+
 
 def parse_selector(text: str) -> Selector:
     """The selector that a text writes; DefinitionError says what is wrong with it."""

@@ -13,9 +13,12 @@ from kubewire.report.printable import xml_safe
 def run_to_junit(run: Run) -> str:
     """The XML's text. A cell that could not be judged has one case that is an error, never an empty suite."""
     document = JUnitXml("kubewire nightly")
-    for cell in run.cells:
-        document.add_testsuite(_suite(cell))
+    suites = [_suite(cell) for cell in run.cells]
+    for suite in suites:
+        document.add_testsuite(suite)
     document.update_statistics()  # type: ignore[no-untyped-call]
+    for suite, cell in zip(suites, run.cells, strict=True):
+        suite.time = round(sum(cell.seconds.values()), 2)
     text: bytes = document.tostring()  # type: ignore[no-untyped-call]
     return text.decode()
 
@@ -28,7 +31,6 @@ def _suite(cell: CellResult) -> TestSuite:
     if cell.status in ("error", "skipped", "missing"):
         cases.append(_whole(cell))
     suite.add_testcases(cases)
-    suite.time = round(sum(cell.seconds.values()), 2)
     return suite
 
 

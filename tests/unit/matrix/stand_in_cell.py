@@ -1,0 +1,42 @@
+"""In the place of kubewire.matrix.cell: what the lab's name says befalls this cell."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from kubewire.files import write_atomically
+from kubewire.matrix.folder import CellOrder
+from kubewire.matrix.results import unjudged
+
+
+def main() -> None:
+    folder = Path(sys.argv[1])
+    order = CellOrder.model_validate_json(sys.stdin.buffer.read())
+    with (folder.parent.parent / "started").open("a") as log:
+        log.write(f"{order.cell.id}\n")
+    (folder / "pid").write_text(str(os.getpid()))
+    what = order.lab
+    if what == "hang":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN if order.mode == "ipvs" else signal.SIG_DFL)
+        subprocess.Popen(["sleep", "1000"])
+        print("waiting for what never comes", flush=True)
+        time.sleep(1000)
+    if what == "slow":
+        time.sleep(1)
+    if what == "oom":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if what == "crash":
+        raise RuntimeError("no space left on device")
+    if what == "silent":
+        return
+    status = {"red": "failed", "broken": "error"}.get(what, "passed")
+    result = unjudged(order.cell, status, "kube-apiserver ended" if what == "broken" else "")
+    write_atomically(folder / "result.json", result.model_dump_json(by_alias=True))
+
+
+main()
