@@ -13,9 +13,10 @@ import yaml
 
 from kubewire import resources
 from kubewire.lab.jsonschema import lab_json_schema, render_json_schema
+from kubewire.lab.loading import available_labs
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "lab"
-VALID = [*sorted(resources.labs_dir().glob("*.yml")), *sorted((GOLDEN / "render").glob("*.yml"))]
+VALID = [*available_labs().values(), *sorted((GOLDEN / "render").glob("*.yml"))]
 SEEN_BY_EDITORS = ["unknown-keys", "numbers", "mode-missing", "mode-near", "wrong-kinds", "lists", "a-list"]
 
 

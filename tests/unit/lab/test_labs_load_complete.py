@@ -21,7 +21,7 @@ from kubewire.lab.schema import (
     node_names,
 )
 
-LABS = sorted(resources.labs_dir().glob("*.yml"))
+LABS = sorted(available_labs().values())
 MODELINE = "# yaml-language-server: $schema=../schemas/lab.schema.json\n"
 
 

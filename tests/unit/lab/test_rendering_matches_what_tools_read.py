@@ -12,13 +12,12 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kubewire import resources
-from kubewire.lab.loading import load_lab
+from kubewire.lab.loading import available_labs, load_lab
 from kubewire.lab.rendering import lab_data, render_inventory, render_kind, render_lab
 from kubewire.lab.schema import Lab, node_names
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "lab" / "render"
-SOURCES = [*sorted(GOLDEN.glob("*.yml")), *sorted(resources.labs_dir().glob("*.yml"))]
+SOURCES = [*sorted(GOLDEN.glob("*.yml")), *available_labs().values()]
 ARTICLE = """
 kind: Cluster
 apiVersion: kind.x-k8s.io/v1alpha4

@@ -1,4 +1,4 @@
-"""A cell that hangs, is killed, crashes or says nothing is an error; others aren't harmed, nothing is left."""
+"""A cell that hangs, is killed, crashes or says nothing is an error; others aren't harmed, none is left."""
 
 from __future__ import annotations
 
