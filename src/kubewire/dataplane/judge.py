@@ -88,7 +88,7 @@ def _judge_node(node: Inputs, cluster: ClusterState) -> tuple[list[Check], list[
         if node.facts.leaves_out(family, node.version):
             checks.append(_left_out(node, family))
             continue
-        observed, present = _observe(node, family)
+        observed, present = observe(node, family)
         checks.append(present)
         if ipvs:
             checks += [_present(node, family, file, told) for file, told in ipvs.problems.items()]
@@ -121,7 +121,7 @@ def _left_out(node: Inputs, family: IpFamily) -> Check:
     return Check("dump.present", "skipped", node.snapshot.name, family, "", name, reason)
 
 
-def _observe(node: Inputs, family: IpFamily) -> tuple[Dataplane | None, Check]:
+def observe(node: Inputs, family: IpFamily) -> tuple[Dataplane | None, Check]:
     """The dump that the mode needs, and the check that it is there, whole and understood."""
     files, errors = node.snapshot.files, node.snapshot.errors
     name = (NFT_FILES if node.config.mode == "nftables" else IPTABLES_FILES)[family]

@@ -133,9 +133,18 @@ GATES = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Blend(Version):
+    """A kube-proxy that never was: it has just these features, so that one feature's doing can be told."""
+
+    features: frozenset[str] = frozenset()
+
+
 def has(version: Version, feature: str) -> bool:
     """Whether kube-proxy of that version, with its gates, has the feature; KeyError for no such feature."""
     since = FEATURES[feature]
+    if isinstance(version, Blend):
+        return feature in version.features
     setting = GATES[feature].setting(version) if feature in GATES else None
     if setting is not None:
         return setting
@@ -143,3 +152,8 @@ def has(version: Version, feature: str) -> bool:
         if (version.major, version.minor) == (first.major, first.minor):
             return version >= first
     return bool(since) and version > since[-1]
+
+
+def features_of(version: Version) -> frozenset[str]:
+    """All features that kube-proxy of that version, with its gates, has."""
+    return frozenset(feature for feature in FEATURES if has(version, feature))
