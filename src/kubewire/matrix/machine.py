@@ -15,7 +15,7 @@ from kubewire.matrix.plan import Machine
 from kubewire.matrix.results import MachineResult
 from kubewire.matrix.schema import Matrix
 from kubewire.netns.preflight import survey
-from kubewire.providers import docker_answers
+from kubewire.providers import docker_silent
 from kubewire.steps.packages import PACKAGES, missing_packages, not_installable
 
 MIB = 1024**2
@@ -32,7 +32,7 @@ def examine(matrix: Matrix, labs: Iterable[str]) -> Machine:
     loaded = [load_lab(lab, {"mode": mode.value}) for lab in labs for mode in matrix.modes]
     lacking: dict[tuple[str, str], str] = {}
     for provider in matrix.providers:
-        why = _no_engine() if provider == "kind" else ""
+        why = docker_silent() if provider == "kind" else ""
         for mode in matrix.modes:
             if reason := why or _kernel_lacks(mode.value):
                 lacking[provider, mode.value] = reason
@@ -44,10 +44,6 @@ def _require_packages(labs: Iterable[Lab], provider: str) -> None:
     missing = sorted({package for lab in labs for package in missing_packages(lab, provider)})
     if missing:
         raise not_installable(missing)
-
-
-def _no_engine() -> str:
-    return "" if docker_answers() else "no Docker engine answers"
 
 
 def _kernel_lacks(mode: str) -> str:
