@@ -13,6 +13,7 @@ from typing import NoReturn
 import typer
 
 from kubewire.cli import (
+    diff,
     doctor,
     down,
     exec_,
@@ -66,6 +67,7 @@ app.command("snapshot")(snapshot.snapshot)
 app.command("render")(render.render)
 app.command("prefetch")(prefetch.prefetch)
 app.command("matrix")(matrix.matrix)
+app.command("diff")(diff.diff)
 app.command("doctor")(doctor.doctor)
 app.command("gc")(gc.gc)
 app.add_typer(image.app, name="image")

@@ -33,6 +33,10 @@ def matrix(
     output: Annotated[
         Path | None, typer.Option(help="The folder for results and snapshots.", metavar="DIR")
     ] = None,
+    baseline: Annotated[
+        Path | None, typer.Option(help="An earlier nightly; what drifted since then fails.", metavar="DIR")
+    ] = None,
+    accept: Annotated[Path | None, typer.Option(help="A file of accepted drift.", metavar="FILE")] = None,
     show: Annotated[bool, typer.Option("--plan", help="Only tell the cells.")] = False,
 ) -> None:
     """Run many labs: every version in every mode, one cell each, and tell what is wrong with which.
@@ -55,7 +59,7 @@ def matrix(
             "--resume goes on with the cells of the run it resumes",
             mend="leave FILE, --only, --shard and --fresh out",
         )
-    wishes = nightly.Wishes(tuple(only or ()), shard, fresh, jobs, fail_fast)
+    wishes = nightly.Wishes(tuple(only or ()), shard, fresh, jobs, fail_fast, baseline, accept)
     if show:
         raise typer.Exit(nightly.show_plan(file, wishes))
     raise typer.Exit(nightly.resume(output, wishes) if resume else nightly.begin(file, output, wishes))

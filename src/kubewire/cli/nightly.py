@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import typer
 
 from kubewire.cli.display import Display
-from kubewire.matrix import nightly
+from kubewire.matrix import drifts, nightly
 from kubewire.matrix.folder import Order, RunFolder
 from kubewire.matrix.loading import find_matrix, load_matrix
 from kubewire.matrix.results import EXIT_CODES, Run, counts
 from kubewire.matrix.run import Limits
+from kubewire.report.drift_text import render
 
 STYLES = {"passed": "green", "failed": "red", "error": "red", "skipped": "yellow", "missing": "yellow"}
 
@@ -27,6 +28,8 @@ class Wishes:
     fresh: bool = False
     jobs: int | None = None
     fail_fast: bool = False
+    baseline: Path | None = None
+    accept: Path | None = None
 
 
 def show_plan(file: Path | None, wishes: Wishes) -> int:
@@ -43,17 +46,19 @@ def show_plan(file: Path | None, wishes: Wishes) -> int:
 
 def begin(file: Path | None, output: Path | None, wishes: Wishes) -> int:
     """Plan and run; the exit code."""
-    display = Display()
+    display, baseline = Display(), nightly.Baseline.read(wishes.baseline, wishes.accept)
     order = _planned(file, wishes, display)
     folder = RunFolder((output or nightly.new_folder()).absolute())
     folder.write_order(order)
-    return _run(order, folder, wishes, wishes.jobs or load_matrix(find_matrix(file)).jobs, display)
+    wishes = replace(wishes, jobs=wishes.jobs or load_matrix(find_matrix(file)).jobs)
+    return _run(order, folder, wishes, display, baseline)
 
 
 def resume(output: Path | None, wishes: Wishes) -> int:
     """Run what a run that was ended early has not run; the exit code."""
     folder = RunFolder((output or nightly.newest_folder()).absolute())
-    return _run(folder.read_order(), folder, wishes, wishes.jobs, Display())
+    baseline = nightly.Baseline.read(wishes.baseline, wishes.accept)
+    return _run(folder.read_order(), folder, wishes, Display(), baseline)
 
 
 def _planned(file: Path | None, wishes: Wishes, display: Display) -> Order:
@@ -62,16 +67,18 @@ def _planned(file: Path | None, wishes: Wishes, display: Display) -> Order:
     )
 
 
-def _run(order: Order, folder: RunFolder, wishes: Wishes, jobs: int | None, display: Display) -> int:
+def _run(
+    order: Order, folder: RunFolder, wishes: Wishes, display: Display, baseline: nightly.Baseline
+) -> int:
     for note in order.notes:
         display.line(note, "bold yellow")
     display.line(f"{len(order.cells)} cells, results in {folder.path}")
-    limits = Limits(jobs or os.cpu_count() or 1, order.deadline, wishes.fail_fast)
+    limits = Limits(wishes.jobs or os.cpu_count() or 1, order.deadline, wishes.fail_fast)
 
     def tell(text: str) -> None:
         display.line(text, STYLES.get(text.partition(" ")[0], "dim"))
 
-    found = nightly.run_order(order, folder, limits, tell)
+    found = nightly.run_order(order, folder, limits, tell, baseline)
     _tell(found, folder, display)
     return EXIT_CODES[found.status]
 
@@ -80,4 +87,8 @@ def _tell(found: Run, folder: RunFolder, display: Display) -> None:
     told = ", ".join(f"{n} {status}" for status, n in counts(found.cells).items())
     part = " (partial)" if found.partial else ""
     display.line(f"{len(found.cells)} cells: {told}{part}", STYLES[found.status])
-    display.line(f"{folder.path / 'run.json'}, junit.xml, summary.md", "dim")
+    for each in found.drift:
+        if each.since == "baseline" or drifts.is_open([each]):
+            for line in render(each):
+                display.line(line.plain, "red" if drifts.is_open([each]) else "dim")
+    display.line(f"{folder.path / 'report.html'}, run.json, junit.xml, summary.md", "dim")

@@ -86,7 +86,8 @@ def _sides(snapshot: Snapshot) -> dict[str, _Side]:
     sides = {}
     for node in snapshot.nodes:
         inputs = read_inputs(node, cluster)
-        sides[role_of_node(node.name, lab)] = _Side(inputs, cluster, roles_of(cluster, lab, inputs.version))
+        roles = roles_of(cluster, lab, inputs.version, inputs.facts.name)
+        sides[role_of_node(node.name, lab)] = _Side(inputs, cluster, roles)
     return sides
 
 

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kubewire.dataplane.cluster import ClusterState, ServicePort, service_ports
 from kubewire.dataplane.endpoints import endpoints_for
+from kubewire.dataplane.explain_service import Explanation, explain_service
 from kubewire.dataplane.findings import IpFamily
 from kubewire.dataplane.iptables_names import digest, seed
 from kubewire.dataplane.nft_names import endpoint_base
 from kubewire.dataplane.versions import Version
+from kubewire.snapshot.model import Snapshot
 
 FAMILIES: tuple[IpFamily, ...] = ("ipv4", "ipv6")
 _CANDIDATE = re.compile(
@@ -38,16 +40,29 @@ class Roles:
         return _CANDIDATE.sub(lambda match: self.words.get(match[0], match[0]), text)
 
 
-def roles_of(cluster: ClusterState, lab: str, version: Version) -> Roles:
-    """The roles in a cluster, whose `lab` name is taken off its nodes' names."""
+def roles_of(cluster: ClusterState, lab: str, version: Version, own: str) -> Roles:
+    """The roles as the node `own` sees them; the `lab` name is taken off the nodes' names."""
     words: dict[str, str] = {}
     for node in cluster.nodes:
         for ip in node.internal_ips:
-            words[ip] = f"⟨{role_of_node(node.name, lab)}⟩"
+            words[ip] = "⟨this node⟩" if node.name == own else f"⟨{role_of_node(node.name, lab)}⟩"
     for family in FAMILIES:
         for port in service_ports(cluster, family, version):
             words.update(_of_port(cluster, port, version))
     return Roles(words)
+
+
+def explained_by_roles(snapshot: Snapshot, service: str) -> Explanation:
+    """A Service's explanation on the last node, in which two runs differ only where kube-proxy does."""
+    found = explain_service(snapshot, service)
+    cluster = ClusterState.from_list(snapshot.cluster)
+    lab = str(snapshot.meta.get("lab", ""))
+    roles = roles_of(cluster, lab, found.version, found.node)
+    families = tuple(
+        (family, tuple(replace(line, place=roles.of(line.place), text=roles.of(line.text)) for line in lines))
+        for family, lines in found.families
+    )
+    return replace(found, node=role_of_node(found.node, lab), families=families)
 
 
 def role_of_node(name: str, lab: str) -> str:

@@ -3,29 +3,38 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 from kubewire import paths
 from kubewire.cli.signals import Terminated
-from kubewire.errors import DefinitionError
+from kubewire.dataplane.explain_service import Explanation
+from kubewire.drift.acceptance import Acceptance, load_acceptances
+from kubewire.drift.roles import explained_by_roles
+from kubewire.errors import DefinitionError, KubewireError
 from kubewire.files import write_atomically
 from kubewire.kubernetes.catalog import MINORS
 from kubewire.kubernetes.locks import locked
 from kubewire.kubernetes.versions import parse, resolve
 from kubewire.lab.loading import display_path
 from kubewire.lab.values import seconds
-from kubewire.matrix import results
+from kubewire.matrix import drifts, results
 from kubewire.matrix.folder import CellOrder, Order, RunFolder
 from kubewire.matrix.loading import lab_reference, load_matrix
 from kubewire.matrix.machine import described, examine
 from kubewire.matrix.plan import plan, shares_control_planes, version_words
-from kubewire.matrix.results import Run, unjudged
+from kubewire.matrix.results import Run, read_run, unjudged
 from kubewire.matrix.run import Limits, Nightly, now
 from kubewire.progress import Progress
+from kubewire.report.html import run_to_html
 from kubewire.report.run_junit import run_to_junit
 from kubewire.report.run_markdown import run_to_markdown
+from kubewire.snapshot.archive import read_archive
+from kubewire.snapshot.model import Snapshot
 
 Tell = Callable[[str], None]
 
@@ -76,7 +85,31 @@ def _unknown_minors(versions: Iterable[str]) -> list[str]:
     ]
 
 
-def run_order(order: Order, folder: RunFolder, limits: Limits, tell: Tell) -> Run:
+@dataclass(frozen=True)
+class Baseline:
+    """An earlier run to compare with, read before anything is run, and the drift that is accepted."""
+
+    run: Run | None = None
+    folder: RunFolder | None = None
+    acceptances: tuple[Acceptance, ...] = ()
+
+    @classmethod
+    def read(cls, path: Path | None, accept: Path | None) -> Baseline:
+        """DefinitionError for a file of another schema, a cut one, or none."""
+        acceptances = load_acceptances(accept.absolute()) if accept else ()
+        if path is None:
+            return cls(acceptances=acceptances)
+        folder = path if path.is_dir() else path.parent
+        return cls(read_run(path), RunFolder(folder.absolute()), acceptances)
+
+
+def run_order(
+    order: Order,
+    folder: RunFolder,
+    limits: Limits,
+    tell: Tell,
+    baseline: Baseline | None = None,
+) -> Run:
     """Run what has no result yet. Interrupted or not, the folder then holds the reports on what there is.
 
     One nightly at a time runs for a user of this machine; a second waits for it.
@@ -102,11 +135,17 @@ def run_order(order: Order, folder: RunFolder, limits: Limits, tell: Tell) -> Ru
         except OSError as error:
             _write(order, folder, nightly, (), str(error))
             raise
-        return _write(order, folder, nightly, tuple(fetching.done), "")
+        return _write(order, folder, nightly, tuple(fetching.done), baseline=baseline)
 
 
 def _write(
-    order: Order, folder: RunFolder, nightly: Nightly, fetched: tuple[results.Fetch, ...], why: str
+    order: Order,
+    folder: RunFolder,
+    nightly: Nightly,
+    fetched: tuple[results.Fetch, ...],
+    why: str = "",
+    *,
+    baseline: Baseline | None = None,
 ) -> Run:
     found = tuple(
         nightly.results.get(each.cell.id) or unjudged(each.cell, "missing", f"not run: {why}")
@@ -126,8 +165,26 @@ def _write(
         fetched=fetched,
         cells=found,
     )
+    drift = _drift(run, folder, baseline or Baseline())
+    status = "failed" if drifts.is_open(drift) else run.status
+    run = run.model_copy(update={"drift": drift, "status": status})
     write_reports(run, folder)
     return run
+
+
+def _drift(run: Run, folder: RunFolder, baseline: Baseline) -> tuple[results.DriftResult, ...]:
+    """From version to version, and against the baseline; what can't be compared is told as such."""
+
+    def read(cell_id: str) -> Snapshot:
+        return read_archive(folder.snapshot(cell_id))
+
+    found = drifts.across_versions(run, read)
+    told = drifts.results(found, "version", baseline.acceptances, datetime.now(UTC).date())
+    earlier = baseline.folder
+    if baseline.run is None or earlier is None:
+        return told
+    against = drifts.against(baseline.run, run, lambda cell: read_archive(earlier.snapshot(cell)), read)
+    return told + drifts.results(against, "baseline", baseline.acceptances, datetime.now(UTC).date())
 
 
 def write_reports(run: Run, folder: RunFolder) -> None:
@@ -136,8 +193,19 @@ def write_reports(run: Run, folder: RunFolder) -> None:
         ("run.json", results.to_json(run)),
         ("junit.xml", run_to_junit(run)),
         ("summary.md", run_to_markdown(run)),
+        ("report.html", run_to_html(run, _pairs(run, folder))),
     ):
         write_atomically(folder.path / name, text, mode=0o644)
+
+
+def _pairs(run: Run, folder: RunFolder) -> Iterator[tuple[Explanation, Explanation]]:
+    """In each lab and mode: the main Service in the oldest and in the newest version that was judged."""
+    for cells in drifts.families(run.cells):
+        if len(cells) > 1:
+            with suppress(KubewireError):
+                oldest, newest = (read_archive(folder.snapshot(cell.id)) for cell in (cells[0], cells[-1]))
+                service = str(newest.meta.get("service", ""))
+                yield explained_by_roles(oldest, service), explained_by_roles(newest, service)
 
 
 def new_folder() -> Path:

@@ -84,6 +84,46 @@ class Fetch(Model):
     seconds: float = 0.0
 
 
+class ChangeResult(Model):
+    """One container (chain, set, map, virtual server) that changed; its lines by roles, not by addresses."""
+
+    kind: Literal["appeared", "vanished", "changed"]
+    place: str
+    """Where: `nftables ip chain services`."""
+    before: tuple[str, ...] = ()
+    """The lines that are gone."""
+    after: tuple[str, ...] = ()
+    """The lines that came."""
+    nodes: tuple[str, ...] = ()
+    """The nodes on which it changed, by their roles."""
+
+
+class GroupResult(Model):
+    """All changes of one cause."""
+
+    cause: str
+    """unknown, cluster, configuration, node, or a feature of the version table."""
+    title: str
+    source: str = ""
+    standing: Literal["open", "accepted", "known"]
+    """known: the versions explain it; accepted: somebody looked at it; open: neither, which is a failure."""
+    reason: str = ""
+    """Why it is accepted."""
+    changes: tuple[ChangeResult, ...] = ()
+
+
+class DriftResult(Model):
+    """What a cell's dataplane did since another version, or since the baseline."""
+
+    since: Literal["version", "baseline"]
+    subject: str
+    """The lab, mode and provider."""
+    before: str
+    """kube-proxy's version before."""
+    after: str
+    groups: tuple[GroupResult, ...] = ()
+
+
 class Run(Model):
     """A whole nightly."""
 
@@ -101,11 +141,13 @@ class Run(Model):
     partial: bool = False
     """Whether the run ended before all cells had their turn."""
     status: RunStatus
-    """failed if a check failed, else error if a cell could not be judged, else passed if any passed."""
+    """failed if a check failed or drift is open, else error if a cell could not be judged, else passed if any
+    passed."""
     machine: MachineResult
     notes: tuple[str, ...] = ()
     fetched: tuple[Fetch, ...] = ()
     cells: tuple[CellResult, ...]
+    drift: tuple[DriftResult, ...] = ()
 
 
 def status_of(cells: Iterable[CellResult]) -> RunStatus:

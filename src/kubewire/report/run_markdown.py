@@ -24,7 +24,7 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~&-])")
 
 def run_to_markdown(run: Run) -> str:
     """The text; whatever nodes said stands in code blocks or is escaped."""
-    return "\n".join([*_head(run), *_table(run), *_legend(run), *_bad(run)]) + "\n"
+    return "\n".join([*_head(run), *_table(run), *_legend(run), *_drift(run), *_bad(run)]) + "\n"
 
 
 def _head(run: Run) -> Iterator[str]:
@@ -66,6 +66,23 @@ def _legend(run: Run) -> Iterator[str]:
         told = ", ".join(sorted(beside, key=sort_key))
         yield f"Where the control plane is not of kube-proxy's own version, it is of {told}."
         yield ""
+
+
+def _drift(run: Run) -> Iterator[str]:
+    """Open drift with its lines; the rest as a list of causes."""
+    for each in run.drift:
+        if each.since == "version" and all(group.standing == "known" for group in each.groups):
+            continue
+        yield f"### Drift of {escaped(each.subject)}, {each.before} → {each.after}"
+        yield ""
+        for group in each.groups:
+            about = f"({len(group.changes)} objects, {group.standing})"
+            words = (f"- **{escaped(group.cause)}**:", escaped(group.title), about, escaped(group.reason))
+            yield " ".join(word for word in words if word)
+        yield ""
+        for change in [c for group in each.groups if group.standing == "open" for c in group.changes][:SHOWN]:
+            lines = [f"- {line}" for line in change.before] + [f"+ {line}" for line in change.after]
+            yield from _code("\n".join([f"{change.kind} {change.place}", *lines]))
 
 
 def _bad(run: Run) -> Iterator[str]:

@@ -1,0 +1,74 @@
+"""What `kubewire diff` does: nightlies or snapshots read, compared, told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from kubewire.drift.acceptance import expired, load_acceptances
+from kubewire.drift.compare import drift
+from kubewire.drift.model import Drift
+from kubewire.errors import DefinitionError
+from kubewire.matrix import drifts
+from kubewire.matrix.folder import RunFolder
+from kubewire.matrix.results import read_run
+from kubewire.report.drift_text import render
+from kubewire.snapshot.archive import read_archive
+from kubewire.snapshot.folder import read_snapshot
+from kubewire.snapshot.model import Snapshot
+
+
+def compare(before: Path, after: Path | None, accept: Path | None, *, everything: bool) -> int:
+    """Compare and print; the exit code."""
+    today = datetime.now(UTC).date()
+    acceptances = load_acceptances(accept.absolute()) if accept else ()
+    since: drifts.Since = "version" if after is None else "baseline"
+    found = drifts.results(_drifts(before, after), since, acceptances, today)
+    if not found:
+        raise DefinitionError(
+            "they have no cell in common that was judged", where=f"{before} {after or ''}".strip()
+        )
+    console = Console(highlight=False)
+    for each in found:
+        for line in render(each, everything=everything):
+            console.print(line, soft_wrap=True)
+    for over in expired(acceptances, today):
+        told = f"no longer accepted since {over.expires}: {over.cause} {over.object} ({over.reason})"
+        console.print(Text(told, style="yellow"), soft_wrap=True)
+    return 1 if drifts.is_open(found) else 0
+
+
+def _drifts(before: Path, after: Path | None) -> Iterator[Drift]:
+    if _is_run(before) and (after is None or _is_run(after)):
+        old = read_run(before)
+        if after is None:
+            yield from drifts.across_versions(old, reader(before))
+        else:
+            yield from drifts.against(old, read_run(after), reader(before), reader(after))
+        return
+    if after is None or _is_run(before) or _is_run(after):
+        raise DefinitionError(
+            "two nightlies or two snapshots are compared",
+            where=str(before),
+            mend="kubewire diff --help",
+        )
+    first, second = _snapshot(before), _snapshot(after)
+    yield drift(first, second, str(second.meta.get("lab") or after.name))
+
+
+def reader(run: Path) -> drifts.Read:
+    """How the snapshots of a run are read."""
+    folder = RunFolder(run if run.is_dir() else run.parent)
+    return lambda cell_id: read_archive(folder.snapshot(cell_id))
+
+
+def _is_run(path: Path) -> bool:
+    return path.suffix == ".json" or (path / "run.json").exists()
+
+
+def _snapshot(path: Path) -> Snapshot:
+    return read_archive(path) if path.is_file() else read_snapshot(path)
