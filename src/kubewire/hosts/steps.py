@@ -14,6 +14,7 @@ from kubewire.files import write_atomically
 from kubewire.hosts import shipping
 from kubewire.hosts.client import MARK
 from kubewire.hosts.place import Place
+from kubewire.netns.makers import command_lives
 from kubewire.steps.target import lab_name
 
 Run = Callable[[str, bytes], tuple[int, str, str]]
@@ -26,6 +27,8 @@ def perform_there(
     run: Run, place: Place, step: str, arguments: Mapping[str, Any], *, check: bool = False
 ) -> dict[str, Any]:
     """The step's task result, its progress told as it comes; LabError where the host gives none."""
+    if not command_lives():  # Ansible outlives it, but nobody waits for the lab any more
+        raise LabError("the command that this run belongs to was killed", where=place.name)
     arguments = dict(arguments)
     report = arguments.pop("report", None)
     request: dict[str, Any] = {"step": step, "check": check}

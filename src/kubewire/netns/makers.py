@@ -17,6 +17,17 @@ def makers() -> list[int]:
     return list(dict.fromkeys(found))
 
 
+def command_lives() -> bool:
+    """Whether the command that started this playbook is still there; True where none did."""
+    pid = os.environ.get(VARIABLE, "")
+    if not pid.isdecimal():
+        return True
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
 def _ansible_ancestors(pid: int) -> list[int]:
     parent = _parent(pid)
     if parent > 1 and b"ansible-playbook" in _command(parent):

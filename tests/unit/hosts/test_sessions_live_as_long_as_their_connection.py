@@ -13,7 +13,11 @@ from typing import Any
 
 import pytest
 
+from kubewire.errors import LabError
 from kubewire.hosts.client import MARK
+from kubewire.hosts.place import Place
+from kubewire.hosts.steps import perform_there
+from kubewire.netns.makers import VARIABLE
 
 DEADLINE = 120.0
 # The shell greets as a login shell may, then starts a client for each line that it is given.
@@ -95,3 +99,12 @@ def test_an_answer_can_be_asked_for_again(connection: Connection) -> None:
     job = connection.ask({"step": "missing_binaries", "arguments": {"wanted": []}})["job"]
     assert connection.ask({"job": job})["result"]["missing"] == []
     assert "was cut" in connection.ask({"job": job + 1})["result"]["msg"]
+
+
+def test_no_step_is_asked_for_a_command_that_was_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    monkeypatch.setenv(VARIABLE, str(ended.pid))
+    place = Place("alice", ("ssh", "alice"), "python3")
+    with pytest.raises(LabError, match="was killed"):
+        perform_there(lambda _command, _data: pytest.fail("asked"), place, "commit", {"lab": "iptables"})
