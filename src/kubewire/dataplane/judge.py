@@ -24,6 +24,7 @@ from kubewire.snapshot.model import NodeSnapshot, Snapshot
 
 FAMILIES: tuple[IpFamily, ...] = ("ipv4", "ipv6")
 IPTABLES_FILES: dict[IpFamily, str] = {"ipv4": "iptables-save.txt", "ipv6": "ip6tables-save.txt"}
+_MOST, _LONGEST = 50, 1000
 NFT_FILES: dict[IpFamily, str] = {"ipv4": "nft-ip.json", "ipv6": "nft-ip6.json"}
 
 
@@ -138,6 +139,12 @@ def observe(node: Inputs, family: IpFamily) -> tuple[Dataplane | None, Check]:
     return None if cut else dataplane, _present(node, family, name, problems)
 
 
+def _shown(problems: Sequence[str]) -> str:
+    """What was not understood, as much of it as anybody reads."""
+    lines = [text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …" for text in problems[:_MOST]]
+    return "\n".join([*lines, *([f"and {len(problems) - _MOST} more"] if len(problems) > _MOST else [])])
+
+
 def _present(node: Inputs, family: IpFamily, name: str, problems: Sequence[str]) -> Check:
     reason = f"mode {node.config.mode} can only be judged from a whole dump"
     whole = "a whole dump"
@@ -150,7 +157,7 @@ def _present(node: Inputs, family: IpFamily, name: str, problems: Sequence[str])
         name,
         reason,
         whole,
-        "\n".join(problems) or whole,
+        _shown(problems) or whole,
     )
 
 

@@ -156,3 +156,16 @@ def test_a_mode_that_is_not_the_dumps(folder: Path, mode: Any, status: str) -> N
 
 def _with_mode(text: str, mode: Any) -> str:
     return json.dumps({**json.loads(text), "mode": mode})
+
+
+@pytest.mark.parametrize("junk", ["x" * 5_000_000, "-A NOWHERE -j ACCEPT\n" * 100_000, '"' * 3_000_000])
+def test_very_much_junk_makes_a_short_finding(folder: Path, junk: str) -> None:
+    if folder.name != "iptables":
+        pytest.skip("only lines can be junk")
+    [path] = folder.glob("nodes/*/iptables-save.txt")
+    path.write_text(f"{path.read_text()}{junk}\n")
+    report = verify_folder(folder)
+    assert report.status == "failed"
+    [check] = [c for c in report.checks if c.id == "dump.present" and c.status == "failed"]
+    assert "line " in check.observed
+    assert len(check.observed) < 60_000
