@@ -59,7 +59,10 @@ ipv6() {
 tools() {
   uname -r
   for tool in iptables nft ipset ipvsadm; do
-    printf '%s=' "$tool"; "$tool" --version 2>/dev/null | head -n 1 | tr -d '\n'; echo
+    command -v "$tool" >/dev/null || continue
+    version=$("$tool" --version 2>/dev/null | head -n 1)
+    # ipvsadm says nothing where the kernel has no ip_vs
+    echo "$tool=${version:-$(dpkg-query -W -f '${Version}' "$tool" 2>/dev/null)}"
   done
 }
 [ -n "$proxy" ] && take arguments arguments

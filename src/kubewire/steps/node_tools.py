@@ -14,11 +14,15 @@ from kubewire.steps.target import required_record
 ALWAYS = ("iptables", "nft", "ip", "conntrack")
 MARK = "\x1f"
 # One line a tool: its name, a separator, the first line it says of itself (or nothing if it isn't there).
+# ipvsadm says nothing where the kernel has no ip_vs; its package does.
 SCRIPT = """PATH="$PATH:/usr/sbin:/sbin"
 for tool in {tools}; do
   printf '%s\\037' "$tool"
   if command -v "$tool" > /dev/null 2>&1; then
-    case "$tool" in ip) "$tool" -V ;; *) "$tool" --version ;; esac 2>&1 | head -n 1 | grep . || echo present
+    case "$tool" in ip) option=-V ;; *) option=--version ;; esac
+    version=$("$tool" "$option" 2>/dev/null | head -n 1)
+    [ -n "$version" ] || version=$(dpkg-query -W -f '${{Version}}' "$tool" 2>/dev/null)
+    echo "${{version:-present}}"
   else echo; fi
 done"""
 COMMANDS = {"nftables": "nft"}

@@ -55,9 +55,21 @@ def _node_notes(node: NodeSnapshot) -> list[Note]:
         facts = json.loads(node.files.get("facts.json", "{}"))
     except ValueError:
         return notes
-    if isinstance(facts, dict) and facts.get("kube_proxy_running") is False:
+    if not isinstance(facts, dict):
+        return notes
+    if tools := _tools(facts.get("tools")):
+        notes.append(Note(f"tools: {tools}", node.name))
+    if facts.get("kube_proxy_running") is False:
         notes.append(Note("kube-proxy does not run: its rules stay as they are, whatever changes", node.name))
     return notes
+
+
+def _tools(versions: object) -> str:
+    """`iptables v1.8.9 (nf_tables), ipset v7.17` from each tool's first line."""
+    if not isinstance(versions, dict):
+        return ""
+    said = {str(tool): str(line).partition(",")[0] for tool, line in versions.items()}
+    return ", ".join(line if line.startswith(tool) else f"{tool} {line}" for tool, line in said.items())
 
 
 def families_in_use(snapshot: Snapshot) -> tuple[IpFamily, ...]:
