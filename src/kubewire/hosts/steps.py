@@ -14,7 +14,7 @@ from kubewire.files import write_atomically
 from kubewire.hosts import shipping
 from kubewire.hosts.client import MARK
 from kubewire.hosts.place import Place
-from kubewire.netns.makers import command_lives
+from kubewire.makers import command_lives
 from kubewire.steps.target import lab_name
 
 Run = Callable[[str, bytes], tuple[int, str, str]]

@@ -75,13 +75,20 @@ def require_same_cluster(definition: dict[str, Any], lab: Lab) -> None:
 
 def remove(name: str, engine: Engine) -> bool:
     """Remove the lab's own node containers, their volumes, and kind's network if it was made for a lab."""
-    containers = [node for node in engine.nodes(name) if is_own(node, name)]
-    if containers and all(node.role == "other" for node in containers):
-        containers = []
+    removed = False
     with network.shared(), ThreadPoolExecutor() as pool:
-        list(pool.map(engine.remove, containers))
+        while containers := _own(
+            name, engine
+        ):  # the engine may still be making one for a kind that was killed
+            list(pool.map(engine.remove, containers))
+            removed = True
     network.remove_if_unused(engine)
-    return state.remove(name) or bool(containers)
+    return state.remove(name) or removed
+
+
+def _own(name: str, engine: Engine) -> list[NodeContainer]:
+    containers = [node for node in engine.nodes(name) if is_own(node, name)]
+    return [] if all(node.role == "other" for node in containers) else containers
 
 
 def _create(lab: Lab, engine: Engine) -> None:

@@ -13,6 +13,7 @@ from kubewire import paths
 from kubewire.errors import HostError, LabError
 from kubewire.kubernetes.binaries import ensure_artifact
 from kubewire.kubernetes.catalog import KIND, Artifact
+from kubewire.makers import ended_with_makers
 from kubewire.progress import Progress
 
 SHOWN_LINES = 12
@@ -48,7 +49,7 @@ def create(
     log = log_file(name)
     log.parent.mkdir(parents=True, exist_ok=True)
     tail: deque[str] = deque(maxlen=SHOWN_LINES)
-    with log.open("w") as kept, _started(argv) as process:
+    with log.open("w") as kept, _started(argv) as process, ended_with_makers(process):
         for line in process.stdout or ():
             kept.write(line)
             kept.flush()
@@ -71,7 +72,7 @@ def log_file(name: str) -> Path:
 
 
 def _started(argv: Sequence[str]) -> subprocess.Popen[str]:
-    """Started so that it ends with this process; kind's children end with its pipe."""
+    """Started in a group of its own, so that it ends with this process whatever ends that."""
     setpriv = shutil.which("setpriv")
     prefix = [setpriv, "--pdeathsig", "KILL"] if setpriv else []
     return subprocess.Popen(
@@ -81,6 +82,7 @@ def _started(argv: Sequence[str]) -> subprocess.Popen[str]:
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
+        start_new_session=True,
         env={**os.environ, "NO_COLOR": "1", "KIND_EXPERIMENTAL_PROVIDER": "docker"},
     )
 

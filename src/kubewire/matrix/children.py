@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kubewire import progress
-from kubewire.netns.makers import VARIABLE as MAKER
+from kubewire.makers import VARIABLE as MAKER
 from kubewire.steps.lock import HELD
 
 TIDY_SECONDS = 20.0

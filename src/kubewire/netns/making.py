@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 from kubewire import paths
 from kubewire.errors import HostError, LabError
 from kubewire.files import write_atomically
+from kubewire.makers import makers
 from kubewire.netns import blueprint, control, linux, state, topology
 from kubewire.netns.control_plane import cluster_dns_ip, issue_credentials
 from kubewire.netns.kubeconfig import kubeconfig
-from kubewire.netns.makers import makers
 from kubewire.progress import emit
 
 if TYPE_CHECKING:

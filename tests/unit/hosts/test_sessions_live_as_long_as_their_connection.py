@@ -17,7 +17,7 @@ from kubewire.errors import LabError
 from kubewire.hosts.client import MARK
 from kubewire.hosts.place import Place
 from kubewire.hosts.steps import perform_there
-from kubewire.netns.makers import VARIABLE
+from kubewire.makers import VARIABLE
 
 DEADLINE = 120.0
 # The shell greets as a login shell may, then starts a client for each line that it is given.

@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from kubewire.errors import LabError
+from kubewire.makers import VARIABLE, makers
 from kubewire.netns import entry
 from kubewire.netns.linux import Process
-from kubewire.netns.makers import VARIABLE, makers
 from kubewire.netns.state import NodeRecord, SandboxState
 
 LAB = SandboxState(

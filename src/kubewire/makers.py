@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import os
+import select
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 VARIABLE = "KUBEWIRE_MAKER_PID"
@@ -26,6 +32,36 @@ def command_lives() -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
         return False
+
+
+@contextmanager
+def ended_with_makers(process: subprocess.Popen[str]) -> Iterator[None]:
+    """Kill the process's group as soon as one of the makers is gone, for as long as the block lasts."""
+    with ExitStack() as stack:
+        over, done = os.pipe()
+        stack.callback(os.close, over)
+        watched = [descriptor for pid in makers()[1:] if (descriptor := _open(pid)) is not None]
+        for descriptor in watched:
+            stack.callback(os.close, descriptor)
+
+        def watch() -> None:
+            ready, _, _ = select.select([over, *watched], [], [])
+            if over not in ready:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+
+        thread = threading.Thread(target=watch, daemon=True)
+        thread.start()
+        stack.callback(thread.join)
+        stack.callback(os.close, done)
+        yield
+
+
+def _open(pid: int) -> int | None:
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        return None
 
 
 def _ansible_ancestors(pid: int) -> list[int]:
