@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -23,6 +24,8 @@ from kubewire.lab.rendering import lab_data
 from kubewire.lab.schema import Lab, node_names
 from kubewire.progress import emit
 from kubewire.provider import Change
+
+REMOVAL_SECONDS = 60.0
 
 
 def up(lab: Lab, engine: Engine, *, check: bool = False) -> list[Change]:
@@ -75,11 +78,11 @@ def require_same_cluster(definition: dict[str, Any], lab: Lab) -> None:
 
 def remove(name: str, engine: Engine) -> bool:
     """Remove the lab's own node containers, their volumes, and kind's network if it was made for a lab."""
-    removed = False
+    removed, deadline = False, time.monotonic() + REMOVAL_SECONDS
     with network.shared(), ThreadPoolExecutor() as pool:
-        while containers := _own(
-            name, engine
-        ):  # the engine may still be making one for a kind that was killed
+        while containers := _own(name, engine):  # one may still be made for a kind that was killed
+            if time.monotonic() > deadline:
+                raise LabError(f"the Docker engine doesn't remove {containers[0].name}", where=f"lab {name}")
             list(pool.map(engine.remove, containers))
             removed = True
     network.remove_if_unused(engine)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import CONFLICT, NOT_FOUND
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -74,14 +75,15 @@ class Engine:
             self.client.api.start(node.id)
 
     def remove(self, node: NodeContainer) -> None:
-        """Remove a container with its anonymous volumes; one that is gone already is fine."""
-        from docker.errors import NotFound
+        """Remove a container with its anonymous volumes; one that is gone, or just going, is fine."""
+        from docker.errors import APIError
 
         with _told(f"removing {node.name}"):
             try:
                 self.client.api.remove_container(node.id, v=True, force=True)
-            except NotFound:
-                return
+            except APIError as error:
+                if error.status_code not in (NOT_FOUND, CONFLICT):
+                    raise
 
     def network_id(self) -> str:
         """The id of kind's network, "" where there is none."""
