@@ -36,6 +36,8 @@ class Kubewire:
 
     state: Path
     environment: dict[str, str] = field(default_factory=dict)
+    prefix: tuple[str, ...] = ()
+    """What it is run by, such as nsenter."""
 
     def popen(self, *argv: str, **options: Any) -> subprocess.Popen[str]:
         environment = {
@@ -46,7 +48,7 @@ class Kubewire:
             **self.environment,
         }
         return subprocess.Popen(
-            [sys.executable, "-m", "kubewire", *argv],
+            [*self.prefix, sys.executable, "-m", "kubewire", *argv],
             cwd=ROOT,
             env=environment,
             stdout=subprocess.PIPE,

@@ -46,8 +46,6 @@ def _lacking(api: Api, lab: Lab) -> str:
             found = api.find(api.object_path({"apiVersion": version, "kind": kind, "metadata": metadata}))
             if found is None:
                 return f"{kind} {name} isn't there"
-            if name == "coredns" and found.get("status", {}).get("availableReplicas"):
-                continue  # DNS answers with its first replica
             if lack := lacking(found):
                 return f"{name}: {lack}"
     except ApiError as error:

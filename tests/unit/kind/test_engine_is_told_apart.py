@@ -5,6 +5,8 @@ from __future__ import annotations
 import http.server
 import os
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,15 +62,36 @@ def test_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
         connect()
 
 
-def test_a_socket_of_somebody_else(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+AS_AN_ORDINARY_USER = """
+import os
+from docker import DockerClient
+from kubewire.errors import HostError
+from kubewire.kind.engine import connect, why_silent
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setegid(65534)
+    os.seteuid(65534)
+print(why_silent())
+try:
+    connect()
+except HostError as error:
+    print(error)
+"""
+
+
+def test_a_socket_of_somebody_else(tmp_path: Path) -> None:
     path = tmp_path / "docker.sock"
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         listener.listen()
         path.chmod(0)
-        monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
-        if os.geteuid() == 0:
-            pytest.skip("root may open every socket")
-        with pytest.raises(HostError, match="may not be opened by this user") as caught:
-            connect()
-        assert "usermod -aG docker" in caught.value.mend
+        told = subprocess.run(
+            [sys.executable, "-c", AS_AN_ORDINARY_USER],
+            env=os.environ | {"DOCKER_HOST": f"unix://{path}"},
+            capture_output=True,
+            text=True,
+        )
+    assert told.stdout.startswith("this user may not open the Docker engine's socket\n"), told.stderr
+    assert "its socket may not be opened by this user" in told.stdout
+    assert "usermod -aG docker" in told.stdout
+    assert "--provider netns" in told.stdout
