@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -120,7 +121,8 @@ def _create(lab: Lab, engine: Engine) -> None:
         httpbin.bring(lab, engine, image.reference, node_names(lab), emit)
     except LabError:
         if not keep:
-            remove(lab.name, engine)
+            with suppress(LabError):  # what failed first is what is told; `gc` finds the rest
+                remove(lab.name, engine)
         raise
     _record_nodes(made, engine)
 

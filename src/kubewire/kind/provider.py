@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kubewire import paths
-from kubewire.errors import HostError, LabError
+from kubewire.errors import HostError, KubewireError, LabError
 from kubewire.kind import node, state
 from kubewire.provider import Change, NodeHandle, Status
 
@@ -55,11 +56,12 @@ class KindProvider:
         state.mark_ready(name)
 
     def abandon(self, name: str) -> None:
-        """Remove a lab that never became ready."""
+        """Remove a lab that never became ready; where the engine no longer answers that is left to `gc`."""
         recorded = state.read(name)
         if recorded and not recorded.ready and not os.environ.get(KEEP):
-            self.down(name)
-            shutil.rmtree(paths.lab_dir(name), ignore_errors=True)
+            with suppress(KubewireError):
+                self.down(name)
+                shutil.rmtree(paths.lab_dir(name), ignore_errors=True)
 
     def down(self, name: str) -> bool:
         from kubewire.kind import cluster

@@ -75,6 +75,9 @@ def prefetch(image: str, tools: Sequence[str]) -> Path:
         )
     target.mkdir(parents=True, exist_ok=True)
     with tarfile.open(fileobj=io.BytesIO(answer.stdout)) as archive:
+        for name in archive.getnames():
+            for former in target.glob(f"{name.partition('_')[0]}_*.deb"):
+                former.unlink()
         archive.extractall(target, filter="data")
     return target
 
