@@ -19,6 +19,7 @@ CLUSTER_LABEL = "io.x-k8s.kind.cluster"
 SOCKET = Path("/var/run/docker.sock")
 PING_SECONDS = 2
 CALL_SECONDS = 60
+IMAGE_SECONDS = 900
 NONE = "no Docker engine answers"
 FORBIDDEN = "this user may not open the Docker engine's socket"
 OLDEST_API = (1, 41)
@@ -67,8 +68,18 @@ class Engine:
 
     def load(self, archive: IO[bytes]) -> None:
         """`docker load` of an archive."""
-        with _told("loading an image archive"):
+        with _told("loading an image archive"), self.patience():
             self.client.images.load(archive)
+
+    @contextmanager
+    def patience(self) -> Iterator[None]:
+        """Around a call that handles a whole image: the engine may be silent for minutes."""
+        api = self.client.api
+        api.timeout = IMAGE_SECONDS
+        try:
+            yield
+        finally:
+            api.timeout = CALL_SECONDS
 
     def start(self, node: NodeContainer) -> None:
         with _told(f"starting {node.name}"):

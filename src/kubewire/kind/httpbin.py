@@ -42,8 +42,9 @@ def bring(lab: Lab, engine: Engine, node_image: str, nodes: Iterable[str], progr
         build(engine, progress)
     progress("cluster", f"image {reference} into the nodes")
     with tempfile.NamedTemporaryFile(suffix=".tar") as file:
-        for chunk in engine.client.images.get(reference).save(named=reference):
-            file.write(chunk)
+        with engine.patience():
+            for chunk in engine.client.images.get(reference).save(named=reference):
+                file.write(chunk)
         file.flush()
         with ThreadPoolExecutor(max_workers=3) as pool:
             list(pool.map(lambda name: _import(name, Path(file.name)), nodes))
@@ -74,7 +75,8 @@ def build(engine: Engine, progress: Progress) -> None:
             archive.addfile(entry, io.BytesIO(recipe.encode()))
         context.seek(0)
         try:
-            engine.client.images.build(fileobj=context, custom_context=True, tag=IMAGE, rm=True)
+            with engine.patience():
+                engine.client.images.build(fileobj=context, custom_context=True, tag=IMAGE, rm=True)
         except (BuildError, DockerException) as error:
             raise HostError(
                 f"image {IMAGE} can't be built by the Docker engine: {error}",

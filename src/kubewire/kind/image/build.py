@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,8 +82,15 @@ class Job:
 def _assemble(job: Job, target: Path) -> None:
     kubernetes, binaries, scratch, progress = job.kubernetes, job.binaries, job.scratch, job.progress
     base, python, root = scratch / "base", scratch / "python", scratch / "root"
-    debian.pod_root(base, debian.POD_PACKAGES, progress)
-    debian.pod_root(python, debian.PYTHON_PACKAGES, progress)
+    progress("image", "Debian packages of the node, kube-proxy and httpbin")
+    with ThreadPoolExecutor() as pool:
+        roots = (
+            pool.submit(debian.pod_root, base, debian.POD_PACKAGES),
+            pool.submit(debian.pod_root, python, debian.PYTHON_PACKAGES),
+            pool.submit(debian.node_root, root),
+        )
+        for made in roots:
+            made.result()
     sources = pods.Sources(binaries, scratch)
     references = pods.wanted(binaries["kubeadm"], kubernetes)
     progress("image", "images of the control plane and httpbin")
@@ -90,7 +98,6 @@ def _assemble(job: Job, target: Path) -> None:
     images = [*pods.control_plane_images(references, sources, base), httpbin]
     stored = scratch / "images.tar"
     archive.write(stored, images, architecture())
-    debian.node_root(root, progress)
     progress("image", "the node's root")
     node.furnish(root, binaries, kubernetes, pods.pause_reference(references), job.overlay)
     node.store_images(root, stored, binaries["containerd"], binaries["ctr"], scratch)
@@ -100,7 +107,7 @@ def _assemble(job: Job, target: Path) -> None:
     subprocess.run(
         ["tar", "--numeric-owner", "--sort=name", "-C", str(root), "-cf", str(whole), "."], check=True
     )
-    made = archive.Image(
+    whole_image = archive.Image(
         (reference(kubernetes),),
         (archive.layer(whole),),
         entrypoint=ENTRYPOINT,
@@ -111,7 +118,7 @@ def _assemble(job: Job, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = target.with_name(f".{target.name}.part")
     try:
-        archive.write(draft, [made, httpbin], architecture())
+        archive.write(draft, [whole_image, httpbin], architecture())
         draft.replace(target)
     finally:
         draft.unlink(missing_ok=True)

@@ -8,7 +8,6 @@ import subprocess
 from pathlib import Path
 
 from kubewire.errors import HostError
-from kubewire.progress import Progress
 
 SUITE = "bookworm"
 """Debian 12: the last whose systemd still runs on cgroup v1."""
@@ -49,15 +48,13 @@ def require() -> None:
         )
 
 
-def node_root(target: Path, progress: Progress) -> None:
+def node_root(target: Path) -> None:
     """A whole system in the folder `target`, as a kind node needs it, without anything of Kubernetes."""
-    progress("image", "Debian packages of the node")
     _mmdebstrap(target, "--variant=minbase", f"--include={NODE_PACKAGES}", f"--customize-hook={NODE_TIDY}")
 
 
-def pod_root(target: Path, packages: str, progress: Progress) -> None:
+def pod_root(target: Path, packages: str) -> None:
     """Only the files of some packages and what they depend on, unpacked into the folder `target`."""
-    progress("image", f"Debian packages of the pods: {packages}")
     _mmdebstrap(target, "--variant=extract", f"--include={packages}")
     for folder in ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info"):
         shutil.rmtree(target / folder, ignore_errors=True)
