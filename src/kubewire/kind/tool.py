@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
-from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +17,9 @@ from kubewire.makers import ended_with_makers
 from kubewire.progress import Progress
 
 SHOWN_LINES = 12
+LONGEST = 300
+NOISE = re.compile(r"[IW]\d{4} |\s*\S+\.\S+$|Stack Trace:")
+"""klog's information and warnings; a Go call stack's places and functions."""
 
 
 def find(progress: Progress) -> Path:
@@ -48,22 +51,29 @@ def create(
     ]
     log = log_file(name)
     log.parent.mkdir(parents=True, exist_ok=True)
-    tail: deque[str] = deque(maxlen=SHOWN_LINES)
+    seen: list[str] = []
     with log.open("w") as kept, _started(argv) as process, ended_with_makers(process):
         for line in process.stdout or ():
             kept.write(line)
             kept.flush()
             if line.strip():
-                tail.append(line.rstrip())
+                seen.append(line.rstrip())
                 progress("cluster", f"kind: {line.strip()[:100]}")
         code = process.wait()
     if code:
         kept_note = "; the half-made cluster is kept" if keep else "; what it had made is removed"
         raise LabError(
-            f"kind could not make the cluster{kept_note}:\n  " + "\n  ".join(tail),
+            f"kind could not make the cluster{kept_note}:\n  " + "\n  ".join(telling(seen)),
             where=str(log),
             mend="look at the whole log; --keep leaves the half-made cluster for a look into its nodes",
         )
+
+
+def telling(lines: Sequence[str]) -> list[str]:
+    """The lines of kind's output that tell what went wrong: its last ones without kubeadm's requests and the
+    call stacks that end it.
+    """
+    return [line[:LONGEST] for line in lines if not NOISE.match(line)][-SHOWN_LINES:]
 
 
 def log_file(name: str) -> Path:
