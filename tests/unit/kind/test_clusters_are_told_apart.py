@@ -40,6 +40,11 @@ def test_the_configuration_marks_every_node_with_its_owner() -> None:
             {"hostPath": "/o", "containerPath": state.OWNER_MOUNT, "readOnly": True}
         ]
         assert "image" not in node
+    patches = [yaml.safe_load(text) for text in config["kubeadmConfigPatches"]]
+    patient = [
+        each["kind"] for each in patches if each.get("timeouts", {}).get("kubernetesAPICall") == "5m0s"
+    ]
+    assert patient == ["InitConfiguration", "JoinConfiguration"]
 
 
 def test_a_foreign_cluster_of_that_name_is_refused_and_an_own_one_known() -> None:
