@@ -50,16 +50,25 @@ PORT_NAMES = ("http", "p", "dns-tcp", "x" * 15, "j-accept", "0a")
 
 
 class Limits(NamedTuple):
-    """What some kube-proxy can't take: names beyond 128 bytes, source ranges inside others."""
+    """What some kube-proxy can't take.
+
+    `longest`: names beyond 128 bytes; `overlapping`: source ranges inside others; `portless`: slice ports
+    without a number.
+    """
 
     longest: bool = True
     overlapping: bool = True
+    portless: bool = True
 
     @property
     def left_out(self) -> tuple[str, ...]:
         """The rows of the coverage table that the run does without."""
         ranges = ("overlapping source ranges", "a source range of all addresses")
-        return (*(() if self.longest else ("the longest names",)), *(() if self.overlapping else ranges))
+        return (
+            *(() if self.longest else ("the longest names",)),
+            *(() if self.overlapping else ranges),
+            *(() if self.portless else ("a slice port without number",)),
+        )
 
 
 class Port(NamedTuple):
@@ -89,7 +98,7 @@ def sequences(draw: DrawFn, limits: Limits) -> list[State]:
         change = draw(st.sampled_from(("endpoints", "service", "remove")))
         if change == "endpoints" and slot in state:
             head = state[slot][0]
-            kept[slot] = [head, *draw(slices(slot, ports_of(head), hinted=draw(st.booleans())))]
+            kept[slot] = [head, *draw(slices(slot, ports_of(head), limits, hinted=draw(st.booleans())))]
         elif change != "remove":
             kept[slot] = draw(service(slot, limits))
         state = kept
@@ -156,7 +165,7 @@ def service(draw: DrawFn, slot: int, limits: Limits) -> list[Object]:
         spec["clusterIP"] = spec["clusterIPs"][0]
         draw(policies(slot, kind, node_ports, item, limits))
         draw(metadata(item["metadata"]))
-    return [item, *draw(slices(slot, chosen, hinted=draw(st.booleans())))]
+    return [item, *draw(slices(slot, chosen, limits, hinted=draw(st.booleans())))]
 
 
 @st.composite
@@ -214,7 +223,7 @@ def metadata(draw: DrawFn, item: Object) -> None:
 
 
 @st.composite
-def slices(draw: DrawFn, slot: int, wanted: Sequence[Port], *, hinted: bool) -> list[Object]:
+def slices(draw: DrawFn, slot: int, wanted: Sequence[Port], limits: Limits, *, hinted: bool) -> list[Object]:
     """Up to three slices; `hinted`: every endpoint has topology hints, as the controller writes them."""
     namespace, name = NAMES[slot]
     taken: set[str] = set()
@@ -235,7 +244,7 @@ def slices(draw: DrawFn, slot: int, wanted: Sequence[Port], *, hinted: bool) -> 
             ]
             if draw(st.integers(0, 7)) == 7:
                 target = [*target, {"name": "unknown", "protocol": "TCP", "port": 9999}]
-            if target and draw(st.integers(0, 11)) == 11:
+            if limits.portless and target and draw(st.integers(0, 11)) == 11:
                 del target[0]["port"]
         made.append(
             {

@@ -50,8 +50,13 @@ class Oracle:
     def __init__(self, cluster: Cluster, nodes: Sequence[Node], patience: float) -> None:
         self.cluster, self.nodes, self.patience = cluster, nodes, patience
         self.bed = cluster.bed
-        oldest = min((node.version for node in nodes if node.mode == "nftables"), default=Version(1, 99))
-        self.limits = Limits(longest=oldest >= Version(1, 37), overlapping=oldest >= Version(1, 30))
+        oldest = min(node.version for node in nodes)
+        oldest_nft = min((node.version for node in nodes if node.mode == "nftables"), default=Version(1, 99))
+        self.limits = Limits(
+            longest=oldest_nft >= Version(1, 37),
+            overlapping=oldest_nft >= Version(1, 30),
+            portless=oldest >= Version(1, 31),
+        )
         left_out = self.limits.left_out
         self.tally = Tally({node.label: rows_of(node.version, node.mode, left_out) for node in nodes})
         self._before: dict[str, Any] = {"items": []}
@@ -124,8 +129,8 @@ class Oracle:
     def _settle(self, node: Node, listed: dict[str, Any], patience: float) -> Settled:
         """The node when it is as it must be, or after so many seconds.
 
-        A kube-proxy that says that it can't go on is no oracle until it is started again: 1.29 in nftables
-        mode fails once there are source ranges ("File exists", as it refills a set of intervals).
+        A kube-proxy that ended, or says that it can't go on, is no oracle until it is started again: 1.29 in
+        nftables mode fails once there are source ranges ("File exists", as it refills a set of intervals).
         """
         end = time.monotonic() + patience
         found = Settled({}, Judgement([], []))

@@ -135,8 +135,9 @@ class Node:
         return node_snapshot(self.name, sections, "")
 
     def gave_up(self) -> bool:
-        """Whether kube-proxy itself says that it could not write its rules."""
-        return "Sync failed" in self._log()
+        """Whether kube-proxy itself says that it could not write its rules, or is no more."""
+        ended = self._process is None or self._process.poll() is not None
+        return ended or "Sync failed" in self._log()
 
     def log(self) -> str:
         """The end of kube-proxy's log from its last error on."""
