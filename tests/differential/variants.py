@@ -145,4 +145,6 @@ def _sections(variant: Variant, mode: str) -> dict[str, Any]:
     at_once = {"minSyncPeriod": "10ms"}
     if mode == "ipvs":
         return {"iptables": dict(variant.section), "ipvs": {**at_once, **variant.ipvs}}
+    if mode == "iptables":
+        at_once["syncPeriod"] = "10m"  # in large clusters stale chains are left for so long
     return {mode: {**at_once, **variant.section}}
