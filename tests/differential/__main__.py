@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import signal
 import sys
 import time
 import warnings
@@ -89,40 +90,37 @@ def inside(options: argparse.Namespace) -> int:
         Node(bed, number, version, mode, Path(path)) for number, (version, path, mode) in enumerate(pairs, 1)
     ]
     oracle = Oracle(Cluster(bed), nodes, options.patience)
-    ready = time.monotonic()
-    told = ""
+    ready = time.monotonic() - started
+    told, code = "", 0
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         if options.record:
             record(oracle.cluster, nodes, options.patience, GOLDEN)
             return 0
         explore(oracle, options.states, options.seed)
     except Difference as difference:
-        told = f"{difference.keep(GOLDEN / 'differential')}\n{difference}"
+        told, code = f"DIFFERENCE, kept in {difference.keep(GOLDEN / 'differential')}\n{difference}", 1
+    except KeyboardInterrupt as stop:
+        told, code = "stopped before its end; no difference so far", getattr(stop, "code", 130)
     finally:
         for node in nodes:
             node.stop()
-    tally = oracle.tally
-    print(tally.table())
-    print(
-        f"{tally.states} states x {len(nodes)} proxies = {tally.comparisons} comparisons, "
-        f"seed {options.seed}; "
-        f"start {ready - started:.0f} s, applying {tally.seconds['apply']:.0f} s, "
-        f"settling and comparing {tally.seconds['settle']:.0f} s, all {time.monotonic() - started:.0f} s"
-    )
-    for label, count in tally.without_zone.items():
-        print(f"{label}: started again {count} times, as it was not told its zone (a race of its own)")
-    for label, count in tally.gave_up.items():
-        print(f"{label}: started again {count} times, as it could not write its rules")
-    for text, count in tally.refused.most_common(10):
-        print(f"refused by the API, {count} times: {text}")
-    if told:
-        print(f"DIFFERENCE, kept in {told}")
-        return 1
-    if options.states >= ENOUGH and (rare := tally.rare()):
-        print(f"fewer than {LEAST} states with: {', '.join(rare)}")
-        return 1
-    print("no difference")
-    return 0
+    print(oracle.tally.table())
+    print(oracle.tally.summary(f"seed {options.seed}", ready, time.monotonic() - started))
+    if not told and options.states >= ENOUGH and (rare := oracle.tally.rare()):
+        told, code = f"fewer than {LEAST} states with: {', '.join(rare)}", 1
+    print(told or "no difference")
+    return code
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM; hypothesis would take SystemExit for a failed test."""
+
+    code = 143
+
+
+def _terminate(*_: object) -> None:
+    raise Terminated
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from variants import variants
 
 from kubewire.dataplane.versions import Version
 
+REFUSALS = 10  # of the API, the most common ones, are told
 LEAST = 10  # states of each feature that a full run must hold
 
 
@@ -48,6 +49,25 @@ class Tally:
         lines += [
             f"{row:<{width}}" + "".join(f"{self._cell(row, label):>7}" for label in self.rows) for row in rows
         ]
+        return "\n".join(lines)
+
+    def summary(self, title: str, ready: float, whole: float) -> str:
+        """What was compared, how long it took (in seconds), and what was told apart."""
+        lines = [
+            f"{self.states} states x {len(self.rows)} proxies = {self.comparisons} comparisons, {title}; "
+            f"start {ready:.0f} s, applying {self.seconds['apply']:.0f} s, "
+            f"settling and comparing {self.seconds['settle']:.0f} s, all {whole:.0f} s"
+        ]
+        lines += [
+            f"{label}: started again {count} times, as it was not told its zone (a race of its own)"
+            for label, count in self.without_zone.items()
+        ]
+        lines += [
+            f"{label}: started again {count} times, as it had ended or could not write its rules"
+            for label, count in self.gave_up.items()
+        ]
+        refused = self.refused.most_common(REFUSALS)
+        lines += [f"refused by the API, {count} times: {text}" for text, count in refused]
         return "\n".join(lines)
 
     def _cell(self, row: str, label: str) -> str:
