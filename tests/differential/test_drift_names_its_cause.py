@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
@@ -20,7 +19,7 @@ from kubewire.snapshot.model import NodeSnapshot, Snapshot
 
 CAUSES = {
     ("nftables", "v1.35.4", "v1.36.3"): {"nft-dnat-map"},
-    ("nftables", "v1.36.3", "v1.37.2"): {"nft-single-dnat", "nft-comment-cut"},
+    ("nftables", "v1.36.3", "v1.37.2"): {"nft-single-dnat"},
     ("iptables", "v1.29.6", "v1.30.4"): set(),
 }
 """Causes that must be among those that are named."""
@@ -97,14 +96,19 @@ def test_unknown_changes_come_before_known_ones() -> None:
     assert "nft-dnat-map" in names
 
 
-def test_an_edited_cluster_is_the_clusters_doing() -> None:
-    whole = snapshot("iptables", "v1.37.2")
-    cluster = copy.deepcopy(dict(whole.cluster))
-    services = [item for item in cluster["items"] if item["kind"] == "Service"]
-    gone = next(item for item in services if item["metadata"]["name"] == "annotated")
-    cluster["items"].remove(gone)
-    found = drift(whole, Snapshot(cluster, whole.nodes, whole.meta))
-    assert found.groups == (), "the node's rules did not change"
+@pytest.mark.parametrize("mode", ["iptables", "nftables"])
+def test_another_configuration_is_the_configurations_doing(mode: str) -> None:
+    whole = snapshot(mode, "v1.37.2")
+    plain, other = (
+        next(node for node in whole.nodes if node.name == name)
+        for name in ("default", "masqueradeall-bit-15")
+    )
+    before = replace(whole, nodes=(plain,))
+    after = replace(whole, nodes=(NodeSnapshot(plain.name, other.files),))
+    found = drift(before, after)
+    assert "configuration" in causes(found)
+    assert "unknown" not in causes(found)
+    assert not any(group.by_version for group in found.groups)
 
 
 def test_an_acceptance_counts_until_its_day_and_for_its_objects() -> None:

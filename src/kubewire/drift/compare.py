@@ -187,8 +187,11 @@ def _exchanges(old: _Side, new: _Side) -> Iterator[tuple[Cause, _Side]]:
     inputs = replace(inputs, facts=new.inputs.facts)
     yield NODE, replace(new, inputs=inputs)
     has_now = features_of(was)
+    mode = new.inputs.config.mode
     for feature in _on_the_way(was, becomes):
         has_now = has_now ^ {feature}
+        if feature.startswith("nft-") and mode != "nftables":
+            continue
         yield FEATURE_CAUSES[feature], replace(new, inputs=replace(inputs, version=_blend(was, has_now)))
 
 

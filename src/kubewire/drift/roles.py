@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from kubewire.dataplane.cluster import ClusterState, ServicePort, service_ports
 from kubewire.dataplane.endpoints import endpoints_for
@@ -34,10 +34,14 @@ class Roles:
     """`words` maps a word of a dump to its role."""
 
     words: Mapping[str, str]
+    _told: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     def of(self, text: str) -> str:
-        """The text with every such word as its role."""
-        return _CANDIDATE.sub(lambda match: self.words.get(match[0], match[0]), text)
+        """The text with every such word as its role; each text is looked through once."""
+        told = self._told.get(text)
+        if told is None:
+            told = self._told[text] = _CANDIDATE.sub(lambda match: self.words.get(match[0], match[0]), text)
+        return told
 
 
 def roles_of(cluster: ClusterState, lab: str, version: Version, own: str) -> Roles:
