@@ -102,7 +102,8 @@ def _chain(chain: Chain) -> str:
     hook = chain.hook
     if hook is None or hook.priority is None:
         return _comment(chain.comment)
-    return f"type {hook.type} hook {hook.name} priority {hook.priority} {_comment(chain.comment)}"
+    policy = f" policy {hook.policy}" if hook.policy not in ("", "accept") else ""
+    return f"type {hook.type} hook {hook.name} priority {hook.priority}{policy} {_comment(chain.comment)}"
 
 
 def _set(item: Set, tool: str, whole: bool) -> Iterator[tuple[str, str]]:
