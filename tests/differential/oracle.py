@@ -72,11 +72,12 @@ class Oracle:
         self.start(lambda node: choices[node.name], clean=turn % KEPT != KEPT - 1)
 
     def start(self, choose: Callable[[Node], Variant], *, clean: bool = True) -> None:
-        """Start every proxy anew, again where it does not come to know its node's zone.
+        """Start every proxy anew, again where its own start races with what it must be told.
 
         A kube-proxy whose Node informer runs before NodeTopologyConfig has its handlers registered is never
-        told its zone (cmd/kube-proxy/app/server.go of 1.37; about one start in twenty here): all its rules
-        are then those of a node without one.
+        told its zone, and one whose first sync comes before the ServiceCIDRs uses them at its next full sync
+        only (cmd/kube-proxy/app/server.go of 1.36 and 1.37): all its rules are then those of a cluster that
+        has none.
         """
         self.cluster.become(zone_probe())
         self._before = listed = read_cluster(self.bed.api)
@@ -87,9 +88,9 @@ class Oracle:
                 found = self._settle(node, listed, self.patience * HASTY)
                 if not found.failed:
                     return
-                if _judged(_without_zones(listed), node, found.dumps).failed:
+                if not (untold := _untold(listed, node, found.dumps)):
                     break
-                self.tally.without_zone[node.label] += 1
+                self.tally.untold[node.label, untold] += 1
                 node.start(choose(node))
             found = self._settle(node, listed, self.patience)
             if found.failed:
@@ -168,6 +169,19 @@ class Oracle:
 
 def _judged(listed: dict[str, Any], node: Node, dumps: dict[str, str]) -> Settled:
     return Settled(dumps, judge(Snapshot(listed, (node.quick(dumps),))))
+
+
+def _untold(listed: dict[str, Any], node: Node, dumps: dict[str, str]) -> str:
+    """What kube-proxy was not told, if its rules are exactly those of a cluster without it; "" otherwise."""
+    cidrs = {**listed, "items": [item for item in listed["items"] if item["kind"] != "ServiceCIDR"]}
+    for what, less in (
+        ("its zone", _without_zones(listed)),
+        ("the ServiceCIDRs", cidrs),
+        ("its zone and the ServiceCIDRs", _without_zones(cidrs)),
+    ):
+        if not _judged(less, node, dumps).failed:
+            return what
+    return ""
 
 
 def _without_zones(listed: dict[str, Any]) -> dict[str, Any]:

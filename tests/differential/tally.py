@@ -24,7 +24,7 @@ class Tally:
     comparisons: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     gave_up: Counter[str] = field(default_factory=Counter)
-    without_zone: Counter[str] = field(default_factory=Counter)
+    untold: Counter[tuple[str, str]] = field(default_factory=Counter)
     coverage: Counter[tuple[str, str]] = field(default_factory=Counter)
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("apply", "settle"), 0.0))
 
@@ -59,8 +59,8 @@ class Tally:
             f"settling and comparing {self.seconds['settle']:.0f} s, all {whole:.0f} s"
         ]
         lines += [
-            f"{label}: started again {count} times, as it was not told its zone (a race of its own)"
-            for label, count in self.without_zone.items()
+            f"{label}: started again {count} times, as it was not told {what} (a race of its own)"
+            for (label, what), count in self.untold.items()
         ]
         lines += [
             f"{label}: started again {count} times, as it had ended or could not write its rules"
