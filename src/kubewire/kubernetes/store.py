@@ -44,7 +44,7 @@ def path(artifact: Artifact, binary: str) -> Path:
 
 def missing(artifact: Artifact, binaries: tuple[str, ...]) -> tuple[str, ...]:
     """Those of `binaries` that are not in the cache, or no longer what was stored."""
-    manifest = _read(folder(artifact))
+    manifest = read_manifest(folder(artifact))
     return tuple(b for b in binaries if not _whole(artifact, b, manifest))
 
 
@@ -61,9 +61,9 @@ def add(artifact: Artifact, binary: str, file: Path, source: str) -> None:
         os.fsync(stream.fileno())
     file.replace(target)
     stat = target.stat()
-    manifest = _read(target.parent)
+    manifest = read_manifest(target.parent)
     manifest.files[binary] = Entry(sha256=digest, size=stat.st_size, mtime_ns=stat.st_mtime_ns, source=source)
-    _write(target.parent, manifest)
+    write_manifest(target.parent, manifest)
 
 
 def complete_versions(binaries: tuple[str, ...]) -> tuple[str, ...]:
@@ -96,14 +96,15 @@ def _whole(artifact: Artifact, binary: str, manifest: Manifest) -> bool:
     return True
 
 
-def _read(directory: Path) -> Manifest:
+def read_manifest(directory: Path) -> Manifest:
+    """What the folder holds; empty where there is no manifest, or none that is understood."""
     try:
         return Manifest.model_validate_json((directory / MANIFEST).read_bytes())
     except (OSError, ValidationError):
         return Manifest()
 
 
-def _write(directory: Path, manifest: Manifest) -> None:
+def write_manifest(directory: Path, manifest: Manifest) -> None:
     descriptor, name = tempfile.mkstemp(prefix=f".{MANIFEST}.", dir=directory)
     try:
         with os.fdopen(descriptor, "w") as stream:

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-PYTHON = "/opt/kubewire/bin/python"
-"""In the guest: its Python with kubewire's locked dependencies and kubewire itself importable."""
-KUBEWIRE = "/opt/kubewire/bin/kubewire"
-"""In the guest: the command `kubewire`, with its cache and state folders set."""
+PYTHON = "/usr/bin/python3"
+"""In the guest: a Python with kubewire's locked dependencies and kubewire itself."""
 CACHE_HOME = "/opt/kubewire/cache"
 """In the guest: XDG_CACHE_HOME; the host's Kubernetes binaries lie below it, read-only."""
-STATE_HOME = "/var/lib/kubewire"
+STATE_HOME = "/var/lib"
 """In the guest: XDG_STATE_HOME."""
+
+
+def _environment() -> dict[str, str]:
+    return {"XDG_CACHE_HOME": CACHE_HOME, "XDG_STATE_HOME": STATE_HOME}
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """An SSH server on this machine's loopback whose host key is pinned: made by us, in `known_hosts`.
+    """An SSH server on this machine's loopback. Its host key is pinned: made by us, in `known_hosts`.
 
-    `alias` is the name under which the key is pinned (ssh's HostKeyAlias).
+    `alias` is the name under which the key is pinned (ssh's HostKeyAlias). `environment` is what `python`
+    needs to find the binaries and to keep its state.
     """
 
     name: str
@@ -30,6 +34,20 @@ class Endpoint:
     address: str = "127.0.0.1"
     user: str = "root"
     python: str = PYTHON
-    kubewire: tuple[str, ...] = (KUBEWIRE,)
-    cache_home: str = CACHE_HOME
-    state_home: str = STATE_HOME
+    environment: Mapping[str, str] = field(default_factory=_environment)
+
+    @property
+    def ssh(self) -> tuple[str, ...]:
+        """The argv that opens a connection; the command is still to be added."""
+        options = {
+            "IdentityFile": str(self.private_key),
+            "IdentitiesOnly": "yes",
+            "UserKnownHostsFile": str(self.known_hosts),
+            "GlobalKnownHostsFile": "/dev/null",
+            "HostKeyAlias": self.alias,
+            "StrictHostKeyChecking": "yes",
+            "BatchMode": "yes",
+            "LogLevel": "ERROR",
+        }
+        pairs = [part for key, value in options.items() for part in ("-o", f"{key}={value}")]
+        return ("ssh", "-F", "none", *pairs, "-p", str(self.port), f"{self.user}@{self.address}")

@@ -1,0 +1,98 @@
+"""The VM's cached parts: each a folder of `~/.cache/kubewire/vm`, named by its inputs, whole or absent."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from kubewire import paths
+from kubewire.errors import HostError
+from kubewire.kubernetes.locks import locked
+from kubewire.progress import Progress
+
+STEP = "vm"
+
+
+def folder() -> Path:
+    return paths.cache_dir() / "vm"
+
+
+def part(
+    kind: str, key: str, gib: float, make: Callable[[Path], None], progress: Progress, *, keep: int = 2
+) -> Path:
+    """The folder `KIND-KEY`, made once by one process while others wait; a failure leaves nothing.
+
+    `gib` is the disk that making it takes at its worst. Of the folders of a kind the `keep` newest stay.
+    """
+    target = folder() / f"{kind}-{key}"
+    if target.is_dir():
+        return target
+    with locked(paths.cache_dir() / "locks" / f"vm-{kind}.lock", f"the VM's {kind}", progress):
+        if target.is_dir():
+            return target
+        folder().mkdir(parents=True, exist_ok=True)
+        for leftover in folder().glob(f".{kind}-*"):  # of a killed maker: its lock is ours now
+            remove_tree(leftover)
+        require_space(folder(), gib, f"the VM's {kind}")
+        with _scratch(kind) as scratch:
+            make(scratch)
+            scratch.chmod(0o755)
+            scratch.replace(target)
+        _forget_old(kind, keep)
+    return target
+
+
+def require_space(where: Path, gib: float, what: str) -> None:
+    free = shutil.disk_usage(where).free / 2**30
+    if free < gib:
+        raise HostError(
+            f"{what} needs {gib:.1f} GiB of disk, {free:.1f} GiB are free",
+            where=str(where),
+            mend="free some space there, or have XDG_CACHE_HOME name another folder",
+        )
+
+
+def run_tool(argv: Sequence[str], what: str, mend: str = "") -> None:
+    """Run a tool to its end; HostError with its last words."""
+    try:
+        done = subprocess.run(
+            argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace"
+        )
+    except OSError as error:
+        raise HostError(f"{what}: {argv[0]}: {error.strerror}", mend=mend) from error
+    if done.returncode:
+        words = "\n".join((done.stderr or done.stdout).strip().splitlines()[-12:])
+        raise HostError(f"{what} (exit code {done.returncode})", mend=f"{mend}\n{words}".strip())
+
+
+def remove_tree(tree: Path) -> None:
+    """Remove a tree whose folders may be read-only, as those of a Debian root are."""
+    for path, folders, _ in os.walk(tree):
+        for name in ("", *folders):
+            with suppress(OSError):
+                directory = Path(path, name)
+                if not directory.is_symlink():
+                    directory.chmod(directory.stat().st_mode | stat.S_IRWXU)
+    shutil.rmtree(tree, ignore_errors=True)
+
+
+@contextmanager
+def _scratch(kind: str) -> Iterator[Path]:
+    made = Path(tempfile.mkdtemp(prefix=f".{kind}-", dir=folder()))
+    try:
+        yield made
+    finally:
+        remove_tree(made)
+
+
+def _forget_old(kind: str, keep: int) -> None:
+    """A running QEMU keeps its images open, so even one in use may go."""
+    made = sorted(folder().glob(f"{kind}-*"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for old in made[keep:]:
+        remove_tree(old)

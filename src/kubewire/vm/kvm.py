@@ -1,0 +1,46 @@
+"""Whether KVM really runs the guest's kernel here: /dev/kvm may exist and still hang it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+from kubewire.files import write_atomically
+from kubewire.netns.state import boot_id
+from kubewire.vm.cache import folder
+from kubewire.vm.debian import Root
+from kubewire.vm.qemu import Qemu, base
+
+DEVICE = Path("/dev/kvm")
+PATIENCE = 10.0
+"""Seconds. A kernel that finds no root panics, and so ends QEMU, within two where KVM works."""
+
+
+def works(qemu: Qemu, root: Root) -> bool:
+    """Tried once for each boot of this machine and each kernel; the answer is kept in the cache."""
+    if not os.access(DEVICE, os.R_OK | os.W_OK):
+        return False
+    verdict, key = folder() / "kvm.json", f"{boot_id()} {root.kernel} {qemu.which}"
+    try:
+        known = json.loads(verdict.read_text())
+        if known["key"] == key:
+            return bool(known["works"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    answer = _try(qemu, root)
+    write_atomically(verdict, json.dumps({"key": key, "works": answer}))
+    return answer
+
+
+def _try(qemu: Qemu, root: Root) -> bool:
+    argv = [
+        *base(qemu, "kvm", "host", 512, 1),
+        *("-kernel", str(root.kernel), "-append", "panic=-1 quiet", "-serial", "null"),
+    ]
+    try:
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0

@@ -1,0 +1,51 @@
+"""Everything that a VM is made of, from the cache or made now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from kubewire.kubernetes.fetchplan import Need
+from kubewire.progress import Progress, emit
+from kubewire.vm import debian, disks, kvm, preflight, source
+from kubewire.vm.debian import Root
+from kubewire.vm.qemu import Accelerator, Qemu, debians_qemu, own_qemu
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Everything that a VM is made of."""
+
+    program: Qemu
+    root: Root
+    packages: Path
+    binaries: Path
+    library: Path
+    accelerator: Accelerator
+
+    @property
+    def about(self) -> str:
+        how = "KVM" if self.accelerator == "kvm" else "pure emulation: KVM doesn't work here"
+        return f"{self.program.which}, {how}"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(path.parent.name for path in (self.root.image, self.packages, self.binaries))
+
+
+def prepare(needs: Iterable[Need], progress: Progress = emit) -> Parts:
+    """Have every part in the cache; a warm call only looks. HostError names what this machine lacks."""
+    preflight.require()
+    own = own_qemu()
+    tools = debian.tools(own is None, progress)
+    program = own or debians_qemu(tools)
+    root = debian.root(tools, progress)
+    return Parts(
+        program,
+        root,
+        disks.packages(tools, progress),
+        disks.binaries(tools, needs, progress),
+        source.library(tools, progress),
+        "kvm" if kvm.works(program, root) else "tcg",
+    )

@@ -1,0 +1,79 @@
+"""What goes into the guest's root and the host-side tools. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+SUITE = "trixie"
+GUEST = Path(__file__).parent / "guest"
+PYTHON = "3.13"
+MIN_QEMU = 10
+"""7.2 is known to double-fault with two TCG threads."""
+ROOT_PACKAGES = (
+    "linux-image-cloud-amd64",
+    "initramfs-tools",
+    "zstd",
+    "openssh-server",
+    "python3",
+    "iptables",
+    "nftables",
+    "ipset",
+    "ipvsadm",
+    "conntrack",
+    "iproute2",
+    "kmod",
+    "procps",
+    "curl",
+    "ca-certificates",
+)
+TOOL_PACKAGES = ("python3", "e2fsprogs", "libarchive13t64")
+"""What the host runs of Debian's: the guest's Python, to compile for it; a mkfs.ext4 that reads tar."""
+QEMU_PACKAGE = "qemu-system-x86"
+PLATFORMS = (
+    "manylinux_2_17_x86_64",
+    "manylinux2014_x86_64",
+    "manylinux_2_28_x86_64",
+    "manylinux_2_34_x86_64",
+)
+"""The wheels that Debian's Python takes, glibc 2.41."""
+BUILT_IN = ("first", "kubewire.pth")
+"""Files of `guest/` that are part of the root; the others come with each start."""
+UNUSED = ("greenlet",)
+"""Locked for httpbin's gevent worker, which no lab starts; the locked one has no wheel for this Python."""
+
+
+def root_key() -> str:
+    """Names the root by all that it is made from; another recipe is another root."""
+    return _key(SUITE, *ROOT_PACKAGES, *(guest_file(name) for name in (*BUILT_IN, "initramfs-hook", "hook")))
+
+
+def tools_key(with_qemu: bool) -> str:
+    return _key(SUITE, *tool_packages(with_qemu))
+
+
+def tool_packages(with_qemu: bool) -> tuple[str, ...]:
+    return (*TOOL_PACKAGES, *((QEMU_PACKAGE,) if with_qemu else ()))
+
+
+def packages_key(requirements: str) -> str:
+    """Names the Python packages' disk by the lock file's text."""
+    return _key(PYTHON, *PLATFORMS, *UNUSED, requirements)
+
+
+def installable(requirements: str) -> str:
+    """The lock file without what the guest can't and needn't install."""
+    blocks: list[list[str]] = []
+    for line in requirements.splitlines():
+        if line[:1].isalnum() or not blocks:
+            blocks.append([])
+        blocks[-1].append(line)
+    return "\n".join("\n".join(block) for block in blocks if block[0].partition("==")[0] not in UNUSED) + "\n"
+
+
+def guest_file(name: str) -> str:
+    return (GUEST / name).read_text()
+
+
+def _key(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]

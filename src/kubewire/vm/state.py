@@ -1,0 +1,84 @@
+"""What a VM leaves in its folder, and telling a living one from what a crash left. Light."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from kubewire.files import write_atomically
+from kubewire.netns.linux import Process
+from kubewire.netns.state import boot_id
+from kubewire.paths import state_dir
+from kubewire.vm.endpoint import Endpoint
+
+FILE = "vm.json"
+KEY = "key"
+KNOWN_HOSTS = "known_hosts"
+SEED = "seed.tar"
+CONSOLE = "console.log"
+LOG = "qemu.log"
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class VmState:
+    """A VM as its keeper recorded it. `parts` are the disks it was made from; `about` tells it to people."""
+
+    lab: str
+    boot: str
+    keeper: Process
+    qemu: Process | None
+    port: int
+    parts: tuple[str, ...]
+    about: str
+
+    def alive(self) -> bool:
+        lives = self.keeper.alive() and (self.qemu is None or self.qemu.alive())
+        return lives and self.boot == boot_id()
+
+    def endpoint(self) -> Endpoint:
+        directory = folder(self.lab)
+        return Endpoint(
+            f"vm-{self.lab}", self.port, directory / KEY, directory / KNOWN_HOSTS, alias(self.lab)
+        )
+
+
+def folder(lab: str) -> Path:
+    return state_dir() / "vm" / lab
+
+
+def post_mortem(lab: str) -> Path:
+    """Where the keeper leaves the console of a VM that is gone; `down` and `gc` remove it."""
+    return state_dir() / "logs" / lab / "vm"
+
+
+def alias(lab: str) -> str:
+    """The name under which the VM's host key is pinned."""
+    return f"kubewire-vm-{lab}"
+
+
+def write_state(state: VmState) -> None:
+    write_atomically(
+        folder(state.lab) / FILE, json.dumps({"schema": SCHEMA, **asdict(state)}, indent=2) + "\n"
+    )
+
+
+def read_state(lab: str) -> VmState | None:
+    """The recorded VM, or None where there is none or its record is not understood."""
+    try:
+        data = json.loads((folder(lab) / FILE).read_text())
+        if data.pop("schema") != SCHEMA:
+            return None
+        data["keeper"] = Process(**data["keeper"])
+        data["qemu"] = Process(**data["qemu"]) if data["qemu"] else None
+        data["parts"] = tuple(data["parts"])
+        return VmState(**data)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def recorded() -> list[str]:
+    """The labs that have a VM's folder, sorted."""
+    base = state_dir() / "vm"
+    return sorted(entry.name for entry in base.iterdir()) if base.is_dir() else []
