@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 import sys
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kubewire.errors import HostError
-from kubewire.netns import linux
+from kubewire.netns import linux, modules
 from kubewire.netns.plan import SYSTEM_PATH
 from kubewire.netns.tryout import in_throwaway, try_sandbox
 
@@ -55,6 +54,13 @@ _NFT = """table ip kube-try {
 """
 
 
+_IPVS = ("ipvs",)
+_NO_IPVS = (
+    "mode ipvs needs a kernel with ip_vs and dummy: --host vm brings one; else another kernel (Debian's "
+    "linux-image has them), or a lab in mode nftables, its successor"
+)
+
+
 @dataclass(frozen=True)
 class Requirement:
     """One thing a lab needs: whether it is there, what was found, and what to do if it isn't.
@@ -71,7 +77,10 @@ class Requirement:
 
 def require(lab: Lab) -> None:
     """Raise one HostError that names everything this lab lacks here."""
-    missing = [need for need in survey() if not need.ok and (not need.modes or lab.mode.value in need.modes)]
+    found = survey()
+    if lab.mode.value in _IPVS and lab.kube_proxy.scheduler and all(need.ok for need in found):
+        found += list(_ip_vs(lab.kube_proxy.scheduler))
+    missing = [need for need in found if not need.ok and (not need.modes or lab.mode.value in need.modes)]
     if missing:
         raise HostError(
             f"this machine can't run lab {lab.name} embedded: "
@@ -166,35 +175,28 @@ def _netfilter() -> Iterator[Requirement]:
         yield Requirement(f"kernel: {name}", not refused, refused or "work", other if refused else "", modes)
 
 
-def _ip_vs() -> Iterator[Requirement]:
-    """What kube-proxy's ipvs mode asks of the kernel: ip_vs, the dummy link type, ip_set matches."""
-    mend = (
-        "mode ipvs needs a kernel with ip_vs and dummy: another kernel (Debian's linux-image has them), "
-        "a VM, or a lab in mode nftables, its successor"
-    )
-    present = {
-        "ip_vs": Path("/proc/net/ip_vs").exists(),
-        "dummy": not in_throwaway(("ip", "link", "add", "kw0", "type", "dummy"), ""),
-    }
-    available = _kernel_modules()
-    for module in ("ip_vs", "ip_vs_rr", "dummy", "xt_set", "ip_set_hash_ipport"):
-        if present.get(module) or Path("/sys/module", module).exists() or module in available:
-            loadable = os.geteuid() == 0 or module not in available or Path("/sys/module", module).exists()
-            hint = "" if loadable else f"sudo modprobe {module}"
-            yield Requirement(f"kernel: {module}", loadable, hint or "present", hint, ("ipvs",))
+def _ip_vs(scheduler: str | None = None) -> Iterator[Requirement]:
+    """What kube-proxy's ipvs mode asks of the kernel; modules that can be loaded are loaded, if we may."""
+    names = modules.needed(scheduler)
+    found = modules.states(names)
+    if modules.load([name for name in names if found[name] == "loadable"]):
+        found = modules.states(names)
+    lacking = [name for name in names if found[name] in ("loadable", "unknown") and not modules.works(name)]
+    line = f"sudo modprobe -a {' '.join(lacking)}"
+    for name in names:
+        state = found[name]
+        if state == "absent" and not modules.works(name):
+            yield Requirement(
+                f"kernel: {name}", False, f"kernel {platform.release()} has none", _NO_IPVS, _IPVS
+            )
+        elif name not in lacking:
+            yield Requirement(
+                f"kernel: {name}", True, state if state in ("loaded", "built in") else "works", "", _IPVS
+            )
+        elif state == "loadable":
+            yield Requirement(f"kernel: {name}", False, "not loaded", line, _IPVS)
         else:
-            kernel = platform.release()
-            yield Requirement(f"kernel: {module}", False, f"kernel {kernel} has none", mend, ("ipvs",))
-
-
-def _kernel_modules() -> frozenset[str]:
-    """The names of the modules that are built in or installed for the running kernel."""
-    folder = Path("/lib/modules", platform.release())
-    names = set()
-    for listing in ("modules.builtin", "modules.dep"):
-        try:
-            lines = (folder / listing).read_text().splitlines()
-        except OSError:
-            continue
-        names |= {Path(line.partition(":")[0]).name.partition(".ko")[0].replace("-", "_") for line in lines}
-    return frozenset(names)
+            where = "not loaded, and there is no /lib/modules here to load it from"
+            yield Requirement(
+                f"kernel: {name}", False, where, f"on the machine that carries this: {line}", _IPVS
+            )

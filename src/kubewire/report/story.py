@@ -11,6 +11,7 @@ from kubewire.dataplane.cluster import ClusterState, ServicePort, service_ports
 from kubewire.dataplane.findings import IpFamily
 from kubewire.dataplane.iptables_names import digest, seed
 from kubewire.dataplane.nft_names import service_base
+from kubewire.report.ipvs_story import tell_ipvs
 from kubewire.snapshot.model import NodeSnapshot, Snapshot
 
 Lines = list[tuple[str, str]]
@@ -48,7 +49,11 @@ def _chain(nodes: tuple[NodeSnapshot, ...], port: ServicePort) -> Lines:
     files: Mapping[str, str] = nodes[-1].files if nodes else {}
     iptables, nft = _DUMPS[port.family]
     chain = f"KUBE-{'SVL' if port.internal_policy_local else 'SVC'}-{digest(seed(port))}"
-    told = _iptables(files.get(iptables, ""), chain) or _nftables(files.get(nft, ""), port)
+    told = (
+        _iptables(files.get(iptables, ""), chain)
+        or _nftables(files.get(nft, ""), port)
+        or tell_ipvs(files.get("ipset-save.txt", ""), files.get("ipvsadm-save.txt", ""), port.family)
+    )
     return told or [("chain", "none on this node: no endpoint that it may use")]
 
 

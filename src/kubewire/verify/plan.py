@@ -13,6 +13,7 @@ from kubewire.dataplane.endpoints import Categorized, categorize, endpoints_for
 from kubewire.dataplane.findings import IpFamily
 from kubewire.dataplane.versions import Version
 from kubewire.lab.schema import Httpbin
+from kubewire.verify.ipvs_traffic import scheduled
 from kubewire.verify.probes import Probe, Vantage
 from kubewire.verify.statistics import requests_needed
 
@@ -77,11 +78,16 @@ def plan(scene: Scene, httpbin: Httpbin) -> tuple[Probe, ...]:
                 probes += _cluster_ip(scene, port)
                 probes += _node_ports(scene, port)
         probes += _without_endpoints(scene, family, httpbin)
-    claims = sum(probe.spread for probe in probes)
+    claims = sum(is_random(probe) for probe in probes)
     return tuple(
-        replace(probe, count=requests_needed(len(probe.replicas), claims)) if probe.spread else probe
+        replace(probe, count=requests_needed(len(probe.replicas), claims)) if is_random(probe) else probe
         for probe in probes
     )
+
+
+def is_random(probe: Probe) -> bool:
+    """Whether chance picks the replica of each request, so that the spread is a matter of statistics."""
+    return probe.spread and not probe.scheduler
 
 
 def _cluster_ip(scene: Scene, port: ServicePort) -> Iterator[Probe]:
@@ -117,6 +123,8 @@ def _internal(scene: Scene, port: ServicePort, node: Proxied, vantage: Vantage, 
         spread=spread and not sticky,
         sticky=sticky,
     )
+    if node.config.mode == "ipvs" and probe.spread and replicas:
+        probe = scheduled(probe, node.config.ipvs_scheduler)
     return probe if replicas else _unanswered(probe, endpoints)
 
 

@@ -38,7 +38,8 @@ class Probe:
 
     `check` is the registry id of the main statement; `replicas` the names that may answer, all of which must
     if `spread`, exactly one of which if `sticky`; `source` whose address a replica must see; `node` the node
-    on which the check is reported and, for `source` node, whose address it is.
+    on which the check is reported and, for `source` node, whose address it is; `scheduler` that of the
+    virtual server whose promise is asked for, "" where it isn't ipvs that picks.
     """
 
     check: str
@@ -54,6 +55,7 @@ class Probe:
     spread: bool = False
     sticky: bool = False
     source: Source = "any"
+    scheduler: str = ""
 
     @property
     def target(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import yaml
@@ -17,7 +17,8 @@ from kubewire.lab.schema import Lab
 from kubewire.provider import Provider
 from kubewire.snapshot.execute import run
 from kubewire.snapshot.model import NodeSnapshot, Snapshot
-from kubewire.verify.plan import Proxied, Scene, plan, ready_pods
+from kubewire.verify.ipvs_traffic import STATS, Counts, judge_stats, parse_stats
+from kubewire.verify.plan import Proxied, Scene, is_random, plan, ready_pods
 from kubewire.verify.probes import Probe, Reply, Vantage, curl, parse_reply, plain
 from kubewire.verify.traffic_judge import judge_probe
 
@@ -32,9 +33,16 @@ def check_traffic(provider: Provider, lab: Lab, snapshot: Snapshot) -> list[Chec
     probes = plan(scene, lab.httpbin)
     prefixes = {handle.name: handle.prefix for handle in provider.nodes(lab.name)}
     addresses = {node.name: node_addresses(node) for node in snapshot.nodes}
-    claims = sum(probe.spread for probe in probes)
+    claims = sum(is_random(probe) for probe in probes)
+    before = _counters(scene, prefixes)
+    replies: dict[Probe, Reply] = {}
+
+    def send(lane: Sequence[Probe]) -> None:
+        for probe in lane:
+            replies[probe] = ask(provider, lab.name, prefixes, probe)
+
     with ThreadPoolExecutor(max_workers=PARALLEL) as pool:
-        replies = list(pool.map(lambda probe: ask(provider, lab.name, prefixes, probe), probes))
+        list(pool.map(send, _lanes(scene, probes)))
     service = f"{lab.httpbin.namespace}/httpbin"
     known = any(
         (s.namespace, s.name) == (lab.httpbin.namespace, "httpbin") and s.cluster_ips
@@ -49,8 +57,35 @@ def check_traffic(provider: Provider, lab: Lab, snapshot: Snapshot) -> list[Chec
         expected="a Service with a cluster IP",
         observed="a Service with a cluster IP" if known else "no such Service",
     )
-    judged = zip(probes, replies, strict=True)
-    return [present, *(c for probe, reply in judged for c in judge_probe(probe, reply, addresses, claims))]
+    judged = [c for probe in probes for c in judge_probe(probe, replies[probe], addresses, claims)]
+    pods = {address: name for address, (_, name, _) in scene.pods.items()}
+    for node, counts in _counters(scene, prefixes).items():
+        asked = [(probe, replies[probe]) for probe in probes if _is_counted(probe, node)]
+        judged += judge_stats(asked, before[node], counts, pods)
+    return [present, *judged]
+
+
+def _lanes(scene: Scene, probes: Sequence[Probe]) -> list[list[Probe]]:
+    """What may go at the same time: a virtual server takes turns, so one of its node's probes at a time."""
+    ipvs = {node.name for node in scene.nodes if node.config.mode == "ipvs"}
+    lanes: dict[object, list[Probe]] = {}
+    for probe in probes:
+        lanes.setdefault(probe.node if probe.node in ipvs else probe, []).append(probe)
+    return list(lanes.values())
+
+
+def _counters(scene: Scene, prefixes: Mapping[str, tuple[str, ...]]) -> dict[str, Counts]:
+    """The ip_vs connection counters of every node in mode ipvs."""
+    return {
+        node.name: parse_stats(run([*prefixes[node.name], *STATS], timeout=SECONDS_ANYWAY).out)
+        for node in scene.nodes
+        if node.config.mode == "ipvs" and node.name in prefixes
+    }
+
+
+def _is_counted(probe: Probe, node: str) -> bool:
+    """Requests that this node's own virtual server for the cluster IP scheduled."""
+    return probe.vantage.node == node and probe.check == "traffic.clusterip"
 
 
 def ask(provider: Provider, lab: str, prefixes: Mapping[str, tuple[str, ...]], probe: Probe) -> Reply:

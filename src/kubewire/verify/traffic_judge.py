@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from kubewire.dataplane.findings import Check, Status
+from kubewire.verify.ipvs_traffic import keeps_promise, promised
 from kubewire.verify.probes import REFUSED, TIMED_OUT, Answer, Place, Probe, Reply, Source
 from kubewire.verify.statistics import uneven
 
@@ -14,8 +15,10 @@ OK = 200
 NO_ENDPOINTS = "a Service without endpoints is rejected with icmp-port-unreachable (pkg/proxy, every mode)"
 LOCAL_ONLY = "a Local traffic policy never leaves the node (KEP-2086; Service API, traffic policies)"
 ANSWERED = "kube-proxy's DNAT leads each new connection to a ready endpoint"
+SCHEDULED = "the virtual server leads each new connection to a ready endpoint"
 SPREAD = "each new connection picks a ready endpoint with equal probability"
 STICKY = "sessionAffinity: ClientIP keeps a client's address on its endpoint"
+HASHED = "scheduler {} picks by a hash of the address, so that a client stays on one real server"
 KEPT = "traffic from pods is not masqueraded, so that the replica sees the pod (detectLocalMode)"
 MASQUERADED = "what does not come from a pod is masqueraded, so that the answer finds its way back"
 MASQUERADE_ALL = "masqueradeAll is set: all cluster IP traffic is masqueraded"
@@ -93,7 +96,14 @@ def _answered(probe: Probe, reply: Reply) -> Check:
         observed += f"; then {reply.complaint or f'curl ended with code {reply.code}'}"
     good = right == probe.count and not wrong and not reply.code
     expected = f"{probe.count} of {probe.count} requests answered by a ready replica"
-    return _check(probe, probe.check, good, expected=expected, observed=observed, reason=ANSWERED)
+    return _check(
+        probe,
+        probe.check,
+        good,
+        expected=expected,
+        observed=observed,
+        reason=SCHEDULED if probe.scheduler else ANSWERED,
+    )
 
 
 def _odd(answer: Answer) -> str:
@@ -110,25 +120,29 @@ def _spread(probe: Probe, reply: Reply, claims: int) -> Check:
     """How the answers spread; a statement on all requests, so none where some went unanswered."""
     counts = Counter(answer.served_by for answer in reply.answers if answer.served_by in probe.replicas)
     missing = [name for name in probe.replicas if not counts[name]]
+    expected, reason = f"{probe.count} requests spread evenly over {len(probe.replicas)} replicas", SPREAD
     odd = uneven(counts, probe.replicas, claims)
+    if probe.scheduler:
+        expected, reason = promised(probe)
+        odd = [] if keeps_promise(probe, counts) else list(probe.replicas)
     every = {name: counts[name] for name in probe.replicas}
     observed = f"{shares(every)} requests"
     if missing:
         observed += f"; never {', '.join(missing)}"
     elif odd:
         observed += f"; too uneven: {', '.join(f'{name} {every[name]}' for name in odd)}"
-    expected = f"{probe.count} requests spread evenly over {len(probe.replicas)} replicas"
     good = not missing and not odd
     if len(reply.answers) < probe.count:
         return skipped(probe, "traffic.spread", "not every request was answered")
-    return _check(probe, "traffic.spread", good, expected=expected, observed=observed, reason=SPREAD)
+    return _check(probe, "traffic.spread", good, expected=expected, observed=observed, reason=reason)
 
 
 def _sticky(probe: Probe, reply: Reply) -> Check:
     seen = sorted({answer.served_by for answer in reply.answers})
     good = len(seen) == 1 and seen[0] in probe.replicas
     observed = "one replica" if good else f"{len(seen)} replicas: {', '.join(seen)}"
-    return _check(probe, "traffic.affinity", good, expected="one replica", observed=observed, reason=STICKY)
+    reason = HASHED.format(probe.scheduler) if probe.scheduler else STICKY
+    return _check(probe, "traffic.affinity", good, expected="one replica", observed=observed, reason=reason)
 
 
 def _sources(probe: Probe, reply: Reply, addresses: Mapping[str, frozenset[str]]) -> Iterator[Check]:
@@ -156,7 +170,8 @@ def _hairpin(probe: Probe, itself: list[Answer], own: frozenset[str]) -> Check:
     wrong = {answer.origin for answer in itself if answer.origin not in own}
     observed = ", ".join(sorted(wrong)) or NODE_ADDRESS
     if not itself:
-        sticky = "with ClientIP affinity this pod stays with another replica"
+        how = f"scheduler {probe.scheduler}" if probe.scheduler else "ClientIP affinity"
+        sticky = f"with {how} this pod stays with another replica"
         why = sticky if probe.sticky else "none of its requests came back to the pod"
         return skipped(probe, "traffic.hairpin", why)
     return _check(
