@@ -46,9 +46,10 @@ class Tools:
 
 @dataclass(frozen=True)
 class Root:
+    """A root file system, and the kernel that mounts it without an initramfs: NVMe and ext4 are built in."""
+
     image: Path
     kernel: Path
-    initrd: Path
 
 
 def tools(with_qemu: bool, progress: Progress) -> Tools:
@@ -70,7 +71,7 @@ def tools(with_qemu: bool, progress: Progress) -> Tools:
 
 
 def root(tools: Tools, progress: Progress) -> Root:
-    """Debian's kernel, initramfs and root; made once for all labs."""
+    """Debian's kernel and root; made once for all labs."""
 
     def make(folder: Path) -> None:
         progress(STEP, f"assembling the guest's Debian {recipe.SUITE} (once)")
@@ -80,21 +81,19 @@ def root(tools: Tools, progress: Progress) -> Root:
             archive,
             recipe.ROOT_PACKAGES,
             "--variant=minbase",
-            f"--essential-hook={recipe.guest_file('initramfs-hook')}",
             f"--customize-hook=copy-in {ours} /tmp",
             f"--customize-hook={recipe.guest_file('hook')}",
         )
         progress(STEP, "writing the guest's disk")
         with tarfile.open(archive) as tar:
             for member in tar:
-                name = Path(member.name).name.partition("-")[0]
-                if member.isfile() and name in ("vmlinuz", "initrd.img") and "/boot/" in f"/{member.name}":
-                    _extract(tar, member, folder / name)
+                if member.isfile() and "/boot/vmlinuz-" in f"/{member.name}":
+                    _extract(tar, member, folder / "vmlinuz")
         tools.make_image(archive, folder / "root.img", BLOCKS)
         archive.unlink()
 
     folder = part("root", recipe.root_key(), 1.2, make, progress)
-    return Root(folder / "root.img", folder / "vmlinuz", folder / "initrd.img")
+    return Root(folder / "root.img", folder / "vmlinuz")
 
 
 def _debootstrap(archive: Path, packages: Sequence[str], *options: str) -> None:

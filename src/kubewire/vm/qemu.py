@@ -15,7 +15,7 @@ from kubewire.vm.debian import Root, Tools
 Accelerator = Literal["kvm", "tcg"]
 PROGRAM = "qemu-system-x86_64"
 KERNEL = (
-    "console=ttyS0 quiet loglevel=4 panic=-1 root=/dev/vda rw rootfstype=ext4 net.ifnames=0 "
+    "console=ttyS0 quiet loglevel=4 panic=-1 root=/dev/nvme0n1 rw rootfstype=ext4 net.ifnames=0 "
     "mitigations=off audit=0 init=/opt/kubewire/first"
 )
 
@@ -72,9 +72,10 @@ def command(qemu: Qemu, accelerator: Accelerator, machine: Machine) -> list[str]
     network = f"user,model=virtio-net-pci,restrict=on,hostfwd=tcp:127.0.0.1:{machine.port}-:22"
     return [
         *base(qemu, accel, cpu, machine.memory, machine.cpus),
-        *("-kernel", str(machine.root.kernel), "-initrd", str(machine.root.initrd), "-append", KERNEL),
-        *_drive(machine.root.image, "snapshot=on,cache=unsafe"),
-        *(part for disk in machine.disks for part in _drive(disk, "readonly=on,cache=unsafe")),
+        *("-kernel", str(machine.root.kernel), "-append", KERNEL),
+        *_drive(machine.root.image, "if=none,id=root,snapshot=on,cache=unsafe"),
+        *("-device", "nvme,drive=root,serial=root"),
+        *(part for disk in machine.disks for part in _drive(disk, "if=virtio,readonly=on,cache=unsafe")),
         *("-nic", network, "-device", "virtio-rng-pci"),
         *("-serial", f"file:{machine.console}"),
     ]
@@ -92,4 +93,4 @@ def base(qemu: Qemu, accel: str, cpu: str, memory: int, cpus: int) -> list[str]:
 
 def _drive(file: Path, how: str) -> tuple[str, str]:
     """A comma in a path is doubled: QEMU's own quoting."""
-    return "-drive", f"file={str(file).replace(',', ',,')},format=raw,if=virtio,{how}"
+    return "-drive", f"file={str(file).replace(',', ',,')},format=raw,{how}"

@@ -12,8 +12,6 @@ MIN_QEMU = 10
 """7.2 is known to double-fault with two TCG threads."""
 ROOT_PACKAGES = (
     "linux-image-cloud-amd64",
-    "initramfs-tools",
-    "zstd",
     "openssh-server",
     "python3",
     "iptables",
@@ -45,7 +43,7 @@ UNUSED = ("greenlet",)
 
 def root_key() -> str:
     """Names the root by all that it is made from; another recipe is another root."""
-    return _key(SUITE, *ROOT_PACKAGES, *(guest_file(name) for name in (*BUILT_IN, "initramfs-hook", "hook")))
+    return _key(SUITE, *ROOT_PACKAGES, *(guest_file(name) for name in (*BUILT_IN, "hook")))
 
 
 def tools_key(with_qemu: bool) -> str:
