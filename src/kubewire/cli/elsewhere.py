@@ -27,6 +27,8 @@ from kubewire.hosts.overview import AT_ONCE, GONE
 from kubewire.hosts.records import Away
 from kubewire.lab.loading import load_lab
 from kubewire.steps.lock import lab_lock
+from kubewire.vm.hosting import HOST
+from kubewire.vm.machine import remove as remove_vm
 
 
 def bring_up(
@@ -91,6 +93,11 @@ def take_down(lab: str, known: Mapping[str, Away], *, wait: bool = True) -> int:
 def _remove(away: Away, display: Display) -> int:
     host = away.place.name
     tunnel.close(away)
+    if host == HOST:
+        was_there = remove_vm(away.lab)
+        display.line(f"lab {away.lab}: its VM {'is gone' if was_there else 'was gone already'}")
+        records.forget(away.lab, host)
+        return 0
     try:
         done = far.call(away, ["down", away.lab])
     except KubewireError as error:

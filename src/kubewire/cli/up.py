@@ -54,10 +54,20 @@ def up(
     """
     from kubewire.cli import bring_up
     from kubewire.hosts.choice import target_of
+    from kubewire.vm.hosting import HOST
 
     if keep:
         os.environ["KUBEWIRE_KEEP"] = "1"
     overrides = options.overrides(kubernetes, mode, replicas, settings)
+    if host == HOST or not host:
+        from kubewire.vm.choice import why_in_vm
+
+        if why := why_in_vm(lab, overrides, provider, host):
+            from kubewire.cli import in_vm
+
+            raise typer.Exit(
+                in_vm.bring_up(lab, overrides, why, verify=verify, recreate=recreate, check=check, wait=wait)
+            )
     if target := target_of(lab, host, inventory or ()):
         from kubewire.cli import elsewhere
 

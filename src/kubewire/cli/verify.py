@@ -52,6 +52,9 @@ def verify(
         raise typer.Exit(judge.judge_snapshot(snapshot, form.value, output))
     if known := away(lab, host):
         from kubewire.cli import elsewhere
+        from kubewire.vm.hosting import require_alive
 
+        for there in known.values():
+            require_alive(there.lab, there.place.name)
         raise typer.Exit(elsewhere.judge(next(iter(known.values())).lab, known, form.value, output))
     raise typer.Exit(judge.judge_lab(lab, form.value, output))

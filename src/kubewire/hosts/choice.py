@@ -9,6 +9,7 @@ from kubewire.hosts import records
 from kubewire.hosts.inventory import Target, find_target
 from kubewire.hosts.records import Away
 from kubewire.steps.target import is_recorded, lab_name
+from kubewire.vm.hosting import require_alive
 
 LOCAL = "local"
 
@@ -61,7 +62,10 @@ def one_away(lab: str, wanted: str = "") -> Away | None:
         raise DefinitionError(
             f"lab {lab} is up on {', '.join(known)}", mend="name one of them with --host NAME, before the lab"
         )
-    return next(iter(known.values()), None)
+    there = next(iter(known.values()), None)
+    if there:
+        require_alive(there.lab, there.place.name)
+    return there
 
 
 def _elsewhere(name: str, known: Mapping[str, Away], wanted: str) -> DefinitionError:

@@ -14,6 +14,7 @@ from kubewire.hosts import records
 from kubewire.hosts.errors import unreachable
 from kubewire.hosts.place import Place
 from kubewire.hosts.records import Away
+from kubewire.vm.hosting import is_dead
 
 SSH_FAILED = 255
 """ssh's own exit code where it could not reach the host, or lost it."""
@@ -50,6 +51,8 @@ def run(away: Away, argv: Sequence[str], data: bytes | None = None) -> subproces
 
 def phase(away: Away) -> str:
     """How the lab is over there: a phase as `status` tells it, `absent` for none."""
+    if is_dead(away.lab, away.place.name):
+        return "dead"
     told = call(away, ["status", away.lab]).stdout.decode(errors="replace")
     for line in told.splitlines():
         label, _, text = line.partition(" ")

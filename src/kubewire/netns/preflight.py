@@ -89,6 +89,12 @@ def require(lab: Lab) -> None:
         )
 
 
+def kernel_lacks(lab: Lab) -> list[str]:
+    """The kernel modules that this lab needs and this kernel has no way to have."""
+    needs = _ip_vs(lab.kube_proxy.scheduler) if lab.mode.value in _IPVS else ()
+    return [need.name.removeprefix("kernel: ") for need in needs if not need.ok and need.mend == _NO_IPVS]
+
+
 def survey() -> list[Requirement]:
     """Everything an embedded lab may need, tried for real where that is the only way to know."""
     system = _system()

@@ -59,12 +59,15 @@ def status_lines(lab: str) -> tuple[str, list[tuple[str, str]]]:
 
 def collect_garbage() -> list[str]:
     """Remove what crashes left, of every provider; a line for each thing removed."""
+    from kubewire.vm import machine
+
     removed: list[str] = []
     for name in NAMES:
         removed += get_provider(name).collect_garbage()
     removed += [f"the definition {folder}" for folder in shipping.forget_unused()]
     removed += overview.forget_gone()
     sharing.close_leftovers()
+    removed += machine.collect_garbage()
     logs, errors = state_dir() / "logs", state_dir() / "errors"
     for folder in sorted(logs.iterdir()) if logs.is_dir() else ():
         if not is_recorded(folder.name) and not is_locked(folder.name):
@@ -101,7 +104,7 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Everything `doctor` tells about this machine."""
-    return [*_versions(), *_provider(), *_embedded(), *_known_bites(), *_cache()]
+    return [*_versions(), *_provider(), *_embedded(), *_vm(), *_known_bites(), *_cache()]
 
 
 def _versions() -> list[Finding]:
@@ -130,6 +133,19 @@ def _embedded() -> list[Finding]:
         )
         for need in survey()
     ]
+
+
+def _vm() -> list[Finding]:
+    """Whether this machine can run a lab in a VM: what mode ipvs takes where the kernel has no ip_vs."""
+    from kubewire.vm import preflight
+    from kubewire.vm.qemu import own_qemu
+
+    lacks = preflight.missing()
+    qemu = own_qemu()
+    which = qemu.which if qemu else "QEMU of Debian, fetched when it is needed"
+    text = "; ".join(what for what, _ in lacks) or f"can run here ({which})"
+    mend = "\n".join(mend for _, mend in lacks)
+    return [Finding("VM (--host vm)", "note" if lacks else "ok", text, mend)]
 
 
 def _known_bites() -> list[Finding]:

@@ -26,7 +26,7 @@ class Endpoint:
     needs to find the binaries and to keep its state.
     """
 
-    name: str
+    lab: str
     port: int
     private_key: Path
     known_hosts: Path
@@ -37,9 +37,9 @@ class Endpoint:
     environment: Mapping[str, str] = field(default_factory=_environment)
 
     @property
-    def ssh(self) -> tuple[str, ...]:
-        """The argv that opens a connection; the command is still to be added."""
-        options = {
+    def options(self) -> dict[str, str]:
+        """ssh's options by name."""
+        return {
             "IdentityFile": str(self.private_key),
             "IdentitiesOnly": "yes",
             "UserKnownHostsFile": str(self.known_hosts),
@@ -49,5 +49,9 @@ class Endpoint:
             "BatchMode": "yes",
             "LogLevel": "ERROR",
         }
-        pairs = [part for key, value in options.items() for part in ("-o", f"{key}={value}")]
+
+    @property
+    def ssh(self) -> tuple[str, ...]:
+        """The argv that opens a connection; the command is still to be added."""
+        pairs = [part for key, value in self.options.items() for part in ("-o", f"{key}={value}")]
         return ("ssh", "-F", "none", *pairs, "-p", str(self.port), f"{self.user}@{self.address}")

@@ -39,9 +39,7 @@ class VmState:
 
     def endpoint(self) -> Endpoint:
         directory = folder(self.lab)
-        return Endpoint(
-            f"vm-{self.lab}", self.port, directory / KEY, directory / KNOWN_HOSTS, alias(self.lab)
-        )
+        return Endpoint(self.lab, self.port, directory / KEY, directory / KNOWN_HOSTS, alias(self.lab))
 
 
 def folder(lab: str) -> Path:

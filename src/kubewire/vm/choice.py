@@ -1,0 +1,49 @@
+"""Whether a lab is to run in a VM."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from kubewire.errors import DefinitionError
+from kubewire.hosts import records
+from kubewire.lab.loading import load_lab
+from kubewire.providers import choose
+from kubewire.steps.target import is_recorded
+from kubewire.vm.hosting import HOST
+
+if TYPE_CHECKING:
+    from kubewire.lab.schema import Lab
+
+
+def why_in_vm(lab: str, overrides: Mapping[str, str], provider: str, host: str) -> str:
+    """Why the lab is to run in a VM, "" for elsewhere: asked for, there already, or this kernel lacks what
+    it needs. DefinitionError where the lab runs on this machine, or is to be of another provider.
+    """
+    loaded = load_lab(lab, overrides)
+    if host == HOST:
+        if is_recorded(loaded.name):
+            raise DefinitionError(
+                f"lab {loaded.name} runs on this machine; it can't move into a VM under it",
+                mend=f"remove it first: kubewire down {loaded.name}",
+            )
+        if provider not in ("auto", "netns"):
+            raise DefinitionError(f"a VM's nodes are made by provider netns, not {provider}")
+        return "asked for"
+    known = records.read(loaded.name)
+    if known:
+        return "it is there already" if set(known) == {HOST} else ""
+    if is_recorded(loaded.name):
+        return ""
+    chosen = choose(provider if provider != "auto" else loaded.provider)
+    return _lacking(loaded) if chosen.name == "netns" else ""
+
+
+def _lacking(lab: Lab) -> str:
+    """What this kernel has no way to have, of what mode ipvs needs; "" for nothing."""
+    if lab.mode.value != "ipvs":
+        return ""
+    from kubewire.netns.preflight import kernel_lacks
+
+    lacking = kernel_lacks(lab)
+    return f"this kernel has no {', '.join(lacking)}" if lacking else ""
