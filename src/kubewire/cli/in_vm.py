@@ -7,13 +7,11 @@ import sys
 from kubewire.cli import elsewhere
 from kubewire.cli.display import Display
 from kubewire.hosts import records
-from kubewire.kubernetes import binaries
-from kubewire.kubernetes.fetchplan import PUBLIC, components_of, needs
 from kubewire.lab.loading import load_lab
 from kubewire.steps.lock import lab_lock
+from kubewire.steps.vm import boot
 from kubewire.vm import machine
-from kubewire.vm.hosting import HOST, is_dead, write_inventory
-from kubewire.vm.parts import prepare
+from kubewire.vm.hosting import HOST, is_dead
 
 
 def bring_up(
@@ -28,8 +26,7 @@ def bring_up(
 ) -> int:
     """Start the lab's VM unless it runs, make or mend the lab in it; the exit code."""
     display = Display()
-    loaded = load_lab(lab, overrides)
-    name = loaded.name
+    name = load_lab(lab, overrides).name
     display.line(f"vm: {why}")
     command = " ".join(sys.argv[1:]) or "up"
     with lab_lock(name, command, wait=wait, tell=lambda who: display.line(f"lab {name}: {who}", "yellow")):
@@ -41,12 +38,8 @@ def bring_up(
             machine.remove(name)
             records.forget(name, HOST)
         try:
-            with display.running(f"Kubernetes {loaded.kubernetes}"):
-                version = binaries.ensure(loaded.kubernetes, dns=loaded.dns, progress=display.tell).version
-            with display.running("a VM with a kernel that has ip_vs"):
-                parts = prepare(needs(components_of(version, PUBLIC), loaded.dns), display.tell)
-                endpoint = machine.ensure(name, parts, display.tell)
-            target = write_inventory(endpoint)
+            with display.running("A VM whose kernel has ip_vs"):
+                target, version = boot(lab, overrides, display.tell)
             pinned = overrides | {"kubernetes": version.removeprefix("v")}
             code = elsewhere.bring_up(
                 target,

@@ -18,6 +18,7 @@ STEPS = {
     "settle": ("kubewire.steps.settle", "settle_dataplane"),
     "verify": ("kubewire.steps.verify", "verify_lab"),
     "remove": ("kubewire.steps.remove", "remove_lab"),
+    "vm": ("kubewire.steps.vm", "start_vm"),
     "missing_binaries": ("kubewire.hosts.adopting", "missing_binaries"),
     "adopt_binaries": ("kubewire.hosts.adopting", "adopt_binaries"),
 }

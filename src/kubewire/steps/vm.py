@@ -1,0 +1,37 @@
+"""The VM that carries a lab."""
+
+from __future__ import annotations
+
+from kubewire.hosts.inventory import Target
+from kubewire.kubernetes import binaries
+from kubewire.kubernetes.fetchplan import PUBLIC, components_of, needs
+from kubewire.lab.loading import load_lab
+from kubewire.progress import Progress, emit
+from kubewire.provider import Change
+from kubewire.steps.cluster import Overrides
+from kubewire.steps.outcome import Outcome
+from kubewire.vm import machine
+from kubewire.vm.hosting import write_inventory
+from kubewire.vm.parts import prepare
+
+
+def start_vm(lab: str, overrides: Overrides, *, check: bool = False) -> Outcome:
+    """Have the lab's VM run, for good; the facts name the inventory that has it as host `vm`."""
+    name = load_lab(lab, overrides).name
+    runs = machine.find(name) is not None
+    changes = [] if runs else [Change(name, "its VM started")]
+    if check:
+        return Outcome(changes)
+    target, version = boot(lab, overrides)
+    machine.commit(name)
+    return Outcome(changes, {"inventory": target.inventory[0], "host": target.pattern, "kubernetes": version})
+
+
+def boot(lab: str, overrides: Overrides, progress: Progress = emit) -> tuple[Target, str]:
+    """The lab's VM as a lab host, and the exact Kubernetes version whose binaries it has. Until
+    `machine.commit` a new one ends with its makers.
+    """
+    loaded = load_lab(lab, overrides)
+    version = binaries.ensure(loaded.kubernetes, dns=loaded.dns, progress=progress).version
+    parts = prepare(needs(components_of(version, PUBLIC), loaded.dns), progress)
+    return write_inventory(machine.ensure(loaded.name, parts, progress)), version
