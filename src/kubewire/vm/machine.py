@@ -30,6 +30,7 @@ TRIES = 3
 """A free port may be taken between its choice and QEMU's start."""
 OVERLAY = 2.0
 """GiB that the VM's own copy of its root may take."""
+_KEEPER_DEADLINE = 60.0
 _POLL = 0.1
 
 
@@ -161,10 +162,13 @@ def _start_keeper(directory: Path, order: dict[str, object]) -> subprocess.Popen
 
 def _wait(lab: str, directory: Path, keeper: subprocess.Popen[bytes], port: int, deadline: float) -> None:
     """Until the guest says that it is ready and its SSH server greets."""
-    end = time.monotonic() + deadline
+    end = time.monotonic() + _KEEPER_DEADLINE
+    started = False
     while time.monotonic() < end:
         if keeper.poll() is not None:
             raise _ended(lab)
+        if not started and (directory / state.CONSOLE).exists():
+            started, end = True, time.monotonic() + deadline
         if READY in _tail(directory / state.CONSOLE) and _greets(port):
             return
         time.sleep(_POLL)
