@@ -12,7 +12,8 @@ UP_FLAGS = $(if $(REPLICAS),--replicas '$(REPLICAS)') $(if $(K8S),--kubernetes '
 	$(if $(PROVIDER),--provider '$(PROVIDER)') $(if $(HOST),--host '$(HOST)')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint test test-unit test-e2e test-all differential mutation test-kind nightly bench clean lock
+.PHONY: help setup lint test test-unit test-e2e test-all differential mutation test-kind test-vm nightly bench \
+	clean lock
 
 help:
 	@echo "make lab-NAME    bring up labs/NAME.yml and verify it   (REPLICAS= K8S= PROVIDER= HOST=)"
@@ -20,6 +21,7 @@ help:
 	@echo "make test        lint, unit and golden tests, the differential, real labs: about 15 minutes on a fresh machine"
 	@echo "make test-all    the same and the long suites"
 	@echo "make test-kind   real kind clusters, on a Docker engine   (OVERLAY= for the node image)"
+	@echo "make test-vm     the ipvs lab in a real VM with ip_vs"
 	@echo "make differential  real kube-proxies against the engine (VERSIONS=all|oldest,1.34,newest STATES=200 SEED=)"
 	@echo "make mutation    every single change to a recorded dump: is it found?"
 	@echo "make nightly     every Kubernetes minor in every mode (MATRIX='--only mode=nftables --output DIR')"
@@ -79,7 +81,11 @@ test: lint test-unit differential test-e2e
 
 test-all: test
 	$(MAKE) differential VERSIONS=oldest,1.34,newest
-	$(VENV)/bin/pytest -m "slow and not kind"
+	$(VENV)/bin/pytest -m "slow and not kind and not vm"
+
+# The ipvs lab in a VM whose kernel has ip_vs; on KVM, or emulated where that doesn't work.
+test-vm: $(DEV)
+	$(VENV)/bin/pytest -m vm
 
 # Real kind on a Docker engine; the node image is built once, its archive stays in the cache.
 # OVERLAY=DIR adds files to it: what the machine's kernel or capabilities need.

@@ -99,7 +99,11 @@ def root(tools: Tools, progress: Progress) -> Root:
 def _debootstrap(archive: Path, packages: Sequence[str], *options: str) -> None:
     """A tar of a Debian system with these packages, from the machine's mirror or mmdebstrap's default."""
     include = f"--include={','.join(packages)}"
-    run_tool(["mmdebstrap", "--quiet", *options, include, recipe.SUITE, str(archive)], _FETCH, _MEND)
+    run_tool(
+        ["mmdebstrap", "--quiet", "--dpkgopt=force-unsafe-io", *options, include, recipe.SUITE, str(archive)],
+        _FETCH,
+        _MEND,
+    )
 
 
 def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:

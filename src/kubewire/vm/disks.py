@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from kubewire import resources
+from kubewire.hosts import bundle
 from kubewire.kubernetes import store
 from kubewire.kubernetes.fetchplan import Need
 from kubewire.progress import Progress
@@ -24,7 +24,7 @@ MIB = 2**20
 
 def packages(tools: Tools, progress: Progress) -> Path:
     """The disk of kubewire's locked Python dependencies, compiled for the guest's Python."""
-    locked = (resources.root() / "requirements" / "runtime.txt").read_text()
+    locked = bundle.lock().decode()
 
     def make(folder: Path) -> None:
         progress(STEP, f"installing kubewire's locked packages for Python {recipe.PYTHON} (once)")
