@@ -10,6 +10,9 @@ from pathlib import Path
 from kubewire.netns import linux
 from kubewire.netns.plan import SYSTEM_PATH
 
+PATIENCE = 60.0
+"""Seconds: an emulated machine takes many to load the modules that a first rule asks for."""
+
 
 def try_sandbox() -> str:
     """`step: error` of the first refused step, or "". Everything happens in children, nothing stays."""
@@ -66,7 +69,7 @@ def in_throwaway(argv: tuple[str, ...], text: str) -> str:
     command = ("unshare", *user, "--net", "--", *argv)
     try:
         done = subprocess.run(
-            command, input=text, capture_output=True, text=True, timeout=10, check=False, env=own_lock
+            command, input=text, capture_output=True, text=True, timeout=PATIENCE, check=False, env=own_lock
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)
