@@ -33,7 +33,7 @@ def why_in_vm(lab: str, overrides: Mapping[str, str], provider: str, host: str) 
     known = records.read(loaded.name)
     if known:
         return "it is there already" if set(known) == {HOST} else ""
-    if is_recorded(loaded.name):
+    if is_recorded(loaded.name) or loaded.mode.value != "ipvs":
         return ""
     chosen = choose(provider if provider != "auto" else loaded.provider)
     return _lacking(loaded) if chosen.name == "netns" else ""
@@ -41,8 +41,6 @@ def why_in_vm(lab: str, overrides: Mapping[str, str], provider: str, host: str) 
 
 def _lacking(lab: Lab) -> str:
     """What this kernel has no way to have, of what mode ipvs needs; "" for nothing."""
-    if lab.mode.value != "ipvs":
-        return ""
     from kubewire.netns.preflight import kernel_lacks
 
     lacking = kernel_lacks(lab)
