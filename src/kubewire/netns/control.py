@@ -34,7 +34,8 @@ async def serve(listener: socket.socket, handler: Handler) -> asyncio.Server:
         finally:
             writer.close()
 
-    return await asyncio.start_unix_server(handle, sock=listener, limit=_LIMIT)
+    # start_unix_server of Python 3.13 looks for the socket's file, under a path of the process that bound it.
+    return await asyncio.start_server(handle, sock=listener, limit=_LIMIT)
 
 
 def listen(path: Path) -> socket.socket:

@@ -21,16 +21,17 @@ def why_in_vm(lab: str, overrides: Mapping[str, str], provider: str, host: str) 
     it needs. DefinitionError where the lab runs on this machine, or is to be of another provider.
     """
     loaded = load_lab(lab, overrides)
+    known = records.read(loaded.name)
     if host == HOST:
-        if is_recorded(loaded.name):
+        if is_recorded(loaded.name) or set(known) - {HOST}:
+            where = "on this machine" if is_recorded(loaded.name) else f"on {', '.join(known)}"
             raise DefinitionError(
-                f"lab {loaded.name} runs on this machine; it can't move into a VM under it",
+                f"lab {loaded.name} runs {where}; it can't move into a VM under it",
                 mend=f"remove it first: kubewire down {loaded.name}",
             )
         if provider not in ("auto", "netns"):
             raise DefinitionError(f"a VM's nodes are made by provider netns, not {provider}")
         return "asked for"
-    known = records.read(loaded.name)
     if known:
         return "it is there already" if set(known) == {HOST} else ""
     if is_recorded(loaded.name) or loaded.mode.value != "ipvs":
