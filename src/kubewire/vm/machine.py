@@ -16,7 +16,7 @@ from pathlib import Path
 
 from kubewire.errors import LabError
 from kubewire.files import write_atomically
-from kubewire.netns.makers import makers
+from kubewire.makers import makers
 from kubewire.progress import Progress, emit
 from kubewire.vm import preflight, qemu, seed, state
 from kubewire.vm.cache import STEP, require_space
