@@ -22,6 +22,7 @@ from kubewire.makers import makers
 from kubewire.netns import blueprint, control, linux, state, topology
 from kubewire.netns.control_plane import cluster_dns_ip, issue_credentials
 from kubewire.netns.kubeconfig import kubeconfig
+from kubewire.patience import patient
 from kubewire.progress import emit
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def _kubectl_port(lab: Lab) -> socket.socket:
 
 def wait(name: str, directory: Path, keeper: subprocess.Popen[bytes] | None = None) -> None:
     """Until every component runs; LabError as soon as one has failed for good."""
-    deadline = time.monotonic() + DEADLINE
+    deadline = time.monotonic() + patient(DEADLINE)
     shown = -1
     while True:
         found = _components(directory)
@@ -152,7 +153,7 @@ def wait(name: str, directory: Path, keeper: subprocess.Popen[bytes] | None = No
         if time.monotonic() > deadline:
             slow = next(component for component in found or ("",) if component not in running)
             raise LabError(
-                f"{slow or 'the sandbox'} was not ready within {DEADLINE:.0f} s",
+                f"{slow or 'the sandbox'} was not ready within {patient(DEADLINE):.0f} s",
                 where=f"lab {name}",
                 mend=component_log(directory, slow) if slow else "is the machine overloaded?",
             )
@@ -215,7 +216,7 @@ def _wait_for_nodes(lab: Lab, directory: Path) -> None:
     """Until every node is registered, has its pod CIDR and is Ready; then the cluster's DNS if asked for."""
     from kubewire.kubernetes.api import Api, ApiError
 
-    deadline = time.monotonic() + DEADLINE
+    deadline = time.monotonic() + patient(DEADLINE)
     wanted = {node.name for node in topology.nodes(lab)}
     with Api(directory / state.KUBECONFIG) as api:
         while True:
@@ -227,8 +228,9 @@ def _wait_for_nodes(lab: Lab, directory: Path) -> None:
             if ready >= wanted:
                 break
             if time.monotonic() > deadline:
+                missing = ", ".join(sorted(wanted - ready))
                 raise LabError(
-                    f"not Ready within {DEADLINE:.0f} s: {', '.join(sorted(wanted - ready))}{trouble}",
+                    f"not Ready within {patient(DEADLINE):.0f} s: {missing}{trouble}",
                     where=f"lab {lab.name}",
                     mend=f"the node agent's last words:\n{component_log(directory, 'node-agent')}",
                 )

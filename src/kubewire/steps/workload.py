@@ -15,6 +15,7 @@ from kubewire.files import write_atomically
 from kubewire.kubernetes.api import FIELD_MANAGER, Api, ApiError
 from kubewire.lab.workload import workload_manifests
 from kubewire.paths import lab_dir
+from kubewire.patience import patient
 from kubewire.progress import emit
 from kubewire.provider import Change
 from kubewire.providers import get_provider
@@ -52,7 +53,7 @@ def bring_workload(lab: str, timeout: float = 90, *, check: bool = False) -> Out
             changes += [Change(name, what, why) for what, why in bring_object(api, manifest, known, check)]
         if not check:
             ledger.write(manifests)
-            wait_for_rollout(api, manifests, timeout, emit)
+            wait_for_rollout(api, manifests, patient(timeout), emit)
     return Outcome(changes)
 
 

@@ -14,6 +14,7 @@ from kubewire.dataplane.findings import Check
 from kubewire.dataplane.versions import Version
 from kubewire.errors import KubewireError
 from kubewire.lab.schema import Lab
+from kubewire.patience import patient
 from kubewire.provider import Provider
 from kubewire.snapshot.execute import run
 from kubewire.snapshot.model import NodeSnapshot, Snapshot
@@ -94,7 +95,7 @@ def ask(provider: Provider, lab: str, prefixes: Mapping[str, tuple[str, ...]], p
         prefix = _prefix(provider, lab, prefixes, probe.vantage)
     except (KubewireError, KeyError) as error:
         return Reply((), -1, f"{probe.vantage} can't be entered: {error}")
-    deadline = SECONDS_ANYWAY + SECONDS_PER_REQUEST * probe.count
+    deadline = patient(SECONDS_ANYWAY + SECONDS_PER_REQUEST * probe.count)
     outcome = run([*prefix, *curl(probe)], timeout=deadline)
     return parse_reply(outcome.out, outcome.code, outcome.err)
 

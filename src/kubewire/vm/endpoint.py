@@ -6,16 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kubewire.patience import VARIABLE
+
 PYTHON = "/usr/bin/python3"
 """In the guest: a Python with kubewire's locked dependencies and kubewire itself."""
 CACHE_HOME = "/opt/kubewire/cache"
 """In the guest: XDG_CACHE_HOME; the host's Kubernetes binaries lie below it, read-only."""
+PATIENCE = "5"
+"""What deadlines are multiplied by in there."""
 STATE_HOME = "/var/lib"
 """In the guest: XDG_STATE_HOME."""
 
 
 def _environment() -> dict[str, str]:
-    return {"XDG_CACHE_HOME": CACHE_HOME, "XDG_STATE_HOME": STATE_HOME}
+    return {"XDG_CACHE_HOME": CACHE_HOME, "XDG_STATE_HOME": STATE_HOME, VARIABLE: PATIENCE}
 
 
 @dataclass(frozen=True)
