@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kubewire.cli.display import Display
 from kubewire.cli.outcome import emit_report, print_report
-from kubewire.cli.playbook import run_playbook
-from kubewire.steps.target import required_record
 
 
 def judge_lab(lab: str, form: str, output: Path | None) -> int:
     """Run the verify playbook and print its report; the exit code."""
+    from kubewire.cli.display import Display
+    from kubewire.cli.playbook import run_playbook
+    from kubewire.steps.target import required_record
+
     name = required_record(lab).lab.name
     display = Display()
     run = run_playbook("verify", name, {"lab": name}, display, report=True)

@@ -1,13 +1,7 @@
-"""The command `kubewire`: its commands, and what each way of ending means to the caller."""
+"""The command `kubewire`: its commands and their arguments."""
 
 from __future__ import annotations
 
-import io
-import os
-import signal
-import sys
-import time
-import traceback
 from typing import NoReturn
 
 import typer
@@ -32,8 +26,7 @@ from kubewire.cli import (
     up,
     verify,
 )
-from kubewire.cli.signals import Terminated, raise_on_terminate
-from kubewire.errors import KubewireError, refusal
+from kubewire.cli.ending import end_with
 
 app = typer.Typer(
     name="kubewire",
@@ -74,46 +67,5 @@ app.add_typer(image.app, name="image")
 
 
 def run() -> NoReturn:
-    """Run the command line; every way to end has its exit code and, if it went wrong, one clear message."""
-    raise_on_terminate()
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # no locale lacks a letter badly enough to fail
-            stream.reconfigure(errors="replace")
-    sys.exit(_exit_code())
-
-
-def _exit_code() -> int:
-    try:
-        app()
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else 2 if end.code else 0
-    except KubewireError as error:
-        _say(str(error))
-        return error.exit_code
-    except (KeyboardInterrupt, Terminated) as stop:
-        return 128 + (signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 4
-    except Exception as error:
-        refused = refusal(error)
-        _say(str(refused or f"unexpected {type(error).__name__}: {error}\n  {_keep_traceback()}"))
-        return refused.exit_code if refused else 4
-    return 0
-
-
-def _say(text: str) -> None:
-    print(f"kubewire: {text}", file=sys.stderr, flush=True)
-
-
-def _keep_traceback() -> str:
-    """Write the traceback of the exception at hand to a log; where it is, for people."""
-    from kubewire.paths import state_dir
-
-    path = state_dir() / "errors" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(traceback.format_exc())
-    except OSError:
-        return traceback.format_exc()
-    return f"this is a fault of kubewire; its traceback is in {path}"
+    """Run the command line to its end."""
+    end_with(app)

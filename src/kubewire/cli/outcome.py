@@ -8,11 +8,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kubewire.cli.display import Display
-from kubewire.cli.playbook import Run, forget_logs
 from kubewire.errors import DefinitionError, LabError
 
 if TYPE_CHECKING:
+    from kubewire.cli.display import Display
+    from kubewire.cli.playbook import Run
     from kubewire.report.model import Report
 
 REMOVAL = 15.0
@@ -50,11 +50,9 @@ def emit_report(report: Report, form: str, output: Path | None) -> int:
     if output is not None:
         write_report(output, formatted(report, form))
     elif form == "text":
-        from rich.console import Console
-
         from kubewire.report import text
 
-        text.print_report(report, Console(highlight=False))
+        text.show(report)
     else:
         sys.stdout.write(formatted(report, form))
     return exit_code(report)
@@ -90,6 +88,7 @@ def tell_removal(name: str, display: Display, *, lived: bool) -> None:
 
     `lived` says that the lab was up before.
     """
+    from kubewire.cli.playbook import forget_logs
     from kubewire.providers import NAMES, get_provider
 
     providers = [get_provider(provider) for provider in NAMES]

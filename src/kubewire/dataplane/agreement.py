@@ -5,19 +5,18 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from kubewire.dataplane.findings import Check, IpFamily
 from kubewire.dataplane.model import Chain, Dataplane, VirtualServer
-from kubewire.dataplane.observed.ipvsadm import real_line, server_line, service_text
 
 _SHOWN = 5
 _COMMENT = re.compile(r'-m comment --comment "[^"]*" ')  # optional in large clusters
 _PREFIXES = ("KUBE-SVC-", "service-")
 
 
-@dataclass(frozen=True, slots=True)
-class NodeChains:
+class NodeChains(Struct, frozen=True):
     """A node's service chains of one family, each as one number: what it must be and what it is.
 
     `kind`: what they are; in ipvs mode virtual servers take the chains' place.
@@ -57,6 +56,8 @@ def _numbers(chains: Iterable[Chain]) -> dict[str, int]:
 
 def _server_numbers(servers: Iterable[VirtualServer]) -> dict[str, int]:
     """Without those that several Services share, which differ by chance, and without what has no weight."""
+    from kubewire.dataplane.observed.ipvsadm import real_line, server_line, service_text
+
     lines: dict[str, list[tuple[str, ...]]] = defaultdict(list)
     for server in servers:
         reals = sorted(real_line(server, real) for real in server.servers if real.weight)

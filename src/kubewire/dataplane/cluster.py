@@ -8,6 +8,8 @@ from functools import cached_property, lru_cache
 from ipaddress import ip_network
 from typing import Any
 
+from msgspec import Struct
+
 from kubewire.dataplane.findings import IpFamily
 from kubewire.dataplane.objects import (
     EndpointSlice,
@@ -70,8 +72,7 @@ class ClusterState:
         return next((node for node in self.nodes if node.name == name), Node(name))
 
 
-@dataclass(frozen=True, slots=True)
-class ServicePort:
+class ServicePort(Struct, frozen=True):
     """One port of a Service in one family, with what kube-proxy derives from it.
 
     Source: pkg/proxy/serviceport.go, pkg/api/v1/service/util.go.

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from kubewire.dataplane.findings import Check, IpFamily
 from kubewire.dataplane.model import Chain, Origin, Rule, RuleGroup
@@ -17,8 +18,7 @@ _SIMILAR = 0.3
 _PAIRING_LIMIT = 250_000
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """Where checks are made. `prefix` is the mode's part of the ids (`iptables`)."""
 
     prefix: str
@@ -26,8 +26,7 @@ class Place:
     family: IpFamily
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(Struct, frozen=True):
     """One comparable piece of a container: a rule or an element, by its text."""
 
     text: str
@@ -36,8 +35,7 @@ class Item:
     optional: bool = False
 
 
-@dataclass(slots=True)
-class _Story:
+class _Story(Struct):
     """All that one check says about one container."""
 
     expected: list[str] = field(default_factory=list)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from typing import Any, Literal
+
+from msgspec import Struct, field
 
 from kubewire.dataplane.findings import IpFamily
 from kubewire.dataplane.objects import Node, family_of
@@ -20,8 +21,7 @@ _LOOPBACK: dict[IpFamily, str] = {"ipv4": "127.0.0.0/8", "ipv6": "::1/128"}
 _LOCALHOST: dict[IpFamily, str] = {"ipv4": "127.0.0.1", "ipv6": "::1"}
 
 
-@dataclass(frozen=True, slots=True)
-class LocalDetector:
+class LocalDetector(Struct, frozen=True):
     """How kube-proxy tells a local pod's traffic: by a source CIDR, a bridge, or a prefix of interface names.
 
     Not `implemented` (no CIDR of the family): rules that need it are absent.
@@ -33,8 +33,7 @@ class LocalDetector:
     implemented: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ProxyConfig:
+class ProxyConfig(Struct, frozen=True):
     """One node's kube-proxy configuration; `masquerade_*` are those of the mode's own section."""
 
     mode: Mode

@@ -6,15 +6,15 @@ Source: pkg/proxy/endpointslicecache.go, pkg/proxy/topology.go.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from kubewire.dataplane.cluster import ClusterState, ServicePort
 from kubewire.dataplane.objects import Node
 from kubewire.dataplane.versions import Version, has
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(Struct, frozen=True):
     """One endpoint of a service port as a node sees it."""
 
     ip: str
@@ -30,8 +30,7 @@ class Endpoint:
         return f"[{self.ip}]:{self.port}" if ":" in self.ip else f"{self.ip}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True)
-class Categorized:
+class Categorized(Struct, frozen=True):
     """The endpoints for cluster traffic, for local traffic, both; and whether there is any at all."""
 
     cluster: tuple[Endpoint, ...] = ()

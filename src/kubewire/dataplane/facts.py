@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from typing import Any
+
+from msgspec import Struct, field
 
 from kubewire.dataplane.config import ProxyConfig
 from kubewire.dataplane.findings import IpFamily
@@ -13,8 +14,7 @@ from kubewire.dataplane.objects import Node
 from kubewire.dataplane.versions import Version, has
 
 
-@dataclass(frozen=True)
-class NodeFacts:
+class NodeFacts(Struct, frozen=True):
     """One node as its kube-proxy sees it; absent facts mean kernel defaults.
 
     `ipv6` is `on`, `disabled` (by sysctl) or `absent` (from the kernel).

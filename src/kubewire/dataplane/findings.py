@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 Status = Literal["passed", "failed", "skipped"]
 IpFamily = Literal["ipv4", "ipv6", ""]
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(Struct, frozen=True):
     """One judged statement. (id, node, service, object) is unique in a report and stable between runs.
 
     `id` names the kind of check (`iptables.service.probability`); `object` is a chain, rule, set, map element
@@ -29,8 +29,7 @@ class Check:
     observed: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(Struct, frozen=True):
     """Something worth saying that is neither right nor wrong: a foreign object, a harmless leftover."""
 
     text: str

@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import yaml
+from msgspec import Struct
 
 from kubewire.dataplane.cluster import ClusterState
 from kubewire.dataplane.config import ProxyConfig
-from kubewire.dataplane.expected.iptables import expected_iptables
-from kubewire.dataplane.expected.ipvs import expected_ipvs
-from kubewire.dataplane.expected.nftables import expected_nftables
 from kubewire.dataplane.facts import NodeFacts
 from kubewire.dataplane.findings import IpFamily
 from kubewire.dataplane.model import Dataplane
+from kubewire.dataplane.registry import Mode
 from kubewire.dataplane.versions import Version
 from kubewire.errors import DefinitionError, LabError
 from kubewire.snapshot.model import NodeSnapshot
 
-_EXPECTED = {"iptables": expected_iptables, "ipvs": expected_ipvs, "nftables": expected_nftables}
+Generator = Callable[[ClusterState, ProxyConfig, NodeFacts, Version, IpFamily], Dataplane]
 
 
-@dataclass(frozen=True, slots=True)
-class Inputs:
+class Inputs(Struct, frozen=True):
     """A node with everything that its rules follow from."""
 
     snapshot: NodeSnapshot
@@ -36,7 +32,24 @@ class Inputs:
 
 def expected_dataplane(node: Inputs, cluster: ClusterState, family: IpFamily) -> Dataplane:
     """What kube-proxy must have written on the node in its mode."""
-    return _EXPECTED[node.config.mode](cluster, node.config, node.facts, node.version, family)
+    return _generator(node.config.mode)(cluster, node.config, node.facts, node.version, family)
+
+
+def _generator(mode: Mode) -> Generator:
+    """The mode's own module; the others' are not loaded."""
+    match mode:
+        case "iptables":
+            from kubewire.dataplane.expected.iptables import expected_iptables
+
+            return expected_iptables
+        case "nftables":
+            from kubewire.dataplane.expected.nftables import expected_nftables
+
+            return expected_nftables
+        case "ipvs":
+            from kubewire.dataplane.expected.ipvs import expected_ipvs
+
+            return expected_ipvs
 
 
 def read_inputs(node: NodeSnapshot, cluster: ClusterState) -> Inputs:
@@ -46,8 +59,8 @@ def read_inputs(node: NodeSnapshot, cluster: ClusterState) -> Inputs:
         if not files.get(name, "").strip():
             raise LabError(node.errors.get(name) or "the file is missing or empty", where=name)
     try:
-        config = ProxyConfig.from_mapping(yaml.safe_load(files["kube-proxy.yaml"]))
-    except (yaml.YAMLError, TypeError, ValueError, AttributeError) as error:
+        config = ProxyConfig.from_mapping(_document(files["kube-proxy.yaml"]))
+    except (TypeError, ValueError, AttributeError) as error:
         raise LabError(f"not a KubeProxyConfiguration: {error}", where="kube-proxy.yaml") from error
     name = config.hostname_override or node.name
     facts, addresses = _json(files, "facts.json", dict), _json(files, "ip-addr.json", list)
@@ -60,6 +73,18 @@ def read_inputs(node: NodeSnapshot, cluster: ClusterState) -> Inputs:
     except DefinitionError as error:
         raise LabError(error.what, where="kube-proxy-version") from error
     return Inputs(node, config, built, version)
+
+
+def _document(text: str) -> Any:
+    """YAML; what is JSON, and so YAML too, is read without a parser of YAML. Raises ValueError."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        import yaml
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from error
 
 
 def _json(files: Mapping[str, str], name: str, kind: type) -> Any:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from kubewire.dataplane.cluster import ClusterState, ServicePort, service_ports
 from kubewire.dataplane.config import ProxyConfig
@@ -39,8 +40,7 @@ _HARMLESS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Traffic:
+class Traffic(Struct, frozen=True):
     """The service and pod traffic of one family: what a foreign rule must keep its hands off."""
 
     ports: tuple[ServicePort, ...]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
+
+from msgspec import Struct
 
 _WORD = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)')
 _OPTIONS = {
@@ -24,16 +25,14 @@ _OPTIONS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(Struct, frozen=True):
     """One option's value and whether it is negated."""
 
     value: str
     negated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Spec:
+class Spec(Struct, frozen=True):
     """The options of a rule that decide which packets it can concern; others are ignored, never dropped."""
 
     source: Match | None = None

@@ -1,9 +1,14 @@
-"""A whole snapshot judged without I/O: each node's dataplane against what kube-proxy must have written."""
+"""A whole snapshot judged without I/O: each node's dataplane against what kube-proxy must have written.
+
+Modules that only one mode needs are imported where it is judged: they would take longer than a small node.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from kubewire.dataplane.agreement import NodeChains, judge_agreement, service_chains
 from kubewire.dataplane.cluster import ClusterState
@@ -12,15 +17,14 @@ from kubewire.dataplane.inputs import Inputs, expected_dataplane, read_inputs
 from kubewire.dataplane.iptables_compare import compare_iptables, judge_foreign
 from kubewire.dataplane.iptables_foreign import Traffic
 from kubewire.dataplane.iptables_names import owned
-from kubewire.dataplane.ipvs_compare import compare_ipvs
 from kubewire.dataplane.model import Dataplane
-from kubewire.dataplane.nft_compare import compare_nft
 from kubewire.dataplane.observed.iptables import parse_iptables_save
-from kubewire.dataplane.observed.ipvs import read_ipvs
-from kubewire.dataplane.observed.nftables import ParseError, parse_nft_json
 from kubewire.dataplane.versions import unknown_version
 from kubewire.errors import KubewireError, LabError
 from kubewire.snapshot.model import NodeSnapshot, Snapshot
+
+if TYPE_CHECKING:
+    from kubewire.dataplane.observed.ipvs import IpvsDumps
 
 FAMILIES: tuple[IpFamily, ...] = ("ipv4", "ipv6")
 IPTABLES_FILES: dict[IpFamily, str] = {"ipv4": "iptables-save.txt", "ipv6": "ip6tables-save.txt"}
@@ -28,8 +32,7 @@ _MOST, _LONGEST = 50, 1000
 NFT_FILES: dict[IpFamily, str] = {"ipv4": "nft-ip.json", "ipv6": "nft-ip6.json"}
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(Struct, frozen=True):
     """What came out of a snapshot."""
 
     checks: list[Check]
@@ -84,7 +87,7 @@ def _judge_node(node: Inputs, cluster: ClusterState) -> tuple[list[Check], list[
     notes: list[Note] = []
     kept: list[NodeChains] = []
     mode, name = node.config.mode, node.snapshot.name
-    ipvs = read_ipvs(node.snapshot.files, node.snapshot.errors) if mode == "ipvs" else None
+    ipvs = _observe_ipvs(node) if mode == "ipvs" else None
     for family in FAMILIES:
         if node.facts.leaves_out(family, node.version):
             checks.append(_left_out(node, family))
@@ -98,6 +101,8 @@ def _judge_node(node: Inputs, cluster: ClusterState) -> tuple[list[Check], list[
         expected = expected_dataplane(node, cluster, family)
         traffic = Traffic.of(cluster, node.config, family, node.version)
         if ipvs:
+            from kubewire.dataplane.ipvs_compare import compare_ipvs
+
             observed = ipvs.beside(observed, family)
             exclude = node.config.ipvs_exclude_cidrs
             judged, said = compare_ipvs(
@@ -106,6 +111,8 @@ def _judge_node(node: Inputs, cluster: ClusterState) -> tuple[list[Check], list[
         elif mode == "iptables":
             judged, said = compare_iptables(expected, observed, traffic, node=name, family=family)
         else:
+            from kubewire.dataplane.nft_compare import compare_nft
+
             judged, said = compare_nft(expected, observed, node=name, family=family)
             foreign, about = _foreign(node, traffic, family)
             judged, said = [*judged, *foreign], [*said, *about]
@@ -129,6 +136,8 @@ def observe(node: Inputs, family: IpFamily) -> tuple[Dataplane | None, Check]:
     if not files.get(name, "").strip():
         return None, _present(node, family, name, [errors.get(name) or "the dump is missing or empty"])
     if node.config.mode == "nftables":
+        from kubewire.dataplane.observed.nftables import ParseError, parse_nft_json
+
         try:
             return parse_nft_json(files[name], family), _present(node, family, name, [])
         except ParseError as error:
@@ -143,6 +152,12 @@ def _shown(problems: Sequence[str]) -> str:
     """What was not understood, as much of it as anybody reads."""
     lines = [text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …" for text in problems[:_MOST]]
     return "\n".join([*lines, *([f"and {len(problems) - _MOST} more"] if len(problems) > _MOST else [])])
+
+
+def _observe_ipvs(node: Inputs) -> IpvsDumps:
+    from kubewire.dataplane.observed.ipvs import read_ipvs
+
+    return read_ipvs(node.snapshot.files, node.snapshot.errors)
 
 
 def _present(node: Inputs, family: IpFamily, name: str, problems: Sequence[str]) -> Check:

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from kubewire.dataplane.findings import IpFamily
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Struct, frozen=True):
     """Why an expected object must be there.
 
     `service` is the printed service port (`default/httpbin:http`) or "" for a fixed object, `why` one
@@ -25,8 +26,7 @@ class Origin:
     check: str
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """One rule; `text` is the canonical text as the tool prints it (iptables: all that follows `-A CHAIN `).
 
     `optional`: its absence is no difference. `alternatives`: other texts that are equally right.
@@ -42,8 +42,7 @@ class Rule:
     understood: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class RuleGroup:
+class RuleGroup(Struct, frozen=True):
     """Rules or further groups whose order matters to the kernel (`ordered`) or not."""
 
     rules: tuple[Rule | RuleGroup, ...]
@@ -58,8 +57,7 @@ class RuleGroup:
                 yield from member.flat()
 
 
-@dataclass(frozen=True, slots=True)
-class Hook:
+class Hook(Struct, frozen=True):
     """What makes a chain a base chain: iptables' built-in name, or nft's type, hook and priority."""
 
     name: str
@@ -68,8 +66,7 @@ class Hook:
     policy: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Chain:
+class Chain(Struct, frozen=True):
     """A chain; its groups follow each other in order.
 
     `shared`: a chain with other owners too (iptables' built-in chains), of which kube-proxy owns only the
@@ -92,8 +89,7 @@ class Chain:
             yield from group.flat()
 
 
-@dataclass(frozen=True, slots=True)
-class Element:
+class Element(Struct, frozen=True):
     """A member of a set, or of a map when `value` is given; keys joined as the tool prints them.
 
     `alternatives`: other (value, comment) pairs that are equally right. `optional`: its absence is no
@@ -109,8 +105,7 @@ class Element:
     optional: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Set:
+class Set(Struct, frozen=True):
     """An nft set or map, or an ipset.
 
     `key_type` is `ipv4_addr . inet_proto . inet_service` or `hash:ip,port`; `value_type` is "" for a set and
@@ -130,8 +125,7 @@ class Set:
     origin: Origin | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RealServer:
+class RealServer(Struct, frozen=True):
     """An IPVS destination; `method` is ipvsadm's -m, -g or -i, the latter with its tunnel options."""
 
     address: str
@@ -141,8 +135,7 @@ class RealServer:
     origin: Origin | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class VirtualServer:
+class VirtualServer(Struct, frozen=True):
     """An IPVS service; `protocol` is lower case, `persistent_seconds` None without affinity.
 
     `flags` are ipvsadm's further options, each as printed (`-b mh-port`). A service by firewall mark has the
@@ -161,8 +154,7 @@ class VirtualServer:
     optional: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(Struct, frozen=True):
     """A network interface and its addresses of one family; an element's key is `10.96.0.1/32`.
 
     `up`: whether it is set up, None where that is not said.
@@ -175,8 +167,7 @@ class Link:
     origin: Origin | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Sysctl:
+class Sysctl(Struct, frozen=True):
     """A kernel setting, named with dots as sysctl prints it."""
 
     name: str
@@ -184,8 +175,7 @@ class Sysctl:
     origin: Origin | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(Struct, frozen=True):
     """A table that exists, with nft's comment."""
 
     family: IpFamily
@@ -193,8 +183,7 @@ class Table:
     comment: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Counter:
+class Counter(Struct, frozen=True):
     """A named nft counter; what it counted is of no interest."""
 
     family: IpFamily
@@ -203,8 +192,7 @@ class Counter:
     origin: Origin | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """A piece of a dump that was not understood: where it stands and its text, never dropped."""
 
     where: str

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from kubewire.dataplane.compare import Item, Place, compare_chain, compare_items
 from kubewire.dataplane.expected.nftables_layout import is_leftover
@@ -68,8 +69,7 @@ def reachable_chains(dataplane: Dataplane) -> frozenset[str]:
     return frozenset(seen)
 
 
-@dataclass
-class _Comparison:
+class _Comparison(Struct):
     expected: Dataplane
     observed: Dataplane
     node: str

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from base64 import b32encode
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from ipaddress import (
@@ -18,6 +17,8 @@ from ipaddress import (
     ip_network,
     summarize_address_range,
 )
+
+from msgspec import Struct
 
 from kubewire.dataplane.cluster import ServicePort
 from kubewire.dataplane.config import LocalDetector
@@ -37,8 +38,7 @@ Network = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
 
 
-@dataclass(frozen=True, slots=True)
-class FamilyWords:
+class FamilyWords(Struct, frozen=True):
     """nft's words for one address family."""
 
     ip: str

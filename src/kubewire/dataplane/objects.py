@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import Any
+
+from msgspec import Struct
 
 from kubewire.dataplane.findings import IpFamily
 
@@ -15,8 +16,7 @@ _SERVICE_LABEL = "kubernetes.io/service-name"
 _TOPOLOGY_ANNOTATIONS = ("service.kubernetes.io/topology-aware-hints", "service.kubernetes.io/topology-mode")
 
 
-@dataclass(frozen=True, slots=True)
-class Port:
+class Port(Struct, frozen=True):
     """A Service port; `protocol` is upper case as in the API, `node_port` 0 when there is none."""
 
     name: str
@@ -25,8 +25,7 @@ class Port:
     node_port: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Service:
+class Service(Struct, frozen=True):
     """A Service as the API gives it; `cluster_ips` by family, "" when it has none of that family.
 
     `headless_label`: it has the label that controllers give to slices of headless Services.
@@ -49,8 +48,7 @@ class Service:
     headless_label: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class SliceEndpoint:
+class SliceEndpoint(Struct, frozen=True):
     """An endpoint of a slice: its first address only, as kube-proxy uses it."""
 
     ip: str
@@ -62,8 +60,7 @@ class SliceEndpoint:
     node_hints: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class EndpointSlice:
+class EndpointSlice(Struct, frozen=True):
     """`ports` are (name, upper-case protocol, number). `other_proxy`: it has the label for another proxy."""
 
     namespace: str
@@ -74,8 +71,7 @@ class EndpointSlice:
     other_proxy: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(Struct, frozen=True):
     """What rules need of a Node object; `zone` "" without the label."""
 
     name: str

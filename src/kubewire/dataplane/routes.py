@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_network
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from kubewire.dataplane.cluster import ClusterState
 from kubewire.dataplane.findings import Check
@@ -20,8 +22,7 @@ _CIDR_SOURCE = "the Kubernetes network model; kindnet routes every node's podCID
 _POD_SOURCE = "the CNI plugin ptp gives each pod a veth pair and the node a host route to it"
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(Struct, frozen=True):
     """A unicast route; `destination` is a network, `default` the zero one."""
 
     destination: str
@@ -34,8 +35,7 @@ class Route:
         return len(self.devices) == 1 and self.devices[0].startswith("veth")
 
 
-@dataclass(frozen=True, slots=True)
-class Pod:
+class Pod(Struct, frozen=True):
     """A pod that has an address of its own on a node."""
 
     name: str

@@ -5,15 +5,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from kubewire.errors import DefinitionError
 
 _VERSION = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?(?:[-+].*)?")
 
 
-@dataclass(frozen=True, order=True, slots=True)
-class Version:
+class Version(Struct, frozen=True, order=True):
     """A Kubernetes version without its pre-release part; `gates` are those that the configuration sets."""
 
     major: int
@@ -58,8 +59,7 @@ def _since(*versions: str) -> tuple[Version, ...]:
     return tuple(sorted(Version.parse(text) for text in versions))
 
 
-@dataclass(frozen=True, slots=True)
-class Gate:
+class Gate(Struct, frozen=True):
     """A feature gate and the versions that let it be set: from `known` on, before `locked`."""
 
     name: str

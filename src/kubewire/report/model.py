@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from kubewire.dataplane.findings import Check, IpFamily, Note
 
@@ -14,16 +16,14 @@ CHECK_KEYS = ("id", "node", "family", "service", "object", "status", "reason", "
 Status = Literal["passed", "failed", "error"]
 
 
-@dataclass(frozen=True, slots=True)
-class ReportNode:
+class ReportNode(Struct, frozen=True):
     """A node and the version of its kube-proxy, "" when unknown."""
 
     name: str
     kube_proxy: str = ""
 
 
-@dataclass(frozen=True)
-class Report:
+class Report(Struct, frozen=True):
     """All checks of one verify run. `story` is for people: (label, text) lines on the main Service's way."""
 
     lab: str
@@ -51,7 +51,7 @@ class Report:
             "status": self.status,
             "summary": {status: self.count(status) for status in ("passed", "failed", "skipped")},
             "notes": list(self.notes),
-            "nodes": [asdict(node) for node in self.nodes],
+            "nodes": [{"name": node.name, "kube_proxy": node.kube_proxy} for node in self.nodes],
             "checks": [{key: getattr(check, key) for key in CHECK_KEYS} for check in self.checks],
         }
 

@@ -2,54 +2,83 @@
 
 from __future__ import annotations
 
-import io
+import os
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
-
-from rich.console import Console, Group, RenderableType
-from rich.padding import Padding
-from rich.table import Table
-from rich.text import Text
+from typing import TYPE_CHECKING
 
 from kubewire.dataplane.findings import Check
 from kubewire.dataplane.registry import KINDS
 from kubewire.report.folding import Folded, fold
+from kubewire.report.layout import Line, columns, plain
+from kubewire.report.layout import fold as fold_text
 from kubewire.report.model import Report
 from kubewire.report.printable import printable
 from kubewire.verify.registry import TRAFFIC_KINDS
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 WIDTH = 80
 SHOWN = 20
 NOTES_SHOWN = 8
+_FORCED = ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
 _STYLES = {"passed": "bold green", "failed": "bold red", "error": "bold red"}
 
 
 def to_text(report: Report, *, width: int = WIDTH) -> str:
     """The report as plain text without any escape sequence."""
-    console = Console(file=io.StringIO(), width=width, no_color=True, force_terminal=False, highlight=False)
-    console.print(render(report))
-    written: str = console.file.getvalue()  # type: ignore[attr-defined]
-    return "\n".join(line.rstrip() for line in written.splitlines()) + "\n"
+    return plain(render(report, width))
 
 
 def print_report(report: Report, console: Console) -> None:
     """Print to a terminal, in colours unless NO_COLOR is set, or as plain text to anything else."""
-    if console.is_terminal:
-        console.print(render(report), highlight=False)
-    else:
+    from rich.text import Text
+
+    if not console.is_terminal:
         console.file.write(to_text(report, width=console.width))
+        return
+    for line in render(report, console.width):
+        console.print(Text.assemble(*line), highlight=False, soft_wrap=True)
 
 
-def render(report: Report) -> RenderableType:
-    """The whole report as one rich renderable made of Text only, never of markup."""
-    parts: list[RenderableType] = [_headline(report), Text(), Padding(_summary(report), (0, 0, 0, 2))]
+def show(report: Report) -> None:
+    """Print to standard output; only a terminal needs the library for terminals."""
+    if sys.stdout.isatty() or any(name in os.environ for name in _FORCED):
+        from rich.console import Console
+
+        print_report(report, Console(highlight=False))
+    else:
+        sys.stdout.write(to_text(report, width=_width()))
+
+
+def _width() -> int:
+    """COLUMNS, else the width of the terminal that the process has, else 80."""
+    given = os.environ.get("COLUMNS", "")
+    if given.isdigit() and int(given):
+        return int(given)
+    for descriptor in (0, 2):
+        try:
+            return os.get_terminal_size(descriptor).columns or WIDTH
+        except OSError:
+            continue
+    return WIDTH
+
+
+def render(report: Report, width: int) -> Iterator[Line]:
+    """The whole report, folded to that width; nothing in it is ever markup."""
+    yield from fold_text(_headline(report), width)
+    yield ()
+    yield from columns([(label, printable(text)) for label, text in _facts(report)], width)
     failed = fold(sorted((c for c in report.checks if c.status == "failed"), key=_adds_up))
     for folded in failed[:SHOWN]:
-        parts += [Text(), *_finding(folded, len(report.nodes))]
+        yield ()
+        yield from _finding(folded, len(report.nodes), width)
     if len(failed) > SHOWN:
+        yield ()
         more = f"and {len(failed) - SHOWN} more findings; --format json lists them all"
-        parts += [Text(), Text(more)]
-    return Group(*parts)
+        yield from fold_text([(more, "")], width)
 
 
 def _adds_up(check: Check) -> bool:
@@ -57,27 +86,23 @@ def _adds_up(check: Check) -> bool:
     return check.id.endswith(".table") or check.id == "dataplane.agreement"
 
 
-def _headline(report: Report) -> Text:
+def _headline(report: Report) -> Line:
     counts = _plural(report.count("passed"), "check") + f" passed on {_plural(len(report.nodes), 'node')}"
     if report.count("failed"):
         counts = f"{_plural(report.count('failed'), 'check')} failed, {counts}"
     if report.count("skipped"):
         counts += f", {report.count('skipped')} skipped"
     title = report.lab or "snapshot"
-    return Text.assemble(
-        (printable(title), "bold"), "  ", (report.status, _STYLES[report.status]), "  ", counts
+    return (
+        (printable(title), "bold"),
+        ("  ", ""),
+        (report.status, _STYLES[report.status]),
+        (f"  {counts}", ""),
     )
 
 
 def _plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def _summary(report: Report) -> Table:
-    grid = _grid()
-    for label, text in _facts(report):
-        grid.add_row(Text(label, style="dim"), Text(printable(text), overflow="fold"))
-    return grid
 
 
 def _facts(report: Report) -> Iterator[tuple[str, str]]:
@@ -111,11 +136,10 @@ def _kinds(checks: Iterable[Check]) -> Iterator[tuple[str, str]]:
         yield "passed", ", ".join(f"{part} {count}" for part, count in sorted(parts.items()))
 
 
-def _finding(folded: Folded, total: int) -> Iterator[RenderableType]:
+def _finding(folded: Folded, total: int, width: int) -> Iterator[Line]:
     check = folded.check
     title = KINDS[check.id].title if check.id in KINDS else TRAFFIC_KINDS.get(check.id, "")
-    yield Text.assemble(("✗ ", "bold red"), (check.id, "bold"), f"  {title}")
-    grid = _grid()
+    yield from fold_text([("✗ ", "bold red"), (check.id, "bold"), (f"  {title}", "")], width)
     fields = (
         ("node", folded.where(total)),
         ("family", check.family),
@@ -125,14 +149,4 @@ def _finding(folded: Folded, total: int) -> Iterator[RenderableType]:
         ("observed", check.observed or "nothing"),
         ("why", check.reason),
     )
-    for label, text in fields:
-        if text:
-            grid.add_row(Text(label, style="dim"), Text(printable(text), overflow="fold"))
-    yield Padding(grid, (0, 0, 0, 2))
-
-
-def _grid() -> Table:
-    grid = Table.grid(padding=(0, 2), pad_edge=False)
-    grid.add_column(no_wrap=True)
-    grid.add_column(overflow="fold")
-    return grid
+    yield from columns([(label, printable(text)) for label, text in fields if text], width)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import stat
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +23,9 @@ def write_snapshot(snapshot: Snapshot, target: Path) -> None:
 
     Raises DefinitionError when `target` exists and is not an empty folder; nothing is left half-written.
     """
+    import shutil
+    import tempfile
+
     target = target.absolute()
     if target.is_symlink() or (target.exists() and not (target.is_dir() and not any(target.iterdir()))):
         raise DefinitionError(

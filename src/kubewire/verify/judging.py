@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from kubewire.dataplane.cluster import ClusterState
 from kubewire.dataplane.findings import Check, IpFamily, Note
@@ -22,8 +23,7 @@ NOT_REAL = {
 }
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """The checks and notes of one snapshot."""
 
     checks: tuple[Check, ...]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from kubewire.dataplane.findings import Check, Status
 from kubewire.verify.ipvs_traffic import keeps_promise, promised

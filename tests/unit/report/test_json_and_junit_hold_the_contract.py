@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 
 from junitparser import JUnitXml
+from msgspec.structs import replace
 
 from kubewire.dataplane.findings import Check, Note
 from kubewire.report.json import to_json

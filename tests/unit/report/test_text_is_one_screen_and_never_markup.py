@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from dataclasses import replace
 
+from msgspec.structs import replace
 from rich.console import Console
 
 from kubewire.dataplane.findings import Check, Note

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
+
+from msgspec import Struct
 
 from kubewire.dataplane import iptables_names as names
 from kubewire.dataplane.cluster import ServicePort
@@ -16,8 +17,7 @@ from kubewire.dataplane.model import Chain, Origin, Rule, RuleGroup
 SOURCE = "pkg/proxy/iptables/proxier.go"
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(Struct, frozen=True):
     """What the rules of every service port of one node and family depend on."""
 
     family: IpFamily
@@ -41,8 +41,7 @@ class Surroundings:
         return "ffff:" * 7 + "ffff" if self.family == "ipv6" else "255.255.255.255"
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceRules:
+class ServiceRules(Struct, frozen=True):
     """One service port's own nat chains, and what it adds to the shared ones, by (table, chain)."""
 
     chains: tuple[Chain, ...]

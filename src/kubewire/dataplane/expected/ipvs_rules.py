@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from kubewire.dataplane import ipvs_names as names
 from kubewire.dataplane.config import LocalDetector
@@ -31,8 +32,7 @@ JUMPS = (
 _PROTOCOL_NUMBERS = {"tcp": 6, "udp": 17, "sctp": 132}
 
 
-@dataclass(frozen=True, slots=True)
-class Fixed:
+class Fixed(Struct, frozen=True):
     """What the rules of one node and family depend on; `filled` are the sets that kube-proxy fills."""
 
     family: IpFamily

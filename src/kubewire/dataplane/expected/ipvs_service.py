@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
+
+from msgspec import Struct
 
 from kubewire.dataplane import ipvs_names as names
 from kubewire.dataplane.cluster import ServicePort
@@ -16,16 +17,14 @@ from kubewire.errors import LabError
 SOURCE = "pkg/proxy/ipvs/proxier.go"
 
 
-@dataclass(frozen=True, slots=True)
-class NodeAddress:
+class NodeAddress(Struct, frozen=True):
     """An address that accepts node ports; `sure`: whatever the moment of kube-proxy's last sync."""
 
     ip: str
     sure: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(Struct, frozen=True):
     """What every service port of one node and family depends on.
 
     `local`: the node's addresses on other interfaces than kube-ipvs0. `node_ip` decides whether the node
@@ -39,16 +38,14 @@ class Surroundings:
     node_ip: str
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(Struct, frozen=True):
     """A member of the set of that (IPv4) name; `element` None: kube-proxy adds it and ipset refuses it."""
 
     set: str
     element: Element | None
 
 
-@dataclass(frozen=True, slots=True)
-class Blocked:
+class Blocked(Struct, frozen=True):
     """A load balancer address that the node itself must not use."""
 
     ip: str
@@ -57,8 +54,7 @@ class Blocked:
     origin: Origin
 
 
-@dataclass(frozen=True, slots=True)
-class Programmed:
+class Programmed(Struct, frozen=True):
     """All that one service port brings; `bound` are addresses for kube-ipvs0."""
 
     members: tuple[Member, ...]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from kubewire.dataplane.findings import IpFamily
 from kubewire.dataplane.model import (
@@ -25,8 +27,7 @@ from kubewire.dataplane.versions import Version, has
 SOURCE = "pkg/proxy/nftables/proxier.go, KEP-3866"
 
 
-@dataclass(frozen=True, slots=True)
-class Generation:
+class Generation(Struct, frozen=True):
     """The forms of nftables rules that one kube-proxy version writes."""
 
     cluster_ips: bool
@@ -57,8 +58,7 @@ def fixed(check: str, why: str) -> Origin:
     return Origin("", why, SOURCE, check)
 
 
-@dataclass
-class Builder:
+class Builder(Struct):
     """The table under construction; chains and sets keep the order in which they are declared.
 
     `object_comments`: whether kube-proxy puts comments on tables, chains, sets and maps.

@@ -6,8 +6,9 @@ Source: pkg/proxy/nftables/proxier.go, syncProxyRules, of v1.29.6 to v1.37.2; KE
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
+
+from msgspec import Struct
 
 from kubewire.dataplane.cluster import ServicePort
 from kubewire.dataplane.config import LocalDetector, ProxyConfig
@@ -27,8 +28,7 @@ from kubewire.dataplane.nft_names import (
 from kubewire.dataplane.nft_text import duration_text
 
 
-@dataclass(frozen=True)
-class ServiceObjects:
+class ServiceObjects(Struct, frozen=True):
     """One service port's objects; the names follow syncProxyRules."""
 
     b: Builder

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from kubewire.dataplane import ipvs_names as names
 from kubewire.dataplane.findings import IpFamily

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from kubewire.dataplane.findings import IpFamily
 from kubewire.dataplane.model import Chain, Dataplane, Hook, Problem, Rule, RuleGroup, Table
@@ -60,8 +61,7 @@ def _group(rules: list[Rule]) -> tuple[RuleGroup, ...]:
     return (RuleGroup(tuple(rules)),) if rules else ()
 
 
-@dataclass
-class _Table:
+class _Table(Struct):
     name: str
     chains: dict[str, tuple[str, list[Rule]]] = field(default_factory=dict)
 

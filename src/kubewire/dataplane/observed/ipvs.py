@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
+
+from msgspec import Struct
 
 from kubewire.dataplane.findings import IpFamily
 from kubewire.dataplane.ipvs_names import INTERFACE
@@ -18,8 +20,7 @@ IPSET, IPVSADM, ADDRESSES = "ipset-save.txt", "ipvsadm-save.txt", "ip-addr.json"
 FAMILIES: tuple[IpFamily, ...] = ("ipv4", "ipv6")
 
 
-@dataclass(frozen=True, slots=True)
-class IpvsDumps:
+class IpvsDumps(Struct, frozen=True):
     """All but the iptables tables, of both families; `problems` tells of each dump what is wrong with it.
 
     `usable`: no dump is missing or empty.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from ipaddress import ip_address
+
+from msgspec import Struct, field
 
 from kubewire.dataplane.findings import IpFamily
 from kubewire.dataplane.model import Dataplane, Problem, RealServer, VirtualServer
@@ -67,8 +68,7 @@ def _with_port(address: str, port: int) -> str:
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
-@dataclass
-class _Open:
+class _Open(Struct):
     """A virtual server whose real servers may still come."""
 
     server: VirtualServer
