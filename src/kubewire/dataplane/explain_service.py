@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kubewire.dataplane.cluster import ClusterState, ServicePort, service_ports
+from kubewire.dataplane.cluster import ServicePort, service_ports
 from kubewire.dataplane.explain import Line, explain
 from kubewire.dataplane.findings import IpFamily
 from kubewire.dataplane.inputs import expected_dataplane, read_inputs
@@ -38,7 +38,7 @@ def explain_service(snapshot: Snapshot, service: str, node: str = "") -> Explana
     Raises DefinitionError for an unknown Service or node, naming the nearest, and LabError for a snapshot
     from which the node's rules can't be computed.
     """
-    cluster = ClusterState.from_list(snapshot.cluster)
+    cluster = snapshot.state
     namespace, name, port_name = _split(service)
     found = _service(cluster.services, namespace, name)
     chosen = _node(snapshot.nodes, node)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from base64 import b32encode
 from functools import cache
 from hashlib import sha256
 
+from kubewire.dataplane.base32 import base32
 from kubewire.dataplane.cluster import ServicePort
 
 SERVICES = "KUBE-SERVICES"
@@ -28,7 +28,7 @@ FIXED = {
 
 def digest(text: str) -> str:
     """The first 16 characters of the base32 of the SHA-256: the tail of a chain's name."""
-    return b32encode(sha256(text.encode()).digest())[:16].decode()
+    return base32(sha256(text.encode()).digest(), 16)
 
 
 def seed(port: ServicePort) -> str:

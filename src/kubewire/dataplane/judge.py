@@ -44,7 +44,7 @@ def judge(snapshot: Snapshot) -> Judgement:
 
     Raises LabError where nothing can be judged: no node, or no Service (default/kubernetes always exists).
     """
-    cluster = ClusterState.from_list(snapshot.cluster)
+    cluster = snapshot.state
     if not cluster.services:
         raise LabError(
             "the cluster's objects hold no Service, not even default/kubernetes", where="cluster.json"

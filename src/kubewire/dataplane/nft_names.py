@@ -5,7 +5,6 @@ Source: pkg/proxy/nftables/proxier.go (hashAndTruncate, servicePortChainNameBase
 
 from __future__ import annotations
 
-from base64 import b32encode
 from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import sha256
@@ -20,6 +19,7 @@ from ipaddress import (
 
 from msgspec import Struct
 
+from kubewire.dataplane.base32 import base32
 from kubewire.dataplane.cluster import ServicePort
 from kubewire.dataplane.config import LocalDetector
 from kubewire.dataplane.endpoints import Endpoint
@@ -56,7 +56,7 @@ WORDS: dict[IpFamily, FamilyWords] = {
 @lru_cache(maxsize=65536)
 def hashed(name: str) -> str:
     """The name behind the first 8 base32 characters of its sha256, cut to 240 bytes."""
-    full = b32encode(sha256(name.encode()).digest()).decode()[:8] + "-" + name
+    full = f"{base32(sha256(name.encode()).digest(), 8)}-{name}"
     return full if len(full) <= _LONGEST else full[: _LONGEST - 3] + "..."
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
 from typing import Any
@@ -13,6 +14,9 @@ from kubewire.dataplane.findings import IpFamily
 _PROXY_NAME_LABEL = "service.kubernetes.io/service-proxy-name"
 _HEADLESS_LABEL = "service.kubernetes.io/headless"
 _SERVICE_LABEL = "kubernetes.io/service-name"
+_OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_IPV4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}")
+_NO_HINTS: frozenset[str] = frozenset()
 _TOPOLOGY_ANNOTATIONS = ("service.kubernetes.io/topology-aware-hints", "service.kubernetes.io/topology-mode")
 
 
@@ -94,6 +98,11 @@ def family_of(address: str) -> IpFamily:
     return "ipv6" if ":" in address else "ipv4"
 
 
+def canonical(address: str) -> str:
+    """An address as it is printed; raises ValueError for what is none."""
+    return address if _IPV4.fullmatch(address) else str(ip_address(address))
+
+
 def nested(item: Mapping[str, Any], *path: str) -> Any:
     """A nested value, None where any step is absent or null."""
     value: Any = item
@@ -106,7 +115,7 @@ def read_service(item: Mapping[str, Any]) -> Service:
     """Read a Service; raises KeyError, TypeError or ValueError for what is none."""
     meta, spec = item["metadata"], item.get("spec") or {}
     kind = spec.get("type") or "ClusterIP"
-    external_ips = tuple(str(ip_address(ip)) for ip in spec.get("externalIPs") or ())
+    external_ips = tuple(canonical(ip) for ip in spec.get("externalIPs") or ())
     external = kind in ("LoadBalancer", "NodePort") or (kind == "ClusterIP" and bool(external_ips))
     external_local = external and spec.get("externalTrafficPolicy") == "Local"
     sticky = spec.get("sessionAffinity") == "ClientIP"
@@ -123,7 +132,7 @@ def read_service(item: Mapping[str, Any]) -> Service:
         ),
         external_ips=external_ips,
         ingress=tuple(
-            (str(ip_address(entry["ip"])), entry.get("ipMode"))
+            (canonical(entry["ip"]), entry.get("ipMode"))
             for entry in nested(item, "status", "loadBalancer", "ingress") or ()
             if entry.get("ip")
         ),
@@ -149,7 +158,7 @@ def read_service(item: Mapping[str, Any]) -> Service:
 def _cluster_ips(spec: Mapping[str, Any]) -> dict[IpFamily, str]:
     if spec.get("clusterIP") in ("", "None", None):
         return {}
-    addresses = [str(ip_address(ip)) for ip in spec.get("clusterIPs") or [spec["clusterIP"]]]
+    addresses = [canonical(ip) for ip in spec.get("clusterIPs") or [spec["clusterIP"]]]
     return {family_of(ip): ip for ip in addresses}
 
 
@@ -178,14 +187,15 @@ def read_slice(item: Mapping[str, Any]) -> EndpointSlice | None:
 def _slice_endpoint(entry: Mapping[str, Any]) -> SliceEndpoint:
     conditions = entry.get("conditions") or {}
     hints = entry.get("hints") or {}
+    zones, nodes = hints.get("forZones"), hints.get("forNodes")
     return SliceEndpoint(
-        ip=str(ip_address(entry["addresses"][0])),
-        node_name=entry.get("nodeName") or "",
-        ready=conditions.get("ready") is not False,
-        serving=conditions.get("serving") is not False,
-        terminating=conditions.get("terminating") is True,
-        zone_hints=frozenset(hint["name"] for hint in hints.get("forZones") or ()),
-        node_hints=frozenset(hint["name"] for hint in hints.get("forNodes") or ()),
+        canonical(entry["addresses"][0]),
+        entry.get("nodeName") or "",
+        conditions.get("ready") is not False,
+        conditions.get("serving") is not False,
+        conditions.get("terminating") is True,
+        frozenset(hint["name"] for hint in zones) if zones else _NO_HINTS,
+        frozenset(hint["name"] for hint in nodes) if nodes else _NO_HINTS,
     )
 
 

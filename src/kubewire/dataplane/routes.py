@@ -10,7 +10,6 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from kubewire.dataplane.cluster import ClusterState
 from kubewire.dataplane.findings import Check
 from kubewire.dataplane.objects import Node, family_of
 from kubewire.errors import LabError
@@ -48,7 +47,7 @@ def judge_routes(snapshot: Snapshot) -> list[Check]:
 
     Nodes without `ip-route.json` are skipped, with the reason. Raises LabError if the objects are no List.
     """
-    cluster = ClusterState.from_list(snapshot.cluster)
+    cluster = snapshot.state
     pods = _pods(snapshot.cluster)
     checks: list[Check] = []
     for node in snapshot.nodes:

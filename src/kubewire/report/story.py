@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from kubewire.dataplane.cluster import ClusterState, ServicePort, service_ports
+from kubewire.dataplane.cluster import ServicePort, service_ports
 from kubewire.dataplane.findings import IpFamily
 from kubewire.dataplane.iptables_names import digest, seed
 from kubewire.dataplane.nft_names import service_base
@@ -26,7 +26,7 @@ _SYSTEM = ("default/kubernetes", "kube-system/")
 
 def tell_story(snapshot: Snapshot) -> Lines:
     """(label, text) lines on the lab's main Service: its address, its chain and how that chooses."""
-    cluster = ClusterState.from_list(snapshot.cluster)
+    cluster = snapshot.state
     lines: Lines = []
     for family in FAMILIES:
         port = _main_port(service_ports(cluster, family), str(snapshot.meta.get("service", "")))

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kubewire.dataplane.cluster import ClusterState
 
 NODE_FILES = (
     "kube-proxy.yaml",
@@ -44,3 +48,10 @@ class Snapshot:
     cluster: Mapping[str, Any]
     nodes: tuple[NodeSnapshot, ...]
     meta: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def state(self) -> ClusterState:
+        """What the dataplane needs of `cluster`, read once; raises LabError for what is no such List."""
+        from kubewire.dataplane.cluster import ClusterState
+
+        return ClusterState.from_list(self.cluster)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from kubewire.dataplane.cluster import ClusterState
 from kubewire.dataplane.findings import Check, IpFamily, Note
 from kubewire.dataplane.judge import judge
 from kubewire.dataplane.routes import judge_routes
@@ -74,7 +73,7 @@ def _tools(versions: object) -> str:
 
 def families_in_use(snapshot: Snapshot) -> tuple[IpFamily, ...]:
     """The address families in which the cluster has Services."""
-    cluster = ClusterState.from_list(snapshot.cluster)
+    cluster = snapshot.state
     return tuple(f for f in FAMILIES if any(service.cluster_ips.get(f) for service in cluster.services))
 
 
@@ -112,7 +111,7 @@ def report_of(
 def _unseen(snapshot: Snapshot) -> list[Note]:
     """A snapshot may hold fewer nodes than the cluster has; that is said, not passed over."""
     seen = {node.name for node in snapshot.nodes}
-    unseen = [n.name for n in ClusterState.from_list(snapshot.cluster).nodes if n.name not in seen]
+    unseen = [n.name for n in snapshot.state.nodes if n.name not in seen]
     return [Note(f"not in the snapshot, so not judged: {', '.join(sorted(unseen))}")] if unseen else []
 
 

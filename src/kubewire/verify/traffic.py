@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import yaml
 
-from kubewire.dataplane.cluster import ClusterState
 from kubewire.dataplane.config import ProxyConfig
 from kubewire.dataplane.findings import Check
 from kubewire.dataplane.versions import Version
@@ -111,7 +110,7 @@ def _prefix(
 def scene_of(snapshot: Snapshot) -> Scene:
     """What planning needs of the snapshot; nodes whose configuration can't be read are left out."""
     nodes = [proxied for proxied in map(_proxied, snapshot.nodes) if proxied is not None]
-    return Scene(ClusterState.from_list(snapshot.cluster), tuple(nodes), ready_pods(snapshot.cluster))
+    return Scene(snapshot.state, tuple(nodes), ready_pods(snapshot.cluster))
 
 
 def _proxied(node: NodeSnapshot) -> Proxied | None:
