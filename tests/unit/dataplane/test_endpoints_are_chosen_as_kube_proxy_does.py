@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from kubewire.dataplane.cluster import ClusterState, ServicePort, service_ports
 from kubewire.dataplane.endpoints import Endpoint, categorize, endpoints_for

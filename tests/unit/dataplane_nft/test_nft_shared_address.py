@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import dataclasses
 from typing import Any
 
+from msgspec.structs import replace
 from nft_support import failed
 
 from kubewire.dataplane.cluster import ClusterState
@@ -59,7 +60,7 @@ def with_value(dataplane: Dataplane, value: str) -> Dataplane:
         return replace(element, value=value) if element.key == ADDRESS else element
 
     sets = tuple(replace(item, elements=tuple(map(change, item.elements))) for item in dataplane.sets)
-    return replace(dataplane, sets=sets)
+    return dataclasses.replace(dataplane, sets=sets)
 
 
 def test_either_service_may_have_the_address_but_no_third() -> None:
