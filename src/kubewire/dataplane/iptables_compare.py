@@ -46,7 +46,7 @@ def compare_iptables(
     work = _Comparer(expected, observed, Place(dialect.prefix, node, family), traffic, dialect)
     checks: list[Check] = []
     for table in expected.tables:
-        found = [check for chain in work.expected_of(table.name) for check in work.chain(chain)]
+        found = [check for chain in work.tables[table.name] for check in work.chain(chain)]
         found += work.foreign_rules(table.name)
         found += work.unexpected_chains(table.name)
         checks += [*found, work.table(table.name, found)]
@@ -80,10 +80,10 @@ class _Comparer:
         self.dialect = dialect
         self.wanted: dict[Key, Chain] = {(chain.table, chain.name): chain for chain in expected.chains}
         self.seen: dict[Key, Chain] = {(chain.table, chain.name): chain for chain in observed.chains}
+        self.tables: dict[str, list[Chain]] = defaultdict(list)
+        for chain in expected.chains:
+            self.tables[chain.table].append(chain)
         self.notes = [Note(f"{tool(place.family)}: {remark}", place.node) for remark in observed.remarks]
-
-    def expected_of(self, table: str) -> Iterator[Chain]:
-        return (chain for chain in self.expected.chains if chain.table == table)
 
     def label(self, table: str, name: str = "") -> str:
         return f"{tool(self.place.family)} {table} {name}".rstrip()
@@ -93,25 +93,18 @@ class _Comparer:
         status: Status = "passed" if ok else "failed"
         return Check(check_id, status, place.node, place.family, "", label, reason, expected, observed)
 
-    def chain(self, wanted: Chain) -> Iterator[Check]:
+    def chain(self, wanted: Chain) -> list[Check]:
         observed = self.seen.get((wanted.table, wanted.name))
         if wanted.shared:
-            yield from self.jumps(wanted, observed)
-            return
-        label = self.label(wanted.table, wanted.name)
-        origin = wanted.origin
-        if origin is not None and not origin.service:
-            declared = f":{wanted.name} - [0:0]"
-            texts = (declared, declared if observed else "(missing)")
-            exists = observed is not None
-            yield self.check(
-                f"{self.place.prefix}.{'canary' if wanted.name == names.CANARY else 'chain'}",
-                exists,
-                label,
-                f"{origin.why} ({origin.source})",
-                texts,
-            )
-        yield from compare_chain(self.place, label, wanted, observed, rule_line)
+            return list(self.jumps(wanted, observed))
+        label, origin = self.label(wanted.table, wanted.name), wanted.origin
+        checks = compare_chain(self.place, label, wanted, observed, rule_line)
+        if origin is None or origin.service:
+            return checks
+        declared, exists = f":{wanted.name} - [0:0]", observed is not None
+        name = f"{self.place.prefix}.{'canary' if wanted.name == names.CANARY else 'chain'}"
+        texts = (declared, declared if exists else "(missing)")
+        return [self.check(name, exists, label, f"{origin.why} ({origin.source})", texts), *checks]
 
     def jumps(self, wanted: Chain, observed: Chain | None) -> Iterator[Check]:
         """Each jump of a built-in chain to a kube-proxy chain: there exactly once, in its exact form."""
@@ -236,8 +229,8 @@ class _Comparer:
 
     def table(self, name: str, found: Sequence[Check]) -> Check:
         failed = sum(check.status == "failed" for check in found)
-        chains = [chain for chain in self.expected_of(name) if not chain.shared]
-        rules = sum(1 for chain in self.expected_of(name) for _ in chain.rules())
+        chains = [chain for chain in self.tables[name] if not chain.shared]
+        rules = sum(len(tuple(chain.rules())) for chain in self.tables[name])
         good = f"{len(chains)} chains, {rules} rules"
         if all(table.name != name for table in self.observed.tables):
             state = f"(no table {name})"

@@ -18,7 +18,7 @@ from kubewire.dataplane.iptables_compare import compare_iptables, judge_foreign
 from kubewire.dataplane.iptables_foreign import Traffic
 from kubewire.dataplane.iptables_names import owned
 from kubewire.dataplane.model import Dataplane
-from kubewire.dataplane.observed.iptables import parse_iptables_save
+from kubewire.dataplane.observed.iptables import known_lines, parse_iptables_save
 from kubewire.dataplane.versions import unknown_version
 from kubewire.errors import KubewireError, LabError
 from kubewire.snapshot.model import NodeSnapshot, Snapshot
@@ -54,16 +54,18 @@ def judge(snapshot: Snapshot) -> Judgement:
     checks: list[Check] = []
     notes: list[Note] = []
     chains: list[NodeChains] = []
+    several = len(snapshot.nodes) > 1
     for node in snapshot.nodes:
         try:
             read = read_inputs(node, cluster)
         except KubewireError as error:
             checks.append(_unreadable(node, error))
             continue
-        judged, said, kept = _judge_node(read, cluster)
+        judged, said, pairs = _judge_node(read, cluster)
         checks += judged
         notes += said
-        chains += kept
+        if several:
+            chains += [service_chains(node.name, family, *pair) for family, pair in pairs.items()]
     return Judgement(checks + judge_agreement(chains), notes)
 
 
@@ -82,23 +84,26 @@ def _unreadable(node: NodeSnapshot, error: KubewireError) -> Check:
     )
 
 
-def _judge_node(node: Inputs, cluster: ClusterState) -> tuple[list[Check], list[Note], list[NodeChains]]:
+def _judge_node(
+    node: Inputs, cluster: ClusterState
+) -> tuple[list[Check], list[Note], dict[IpFamily, tuple[Dataplane, Dataplane]]]:
+    """Checks, notes, and what was expected and observed of each family that could be judged."""
     checks: list[Check] = []
     notes: list[Note] = []
-    kept: list[NodeChains] = []
+    kept: dict[IpFamily, tuple[Dataplane, Dataplane]] = {}
     mode, name = node.config.mode, node.snapshot.name
     ipvs = _observe_ipvs(node) if mode == "ipvs" else None
     for family in FAMILIES:
         if node.facts.leaves_out(family, node.version):
             checks.append(_left_out(node, family))
             continue
-        observed, present = observe(node, family)
+        expected = expected_dataplane(node, cluster, family)
+        observed, present = observe(node, family, expected)
         checks.append(present)
         if ipvs:
             checks += [_present(node, family, file, told) for file, told in ipvs.problems.items()]
         if observed is None or (ipvs and not ipvs.usable):
             continue
-        expected = expected_dataplane(node, cluster, family)
         traffic = Traffic.of(cluster, node.config, family, node.version)
         if ipvs:
             from kubewire.dataplane.ipvs_compare import compare_ipvs
@@ -118,7 +123,7 @@ def _judge_node(node: Inputs, cluster: ClusterState) -> tuple[list[Check], list[
             judged, said = [*judged, *foreign], [*said, *about]
         checks += judged
         notes += said
-        kept.append(service_chains(name, family, expected, observed))
+        kept[family] = expected, observed
     odd = unknown_version(node.version)
     return checks, [*([Note(odd, name)] if odd else []), *notes, *_in_the_way(node)], kept
 
@@ -129,8 +134,13 @@ def _left_out(node: Inputs, family: IpFamily) -> Check:
     return Check("dump.present", "skipped", node.snapshot.name, family, "", name, reason)
 
 
-def observe(node: Inputs, family: IpFamily) -> tuple[Dataplane | None, Check]:
-    """The dump that the mode needs, and the check that it is there, whole and understood."""
+def observe(
+    node: Inputs, family: IpFamily, expected: Dataplane | None = None
+) -> tuple[Dataplane | None, Check]:
+    """The dump that the mode needs, and the check that it is there, whole and understood.
+
+    What stands in it exactly as in `expected` is not parsed.
+    """
     files, errors = node.snapshot.files, node.snapshot.errors
     name = (NFT_FILES if node.config.mode == "nftables" else IPTABLES_FILES)[family]
     if not files.get(name, "").strip():
@@ -142,7 +152,7 @@ def observe(node: Inputs, family: IpFamily) -> tuple[Dataplane | None, Check]:
             return parse_nft_json(files[name], family), _present(node, family, name, [])
         except ParseError as error:
             return None, _present(node, family, name, [str(error)])
-    dataplane = parse_iptables_save(files[name], family)
+    dataplane = parse_iptables_save(files[name], family, known_lines(expected) if expected else {})
     problems = [f"{problem.where}: {problem.text}: {problem.why}" for problem in dataplane.problems]
     cut = any(problem.where in ("", "end") for problem in dataplane.problems)
     return None if cut else dataplane, _present(node, family, name, problems)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
+from typing import cast
 
 from msgspec import Struct
 
@@ -50,6 +52,11 @@ class RuleGroup(Struct, frozen=True):
 
     def flat(self) -> Iterator[Rule]:
         """Every rule of the group, depth first."""
+        if RuleGroup in map(type, self.rules):
+            return self._deep()
+        return iter(cast(tuple[Rule, ...], self.rules))
+
+    def _deep(self) -> Iterator[Rule]:
         for member in self.rules:
             if isinstance(member, Rule):
                 yield member
@@ -85,8 +92,7 @@ class Chain(Struct, frozen=True):
 
     def rules(self) -> Iterator[Rule]:
         """Every rule of the chain in order."""
-        for group in self.groups:
-            yield from group.flat()
+        return chain.from_iterable(map(RuleGroup.flat, self.groups))
 
 
 class Element(Struct, frozen=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -133,13 +134,13 @@ GATES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Blend(Version):
+class Blend(Version, frozen=True):
     """A kube-proxy that never was: it has just these features, so that one feature's doing can be told."""
 
     features: frozenset[str] = frozenset()
 
 
+@cache
 def has(version: Version, feature: str) -> bool:
     """Whether kube-proxy of that version, with its gates, has the feature; KeyError for no such feature."""
     since = FEATURES[feature]

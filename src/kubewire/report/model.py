@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from operator import attrgetter
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -81,7 +82,7 @@ def build_report(
         mode=mode,
         status=status,
         nodes=tuple(nodes),
-        checks=tuple(sorted(unique(checks), key=_order)),
+        checks=tuple(_in_order(unique(checks))),
         notes=(*folded(notes, len(nodes)), *gaps),
         story=tuple(story),
     )
@@ -121,16 +122,22 @@ def unique(checks: Iterable[Check]) -> list[Check]:
     """Checks with one identity (id, node, service, object) each: repetitions dropped, a pass beside a failure
     too, both families told apart by the object, and several findings on one object numbered.
     """
-    groups: dict[tuple[str, str, str, str], list[Check]] = {}
+    groups: dict[tuple[str, str, str, str], Check | list[Check]] = {}
     for check in checks:
-        groups.setdefault((check.id, check.node, check.service, check.object), []).append(check)
-    return [check for group in groups.values() for check in _told_apart(group)]
+        key = check.id, check.node, check.service, check.object
+        known = groups.setdefault(key, check)
+        if isinstance(known, list):
+            known.append(check)
+        elif known is not check:
+            groups[key] = [known, check]
+    return [
+        check
+        for group in groups.values()
+        for check in (_told_apart(group) if isinstance(group, list) else (group,))
+    ]
 
 
 def _told_apart(group: list[Check]) -> Iterator[Check]:
-    if len(group) == 1:
-        yield from group
-        return
     by_family: dict[str, list[Check]] = {}
     for check in dict.fromkeys(group):
         by_family.setdefault(check.family, []).append(check)
@@ -148,5 +155,10 @@ def _told_apart(group: list[Check]) -> Iterator[Check]:
 _RANK = {"failed": 0, "passed": 1, "skipped": 2}
 
 
-def _order(check: Check) -> tuple[str, str, str, str, str]:
-    return (check.node, check.id, check.family, check.service, check.object)
+def _in_order(checks: Iterable[Check]) -> Iterator[Check]:
+    """By node, id, family, service and object."""
+    kinds: dict[tuple[str, str, str], list[Check]] = {}
+    for check in checks:
+        kinds.setdefault((check.node, check.id, check.family), []).append(check)
+    for _, members in sorted(kinds.items()):
+        yield from sorted(members, key=attrgetter("service", "object"))

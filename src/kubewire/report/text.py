@@ -131,7 +131,9 @@ def _traffic(checks: Iterable[Check]) -> Iterator[tuple[str, str]]:
 
 def _kinds(checks: Iterable[Check]) -> Iterator[tuple[str, str]]:
     """How many checks of each part passed: `iptables 212, route 9, traffic 14`."""
-    parts = Counter(check.id.partition(".")[0] for check in checks if check.status == "passed")
+    parts: Counter[str] = Counter()
+    for name, count in Counter(check.id for check in checks if check.status == "passed").items():
+        parts[name.partition(".")[0]] += count
     if parts:
         yield "passed", ", ".join(f"{part} {count}" for part, count in sorted(parts.items()))
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
+from msgspec.structs import replace
 
 from kubewire.dataplane import ipvs_names as names
 from kubewire.dataplane.cluster import ClusterState
@@ -115,7 +117,9 @@ def healthy(expected: Dataplane, family: IpFamily) -> Dataplane:
         for table, members in BUILT_IN.items()
         for name in members
     ]
-    return replace(expected, chains=(*base, *(chain for chain in expected.chains if not chain.shared)))
+    return dataclasses.replace(
+        expected, chains=(*base, *(chain for chain in expected.chains if not chain.shared))
+    )
 
 
 @dataclass(frozen=True)
@@ -138,7 +142,7 @@ class Bench:
             else:
                 files[by_word[word]] = text
         node = NodeSnapshot(self.snapshot.nodes[0].name, files)
-        return judge(replace(self.snapshot, nodes=(node,)))
+        return judge(dataclasses.replace(self.snapshot, nodes=(node,)))
 
     def failed(self, **changed: str | None) -> list[Check]:
         return [check for check in self.judge(**changed).checks if check.status == "failed"]

@@ -49,20 +49,19 @@ def expected_iptables(
     cidrs = config.node_port_cidrs(family, facts.node, version)
     localhost = family == "ipv4" and config.localhost_node_ports and _contain_loopback(cidrs)
     ports = service_ports(cluster, family, version)
-    cached = {port: endpoints_for(cluster, port, facts.name, version) for port in ports}
+    cached = [endpoints_for(cluster, port, facts.name, version) for port in ports]
     around = Surroundings(
         family=family,
         detector=config.detector(family, facts.node),
         masquerade_all=config.masquerade_all,
         localhost_counter=localhost and counters,
-        large=sum(map(len, cached.values())) > LARGE_CLUSTER_ENDPOINTS,
+        large=sum(map(len, cached)) > LARGE_CLUSTER_ENDPOINTS,
         node_ip=facts.node_ip(family, config),
     )
     shared: dict[tuple[str, str], list[Rule | RuleGroup]] = defaultdict(list)
     own: list[Chain] = []
-    seps: dict[str, str] = {}
-    for port in ports:
-        rules = service_rules(port, categorize(cached[port], port, facts.node, version), around, seps)
+    for port, endpoints in zip(ports, cached, strict=True):
+        rules = service_rules(port, categorize(endpoints, port, facts.node, version), around)
         own += rules.chains
         for table, chain, rule in rules.shared:
             shared[table, chain].append(rule)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from ipaddress import ip_address, ip_network
 
 from msgspec import Struct
@@ -48,25 +48,24 @@ class ServiceRules(Struct, frozen=True):
     shared: tuple[tuple[str, str, Rule | RuleGroup], ...]
 
 
-def service_rules(
-    port: ServicePort, endpoints: Categorized, around: Surroundings, sep_cache: dict[str, str]
-) -> ServiceRules:
-    """All rules of one service port; `sep_cache` keeps the hashed names of endpoint chains between calls."""
-    work = _Work(port, endpoints, around, sep_cache)
+def service_rules(port: ServicePort, endpoints: Categorized, around: Surroundings) -> ServiceRules:
+    """All rules of one service port."""
+    work = _Work(port, endpoints, around)
     return ServiceRules(tuple(work.chains()), tuple(work.shared()))
 
 
 class _Work:
-    def __init__(
-        self, port: ServicePort, endpoints: Categorized, around: Surroundings, sep_cache: dict[str, str]
-    ) -> None:
+    def __init__(self, port: ServicePort, endpoints: Categorized, around: Surroundings) -> None:
         self.port, self.endpoints, self.around = port, endpoints, around
         self.name, self.protocol = port.name, port.protocol.lower()
         self.seed = names.seed(port)
-        self.sep_cache = sep_cache
+        self.seps: dict[str, str] = {}
         tail = names.digest(self.seed)
-        self.svc, self.svl, self.ext, self.fw = (
-            f"KUBE-{kind}-{tail}" for kind in ("SVC", "SVL", "EXT", "FW")
+        self.svc, self.svl = f"KUBE-SVC-{tail}", f"KUBE-SVL-{tail}"
+        self.ext, self.fw = f"KUBE-EXT-{tail}", f"KUBE-FW-{tail}"
+        self.own = self.origin("chain", f"it belongs to {self.name}")
+        self.hairpin = self.origin(
+            "endpoint.hairpin", "a pod that reaches itself through the Service is masqueraded"
         )
         has_any, has_local = endpoints.has_any, bool(endpoints.local)
         self.internal = self.svl if port.internal_policy_local else self.svc
@@ -160,17 +159,16 @@ class _Work:
         if self.endpoints.local and self.port.uses_local_endpoints:
             yield self.chain(self.svl, self.balancing(self.svl, self.endpoints.local))
         for endpoint in self.endpoints.reachable:
-            yield self.chain(self.sep(endpoint), self.endpoint_rules(endpoint))
+            yield self.chain(self.sep(str(endpoint)), self.endpoint_rules(endpoint))
 
-    def chain(self, name: str, rules: Iterator[Rule]) -> Chain:
-        origin = self.origin("chain", f"it belongs to {self.name}")
-        return Chain(self.around.family, "nat", name, groups=(RuleGroup(tuple(rules)),), origin=origin)
+    def chain(self, name: str, rules: Iterable[Rule]) -> Chain:
+        return Chain(self.around.family, "nat", name, None, (RuleGroup(tuple(rules)),), self.own)
 
-    def sep(self, endpoint: Endpoint) -> str:
-        key = f"{self.seed}{endpoint}"
-        name = self.sep_cache.get(key)
+    def sep(self, endpoint: str) -> str:
+        """The name of an endpoint's chain."""
+        name = self.seps.get(endpoint)
         if name is None:
-            name = self.sep_cache[key] = f"KUBE-SEP-{names.digest(key)}"
+            name = self.seps[endpoint] = f"KUBE-SEP-{names.digest(self.seed + endpoint)}"
         return name
 
     def external_rules(self) -> Iterator[Rule]:
@@ -209,24 +207,23 @@ class _Work:
             yield from self.masquerade()
         if self.port.sticky_seconds is not None:
             origin = self.origin("affinity", f"a client stays {self.port.sticky_seconds} s on its endpoint")
-            for endpoint in endpoints:
-                sep = self.sep(endpoint)
+            for text in map(str, endpoints):
+                sep = self.sep(text)
                 recent = (
                     f"-m recent --rcheck --seconds {self.port.sticky_seconds} --reap "
                     f"--name {sep} --mask {self.around.mask} --rsource "
                 )
-                yield self.endpoint_rule("", f"{self.name} -> {endpoint}", recent, sep, origin)
+                yield self.endpoint_rule("", f"{self.name} -> {text}", recent, sep, origin, sep)
         count = len(endpoints)
         origin = self.origin(
             "service.probability",
             f"each of {count} endpoints gets the same share, so rule i has 1/({count}-i)",
         )
-        for index, endpoint in enumerate(endpoints):
-            share = count - index
-            statistic = f"-m statistic --mode random --probability {names.probability(share)} "
-            sep = self.sep(endpoint)
-            text = statistic if share > 1 else ""
-            yield self.endpoint_rule("", f"{self.name} -> {endpoint}", text, sep, origin)
+        for share, text in zip(range(count, 0, -1), map(str, endpoints), strict=True):
+            chance = names.probability(share)
+            statistic = f"-m statistic --mode random --probability {chance} " if share > 1 else ""
+            sep = self.sep(text)
+            yield self.endpoint_rule("", f"{self.name} -> {text}", statistic, sep, origin, sep)
 
     def masquerade(self) -> Iterator[Rule]:
         detector = self.around.detector
@@ -246,27 +243,26 @@ class _Work:
             return
         yield Rule(text, origin, targets=(names.MARK_MASQ,))
 
-    def endpoint_rule(self, head: str, comment: str, match: str, target: str, origin: Origin) -> Rule:
+    def endpoint_rule(
+        self, head: str, comment: str, match: str, target: str, origin: Origin, *chains: str
+    ) -> Rule:
         """A rule that large clusters write without its comment, so that both forms are right."""
-        chains = (target,) if target.startswith("KUBE-") else ()
         plain = f"{head}{match}-j {target}"
         full = f'{head}-m comment --comment "{comment}" {match}-j {target}'
         text, other = (plain, full) if self.around.large else (full, plain)
-        return Rule(text, origin, alternatives=(other,), targets=chains)
+        return Rule(text, origin, False, (other,), chains)
 
-    def endpoint_rules(self, endpoint: Endpoint) -> Iterator[Rule]:
-        origin = self.origin(
-            "endpoint.hairpin", "a pod that reaches itself through the Service is masqueraded"
-        )
-        source = f"-s {self.around.host(endpoint.ip)} "
-        yield self.endpoint_rule(source, self.name, "", names.MARK_MASQ, origin)
-        origin = self.origin("endpoint.dnat", f"{endpoint} is an endpoint of {self.name}")
+    def endpoint_rules(self, endpoint: Endpoint) -> tuple[Rule, ...]:
+        text = str(endpoint)
         recent = ""
         if self.port.sticky_seconds is not None:
-            recent = f"-m recent --set --name {self.sep(endpoint)} --mask {self.around.mask} --rsource "
-        dnat = f"DNAT --to-destination {endpoint}"
-        yield self.endpoint_rule(
-            f"-p {self.protocol} ", self.name, f"{recent}-m {self.protocol} ", dnat, origin
+            recent = f"-m recent --set --name {self.sep(text)} --mask {self.around.mask} --rsource "
+        source = f"-s {self.around.host(endpoint.ip)} "
+        dnat = self.origin("endpoint.dnat", f"{text} is an endpoint of {self.name}")
+        protocol, target = self.protocol, f"DNAT --to-destination {text}"
+        return (
+            self.endpoint_rule(source, self.name, "", names.MARK_MASQ, self.hairpin, names.MARK_MASQ),
+            self.endpoint_rule(f"-p {protocol} ", self.name, f"{recent}-m {protocol} ", target, dnat),
         )
 
 

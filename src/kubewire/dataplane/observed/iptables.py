@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from msgspec import Struct, field
 
@@ -15,12 +16,28 @@ _TARGET = re.compile(r"(?:^| )-[jg] (\S+)")
 _CHAIN = re.compile(r":(\S+) (ACCEPT|DROP|QUEUE|RETURN|-) \[\d+:\d+\]")
 _APPEND = re.compile(r"(?:\[\d+:\d+\] )?-A (\S+)(?: (.*))?")
 
+Known = Mapping[str, tuple[str, Rule]]
+"""Whole lines of a dump that need no reading: each with its chain's name and its rule."""
+_NOTHING: Known = {}
 
-def parse_iptables_save(text: str, family: IpFamily) -> Dataplane:
-    """Read a dump; every line that is not understood, and a dump that is cut or empty, becomes a Problem."""
+
+def known_lines(dataplane: Dataplane) -> Known:
+    """The lines by which the rules of a Dataplane would be saved."""
+    return {
+        rule_line(chain, rule): (chain.name, rule) for chain in dataplane.chains for rule in chain.rules()
+    }
+
+
+def parse_iptables_save(text: str, family: IpFamily, known: Known = _NOTHING) -> Dataplane:
+    """Read a dump; every line that is not understood, and a dump that is cut or empty, becomes a Problem.
+
+    A line that is `known` is not read again: its rule is taken as it is, with its origin.
+    """
     reader = _Reader()
     problems = []
     for number, line in enumerate(text.splitlines(), 1):
+        if line in known and reader.append(*known[line]):
+            continue
         why = reader.take(line)
         if why:
             problems.append(Problem(f"line {number}", line, why))
@@ -31,9 +48,9 @@ def parse_iptables_save(text: str, family: IpFamily) -> Dataplane:
     return Dataplane(
         tables=tuple(Table(family, name) for name in reader.tables),
         chains=tuple(
-            Chain(family, table.name, name, Hook(name, policy=policy) if policy else None, _group(rules))
+            Chain(family, table.name, name, table.hook(name), _group(rules))
             for table in reader.tables.values()
-            for name, (policy, rules) in table.chains.items()
+            for name, rules in table.rules.items()
         ),
         problems=tuple(problems),
         remarks=tuple(reader.remarks),
@@ -62,8 +79,14 @@ def _group(rules: list[Rule]) -> tuple[RuleGroup, ...]:
 
 
 class _Table(Struct):
+    """A table in the reading: its chains' rules, and the policies of the built-in ones."""
+
     name: str
-    chains: dict[str, tuple[str, list[Rule]]] = field(default_factory=dict)
+    rules: dict[str, list[Rule]] = field(default_factory=dict)
+    policies: dict[str, str] = field(default_factory=dict)
+
+    def hook(self, chain: str) -> Hook | None:
+        return Hook(chain, policy=self.policies[chain]) if chain in self.policies else None
 
 
 class _Reader:
@@ -104,10 +127,20 @@ class _Reader:
         if match is None:
             return "not a chain as iptables-save declares it"
         name, policy = match.groups()
-        if name in self.current.chains:
+        if name in self.current.rules:
             return "the chain is declared twice"
-        self.current.chains[name] = ("" if policy == "-" else policy, [])
+        self.current.rules[name] = []
+        if policy != "-":
+            self.current.policies[name] = policy
         return ""
+
+    def append(self, name: str, rule: Rule) -> bool:
+        """Add a rule to a chain of the current table; False if there is no such chain."""
+        rules = self.current.rules.get(name) if self.current else None
+        if rules is None:
+            return False
+        rules.append(rule)
+        return True
 
     def _append(self, line: str) -> str:
         match = _APPEND.fullmatch(line)
@@ -116,11 +149,11 @@ class _Reader:
         if match is None:
             return "not a rule as iptables-save prints it"
         name, text = match[1], match[2] or ""
-        if name not in self.current.chains:
+        if name not in self.current.rules:
             return "a rule of a chain that was not declared"
         bare = _QUOTED.sub('""', text) if '"' in text else text
         understood = "[unsupported" not in text and (not text or _WORDS.fullmatch(text) is not None)
         target = _TARGET.search(bare)
         rule = Rule(text, targets=(target[1],) if target else (), understood=understood)
-        self.current.chains[name][1].append(rule)
+        self.append(name, rule)
         return "" if understood else "iptables could not print this rule whole"
