@@ -11,6 +11,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from msgspec import structs
+
 from kubewire.dataplane.causes import CLUSTER, CONFIGURATION, FEATURE_CAUSES, NODE, UNKNOWN, Cause
 from kubewire.dataplane.cluster import ClusterState
 from kubewire.dataplane.findings import IpFamily
@@ -179,12 +181,13 @@ def _exchanges(old: _Side, new: _Side) -> Iterator[tuple[Cause, _Side]]:
     """The way from the old to the new, one exchange at a time."""
     was, becomes = old.inputs.version, new.inputs.version
     version = _blend(was, features_of(was))
-    inputs = replace(old.inputs, version=version)
-    around = replace(new, inputs=replace(inputs, facts=replace(inputs.facts, node=new.inputs.facts.node)))
+    inputs = structs.replace(old.inputs, version=version)
+    facts = structs.replace(inputs.facts, node=new.inputs.facts.node)
+    around = replace(new, inputs=structs.replace(inputs, facts=facts))
     yield CLUSTER, around
-    inputs = replace(around.inputs, config=new.inputs.config)
+    inputs = structs.replace(around.inputs, config=new.inputs.config)
     yield CONFIGURATION, replace(new, inputs=inputs)
-    inputs = replace(inputs, facts=new.inputs.facts)
+    inputs = structs.replace(inputs, facts=new.inputs.facts)
     yield NODE, replace(new, inputs=inputs)
     has_now = features_of(was)
     mode = new.inputs.config.mode
@@ -192,7 +195,8 @@ def _exchanges(old: _Side, new: _Side) -> Iterator[tuple[Cause, _Side]]:
         has_now = has_now ^ {feature}
         if feature.startswith("nft-") and mode != "nftables":
             continue
-        yield FEATURE_CAUSES[feature], replace(new, inputs=replace(inputs, version=_blend(was, has_now)))
+        blended = structs.replace(inputs, version=_blend(was, has_now))
+        yield FEATURE_CAUSES[feature], replace(new, inputs=blended)
 
 
 def _blend(version: Version, features: frozenset[str]) -> Blend:

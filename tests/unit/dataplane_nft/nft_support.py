@@ -48,7 +48,7 @@ class Recorded:
     version: Version
 
     def expected(self, family: IpFamily, version: str = "") -> Dataplane:
-        chosen = Version.parse(version) if version else self.version
+        chosen = Version.parse(version).gated(self.config.feature_gates) if version else self.version
         return expected_nftables(self.cluster, self.config, self.facts, chosen, family)
 
     def dump(self, family: IpFamily) -> str:
@@ -61,18 +61,18 @@ class Recorded:
 @cache
 def recorded(folder: Path) -> Recorded:
     cluster = ClusterState.from_list(json.loads((folder.parents[1] / "cluster.json").read_text()))
-    document = yaml.safe_load((folder / "kube-proxy.yaml").read_text())
+    config = ProxyConfig.from_mapping(yaml.safe_load((folder / "kube-proxy.yaml").read_text()))
     facts = folder / "facts.json"
     return Recorded(
         folder,
         cluster,
-        ProxyConfig.from_mapping(document),
+        config,
         NodeFacts.build(
             cluster.node(folder.name),
             json.loads(facts.read_text()) if facts.exists() else {},
             json.loads((folder / "ip-addr.json").read_text()),
         ),
-        Version.parse((folder / "kube-proxy-version").read_text()),
+        Version.parse((folder / "kube-proxy-version").read_text()).gated(config.feature_gates),
     )
 
 
