@@ -71,10 +71,10 @@ def test_others_are_not_harmed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", ["nftables", "ipvs"])
 def test_one_that_hangs_is_ended_with_all_it_started(tmp_path: Path, mode: str) -> None:
-    found = nightly(tmp_path, [*orders("hang", mode=mode), *orders("good")], deadline=2.0)
+    found = nightly(tmp_path, [*orders("hang", mode=mode), *orders("good")], deadline=10.0)
     assert found["good"][0] == "passed"
     assert found["hang"][0] == "error"
-    assert "2 s, its deadline; it was at: waiting for what never comes" in found["hang"][1]
+    assert "10 s, its deadline; it was at: waiting for what never comes" in found["hang"][1]
     group = int(next(tmp_path.glob("cells/hang-*/pid")).read_text())
     assert living(group) == []
 
