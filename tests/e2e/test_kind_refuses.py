@@ -84,7 +84,7 @@ def test_an_ipvs_lab_where_the_kernel_has_no_ip_vs(tmp_path: Path, kubewire: Kub
     outcome = refused(kubewire, tmp_path, mode="ipvs")
     assert outcome.code == 3
     assert "kernel: ip_vs: " in outcome.text
-    assert "modprobe" in outcome.text or "a VM, or a lab in mode nftables" in outcome.text
+    assert "modprobe" in outcome.text or "a lab in mode nftables" in outcome.text
 
 
 def test_a_foreign_cluster_is_never_touched(tmp_path: Path, kubewire: Kubewire) -> None:

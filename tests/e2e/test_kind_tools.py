@@ -23,8 +23,8 @@ def test_apt_installs_them_or_says_why_not_and_the_ways_out(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))  # no packages are there beforehand
     with built_on_node_image(BARE, "RUN dpkg --purge ipset"):
-        argv = ("run", "-d", "--name", NODE, "--network", network, "--entrypoint", "sleep", BARE, "600")
-        docker(*argv)
+        argv = ("run", "-d", "--name", NODE, "--cap-add", "NET_ADMIN", "--network", network)
+        docker(*argv, "--entrypoint", "sleep", BARE, "600")
         try:
             if network == "none":
                 with pytest.raises(HostError, match="ipset can't be installed: E") as caught:

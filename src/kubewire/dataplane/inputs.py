@@ -57,7 +57,9 @@ def read_inputs(node: NodeSnapshot, cluster: ClusterState) -> Inputs:
     files = node.files
     for name in ("kube-proxy.yaml", "kube-proxy-version"):
         if not files.get(name, "").strip():
-            raise LabError(node.errors.get(name) or "the file is missing or empty", where=name)
+            raise LabError(
+                node.errors.get(name) or node.errors.get("node") or "the file is missing or empty", where=name
+            )
     try:
         config = ProxyConfig.from_mapping(_document(files["kube-proxy.yaml"]))
     except (TypeError, ValueError, AttributeError) as error:
