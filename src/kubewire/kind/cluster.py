@@ -79,6 +79,7 @@ def require_same_cluster(definition: dict[str, Any], lab: Lab) -> None:
 
 def remove(name: str, engine: Engine) -> bool:
     """Remove the lab's own node containers, their volumes, and kind's network if it was made for a lab."""
+    tool.wait_until_over(name, REMOVAL_SECONDS / 2)
     removed, deadline = False, time.monotonic() + REMOVAL_SECONDS
     with network.shared(), ThreadPoolExecutor() as pool:
         while containers := _own(name, engine):  # one may still be made for a kind that was killed

@@ -22,15 +22,18 @@ def shared() -> Iterator[None]:
 
 @contextmanager
 def created_for_labs(engine: Engine) -> Iterator[None]:
-    """Around a cluster's creation: if that makes the network, remember that it was ours."""
+    """Around a cluster's creation: if that makes the network, remember that it was ours. That it may be is
+    noted beforehand, for a maker that is killed meanwhile.
+    """
     with shared():
-        before = engine.network_id()
+        ours = not engine.network_id()
+        if ours:
+            write_atomically(_mark(), "\n")
         try:
             yield
         finally:
-            after = engine.network_id()
-            if after and not before:
-                write_atomically(_mark(), after + "\n")
+            if ours and (made := engine.network_id()):
+                write_atomically(_mark(), made + "\n")
 
 
 def remove_if_unused(engine: Engine) -> None:
@@ -41,7 +44,8 @@ def remove_if_unused(engine: Engine) -> None:
     with suppress(BlockingIOError), _held(fcntl.LOCK_EX | fcntl.LOCK_NB):
         if engine.nodes():
             return
-        engine.remove_network(mark.read_text().strip())
+        if identity := mark.read_text().strip() or engine.network_id():
+            engine.remove_network(identity)
         mark.unlink(missing_ok=True)
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from kubewire import paths
 from kubewire.errors import HostError, LabError
+from kubewire.kind import state
 from kubewire.kubernetes.binaries import ensure_artifact
 from kubewire.kubernetes.catalog import KIND, Artifact
 from kubewire.makers import ended_with_makers
@@ -52,7 +56,12 @@ def create(
     log = log_file(name)
     log.parent.mkdir(parents=True, exist_ok=True)
     seen: list[str] = []
-    with log.open("w") as kept, _started(argv) as process, ended_with_makers(process):
+    with (
+        log.open("w") as kept,
+        _busy(name) as lock,
+        _started(argv, lock) as process,
+        ended_with_makers(process),
+    ):
         for line in process.stdout or ():
             kept.write(line)
             kept.flush()
@@ -69,6 +78,36 @@ def create(
         )
 
 
+def wait_until_over(name: str, seconds: float) -> None:
+    """Wait, not longer than that, until kind and every docker command it had started for a lab have ended:
+    one that outlives a killed kind still makes its container.
+    """
+    try:
+        descriptor = os.open(state.owner_folder(name), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    deadline = time.monotonic() + seconds
+    try:
+        while time.monotonic() < deadline:
+            with suppress(BlockingIOError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            time.sleep(0.1)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _busy(name: str) -> Iterator[int]:
+    """A lock on the lab's owner folder, held by every process that inherits its descriptor."""
+    descriptor = os.open(state.owner_folder(name), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
 def telling(lines: Sequence[str]) -> list[str]:
     """The lines of kind's output that tell what went wrong: its last ones without kubeadm's requests and the
     call stacks that end it.
@@ -81,7 +120,7 @@ def log_file(name: str) -> Path:
     return paths.state_dir() / "logs" / name / "kind.log"
 
 
-def _started(argv: Sequence[str]) -> subprocess.Popen[str]:
+def _started(argv: Sequence[str], lock: int) -> subprocess.Popen[str]:
     """Started in a group of its own, so that it ends with this process whatever ends that."""
     setpriv = shutil.which("setpriv")
     prefix = [setpriv, "--pdeathsig", "KILL"] if setpriv else []
@@ -93,6 +132,7 @@ def _started(argv: Sequence[str]) -> subprocess.Popen[str]:
         text=True,
         errors="replace",
         start_new_session=True,
+        pass_fds=(lock,),
         env={**os.environ, "NO_COLOR": "1", "KIND_EXPERIMENTAL_PROVIDER": "docker"},
     )
 
