@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 VARIABLE = "KUBEWIRE_MAKER_PID"
@@ -36,7 +35,10 @@ def command_lives() -> bool:
 
 @contextmanager
 def ended_with_makers(process: subprocess.Popen[str]) -> Iterator[None]:
-    """Kill the process's group as soon as one of the makers is gone, for as long as the block lasts."""
+    """Kill the process as soon as one of the makers is gone, for as long as the block lasts.
+
+    What it started is left to end by itself: a request that is cut off may be carried out all the same.
+    """
     with ExitStack() as stack:
         over, done = os.pipe()
         stack.callback(os.close, over)
@@ -47,8 +49,7 @@ def ended_with_makers(process: subprocess.Popen[str]) -> Iterator[None]:
         def watch() -> None:
             ready, _, _ = select.select([over, *watched], [], [])
             if over not in ready:
-                with suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
+                process.kill()
 
         thread = threading.Thread(target=watch, daemon=True)
         thread.start()

@@ -26,7 +26,7 @@ from kubewire.lab.schema import Lab, node_names
 from kubewire.progress import emit
 from kubewire.provider import Change
 
-REMOVAL_SECONDS = 60.0
+REMOVAL_SECONDS, PAUSE = 60.0, 0.1
 
 
 def up(lab: Lab, engine: Engine, *, check: bool = False) -> list[Change]:
@@ -79,14 +79,23 @@ def require_same_cluster(definition: dict[str, Any], lab: Lab) -> None:
 
 def remove(name: str, engine: Engine) -> bool:
     """Remove the lab's own node containers, their volumes, and kind's network if it was made for a lab."""
-    tool.wait_until_over(name, REMOVAL_SECONDS / 2)
     removed, deadline = False, time.monotonic() + REMOVAL_SECONDS
     with network.shared(), ThreadPoolExecutor() as pool:
-        while containers := _own(name, engine):  # one may still be made for a kind that was killed
+        while True:
+            over = tool.is_over(name)  # asked first: what ends later may have made one that isn't listed
+            containers = _own(name, engine)
+            if over and not containers:
+                break
             if time.monotonic() > deadline:
-                raise LabError(f"the Docker engine doesn't remove {containers[0].name}", where=f"lab {name}")
+                what = (
+                    f"remove {containers[0].name}"
+                    if containers
+                    else "come to an end with what kind asked of it"
+                )
+                raise LabError(f"the Docker engine doesn't {what}", where=f"lab {name}")
             list(pool.map(engine.remove, containers))
-            removed = True
+            removed = removed or bool(containers)
+            time.sleep(0 if containers else PAUSE)
     network.remove_if_unused(engine)
     return state.remove(name) or removed
 

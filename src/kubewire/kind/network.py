@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from kubewire import paths
 from kubewire.files import write_atomically
 from kubewire.kind.engine import Engine
+
+PATIENCE, PAUSE = 3.0, 0.1
 
 
 @contextmanager
@@ -37,16 +40,29 @@ def created_for_labs(engine: Engine) -> Iterator[None]:
 
 
 def remove_if_unused(engine: Engine) -> None:
-    """Remove the network if a lab's cluster had made it and no kind cluster is left."""
+    """Remove the network if a lab's cluster had made it and no kind cluster is left.
+
+    A maker that was killed may take a moment to let go; while another lab is made, the network stays.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while _mark().exists():
+        try:
+            with _held(fcntl.LOCK_EX | fcntl.LOCK_NB):
+                return _remove_ours(engine)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return None
+            time.sleep(PAUSE)
+    return None
+
+
+def _remove_ours(engine: Engine) -> None:
     mark = _mark()
-    if not mark.exists():
+    if engine.nodes():
         return
-    with suppress(BlockingIOError), _held(fcntl.LOCK_EX | fcntl.LOCK_NB):
-        if engine.nodes():
-            return
-        if identity := mark.read_text().strip() or engine.network_id():
-            engine.remove_network(identity)
-        mark.unlink(missing_ok=True)
+    if identity := mark.read_text().strip() or engine.network_id():
+        engine.remove_network(identity)
+    mark.unlink(missing_ok=True)
 
 
 def _mark() -> Path:

@@ -7,9 +7,8 @@ import os
 import re
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from kubewire import paths
@@ -78,23 +77,21 @@ def create(
         )
 
 
-def wait_until_over(name: str, seconds: float) -> None:
-    """Wait, not longer than that, until kind and every docker command it had started for a lab have ended:
-    one that outlives a killed kind still makes its container.
+def is_over(name: str) -> bool:
+    """Whether kind and every docker command that it started for a lab have ended: one that outlives a killed
+    kind still makes its container.
     """
     try:
         descriptor = os.open(state.owner_folder(name), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileNotFoundError:
-        return
-    deadline = time.monotonic() + seconds
+        return True
     try:
-        while time.monotonic() < deadline:
-            with suppress(BlockingIOError):
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return
-            time.sleep(0.1)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
     finally:
         os.close(descriptor)
+    return True
 
 
 @contextmanager
