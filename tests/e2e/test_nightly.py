@@ -98,7 +98,7 @@ def results(folder: Path) -> dict[str, Any]:
 
 
 def lasting(node: Any) -> Any:
-    """A result without its times and without what chance gives: pods' names and addresses, which of them asks,
+    """A result without its times and without what chance gives: pods' names and addresses, which one asks,
     how many requests went where, and the order that follows from all that.
     """
     if isinstance(node, list):

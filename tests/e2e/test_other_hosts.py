@@ -185,7 +185,7 @@ def test_nothing_half_made_stays(room: Room, cut: str) -> None:
             case "command killed":
                 running.kill()
             case "connection cut":
-                alice.run("pkill -KILL -f 'sshd: root@notty'")
+                alice.run("pkill -KILL -f '[s]shd: root@notty'")
             case _:
                 running.send_signal(signal.SIGINT)
         code = running.wait(300)
