@@ -25,6 +25,7 @@ class Tally:
     refused: Counter[str] = field(default_factory=Counter)
     gave_up: Counter[str] = field(default_factory=Counter)
     untold: Counter[tuple[str, str]] = field(default_factory=Counter)
+    left_empty: Counter[str] = field(default_factory=Counter)
     coverage: Counter[tuple[str, str]] = field(default_factory=Counter)
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("apply", "settle"), 0.0))
 
@@ -65,6 +66,10 @@ class Tally:
         lines += [
             f"{label}: started again {count} times, as it had ended or could not write its rules"
             for label, count in self.gave_up.items()
+        ]
+        lines += [
+            f"{label}: started again {count} times, as it had left an endpoint's chain empty"
+            for label, count in self.left_empty.items()
         ]
         refused = self.refused.most_common(REFUSALS)
         lines += [f"refused by the API, {count} times: {text}" for text, count in refused]
