@@ -191,8 +191,12 @@ def test_nothing_half_made_stays(room: Room, cut: str) -> None:
         code = running.wait(300)
         assert code == {"command killed": -9, "Ctrl-C": 130}.get(cut, 3), running.communicate()
         eventually(lambda: "kube-" not in left(alice), lambda: left(alice))
-        room.command.run("gc", "--host", "alice")
-        eventually(lambda: left(alice) == "", lambda: left(alice))
+
+        def gone() -> bool:
+            room.command.run("gc", "--host", "alice")
+            return left(alice) == ""
+
+        eventually(gone, lambda: left(alice))
         room.command.ok("gc")
         assert "alice" not in room.command.ok("list").out
     finally:
