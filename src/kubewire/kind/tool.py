@@ -16,6 +16,7 @@ from kubewire.errors import HostError, LabError
 from kubewire.kind import state
 from kubewire.kubernetes.binaries import ensure_artifact
 from kubewire.kubernetes.catalog import KIND, Artifact
+from kubewire.kubernetes.locks import try_lock
 from kubewire.makers import ended_with_makers
 from kubewire.progress import Progress
 
@@ -86,12 +87,9 @@ def is_over(name: str) -> bool:
     except FileNotFoundError:
         return True
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
+        return try_lock(descriptor)
     finally:
         os.close(descriptor)
-    return True
 
 
 @contextmanager
