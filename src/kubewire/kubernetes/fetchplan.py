@@ -15,6 +15,7 @@ from kubewire.kubernetes.catalog import (
     ETCD,
     KUBE_PROXY,
     MIB,
+    NODE_BINARIES,
     Artifact,
     Origins,
 )
@@ -89,11 +90,11 @@ def components_of(version: str, origins: Origins, control_plane: str = "") -> Co
     return components(version, whole=True, cached=cached)
 
 
-def needs(chosen: Components, dns: bool) -> tuple[Need, ...]:
-    """Every artifact of a lab, with the binaries that it needs of it."""
+def needs(chosen: Components, dns: bool, node: bool = False) -> tuple[Need, ...]:
+    """Every artifact of a lab, with the binaries that it needs of it; `node`: what a node image holds too."""
     kube_proxy, control_plane = (Artifact("kubernetes", v) for v in (chosen.kube_proxy, chosen.control_plane))
     kubernetes: tuple[Need, ...] = (
-        ((kube_proxy, kube_proxy.binaries),)
+        ((kube_proxy, (*kube_proxy.binaries, *(NODE_BINARIES if node else ()))),)
         if kube_proxy == control_plane
         else ((kube_proxy, (KUBE_PROXY,)), (control_plane, CONTROL_PLANE))
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 from kubewire import paths
 from kubewire.errors import HostError
 from kubewire.kind.image import archive, debian, node, pods
+from kubewire.kubernetes import store
 from kubewire.kubernetes.binaries import ensure, ensure_artifact
 from kubewire.kubernetes.catalog import CONTAINERD, NODE_BINARIES, Artifact
 from kubewire.kubernetes.download import require_space
@@ -40,18 +41,17 @@ def build(version: str, target: Path, *, overlay: Path | None, key: str, progres
     """
     debian.require()
     require_space(paths.cache_dir(), NEEDED_DISK, "building a node image")
-    found = ensure(version, dns=True, progress=progress)
+    found = ensure(version, dns=True, node=True, progress=progress)
     if found.control_plane_version != found.version:
         raise HostError(
             f"of Kubernetes {found.version} only kube-proxy can be had here, and a node needs all of it",
             mend="another version; or --provider netns, which runs it beside a newer control plane",
         )
     kubernetes = Artifact("kubernetes", found.version)
-    own = ensure_artifact(kubernetes, NODE_BINARIES, progress=progress)
     runtime = Artifact("containerd", CONTAINERD)
     containerd = ensure_artifact(runtime, runtime.binaries, progress=progress)
     binaries = {
-        **{name: own / name for name in NODE_BINARIES},
+        **{name: store.path(kubernetes, name) for name in NODE_BINARIES},
         **{name: containerd / name for name in runtime.binaries},
         **{name: found.cni_dir / name for name in ("ptp", "host-local", "portmap", "loopback")},
         "etcd": found.etcd,
