@@ -23,12 +23,7 @@ def test_a_sample_of_every_version_and_mode(name: str) -> None:
     held(name, 0.005)
 
 
-def _subject(name: str) -> object:
-    open_gap = pytest.mark.xfail(reason="in ipvs mode a policy of DROP in ip6tables' filter was seen to pass")
-    return pytest.param(name, marks=[open_gap] if name.startswith("engine-") else [])
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("name", map(_subject, RECORDED))
+@pytest.mark.parametrize("name", RECORDED)
 def test_many_of_every_version_and_mode(name: str) -> None:
     held(name, 0.1)

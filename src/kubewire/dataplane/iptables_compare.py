@@ -173,7 +173,10 @@ class _Comparer:
     def is_anybodys(self, table: str) -> bool:
         """Whether a known owner keeps chains in the table: Docker sets a policy where it has no rules."""
         return any(
-            where == table and owner_of_chain(name) not in ("", "kubelet") for where, name in self.seen
+            where == table
+            and not self.dialect.owned(table, name)
+            and owner_of_chain(name) not in ("", "kubelet")
+            for where, name in self.seen
         )
 
     def owner(self, table: str, spec: Spec) -> str:
