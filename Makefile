@@ -13,19 +13,19 @@ UP_FLAGS = $(if $(REPLICAS),--replicas '$(REPLICAS)') $(if $(K8S),--kubernetes '
 
 .DEFAULT_GOAL := help
 .PHONY: help setup lint test test-unit test-e2e test-all differential mutation test-kind test-vm nightly bench \
-	clean lock
+	bench-kind node-binaries clean lock
 
 help:
 	@echo "make lab-NAME    bring up labs/NAME.yml and verify it   (REPLICAS= K8S= PROVIDER= HOST=)"
 	@echo "make down-NAME   remove it"
 	@echo "make test        lint, unit and golden tests, the differential, real labs: about 15 minutes on a fresh machine"
-	@echo "make test-all    the same and the long suites"
+	@echo "make test-all    the same and the long suites; needs a Docker engine, .ci/run starts one"
 	@echo "make test-kind   real kind clusters, on a Docker engine   (OVERLAY= for the node image)"
 	@echo "make test-vm     the ipvs lab in a real VM with ip_vs"
 	@echo "make differential  real kube-proxies against the engine (VERSIONS=all|oldest,1.34,newest STATES=200 SEED=)"
 	@echo "make mutation    every single change to a recorded dump: is it found?"
 	@echo "make nightly     every Kubernetes minor in every mode (MATRIX='--only mode=nftables --output DIR')"
-	@echo "make bench       the ratios that the README quotes"
+	@echo "make bench       the ratios that the README quotes   (bench-kind: those that need a Docker engine)"
 	@echo "labs: $(filter-out matrix,$(patsubst labs/%.yml,%,$(wildcard labs/*.yml)))"
 
 # A pattern rule can't be phony; FORCE makes it run each time.
@@ -81,9 +81,14 @@ test-e2e: $(DEV)
 test: lint test-unit test-e2e
 	$(MAKE) differential SEED=11
 
-test-all: test
+test-all: node-binaries test
 	$(MAKE) differential VERSIONS=oldest,1.34,newest SEED=29
 	$(VENV)/bin/pytest -m "slow and not kind and not vm"
+	$(MAKE) test-kind
+
+# A lab's binaries and those that only a node image holds: one build of both takes far less than two.
+node-binaries: $(RUNTIME)
+	@$(VENV)/bin/python -m kubewire.kubernetes.binaries $(KIND_VERSION) --dns --node
 
 # The ipvs lab in a VM whose kernel has ip_vs; on KVM, or emulated where that doesn't work.
 test-vm: $(DEV)
@@ -101,6 +106,10 @@ nightly: $(RUNTIME)
 
 bench: $(RUNTIME)
 	$(VENV)/bin/python benchmarks/run.py
+
+bench-kind: $(RUNTIME)
+	$(KUBEWIRE) image build $(KIND_VERSION) $(if $(OVERLAY),--overlay '$(OVERLAY)')
+	$(VENV)/bin/python benchmarks/run.py --kind
 
 LOCK := $(VENV)/bin/pip-compile -q --generate-hashes --no-emit-index-url --no-emit-find-links \
 	--no-emit-trusted-host --strip-extras --allow-unsafe --no-header --build-deps-for editable
