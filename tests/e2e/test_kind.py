@@ -107,6 +107,12 @@ def damage(lab: OnKind) -> None:
         lab.node("worker", "nft", "flush", "map", "ip", "kube-proxy", "service-ips")
 
 
+def test_httpbin_is_on_every_worker(lab: OnKind) -> None:
+    """Also right after the first `up`: a student looks for pod routes on any of them."""
+    for node in ("worker", "worker2"):
+        assert " dev veth" in lab.node(node, "ip", "-4", "route")
+
+
 def test_damage_is_found_named_and_mended(lab: OnKind) -> None:
     damage(lab)
     found = lab.kubewire.run("verify", lab.name, timeout=120)

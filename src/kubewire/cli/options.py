@@ -51,8 +51,8 @@ Provider = Annotated[
 Host = Annotated[
     str,
     typer.Option(
-        help="Where the lab runs: here, or on a host or group of an Ansible inventory; it stays there.",
-        metavar="local|NAME",
+        help="Where the lab runs: here, in a VM, on a host or group of an Ansible inventory. It stays there.",
+        metavar="local|vm|NAME",
     ),
 ]
 OnHost = Annotated[

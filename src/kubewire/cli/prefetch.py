@@ -9,23 +9,48 @@ from kubewire.cli import options
 
 def prefetch(
     lab: options.Lab,
+    *,
     kubernetes: options.Kubernetes = None,
     mode: options.Mode = None,
     settings: options.Set = None,
     provider: options.Provider = "auto",
+    host: options.Host = "",
 ) -> None:
     """Fetch or build all that `up` will need, so that it needs no network then.
 
-    **Example**
+    A lab that will run in a VM, since it is asked for or this kernel has no ip_vs, gets the VM's parts too.
+
+    **Examples**
 
     `kubewire prefetch iptables --kubernetes 1.34`
+
+    `kubewire prefetch ipvs --host vm`
     """
     from kubewire.cli.display import Display
+    from kubewire.errors import DefinitionError
+    from kubewire.hosts.choice import LOCAL
     from kubewire.kubernetes import binaries
     from kubewire.steps.cluster import intend
+    from kubewire.vm.choice import why_in_vm
+    from kubewire.vm.hosting import HOST
 
-    intent = intend(lab, options.overrides(kubernetes, mode, None, settings), provider)
-    loaded, display = intent.lab, Display()
+    if host not in ("", LOCAL, HOST):
+        raise DefinitionError(
+            f"prefetch fills this machine's cache, or a VM's (--host {HOST}); not that of {host}",
+            mend=f"run it there: ssh {host} kubewire prefetch {lab}; `up --host` fetches by itself, too",
+        )
+    overrides, display = options.overrides(kubernetes, mode, None, settings), Display()
+    if host != LOCAL and (why := why_in_vm(lab, overrides, provider, host)):
+        from kubewire.lab.loading import load_lab
+        from kubewire.steps.vm import prepare_parts
+
+        typer.echo(f"vm: {why}")
+        with display.running("what a VM is made of"):
+            parts, version = prepare_parts(load_lab(lab, overrides), display.tell)
+        typer.echo(f"Kubernetes {version} and a VM's parts ({parts.about}) are in the cache")
+        return
+    intent = intend(lab, overrides, provider)
+    loaded = intent.lab
     if intent.choice.name == "kind":
         from kubewire.kind.prefetch import prefetch as prefetch_kind
 

@@ -18,7 +18,7 @@ from kubewire.kind.config import kind_config
 from kubewire.kind.engine import Engine
 from kubewire.kind.images import choose_image
 from kubewire.kind.provider import KEEP
-from kubewire.kind.ready import wait_until_ready
+from kubewire.kind.ready import wait_for_nodes, wait_until_ready
 from kubewire.kind.records import NodeContainer
 from kubewire.lab.record import changes_between
 from kubewire.lab.rendering import lab_data
@@ -106,7 +106,7 @@ def _own(name: str, engine: Engine) -> list[NodeContainer]:
 
 
 def _create(lab: Lab, engine: Engine) -> None:
-    """Until the nodes have joined: the workload goes in while they become ready, `commit` waits for all."""
+    """Until the nodes are ready; `commit` waits for the rest, beside the workload."""
     preflight.require(lab, engine)
     kind = tool.find(emit)
     image = choose_image(lab, engine.images())
@@ -129,6 +129,7 @@ def _create(lab: Lab, engine: Engine) -> None:
             tool.create(kind, lab.name, config, image.reference, kubeconfig, keep=keep, progress=emit)
         kubeconfig.chmod(0o600)
         httpbin.bring(lab, engine, image.reference, node_names(lab), emit)
+        wait_for_nodes(lab, kubeconfig, emit)
     except LabError:
         if not keep:
             with suppress(LabError):  # what failed first is what is told; `gc` finds the rest

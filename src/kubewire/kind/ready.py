@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from kubewire.errors import LabError
@@ -21,9 +22,20 @@ SYSTEM = (
 
 def wait_until_ready(lab: Lab, kubeconfig: Path, progress: Progress, seconds: float = SECONDS) -> None:
     """Return once nothing lacks; LabError naming what still does after `seconds`."""
+    _wait(lab, kubeconfig, progress, seconds, lambda api: _nodes_lacking(api, lab) or _system_lacking(api))
+
+
+def wait_for_nodes(lab: Lab, kubeconfig: Path, progress: Progress, seconds: float = SECONDS) -> None:
+    """Return once every node is ready: from then on the scheduler spreads pods over all of them."""
+    _wait(lab, kubeconfig, progress, seconds, lambda api: _nodes_lacking(api, lab))
+
+
+def _wait(
+    lab: Lab, kubeconfig: Path, progress: Progress, seconds: float, lacking: Callable[[Api], str]
+) -> None:
     deadline = time.monotonic() + seconds
     with Api(kubeconfig) as api:
-        while lack := _lacking(api, lab):
+        while lack := _asked(api, lacking):
             if time.monotonic() > deadline:
                 raise LabError(
                     f"the cluster isn't ready within {seconds:.0f} s: {lack}",
@@ -34,22 +46,29 @@ def wait_until_ready(lab: Lab, kubeconfig: Path, progress: Progress, seconds: fl
             time.sleep(POLL)
 
 
-def _lacking(api: Api, lab: Lab) -> str:
-    from kubewire.steps.rollout import lacking
-
+def _asked(api: Api, lacking: Callable[[Api], str]) -> str:
     try:
-        ready = {node["metadata"]["name"] for node in api.get("/api/v1/nodes")["items"] if _is_ready(node)}
-        if waiting := [name for name in node_names(lab) if name not in ready]:
-            return f"waiting for node {', '.join(waiting)}"
-        for version, kind, name in SYSTEM:
-            metadata = {"name": name, "namespace": "kube-system"}
-            found = api.find(api.object_path({"apiVersion": version, "kind": kind, "metadata": metadata}))
-            if found is None:
-                return f"{kind} {name} isn't there"
-            if lack := lacking(found):
-                return f"{name}: {lack}"
+        return lacking(api)
     except ApiError as error:
         return f"waiting for the apiserver ({error.what})"
+
+
+def _nodes_lacking(api: Api, lab: Lab) -> str:
+    ready = {node["metadata"]["name"] for node in api.get("/api/v1/nodes")["items"] if _is_ready(node)}
+    waiting = [name for name in node_names(lab) if name not in ready]
+    return f"waiting for node {', '.join(waiting)}" if waiting else ""
+
+
+def _system_lacking(api: Api) -> str:
+    from kubewire.steps.rollout import lacking
+
+    for version, kind, name in SYSTEM:
+        metadata = {"name": name, "namespace": "kube-system"}
+        found = api.find(api.object_path({"apiVersion": version, "kind": kind, "metadata": metadata}))
+        if found is None:
+            return f"{kind} {name} isn't there"
+        if lack := lacking(found):
+            return f"{name}: {lack}"
     return ""
 
 

@@ -6,13 +6,14 @@ from kubewire.hosts.inventory import Target
 from kubewire.kubernetes import binaries
 from kubewire.kubernetes.fetchplan import PUBLIC, components_of, needs
 from kubewire.lab.loading import load_lab
+from kubewire.lab.schema import Lab
 from kubewire.progress import Progress, emit
 from kubewire.provider import Change
 from kubewire.steps.cluster import Overrides
 from kubewire.steps.outcome import Outcome
 from kubewire.vm import machine
 from kubewire.vm.hosting import write_inventory
-from kubewire.vm.parts import prepare
+from kubewire.vm.parts import Parts, prepare
 
 
 def start_vm(lab: str, overrides: Overrides, *, check: bool = False) -> Outcome:
@@ -32,6 +33,13 @@ def boot(lab: str, overrides: Overrides, progress: Progress = emit) -> tuple[Tar
     `machine.commit` a new one ends with its makers.
     """
     loaded = load_lab(lab, overrides)
-    version = binaries.ensure(loaded.kubernetes, dns=loaded.dns, progress=progress).version
-    parts = prepare(needs(components_of(version, PUBLIC), loaded.dns), progress)
+    parts, version = prepare_parts(loaded, progress)
     return write_inventory(machine.ensure(loaded.name, parts, progress)), version
+
+
+def prepare_parts(lab: Lab, progress: Progress = emit) -> tuple[Parts, str]:
+    """Have all that the lab's VM is made of in the cache; and the exact Kubernetes version."""
+    beside = lab.control_plane
+    found = binaries.ensure(lab.kubernetes, control_plane=beside, dns=lab.dns, progress=progress)
+    chosen = components_of(found.version, PUBLIC, found.control_plane_version)
+    return prepare(needs(chosen, lab.dns), progress), found.version
