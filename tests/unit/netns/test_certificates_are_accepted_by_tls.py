@@ -27,6 +27,8 @@ def handshake(tmp_path: Path, authority: str, server: KeyPair, client: KeyPair |
     serving.load_verify_locations(ca)
     serving.verify_mode = ssl.CERT_REQUIRED
     asking = ssl.create_default_context(cafile=ca)
+    for side in (serving, asking):
+        side.verify_flags |= ssl.VERIFY_X509_STRICT  # Python's default from 3.13 on
     if client:
         asking.load_cert_chain(stored("client", client.certificate + client.key))
     here, there = socket.socketpair()

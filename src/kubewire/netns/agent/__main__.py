@@ -88,12 +88,17 @@ def _handlers(machine: Machine, pods: Pods) -> dict[str, control.Handler]:
 
 
 def _wait_until_ready(api: Api) -> None:
+    """What it waits for goes into the log, once."""
+    told = ""
     while True:
         try:
             api.get("/readyz")
         except ApiError as error:
             if error.status in (401, 403):
                 raise
+            if error.what != told:
+                told = error.what
+                log.info("waiting for the apiserver: %s", told)
             time.sleep(0.05)
         else:
             return
