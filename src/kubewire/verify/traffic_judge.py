@@ -121,11 +121,15 @@ def _spread(probe: Probe, reply: Reply, claims: int) -> Check:
     """How the answers spread; a statement on all requests, so none where some went unanswered."""
     counts = Counter(answer.served_by for answer in reply.answers if answer.served_by in probe.replicas)
     missing = [name for name in probe.replicas if not counts[name]]
-    expected, reason = f"{probe.count} requests spread evenly over {len(probe.replicas)} replicas", SPREAD
-    odd = uneven(counts, probe.replicas, claims)
     if probe.scheduler:
         expected, reason = promised(probe)
         odd = [] if keeps_promise(probe, counts) else list(probe.replicas)
+    else:
+        expected, reason = (
+            f"{probe.count} requests spread evenly over {len(probe.replicas)} replicas",
+            SPREAD,
+        )
+        odd = uneven(counts, probe.replicas, claims)
     every = {name: counts[name] for name in probe.replicas}
     observed = f"{shares(every)} requests"
     if missing:
