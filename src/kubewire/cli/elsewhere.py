@@ -30,6 +30,8 @@ from kubewire.steps.lock import lab_lock
 from kubewire.vm.hosting import HOST
 from kubewire.vm.machine import remove as remove_vm
 
+READY = "ready"
+
 
 def bring_up(
     target: Target,
@@ -124,25 +126,29 @@ def _forget_absent(name: str, known: Mapping[str, Away], display: Display) -> No
     """Keep no record of a new lab that didn't come to be; one whose host doesn't answer is kept."""
     new = [away for host, away in records.read(name).items() if host not in known]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        for away, there in zip(new, pool.map(_is_there, new), strict=True):
-            if not there:
+        for away, phase in zip(new, pool.map(_settled, new), strict=True):
+            if phase in GONE:
                 records.forget(name, away.place.name)
-            else:
+            elif phase != READY:
                 display.line(
                     f"kubewire down {name} --host {away.place.name} removes what is left there", "dim"
                 )
 
 
-def _is_there(away: Away) -> bool:
-    """Whether anything stays of a lab whose connection is closed; it has some seconds to go."""
+def _settled(away: Away) -> str:
+    """The phase in which a lab whose making has ended stays: it has some seconds to go. "" for a host that
+    doesn't answer.
+    """
     deadline = time.monotonic() + REMOVAL
+    phase = ""
     while time.monotonic() < deadline:
         try:
-            if far.phase(away) in GONE:
-                return False
+            phase = far.phase(away)
         except KubewireError:
-            return True
-    return True
+            return ""
+        if phase in GONE or phase == READY:
+            break
+    return phase
 
 
 def _tell(

@@ -22,7 +22,7 @@ STATS = ("ipvsadm", "-Ln", "--stats", "--exact")
 Counts = dict[tuple[str, str], int]
 """(virtual server, real server) → connections; both as `address:port`."""
 
-_COUNTED = "ip_vs counts each connection that it schedules, on its virtual and its real server"
+_COUNTED = "ip_vs counts each connection that it schedules on its real server; others may send some, too"
 _SERVER = re.compile(r"(?:TCP|UDP|SCTP) +(\S+:\d+) +(\d+) ")
 _REAL = re.compile(r" +-> (\S+:\d+) +(\d+) ")
 
@@ -80,7 +80,7 @@ def judge_stats(
                 address = real.rpartition(":")[0].strip("[]")
                 seen[pods.get(address, address)] += count - before.get((server, real), 0)
         expected, observed = _told(sent), _told(seen)
-        status: Status = "passed" if expected == observed else "failed"
+        status: Status = "passed" if sent <= seen else "failed"
         yield Check(
             id="traffic.ipvs-stats",
             status=status if whole else "skipped",

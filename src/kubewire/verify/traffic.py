@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -25,6 +26,11 @@ from kubewire.verify.traffic_judge import judge_probe
 PARALLEL = 4
 SECONDS_PER_REQUEST = 0.1
 SECONDS_ANYWAY = 15.0
+COUNTED_WITHIN = 5.0
+"""ip_vs adds its counters up every two seconds, one server after another (net/netfilter/ipvs/ip_vs_est.c)."""
+POLL = 0.2
+
+_Counters = dict[str, Counts]
 
 
 def check_traffic(provider: Provider, lab: Lab, snapshot: Snapshot) -> list[Check]:
@@ -58,11 +64,7 @@ def check_traffic(provider: Provider, lab: Lab, snapshot: Snapshot) -> list[Chec
         observed="a Service with a cluster IP" if known else "no such Service",
     )
     judged = [c for probe in probes for c in judge_probe(probe, replies[probe], addresses, claims)]
-    pods = {address: name for address, (_, name, _) in scene.pods.items()}
-    for node, counts in _counters(scene, prefixes).items():
-        asked = [(probe, replies[probe]) for probe in probes if _is_counted(probe, node)]
-        judged += judge_stats(asked, before[node], counts, pods)
-    return [present, *judged]
+    return [present, *judged, *_counted(scene, prefixes, replies, before)]
 
 
 def _lanes(scene: Scene, probes: Sequence[Probe]) -> list[list[Probe]]:
@@ -74,7 +76,23 @@ def _lanes(scene: Scene, probes: Sequence[Probe]) -> list[list[Probe]]:
     return list(lanes.values())
 
 
-def _counters(scene: Scene, prefixes: Mapping[str, tuple[str, ...]]) -> dict[str, Counts]:
+def _counted(
+    scene: Scene, prefixes: Mapping[str, tuple[str, ...]], replies: Mapping[Probe, Reply], before: _Counters
+) -> list[Check]:
+    """What ip_vs counted of the requests, once its counters have caught up with them."""
+    pods = {address: name for address, (_, name, _) in scene.pods.items()}
+    deadline = time.monotonic() + patient(COUNTED_WITHIN)
+    while True:
+        checks: list[Check] = []
+        for node, counts in _counters(scene, prefixes).items():
+            asked = [(probe, reply) for probe, reply in replies.items() if _is_counted(probe, node)]
+            checks += judge_stats(asked, before[node], counts, pods)
+        if time.monotonic() > deadline or all(check.status != "failed" for check in checks):
+            return checks
+        time.sleep(POLL)
+
+
+def _counters(scene: Scene, prefixes: Mapping[str, tuple[str, ...]]) -> _Counters:
     """The ip_vs connection counters of every node in mode ipvs."""
     return {
         node.name: parse_stats(run([*prefixes[node.name], *STATS], timeout=SECONDS_ANYWAY).out)
