@@ -49,9 +49,12 @@ def run() -> NoReturn:
 
 def _judge(call: SnapshotCall) -> int:
     import gc
+
+    gc.disable()  # it is a short run that makes many objects and hardly a cycle
     from pathlib import Path
 
     from kubewire.cli.judge import judge_snapshot
 
-    gc.disable()  # it is a short run that makes many objects and hardly a cycle
-    return judge_snapshot(Path(call.snapshot), call.form, Path(call.output) if call.output else None)
+    code = judge_snapshot(Path(call.snapshot), call.form, Path(call.output) if call.output else None)
+    gc.freeze()  # the interpreter looks for cycles once more at its end
+    return code

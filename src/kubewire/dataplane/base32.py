@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
+try:
+    from _sha256 import sha256  # type: ignore[import-not-found]  # hashlib would load OpenSSL first, as `random` knows too
+except ImportError:
+    from hashlib import sha256
+
+__all__ = ["base32", "sha256"]
+
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 _PAIRS = tuple(first + second for first in _LETTERS for second in _LETTERS)
 
 
 def base32(digest: bytes, length: int) -> str:
     """The first `length` characters, a multiple of 8, of RFC 4648's base32 of some bytes."""
-    bits = int.from_bytes(digest[: length * 5 // 8])
-    return "".join([_PAIRS[bits >> shift & 1023] for shift in range(length * 5 - 10, -10, -10)])
+    bits, pairs = int.from_bytes(digest[: length * 5 // 8]), _PAIRS
+    if length == 16:  # written out, since every chain's name is one
+        return (
+            pairs[bits >> 70]
+            + pairs[bits >> 60 & 1023]
+            + pairs[bits >> 50 & 1023]
+            + pairs[bits >> 40 & 1023]
+            + pairs[bits >> 30 & 1023]
+            + pairs[bits >> 20 & 1023]
+            + pairs[bits >> 10 & 1023]
+            + pairs[bits & 1023]
+        )
+    return "".join([pairs[bits >> shift & 1023] for shift in range(length * 5 - 10, -10, -10)])

@@ -116,7 +116,6 @@ class ServicePort(Struct, frozen=True):
         return self.internal_policy_local or (self.external_policy_local and self.externally_accessible)
 
 
-@lru_cache(maxsize=8)
 def service_ports(
     cluster: ClusterState, family: IpFamily, version: Version | None = None
 ) -> tuple[ServicePort, ...]:
@@ -126,7 +125,13 @@ def service_ports(
     `version` None stands for the newest. Before 1.30 a load balancer's ipMode was not looked at; newer ones
     take a source range of all addresses for no source ranges at all.
     """
-    known = frozenset(name for name in _VARYING if version is None or has(version, name))
+    return _service_ports(
+        cluster, family, frozenset(name for name in _VARYING if version is None or has(version, name))
+    )
+
+
+@lru_cache(maxsize=8)
+def _service_ports(cluster: ClusterState, family: IpFamily, known: frozenset[str]) -> tuple[ServicePort, ...]:
     ports = [port for service in cluster.services for port in _ports_of(service, family, known)]
     return tuple(
         sorted(ports, key=lambda port: (port.namespace, port.service, port.port_name, port.protocol))
@@ -138,7 +143,7 @@ _VARYING = ("external-ips", "labels-by-kind", "load-balancer-ip-mode", "zero-sou
 
 def _ports_of(service: Service, family: IpFamily, known: frozenset[str]) -> Iterable[ServicePort]:
     cluster_ip = service.cluster_ips.get(family, "")
-    if service.type == "ExternalName" or not cluster_ip:
+    if not cluster_ip or service.type == "ExternalName":
         return
     if service.headless_label and "labels-by-kind" not in known:
         return

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from functools import cache
-from hashlib import sha256
 
-from kubewire.dataplane.base32 import base32
+from kubewire.dataplane.base32 import base32, sha256
 from kubewire.dataplane.cluster import ServicePort
 
 SERVICES = "KUBE-SERVICES"

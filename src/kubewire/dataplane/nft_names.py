@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from hashlib import sha256
 from ipaddress import (
     IPv4Address,
     IPv4Network,
@@ -19,7 +18,7 @@ from ipaddress import (
 
 from msgspec import Struct
 
-from kubewire.dataplane.base32 import base32
+from kubewire.dataplane.base32 import base32, sha256
 from kubewire.dataplane.cluster import ServicePort
 from kubewire.dataplane.config import LocalDetector
 from kubewire.dataplane.endpoints import Endpoint

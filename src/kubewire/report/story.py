@@ -10,8 +10,6 @@ from typing import Any
 from kubewire.dataplane.cluster import ServicePort, service_ports
 from kubewire.dataplane.findings import IpFamily
 from kubewire.dataplane.iptables_names import digest, seed
-from kubewire.dataplane.nft_names import service_base
-from kubewire.report.ipvs_story import tell_ipvs
 from kubewire.snapshot.model import NodeSnapshot, Snapshot
 
 Lines = list[tuple[str, str]]
@@ -52,12 +50,22 @@ def _chain(nodes: tuple[NodeSnapshot, ...], port: ServicePort) -> Lines:
     told = (
         _iptables(files.get(iptables, ""), chain)
         or _nftables(files.get(nft, ""), port)
-        or tell_ipvs(files.get("ipset-save.txt", ""), files.get("ipvsadm-save.txt", ""), port.family)
+        or _ipvs(files.get("ipset-save.txt", ""), files.get("ipvsadm-save.txt", ""), port.family)
     )
     return told or [("chain", "none on this node: no endpoint that it may use")]
 
 
+def _ipvs(ipset: str, ipvsadm: str, family: IpFamily) -> Lines:
+    if not ipset or not ipvsadm:
+        return []
+    from kubewire.report.ipvs_story import tell_ipvs
+
+    return tell_ipvs(ipset, ipvsadm, family)
+
+
 def _iptables(dump: str, chain: str) -> Lines:
+    if f"-A {chain} " not in dump:
+        return []
     rules = [line for line in dump.splitlines() if f"-A {chain} " in line and "-j KUBE-SEP-" in line]
     if not rules:
         return []
@@ -69,6 +77,10 @@ def _iptables(dump: str, chain: str) -> Lines:
 
 
 def _nftables(dump: str, port: ServicePort) -> Lines:
+    if not dump:
+        return []
+    from kubewire.dataplane.nft_names import service_base
+
     base = service_base(port)
     name = f"{'local' if port.internal_policy_local else 'service'}-{base}"
     parsed = _nft_objects(dump)

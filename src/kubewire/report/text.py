@@ -111,7 +111,7 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
     yield "nodes", ", ".join(_node(node.name, node.kube_proxy, report) for node in report.nodes)
     yield from (line for line in report.story if line[0] != "provider")
     yield from _traffic(report.checks)
-    yield from _kinds(report.checks)
+    yield from _kinds(report)
     yield from (("note", text) for text in report.notes[:NOTES_SHOWN])
     hidden = len(report.notes) - NOTES_SHOWN
     if hidden > 0:
@@ -129,10 +129,11 @@ def _traffic(checks: Iterable[Check]) -> Iterator[tuple[str, str]]:
             yield "traffic", f"{check.object}: {check.observed}"
 
 
-def _kinds(checks: Iterable[Check]) -> Iterator[tuple[str, str]]:
+def _kinds(report: Report) -> Iterator[tuple[str, str]]:
     """How many checks of each part passed: `iptables 212, route 9, traffic 14`."""
     parts: Counter[str] = Counter()
-    for name, count in Counter(check.id for check in checks if check.status == "passed").items():
+    passed = Counter(check.id for check in report.checks if check.status == "passed")
+    for name, count in (passed + Counter(report.held)).items():
         parts[name.partition(".")[0]] += count
     if parts:
         yield "passed", ", ".join(f"{part} {count}" for part, count in sorted(parts.items()))
