@@ -5,7 +5,7 @@ Source: libnftables-json(5), `nft list` of 1.0.6 for the text.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 Json = Any
@@ -20,14 +20,19 @@ class NotUnderstood(ValueError):  # noqa: N818
 
 def fields(body: Json, *names: str, optional: Sequence[str] = ()) -> list[Json]:
     """The values of exactly these fields (None for an absent optional one); others are not understood."""
-    if not isinstance(body, Mapping) or not set(names) <= set(body) <= {*names, *optional}:
+    if not isinstance(body, dict):
         raise NotUnderstood(f"{body!r} has not the fields {', '.join(names)}")
-    return [body.get(name) for name in (*names, *optional)]
+    found = [body[name] for name in names if name in body]
+    others = [body.get(name) for name in optional]
+    known = len(found) + sum(name in body for name in optional)
+    if len(found) != len(names) or known != len(body):
+        raise NotUnderstood(f"{body!r} has not the fields {', '.join(names)}")
+    return found + others
 
 
 def single(item: Json) -> tuple[str, Json]:
     """The name and body of an object with one member."""
-    if not isinstance(item, Mapping) or len(item) != 1:
+    if not isinstance(item, dict) or len(item) != 1:
         raise NotUnderstood(f"{item!r} is not one expression")
     name, body = next(iter(item.items()))
     return str(name), body
@@ -38,12 +43,12 @@ def is_mark(item: Json) -> bool:
     kind, body = single(item)
     if kind in BINARY:
         return isinstance(body, list) and is_mark(body[0])
-    return kind in ("meta", "ct") and isinstance(body, Mapping) and body.get("key") == "mark"
+    return kind in ("meta", "ct") and isinstance(body, dict) and body.get("key") == "mark"
 
 
 def verdict_text(value: Json) -> str:
     """A map element's value: `goto CHAIN`, `drop`, or a datum."""
-    if isinstance(value, Mapping) and len(value) == 1:
+    if isinstance(value, dict) and len(value) == 1:
         name, body = next(iter(value.items()))
         if name in ("jump", "goto"):
             return f"{name} {fields(body, 'target')[0]}"
@@ -54,12 +59,14 @@ def verdict_text(value: Json) -> str:
 
 def expression(item: Json) -> str:
     """One expression as nft prints it. Raises NotUnderstood."""
-    if isinstance(item, str | int) and not isinstance(item, bool):
+    if type(item) is str:
+        return item
+    if type(item) is int:
         return str(item)
     name, body = single(item)
     if name in BINARY:
         left, right = body if isinstance(body, list) and len(body) == 2 else (None, None)
-        mark = isinstance(right, int) and isinstance(left, Mapping) and is_mark(left)
+        mark = isinstance(right, int) and isinstance(left, dict) and is_mark(left)
         return f"{expression(left)} {name} {f'0x{right:08x}' if mark else expression(right)}"
     printer = _EXPRESSIONS.get(name)
     if printer is None:

@@ -6,7 +6,7 @@ Source: nftables' src/json.c and libnftables-json(5) for the JSON, `nft list` of
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from kubewire.dataplane.nft_expression import (
     BINARY,
@@ -35,6 +35,8 @@ def rule_text(expressions: Sequence[Json], comment: str = "") -> str:
 
 def chains_in(text: str) -> tuple[str, ...]:
     """The chains that a rule's or verdict's text (without its comment) jumps or goes to."""
+    if "goto " not in text and "jump " not in text:
+        return ()
     return tuple(dict.fromkeys(_CHAIN_REFERENCE.findall(text)))
 
 
@@ -45,7 +47,7 @@ def sets_in(text: str) -> tuple[str, ...]:
 
 def element_text(key: Json) -> str:
     """A set element's key with what hangs on it: `10.96.0.1 . tcp . 443 comment "…"`."""
-    if not isinstance(key, Mapping) or "elem" not in key:
+    if not isinstance(key, dict) or "elem" not in key:
         return expression(key)
     value, timeout, expires, comment = fields(key["elem"], "val", optional=("timeout", "expires", "comment"))
     text = expression(value)
@@ -88,12 +90,12 @@ def _statement(item: Json) -> str:
 def _match(body: Json) -> str:
     operator, left, right = fields(body, "op", "left", "right")
     kind, detail = single(left)
-    key = detail.get("key") if isinstance(detail, Mapping) else None
+    key = detail.get("key") if isinstance(detail, dict) else None
     if kind == "meta" and key in INTERFACES and isinstance(right, str) and not right.startswith("@"):
         value = f'"{right}"'
     elif isinstance(right, int) and not isinstance(right, bool) and is_mark(left):
         value = f"0x{right:08x}"
-    elif isinstance(right, Mapping) and "prefix" in right and is_mark(left):
+    elif isinstance(right, dict) and "prefix" in right and is_mark(left):
         address, length = fields(right["prefix"], "addr", "len")
         value = f"0x{address:08x}/{length}"
     elif kind == "ct" and isinstance(right, list):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from kubewire.dataplane.cluster import ServicePort, service_ports
 from kubewire.dataplane.findings import IpFamily
 from kubewire.dataplane.iptables_names import digest, seed
+from kubewire.jsontext import read_json
 from kubewire.snapshot.model import NodeSnapshot, Snapshot
 
 Lines = list[tuple[str, str]]
@@ -96,7 +96,7 @@ def _nftables(dump: str, port: ServicePort) -> Lines:
 
 def _nft_objects(dump: str) -> list[dict[str, Any]]:
     try:
-        found = json.loads(dump).get("nftables", [])
+        found = read_json(dump).get("nftables", [])
     except (ValueError, AttributeError):
         return []
     return [entry for entry in found if isinstance(entry, dict)]

@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from msgspec.json import decode
-
 from kubewire.errors import DefinitionError, KubewireError, LabError
+from kubewire.jsontext import read_json
 from kubewire.snapshot.model import NODE_FILES, NodeSnapshot, Snapshot
 
 FILE_LIMIT = 512 * 1024 * 1024
@@ -104,20 +103,12 @@ def _object(path: Path) -> dict[str, Any] | None:
     if text is None:
         return None
     try:
-        parsed = _decoded(text)
+        parsed = read_json(text)
     except (ValueError, RecursionError) as error:
         raise LabError(f"not JSON: {error}", where=str(path)) from error
     if not isinstance(parsed, Mapping):
         raise LabError("not a JSON object", where=str(path))
     return dict(parsed)
-
-
-def _decoded(text: str) -> Any:
-    """JSON by the quick reader; what it refuses is for the standard library to read, or to name the fault."""
-    try:
-        return decode(text)
-    except ValueError:
-        return json.loads(text)
 
 
 def _text(path: Path) -> str | None:

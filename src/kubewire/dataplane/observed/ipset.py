@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from msgspec.structs import replace
 
@@ -30,6 +31,7 @@ _MEMBERS = {
 }
 
 
+@lru_cache(maxsize=1)
 def parse_ipset_save(text: str) -> Dataplane:
     """Read a dump into the Dataplane's sets; a line that is not understood, and an empty dump, is a Problem.
 

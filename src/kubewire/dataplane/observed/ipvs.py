@@ -15,6 +15,7 @@ from kubewire.dataplane.model import Dataplane, Link, Sysctl
 from kubewire.dataplane.observed.ipset import parse_ipset_save
 from kubewire.dataplane.observed.ipvsadm import parse_ipvsadm_save
 from kubewire.dataplane.observed.links import parse_link
+from kubewire.jsontext import read_json
 
 IPSET, IPVSADM, ADDRESSES = "ipset-save.txt", "ipvsadm-save.txt", "ip-addr.json"
 FAMILIES: tuple[IpFamily, ...] = ("ipv4", "ipv6")
@@ -70,7 +71,7 @@ def _told(dump: Dataplane) -> tuple[str, ...]:
 
 def _links(text: str) -> tuple[dict[IpFamily, Link | None], str]:
     try:
-        entries: list[Any] = json.loads(text)
+        entries: list[Any] = read_json(text)
         return {family: parse_link(entries, INTERFACE, family) for family in FAMILIES}, ""
     except ValueError as error:
         return {}, str(error)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from ipaddress import ip_address
+from functools import lru_cache
 
 from msgspec import Struct, field
 
 from kubewire.dataplane.findings import IpFamily
 from kubewire.dataplane.model import Dataplane, Problem, RealServer, VirtualServer
+from kubewire.dataplane.objects import canonical
 
 _OPTIONS = {"tcp": "-t", "udp": "-u", "sctp": "--sctp-service"}
 _PROTOCOLS = {option: protocol for protocol, option in _OPTIONS.items()}
@@ -22,6 +23,7 @@ _REAL = re.compile(
 )
 
 
+@lru_cache(maxsize=1)
 def parse_ipvsadm_save(text: str) -> Dataplane:
     """Read a dump into the Dataplane's servers; what is not understood, and an empty dump, is a Problem."""
     found: dict[str, _Open] = {}
@@ -130,4 +132,4 @@ def _address(text: str) -> tuple[str, int]:
     number = int(port)
     if not 0 <= number <= 65535:
         raise ValueError(text)
-    return str(ip_address(host.removeprefix("[").removesuffix("]"))), number
+    return canonical(host.removeprefix("[").removesuffix("]")), number

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from ipaddress import ip_address
 from typing import Any
 
 from kubewire.dataplane.findings import IpFamily
 from kubewire.dataplane.model import Element, Link
+from kubewire.dataplane.objects import canonical
 
 _FAMILIES: dict[IpFamily, str] = {"ipv4": "inet", "ipv6": "inet6"}
 
@@ -20,7 +20,7 @@ def parse_link(entries: Iterable[Mapping[str, Any]], name: str, family: IpFamily
             return None
         flags = entry.get("flags")
         addresses = [
-            Element(f"{ip_address(info['local'])}/{int(info['prefixlen'])}")
+            Element(f"{canonical(info['local'])}/{int(info['prefixlen'])}")
             for info in entry.get("addr_info", ())
             if info.get("family") == _FAMILIES[family]
         ]

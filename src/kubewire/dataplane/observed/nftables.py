@@ -26,6 +26,7 @@ from kubewire.dataplane.nft_expression import NotUnderstood, verdict_text
 from kubewire.dataplane.nft_names import TABLE, WORDS
 from kubewire.dataplane.nft_text import chains_in, duration_text, element_text, rule_text
 from kubewire.errors import LabError
+from kubewire.jsontext import read_json
 
 _RULE_KEYS = {"family", "table", "chain", "handle", "expr", "comment", "index"}
 _CHAIN_KEYS = {"family", "table", "name", "handle", "type", "hook", "prio", "policy", "comment"}
@@ -54,7 +55,7 @@ def parse_nft_json(text: str, family: IpFamily) -> Dataplane:
     ip = WORDS[family].ip
     where = f"nft-{ip}.json"
     try:
-        document = json.loads(text)
+        document = read_json(text)
     except ValueError as error:
         position = error.pos if isinstance(error, json.JSONDecodeError) else 0
         what = "the dump is empty" if not text.strip() else f"the dump is cut off or no JSON: {error}"
@@ -85,10 +86,10 @@ class _Reader:
 
     def read(self, item: Any, ip: str) -> None:
         """One object of the list; objects of other tables are someone else's."""
-        kind, body = next(iter(item.items())) if isinstance(item, Mapping) and item else ("", item)
+        kind, body = next(iter(item.items())) if isinstance(item, dict) and item else ("", item)
         if kind == "metainfo":
             return
-        if not isinstance(body, Mapping):
+        if not isinstance(body, dict):
             self._problem(TABLE, item, "it is no nft object")
             return
         owner = body.get("name") if kind == "table" else body.get("table")
@@ -197,7 +198,7 @@ def _set(body: Mapping[str, Any], family: IpFamily) -> Set:
 def _element(item: Any, *, is_map: bool) -> Element:
     key, value = item if is_map else (item, None)
     comment = ""
-    if isinstance(key, Mapping) and "elem" in key and set(key["elem"]) == {"val", "comment"}:
+    if isinstance(key, dict) and "elem" in key and set(key["elem"]) == {"val", "comment"}:
         key, comment = key["elem"]["val"], key["elem"]["comment"]
     text = verdict_text(value) if is_map else ""
     return Element(element_text(key), text, comment, targets=chains_in(text))
