@@ -2,8 +2,7 @@
 
 Real kube-proxies of each version and mode follow the same generated cluster states; what each wrote is
 compared with what the engine says. Exit code 0: no difference; 1: a difference, kept as a golden case; 3:
-this machine can't run it. `--modes ipvs` runs wherever the kernel has ip_vs, as in a VM; where that is slow,
-`--patience 300`.
+this machine can't run it. `--modes ipvs` runs wherever the kernel has ip_vs; with `--host vm` that is a VM.
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ from kubewire.kubernetes.versions import MINORS, NEWEST
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 MODES = ("iptables", "nftables")
+PATIENCE_IN_VM = 300.0
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -41,6 +41,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--seed", type=int, default=None, help="repeats a run")
     parser.add_argument("--record", action="store_true", help="record the goldens of these versions instead")
+    parser.add_argument("--host", choices=("local", "vm"), default="local", help="where it runs")
     parser.add_argument("--inside", default="", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.inside:
@@ -51,10 +52,20 @@ def main(arguments: Sequence[str]) -> int:
     except KubewireError as error:
         print(error, file=sys.stderr)
         return error.exit_code
+    seed = options.seed if options.seed is not None else random.randrange(10**6)
+    if options.host == "vm":
+        from in_vm import run_in_vm
+
+        patience = str(max(options.patience, PATIENCE_IN_VM))
+        words = ["--host", "local", "--seed", str(seed), "--patience", patience]
+        try:
+            return run_in_vm([*arguments, *words], list(proxies), GOLDEN)
+        except KubewireError as error:
+            print(error, file=sys.stderr)
+            return error.exit_code
     from testbed import enter
 
     binaries = {"etcd": str(newest.etcd), "apiserver": str(newest.kube_apiserver), "proxies": proxies}
-    seed = options.seed if options.seed is not None else random.randrange(10**6)
     return enter([*arguments, "--seed", str(seed), "--inside", json.dumps(binaries)])
 
 

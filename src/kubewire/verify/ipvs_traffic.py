@@ -12,8 +12,9 @@ from kubewire.verify.probes import Answer, Probe, Reply
 
 EXACT = frozenset({"rr", "wrr"})
 """In turn: with equal weights over sequential connections no server gets two more than another."""
-KEPT = frozenset({"sh", "dh", "mh"})
-"""By a hash of the address: a source stays on one server (net/netfilter/ipvs/ip_vs_{sh,dh,mh}.c)."""
+KEPT = frozenset({"sh", "dh"})
+"""By a hash of the address: a source stays on one server (net/netfilter/ipvs/ip_vs_{sh,dh}.c). Not with mh,
+to which kube-proxy gives the flag mh-port: each connection's port counts, too."""
 EVERY = frozenset({"lc", "wlc"})
 """The least connections, also those that have just ended: each server gets its turn."""
 ROUNDS = 3

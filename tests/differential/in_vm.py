@@ -1,0 +1,90 @@
+"""The oracle in a VM whose kernel has ip_vs: the same command, run there (`--host vm`)."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from kubewire import progress
+from kubewire.kubernetes.catalog import KUBE_PROXY, Artifact
+from kubewire.kubernetes.fetchplan import PUBLIC, Need, components_of, needs
+from kubewire.kubernetes.versions import NEWEST
+from kubewire.vm import cache, machine, recipe
+from kubewire.vm.endpoint import Endpoint
+from kubewire.vm.parts import prepare
+
+NAME = "differential"
+ROOT = Path(__file__).parents[2]
+THERE = "/opt/kubewire/oracle"
+ONLY_HERE = ("hypothesis", "sortedcontainers")
+"""What the oracle needs beside kubewire's own dependencies."""
+
+
+def run_in_vm(arguments: Sequence[str], versions: Sequence[str], golden: Path) -> int:
+    """Run the oracle with these arguments in a VM that ends with it; differences are kept here."""
+    machine.remove(NAME)
+    try:
+        endpoint = machine.ensure(NAME, prepare(_needs(versions)), progress.emit)
+        _ship(endpoint)
+        settings = [f"{key}={value}" for key, value in endpoint.environment.items()]
+        path = f"PYTHONPATH={THERE}/packages"
+        program = [endpoint.python, f"{THERE}/tests/differential", *arguments]
+        code = subprocess.run([*endpoint.ssh, "env", *settings, path, *program]).returncode
+        _fetch(endpoint, golden)
+    finally:
+        machine.remove(NAME)
+    return code
+
+
+def _needs(versions: Sequence[str]) -> list[Need]:
+    """The newest control plane, and of every other version its kube-proxy."""
+    others = [version for version in versions if version != NEWEST]
+    proxies = [(Artifact("kubernetes", version), (KUBE_PROXY,)) for version in others]
+    return [*needs(components_of(NEWEST, PUBLIC), dns=False), *proxies]
+
+
+def _ship(endpoint: Endpoint) -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        archive.add(ROOT / "tests/differential", "tests/differential")
+        archive.add(_packages(), "packages")
+    unpack = f"mkdir -p {THERE}/tests/golden && tar -xf - -C {THERE} --no-same-owner"
+    subprocess.run([*endpoint.ssh, unpack], input=buffer.getvalue(), check=True)
+
+
+def _packages() -> Path:
+    """hypothesis and what it needs, as locked, for the guest's Python."""
+    locked = _blocks((ROOT / "requirements/dev.txt").read_text())
+
+    def make(folder: Path) -> None:
+        wanted = folder / "requirements.txt"
+        wanted.write_text(locked)
+        pip = (sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+        guest = (f"--python-version={recipe.PYTHON}", *(f"--platform={name}" for name in recipe.PLATFORMS))
+        options = ("--no-deps", "--require-hashes", "--only-binary=:all:", f"--target={folder}")
+        cache.run_tool([*pip, *guest, *options, f"--requirement={wanted}"], "hypothesis for the guest")
+
+    return cache.part("oracle", recipe.packages_key(locked), 0.1, make, progress.emit)
+
+
+def _blocks(requirements: str) -> str:
+    """Of a lock file only what the oracle needs beside kubewire."""
+    kept, lines = False, []
+    for line in requirements.splitlines():
+        if line[:1].isalnum():
+            kept = line.partition("==")[0] in ONLY_HERE
+        lines += [line] if kept else []
+    return "\n".join(lines) + "\n"
+
+
+def _fetch(endpoint: Endpoint, golden: Path) -> None:
+    """What the oracle kept or recorded there."""
+    packed = subprocess.run(
+        [*endpoint.ssh, f"tar -cf - -C {THERE}/tests/golden ."], capture_output=True, check=True
+    )
+    with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
+        archive.extractall(golden, filter="data")
