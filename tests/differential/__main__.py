@@ -19,7 +19,7 @@ from pathlib import Path
 
 from kubewire.errors import HostError, KubewireError
 from kubewire.kubernetes.binaries import ensure, ensure_kube_proxy
-from kubewire.kubernetes.versions import MINORS, NEWEST
+from kubewire.kubernetes.catalog import MINORS, NEWEST
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 MODES = ("iptables", "nftables")

@@ -25,6 +25,7 @@ from kubewire.cli import (
     trace,
     up,
     verify,
+    versions,
 )
 from kubewire.cli.ending import end_with
 
@@ -59,6 +60,7 @@ app.command("status")(status.status)
 app.command("snapshot")(snapshot.snapshot)
 app.command("render")(render.render)
 app.command("prefetch")(prefetch.prefetch)
+app.command("versions")(versions.versions)
 app.command("matrix")(matrix.matrix)
 app.command("diff")(diff.diff)
 app.command("doctor")(doctor.doctor)

@@ -58,9 +58,15 @@ def choose_image(lab: Lab, images: Sequence[NodeImage]) -> NodeImageChoice:
     if fitting:
         _, _, reference, version = max(fitting)
         return NodeImageChoice(reference, version, present=True)
-    version, digest = PUBLISHED[int(lab.kubernetes.split(".")[1])]
+    version, digest = PUBLISHED.get(int(lab.kubernetes.split(".")[1]), ("", ""))
     if fits(version, lab.kubernetes):
         return NodeImageChoice(f"{UPSTREAM}:{version}@sha256:{digest}", version, present=False)
+    if lab.kubernetes.count(".") == 1:
+        raise DefinitionError(
+            f"no node image of Kubernetes {lab.kubernetes} is known",
+            where=f"lab {lab.name}",
+            mend=f"make one: kubewire image build {lab.kubernetes}; or name one as nodeImage",
+        )
     return NodeImageChoice(f"{UPSTREAM}:v{lab.kubernetes}", f"v{lab.kubernetes}", present=False)
 
 

@@ -26,8 +26,9 @@ from kubewire.kubernetes.catalog import (
 from kubewire.kubernetes.download import SourceFailed, fetch, unpack, why_unreachable
 from kubewire.kubernetes.fetchplan import PUBLIC, FetchPlan, Step, components_of, needs, origin_of, plan
 from kubewire.kubernetes.locks import locked
+from kubewire.kubernetes.resolving import resolve
 from kubewire.kubernetes.toolchain import architecture, find_go
-from kubewire.kubernetes.versions import parse, resolve
+from kubewire.kubernetes.versions import parse
 from kubewire.kubernetes.workspace import Workspace, sweep, workspace
 from kubewire.progress import Progress, emit
 

@@ -30,10 +30,15 @@ GODEBUG = re.compile(r"^godebug (?:\([^)]*\)|.*)$", re.MULTILINE)
 
 def kubernetes_versions(go: Go) -> tuple[str, ...]:
     """Every release of k8s.io/kubernetes that the module proxy lists, pre-releases left out."""
+    return tuple(v for v in listed_versions(go, "k8s.io/kubernetes") if v.startswith("v1."))
+
+
+def listed_versions(go: Go, module: str) -> tuple[str, ...]:
+    """Every release of a module that the module proxy lists, pre-releases left out."""
     _require_proxy(go)
-    text = go.run("list", "-m", "-versions", "-json", "k8s.io/kubernetes", cwd=go.space.path)
+    text = go.run("list", "-m", "-versions", "-json", module, cwd=go.space.path)
     listed: list[str] = json.loads(text).get("Versions") or []
-    return tuple(v for v in listed if re.fullmatch(r"v1\.\d+\.\d+", v))
+    return tuple(v for v in listed if re.fullmatch(r"v\d+\.\d+\.\d+", v))
 
 
 def served(go: Go, version: str) -> bool:

@@ -33,6 +33,10 @@ class SourceFailed(Exception):  # noqa: N818 - not an error of its own: the next
     """This source can't give the binary; the text is the reason that the user reads if all fail."""
 
 
+class NotListed(SourceFailed):
+    """This source was asked, and it knows no such version."""
+
+
 def why_unreachable(origin: str) -> str:
     """Why a release host doesn't answer, or "" if it does.
 
@@ -67,26 +71,6 @@ def _probe(origin: str) -> str:
     if not outcome:
         return f"{host} did not answer within {PROBE_SECONDS:.0f} s"
     return outcome[0] and f"{host} can't be reached ({outcome[0]})"
-
-
-def stable_patch(origin: str, minor: int) -> str:
-    """The newest released patch of a minor, from the project's own marker file (`v1.34.9`)."""
-    text = _get_text(f"{origin}/release/stable-1.{minor}.txt").strip()
-    if not re.fullmatch(rf"v1\.{minor}\.\d+", text):
-        raise SourceFailed(f"the marker of 1.{minor} reads {text[:40]!r}")
-    return text
-
-
-def released(origin: str, version: str) -> bool:
-    """Whether the project has published that version (its kubectl has a checksum file)."""
-    url = f"{origin}/release/{version}/bin/linux/amd64/kubectl.sha256"
-    with _network():
-        status = httpx.head(url, follow_redirects=True, timeout=10, verify=trust()).status_code
-    if status in (403, 404):
-        return False
-    if status != 200:
-        raise SourceFailed(f"{url} answered {status}")
-    return True
 
 
 def fetch(release: Release, prefix: str, progress: Progress) -> Path:
@@ -144,7 +128,7 @@ def _transfer(release: Release, partial: Path, progress: Progress) -> None:
     have = partial.stat().st_size if partial.exists() else 0
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     with (
-        _network(),
+        network(),
         httpx.stream(
             "GET",
             release.url,
@@ -192,7 +176,7 @@ def _size(count: int) -> str:
 
 
 def _published_sha256(release: Release) -> str:
-    lines = _get_text(release.checksum_url).splitlines()
+    lines = get_text(release.checksum_url).splitlines()
     named = [line for line in lines if release.filename in line.replace("*", " ").split()]
     for line in named or (lines if len(lines) == 1 else []):
         if match := SHA256.search(line.lower()):
@@ -200,16 +184,17 @@ def _published_sha256(release: Release) -> str:
     raise SourceFailed(f"{release.checksum_url} names no checksum of {release.filename}")
 
 
-def _get_text(url: str) -> str:
-    with _network():
+def get_text(url: str) -> str:
+    with network():
         answer = httpx.get(url, follow_redirects=True, timeout=10, verify=trust())
         if answer.status_code != 200:
-            raise SourceFailed(f"{url} answered {answer.status_code}")
+            failed = NotListed if answer.status_code in (403, 404) else SourceFailed
+            raise failed(f"{url} answered {answer.status_code}")
         return answer.text
 
 
 @contextmanager
-def _network() -> Iterator[None]:
+def network() -> Iterator[None]:
     try:
         yield
     except httpx.HTTPError as error:

@@ -20,7 +20,8 @@ from kubewire.kubernetes.catalog import (
     Origins,
 )
 from kubewire.kubernetes.download import why_unreachable
-from kubewire.kubernetes.versions import Components, components, resolve
+from kubewire.kubernetes.resolving import resolve
+from kubewire.kubernetes.versions import Components, components
 from kubewire.progress import Progress, emit
 
 PUBLIC = Origins()

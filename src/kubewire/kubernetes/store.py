@@ -6,15 +6,17 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import tempfile
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
 from kubewire import paths
-from kubewire.kubernetes.catalog import Artifact
+from kubewire.kubernetes.catalog import Artifact, ArtifactName
 
 MANIFEST = "manifest.json"
+RELEASE = re.compile(r"v\d+\.\d+\.\d+")
 
 
 class Entry(BaseModel):
@@ -66,11 +68,14 @@ def add(artifact: Artifact, binary: str, file: Path, source: str) -> None:
     write_manifest(target.parent, manifest)
 
 
-def complete_versions(binaries: tuple[str, ...]) -> tuple[str, ...]:
-    """The Kubernetes versions that are in the cache with all these binaries."""
-    root = paths.cache_dir() / "bin"
-    found = sorted(entry.name for entry in root.glob("v1.*")) if root.is_dir() else []
-    return tuple(v for v in found if not missing(Artifact("kubernetes", v), binaries))
+def complete_versions(binaries: tuple[str, ...], name: ArtifactName = "kubernetes") -> tuple[str, ...]:
+    """The versions of an artifact that are in the cache with all these binaries."""
+    prefix = Artifact(name, "").key
+    found = sorted(
+        entry.name.removeprefix(prefix) for entry in (paths.cache_dir() / "bin").glob(f"{prefix}v*")
+    )
+    whole = [v for v in found if RELEASE.fullmatch(v) and not missing(Artifact(name, v), binaries)]
+    return tuple(whole)
 
 
 def sha256(file: Path) -> str:

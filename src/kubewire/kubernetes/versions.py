@@ -1,4 +1,4 @@
-"""Which Kubernetes version a lab gets: what was asked for, made exact by what can be had from here."""
+"""What a user may write as a Kubernetes version, and which control plane runs beside a kube-proxy. Pure."""
 
 from __future__ import annotations
 
@@ -7,26 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from kubewire.errors import DefinitionError
-from kubewire.kubernetes import build, store
-from kubewire.kubernetes.catalog import (
-    COMPLETE,
-    CONTROL_PLANE,
-    KUBE_PROXY,
-    KUBE_PROXY_ONLY,
-    MAX_SKEW,
-    MINORS,
-    NEWEST,
-    Artifact,
-    Origins,
-)
-from kubewire.kubernetes.download import SourceFailed, released, stable_patch, why_unreachable
-from kubewire.kubernetes.toolchain import Go, go_at_hand
-from kubewire.kubernetes.workspace import Workspace, workspace
-from kubewire.progress import Progress, emit
-
-__all__ = ["MINORS", "NEWEST", "Components", "Wanted", "components", "parse", "resolve"]
+from kubewire.kubernetes.catalog import COMPLETE, KUBE_PROXY_ONLY, MAX_SKEW, MINORS, NEWEST
 
 KNOWN = KUBE_PROXY_ONLY | COMPLETE
+BEYOND = 100
+"""No minor is as high: what is written so is a slip."""
 WRITTEN = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?")
 
 
@@ -53,18 +38,19 @@ class Components:
 def parse(wanted: str) -> Wanted:
     """What the user wrote (`1.34`, `v1.34.2`, "" for the newest known), checked without any network.
 
-    Raises DefinitionError that names the nearest version that exists.
+    A minor that is newer than all known is left to the sources. Raises DefinitionError that names the nearest
+    known version.
     """
     text = wanted.strip() or NEWEST.rpartition(".")[0]
     match = WRITTEN.fullmatch(text)
-    span = f"kubewire knows 1.{MINORS[0]} to 1.{MINORS[-1]}"
+    span = f"kubewire knows 1.{MINORS[0]} to 1.{MINORS[-1]}, and takes newer ones"
     if not match:
         raise DefinitionError(
             f"{wanted!r} is not a Kubernetes version",
             mend=f"write it as 1.{MINORS[-1]} or {NEWEST}; {span}",
         )
     major, minor, patch = int(match[1]), int(match[2]), match[3]
-    if major == 1 and minor in MINORS:
+    if major == 1 and MINORS[0] <= minor < BEYOND:
         return Wanted(minor, None if patch is None else int(patch))
     if major == 1 and minor * 10 in MINORS and patch is None:
         nearest, hint = (
@@ -77,28 +63,6 @@ def parse(wanted: str) -> Wanted:
         f"Kubernetes {text} is not a version that kubewire knows",
         mend=f"the nearest is 1.{nearest}{hint}; {span}",
     )
-
-
-def resolve(
-    wanted: str = "",
-    *,
-    progress: Progress = emit,
-    origins: Origins = Origins(),  # noqa: B008 - frozen
-    fresh: bool = False,
-    whole: bool = True,
-    space: Workspace | None = None,
-) -> str:
-    """The exact version (`v1.34.4`) for what the user wrote; `progress` is told which it became and why.
-
-    A minor becomes its newest patch that can be had: in the cache (unless `fresh`; only its kube-proxy where
-    it needn't be `whole`), else newest official release, else newest with complete Go modules. Raises
-    DefinitionError for a version that doesn't exist.
-    """
-    asked = parse(wanted)
-    if space is None:
-        with workspace("resolve", progress) as own:
-            return _Resolver(progress, origins, own).resolve(asked, fresh, whole)
-    return _Resolver(progress, origins, space).resolve(asked, fresh, whole)
 
 
 def components(version: str, *, whole: bool, cached: Iterable[str]) -> Components:
@@ -120,109 +84,10 @@ def components(version: str, *, whole: bool, cached: Iterable[str]) -> Component
     )
 
 
+def minor_of(version: str) -> int:
+    """38, of `v1.38.0`."""
+    return sort_key(version)[1]
+
+
 def sort_key(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.removeprefix("v").split("."))
-
-
-def newest_cached(minor: int, whole: bool = True) -> str:
-    """The newest patch of a minor whose binaries (or only kube-proxy) are in the cache, or ""."""
-    wanted = (KUBE_PROXY, *CONTROL_PLANE) if whole else (KUBE_PROXY,)
-    found = [v for v in store.complete_versions(wanted) if v.startswith(f"v1.{minor}.")]
-    proxy_only = KUBE_PROXY_ONLY.get(minor)
-    if proxy_only and _in_cache(proxy_only):
-        found.append(proxy_only)
-    return max(found, key=sort_key, default="")
-
-
-def _in_cache(version: str) -> bool:
-    return not store.missing(Artifact("kubernetes", version), (KUBE_PROXY,))
-
-
-@dataclass(frozen=True)
-class _Resolver:
-    progress: Progress
-    origins: Origins
-    space: Workspace
-
-    def resolve(self, asked: Wanted, fresh: bool, whole: bool) -> str:
-        if asked.patch is not None:
-            return self._exact(asked)
-        if not fresh and (cached := newest_cached(asked.minor, whole)):
-            return self._say(asked, cached, "the newest in the cache")
-        return self._released(asked) or self._with_modules(asked) or self._known(asked, "the newest known")
-
-    def _exact(self, asked: Wanted) -> str:
-        version = str(asked)
-        if version in KNOWN.values() or _in_cache(version):
-            return version
-        try:
-            if not why_unreachable(self.origins.kubernetes):
-                if released(self.origins.kubernetes, version):
-                    return version
-                raise _no_such(version, stable_patch(self.origins.kubernetes, asked.minor))
-        except SourceFailed:
-            pass
-        try:
-            go = go_at_hand(self.space)
-            if go and not build.served(go, version):
-                self._refuse_unheard_of(go, asked)
-        except SourceFailed:
-            pass
-        return version
-
-    def _refuse_unheard_of(self, go: Go, asked: Wanted) -> None:
-        """A patch that isn't served doesn't exist if it is newer than all; else it may only be withheld."""
-        newest = max([*self._listed(go, asked.minor), KNOWN[asked.minor]], key=sort_key)
-        if sort_key(str(asked)) > sort_key(newest):
-            raise _no_such(str(asked), newest)
-
-    def _listed(self, go: Go, minor: int) -> list[str]:
-        return [v for v in build.kubernetes_versions(go) if v.startswith(f"v1.{minor}.")]
-
-    def _released(self, asked: Wanted) -> str:
-        if why_unreachable(self.origins.kubernetes):
-            return ""
-        try:
-            return self._say(
-                asked, stable_patch(self.origins.kubernetes, asked.minor), "its newest official release"
-            )
-        except SourceFailed as failure:
-            self.progress("version", f"1.{asked.minor}: {failure}")
-            return ""
-
-    def _with_modules(self, asked: Wanted) -> str:
-        known = KNOWN[asked.minor]
-        try:
-            go = go_at_hand(self.space)
-            if go is None:
-                return ""
-            newer = [v for v in self._listed(go, asked.minor) if sort_key(v) > sort_key(known)]
-            lacking = ""
-            for candidate in sorted(newer, key=sort_key, reverse=True):
-                self.progress(
-                    "version", f"{asked}: looking whether the Go modules of {candidate} are complete"
-                )
-                missing = build.missing_modules(go, candidate)
-                if not missing:
-                    return self._say(asked, candidate, "the newest with complete Go modules")
-                lacking = lacking or f"; {candidate} lacks {missing[0]}" + (
-                    f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-                )
-        except SourceFailed as failure:
-            return self._known(asked, f"the newest known ({failure})")
-        enough = "for kube-proxy" if asked.minor in KUBE_PROXY_ONLY else ""
-        return self._known(asked, f"the newest with complete Go modules {enough}".strip() + lacking)
-
-    def _known(self, asked: Wanted, why: str) -> str:
-        return self._say(asked, KNOWN[asked.minor], why)
-
-    def _say(self, asked: Wanted, version: str, why: str) -> str:
-        self.progress("version", f"Kubernetes {asked} is {version}: {why}")
-        return version
-
-
-def _no_such(version: str, nearest: str) -> DefinitionError:
-    return DefinitionError(
-        f"Kubernetes {version} does not exist, as far as can be seen from here",
-        mend=f"the nearest that does is {nearest}",
-    )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -17,18 +18,22 @@ from kubewire.drift.acceptance import Acceptance, load_acceptances
 from kubewire.drift.roles import explained_by_roles
 from kubewire.errors import DefinitionError, KubewireError
 from kubewire.files import write_atomically
-from kubewire.kubernetes.catalog import MINORS
+from kubewire.kubernetes import store
+from kubewire.kubernetes.catalog import KUBE_PROXY
 from kubewire.kubernetes.locks import locked
-from kubewire.kubernetes.versions import parse, resolve
+from kubewire.kubernetes.offers import kubernetes_offer
+from kubewire.kubernetes.overview import newer_minors
+from kubewire.kubernetes.resolving import resolve
 from kubewire.lab.loading import display_path
 from kubewire.lab.values import seconds
 from kubewire.matrix import drifts, results
 from kubewire.matrix.folder import CellOrder, Order, RunFolder
 from kubewire.matrix.loading import lab_reference, load_matrix
 from kubewire.matrix.machine import described, examine
-from kubewire.matrix.plan import plan, shares_control_planes, version_words
+from kubewire.matrix.plan import plan, shares_control_planes
 from kubewire.matrix.results import Run, read_run, unjudged
 from kubewire.matrix.run import Limits, Nightly, now
+from kubewire.matrix.versions import choose
 from kubewire.progress import Progress
 from kubewire.report.html import run_to_html
 from kubewire.report.run_junit import run_to_junit
@@ -50,17 +55,19 @@ def plan_order(
     references = {lab: lab_reference(lab, file) for lab in matrix.labs}
     machine = examine(matrix, references.values())
     whole = not shares_control_planes(matrix.control_plane, releases=machine.releases)
-    exact = {
-        word: resolve(word, progress=progress, fresh=fresh, whole=whole or "kind" in matrix.providers)
-        for word in version_words(matrix, only)
-    }
-    cells = plan(matrix, exact, machine, only=only, shard=shard)
+    chosen = choose(
+        matrix,
+        only,
+        resolve=partial(resolve, progress=progress, fresh=fresh, whole=whole or "kind" in matrix.providers),
+        newer=partial(_newer_minors, progress),
+    )
+    cells = plan(matrix, chosen.versions, machine, only=only, shard=shard)
     return Order(
         matrix=display_path(file),
         shard=shard,
         started=now(),
         deadline=seconds(matrix.deadline),
-        notes=tuple(_unknown_minors(exact.values())),
+        notes=chosen.notes,
         cells=tuple(
             CellOrder(
                 lab=cell.lab,
@@ -76,13 +83,9 @@ def plan_order(
     )
 
 
-def _unknown_minors(versions: Iterable[str]) -> list[str]:
-    return [
-        f"Kubernetes {found} is newer than 1.{MINORS[-1]}, the newest whose rules kubewire knows: "
-        "it is judged by the rules of that one"
-        for found in versions
-        if parse(found).minor > MINORS[-1]
-    ]
+def _newer_minors(progress: Progress) -> list[int]:
+    progress("version", "asking for newer minors")
+    return newer_minors(store.complete_versions((KUBE_PROXY,)), kubernetes_offer(progress=progress))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from kubewire.errors import DefinitionError
-from kubewire.kubernetes.catalog import COMPLETE, MAX_SKEW, MINORS
+from kubewire.kubernetes.catalog import COMPLETE, KUBE_PROXY_ONLY, MAX_SKEW, MINORS
 from kubewire.kubernetes.versions import parse, sort_key
 from kubewire.matrix.schema import LATEST, Matrix
 from kubewire.matrix.selectors import Selector, parse_selector
@@ -56,18 +56,27 @@ class Machine:
     releases: bool = False
 
 
-def version_words(matrix: Matrix, only: Sequence[str] = ()) -> list[str]:
+def version_words(matrix: Matrix, only: Sequence[str] = (), newer: Sequence[int] = ()) -> list[str]:
     """The versions to resolve, newest first and each once: minors (`1.37`) and exact ones (`1.34.4`); with
-    `only` those that it may choose.
+    `only` those that it may choose. `newer`: minors beyond the known ones, also meant by `all` and `latest`.
     """
+    known = (*MINORS, *newer)
     words: dict[str, None] = {}
     for word in matrix.versions:
         latest = LATEST.fullmatch(word)
-        minors = MINORS if word == "all" else MINORS[-int(latest[1] or 1) :] if latest else ()
+        minors = known if word == "all" else known[-int(latest[1] or 1) :] if latest else ()
         words.update(dict.fromkeys([f"1.{minor}" for minor in minors] or [word]))
-    wanted = [parse_selector(text) for text in only]
-    possible = [word for word in words if not wanted or any(s.may_match_version(word) for s in wanted)]
-    return sorted(possible, key=_newest_first)
+    return sorted((word for word in words if may_be_meant(word, only)), key=_newest_first)
+
+
+def follows_new_minors(matrix: Matrix) -> bool:
+    """Whether a minor that nobody named can be in it."""
+    return any(word == "all" or LATEST.fullmatch(word) for word in matrix.versions)
+
+
+def may_be_meant(word: str, only: Sequence[str]) -> bool:
+    """Whether `only` leaves cells of that version."""
+    return not only or any(parse_selector(text).may_match_version(word) for text in only)
 
 
 def _newest_first(word: str) -> tuple[int, ...]:
@@ -77,17 +86,17 @@ def _newest_first(word: str) -> tuple[int, ...]:
 
 def plan(
     matrix: Matrix,
-    versions: Mapping[str, str],
+    versions: Iterable[str],
     machine: Machine,
     *,
     only: Sequence[str] = (),
     shard: str = "",
 ) -> tuple[Cell, ...]:
-    """The cells to run, newest version first; `versions` maps each of `version_words` to its exact version.
+    """The cells to run, newest version first; `versions` are exact ones.
 
     Raises DefinitionError where no cell is left, or for a shard that can't be.
     """
-    exact = list(dict.fromkeys(versions[word] for word in version_words(matrix, only)))
+    exact = sorted(set(versions), key=sort_key, reverse=True)
     beside = control_planes(exact, matrix.control_plane, releases=machine.releases)
     cells = [
         Cell(lab, mode.value, provider, version, beside[version] if provider == "netns" else "")
@@ -140,7 +149,7 @@ def control_planes(versions: Iterable[str], policy: str, *, releases: bool) -> d
         minor = parse(version).minor
         if not current or parse(current).minor - minor > MAX_SKEW:
             newest = max(m for m in COMPLETE if m <= minor + MAX_SKEW)
-            current = version if minor in COMPLETE else COMPLETE[newest]
+            current = COMPLETE[newest] if minor in KUBE_PROXY_ONLY else version
         chosen[version] = current
     return chosen
 
@@ -151,6 +160,8 @@ def _any(selectors: Iterable[Selector], cell: Cell) -> bool:
 
 def _nothing_left(cells: Sequence[Cell], excluded: Sequence[Selector], wanted: Sequence[Selector]) -> str:
     asked = " or ".join(f"--only “{selector.text}”" for selector in wanted)
+    if not cells:
+        return f"no cell is left: no version of the matrix is {asked}"
     if wanted and not any(_any(wanted, cell) for cell in cells):
         return f"no cell is left: none of the {len(cells)} is {asked}"
     if not wanted or all(_any(excluded, cell) for cell in cells):

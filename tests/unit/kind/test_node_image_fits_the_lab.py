@@ -36,6 +36,13 @@ def test_an_empty_engine_gets_the_published_image_pinned() -> None:
     assert choose_image(lab("1.34.2"), []).reference == "kindest/node:v1.34.2"
 
 
+def test_a_new_minor_has_the_image_that_was_made_for_it() -> None:
+    with pytest.raises(DefinitionError, match=r"no node image of Kubernetes 1\.38 is known") as refused:
+        choose_image(lab("1.38"), [])
+    assert "kubewire image build 1.38" in refused.value.mend
+    assert choose_image(lab("1.38.1"), []).reference == "kindest/node:v1.38.1"
+
+
 def test_what_is_in_the_engine_is_used_newest_first_our_own_before_a_published_one() -> None:
     images = [image("kindest/node:v1.37.0"), image("kubewire/node:v1.37.2"), image("kindest/node:v1.37.2")]
     assert choose_image(lab(), images).reference == "kubewire/node:v1.37.2"

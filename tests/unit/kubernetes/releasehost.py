@@ -19,6 +19,7 @@ class ReleaseHost:
 
     url: str = ""
     files: dict[str, bytes] = field(default_factory=dict)
+    redirects: dict[str, str] = field(default_factory=dict)
     asked: list[tuple[str, str]] = field(default_factory=list)
     break_off_once: dict[str, int] = field(default_factory=dict)
     ignores_range: bool = False
@@ -99,6 +100,11 @@ class Handler(BaseHTTPRequestHandler):
         self._answer(send=True)
 
     def _answer(self, send: bool) -> None:
+        if self.path in self.host.redirects:
+            self.send_response(302)
+            self.send_header("Location", self.host.url + self.host.redirects[self.path])
+            self.end_headers()
+            return
         content = self.host.files.get(self.path)
         if content is None:
             self.send_error(404)

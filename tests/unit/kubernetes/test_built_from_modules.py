@@ -16,8 +16,8 @@ from kubewire.kubernetes import build, catalog, store
 from kubewire.kubernetes.binaries import ensure_kube_proxy, plan
 from kubewire.kubernetes.build import module_file
 from kubewire.kubernetes.catalog import COSTS, Artifact, Cost, Origins
+from kubewire.kubernetes.resolving import resolve
 from kubewire.kubernetes.toolchain import find_go, go_at_hand
-from kubewire.kubernetes.versions import resolve
 from kubewire.kubernetes.workspace import leftovers, workspace
 
 needs_go = pytest.mark.skipif(shutil.which("go") is None, reason="no go on PATH")
@@ -107,6 +107,45 @@ def test_a_patch_beyond_the_newest_does_not_exist(
         resolve("1.34.8", progress=heard, origins=unreachable)
     assert "v1.34.7" in refused.value.mend
     assert resolve("1.34.6", progress=heard, origins=unreachable) == "v1.34.6"
+
+
+@needs_go
+def test_a_new_minor_needs_no_code(modules: ModuleProxy, heard: Heard, unreachable: Origins) -> None:
+    modules.publish_kubernetes("v1.38.0")
+    modules.publish_kubernetes("v1.38.1")
+    modules.withhold("k8s.io/endpointslice", "v0.38.1", "zip")
+    assert resolve("1.38", progress=heard, origins=unreachable) == "v1.38.0"
+    assert resolve("1.38.0", progress=heard, origins=unreachable) == "v1.38.0"
+    with pytest.raises(DefinitionError, match=r"1\.38\.2 does not exist") as refused:
+        resolve("1.38.2", progress=heard, origins=unreachable)
+    assert "v1.38.1" in refused.value.mend
+    modules.withhold("k8s.io/endpointslice", "v0.38.0", "zip")
+    with pytest.raises(HostError, match=r"no source gives it: .*v1\.38\.1 lacks k8s\.io/endpointslice"):
+        resolve("1.38", progress=heard, origins=unreachable)
+
+
+@needs_go
+@pytest.mark.parametrize("wanted", ["1.39", "1.39.0"])
+def test_a_minor_that_no_source_lists_does_not_exist(
+    modules: ModuleProxy, heard: Heard, unreachable: Origins, wanted: str
+) -> None:
+    modules.publish_kubernetes("v1.38.0")
+    with pytest.raises(DefinitionError, match=r"does not exist, as far as can be seen from here") as refused:
+        resolve(wanted, progress=heard, origins=unreachable)
+    assert f"{catalog.NEWEST}; kubewire versions lists" in refused.value.mend
+
+
+def test_without_any_network_a_new_minor_is_what_the_cache_has(
+    heard: Heard, unreachable: Origins, nothing_to_build_with: None, cache: Path
+) -> None:
+    with pytest.raises(HostError, match=r"1\.38 is newer than what kubewire knows, and no source gives it"):
+        resolve("1.38", progress=heard, origins=unreachable)
+    cache.mkdir(parents=True, exist_ok=True)
+    for binary in Artifact("kubernetes", "v1.38.0").binaries:
+        (cache / binary).write_bytes(b"x")
+        store.add(Artifact("kubernetes", "v1.38.0"), binary, cache / binary, "test")
+    assert resolve("1.38", progress=heard, origins=unreachable) == "v1.38.0"
+    assert resolve("1.38", progress=heard, origins=unreachable, fresh=True) == "v1.38.0"
 
 
 def test_without_any_network_a_known_version_is_chosen(

@@ -19,7 +19,7 @@ ALL = Matrix(labs=("nodeport",))
 
 
 def test_all_versions_in_all_modes_newest_first() -> None:
-    cells = plan(ALL, KNOWN, NO_IPVS)
+    cells = plan(ALL, KNOWN.values(), NO_IPVS)
     assert len(cells) == len(MINORS) * 3
     assert cells[0].id == "nodeport-iptables-netns-v1.37.2"
     assert cells[-1].kubernetes == "v1.29.6"
@@ -39,7 +39,7 @@ def test_only_narrows_what_is_resolved_at_all() -> None:
 
 def test_selectors_choose_and_exclude() -> None:
     matrix = Matrix(labs=("a", "b"), exclude=("mode=ipvs", "lab=b,kubernetes<1.37"))
-    cells = plan(matrix, KNOWN, NO_IPVS, only=["mode=nftables,kubernetes>=1.36"])
+    cells = plan(matrix, KNOWN.values(), NO_IPVS, only=["mode=nftables,kubernetes>=1.36"])
     assert [(cell.lab, cell.kubernetes) for cell in cells] == [
         ("a", "v1.37.2"),
         ("b", "v1.37.2"),
@@ -95,7 +95,7 @@ def test_an_empty_matrix_says_what_emptied_it(
     exclude: tuple[str, ...], only: tuple[str, ...], said: str
 ) -> None:
     with pytest.raises(DefinitionError, match=said) as caught:
-        plan(Matrix(labs=("x",), exclude=exclude), KNOWN, NO_IPVS, only=only)
+        plan(Matrix(labs=("x",), exclude=exclude), KNOWN.values(), NO_IPVS, only=only)
     assert caught.value.exit_code == 2
 
 
@@ -103,7 +103,7 @@ def test_an_empty_matrix_says_what_emptied_it(
 def test_shards_are_all_cells_once_and_balanced(count: int, total: int) -> None:
     cells = plan(
         Matrix(labs=tuple(f"l{i}" for i in range(count)), modes=("ipvs",)),
-        {"1.37": "v1.37.2"} | KNOWN,
+        KNOWN.values(),
         NO_IPVS,
     )
     cells = cells[:count]
@@ -119,7 +119,7 @@ def test_shards_are_all_cells_once_and_balanced(count: int, total: int) -> None:
 @pytest.mark.parametrize("shard", ["0/5", "6/5", "1/0", "five", "1/2/3", "-1/5"])
 def test_a_shard_out_of_range_is_refused(shard: str) -> None:
     with pytest.raises(DefinitionError, match="out of range"):
-        plan(ALL, KNOWN, NO_IPVS, shard=shard)
+        plan(ALL, KNOWN.values(), NO_IPVS, shard=shard)
 
 
 def test_nine_minors_need_three_control_planes() -> None:
@@ -140,5 +140,5 @@ def test_where_releases_can_be_fetched_each_has_its_own() -> None:
     assert set(control_planes(KNOWN.values(), "auto", releases=True).values()) == {""}
     assert set(control_planes(KNOWN.values(), "same", releases=False).values()) == {""}
     assert "" not in control_planes(KNOWN.values(), "auto", releases=False).values()
-    kind = plan(Matrix(labs=("x",), providers=("kind",)), KNOWN, Machine({}))
+    kind = plan(Matrix(labs=("x",), providers=("kind",)), KNOWN.values(), Machine({}))
     assert {cell.control_plane for cell in kind} == {""}, "a node image holds one version of all"

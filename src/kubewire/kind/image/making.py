@@ -13,7 +13,7 @@ from kubewire.kind.engine import Engine, engine
 from kubewire.kind.image import stored
 from kubewire.kind.image.build import INPUTS_LABEL, build, reference
 from kubewire.kubernetes.locks import locked
-from kubewire.kubernetes.versions import resolve
+from kubewire.kubernetes.resolving import resolve
 from kubewire.lab.workload import IMAGE as HTTPBIN_IMAGE
 from kubewire.progress import Progress
 
