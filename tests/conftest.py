@@ -10,6 +10,7 @@ import pytest
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite golden files with what was seen")
+    parser.addoption("--update-screenshots", action="store_true", help="make the pictures in docs/ anew")
 
 
 @pytest.fixture

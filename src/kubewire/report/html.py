@@ -25,8 +25,11 @@ WORDS = {
     "skipped": "can't run here",
     "missing": "not run",
 }
+BAD = ("failed", "error")
 PHASES = ("cluster", "workload", "verify", "snapshot", "total")
 WIDTH = 1000
+SHOWN = 8
+"""How many changed objects of one cause stand at once; the others are behind one more click."""
 
 
 def run_to_html(run: Run, pairs: Iterable[tuple[Explanation, Explanation]] = ()) -> str:
@@ -57,6 +60,8 @@ def _page(run: Run, pairs: Iterable[tuple[Explanation, Explanation]]) -> dict[st
         "headline": ", ".join(f"{number} {WORDS[status]}" for status, number in counts(run.cells).items()),
         "status": run.status,
         "mark": MARKS[run.status],
+        "when": _when(run.started, run.finished),
+        "shown": SHOWN,
         "memory": round(run.machine.memory_bytes / 2**30, 1),
         "columns": [{"lab": lab, "mode": mode, "provider": provider} for lab, mode, provider in columns],
         "rows": [
@@ -71,8 +76,14 @@ def _page(run: Run, pairs: Iterable[tuple[Explanation, Explanation]]) -> dict[st
         "pairs": [_pair(older, newer) for older, newer in pairs],
         "phases": [phase for phase in PHASES if any(phase in cell.seconds for cell in run.cells)],
         "bars": bars,
-        "cells": [_cell(cell) for cell in run.cells],
+        "cells": [_cell(cell) for cell in sorted(run.cells, key=lambda cell: cell.status not in BAD)],
     }
+
+
+def _when(started: str, finished: str) -> str:
+    """`2026-11-25 02:17:00 to 02:21:48 UTC`, with the second date only if it is another one."""
+    first, last = (text.removesuffix("Z").split("T") for text in (started, finished))
+    return f"{' '.join(first)} to {' '.join(last[1:] if last[:1] == first[:1] else last)} UTC"
 
 
 def _tile(cell: CellResult | None) -> dict[str, str] | None:
@@ -137,8 +148,8 @@ def _cell(cell: CellResult) -> dict[str, Any]:
         "anchor": _anchor(cell.id),
         "mark": MARKS[cell.status],
         "word": WORDS[cell.status],
-        "detail": _detail(cell) if cell.status in ("passed", "failed") else "",
-        "bad": cell.status in ("failed", "error"),
+        "detail": _detail(cell) if cell.status != "error" else "",
+        "bad": cell.status in BAD,
         "failed": [_failed(check) for check in cell.checks if check.status == "failed"],
         "others": list(_others(cell.checks)),
     }
