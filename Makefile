@@ -56,12 +56,16 @@ $(DEV): requirements/dev.txt $(RUNTIME)
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	@touch $@
 
+SCRIPTS = $(shell git grep -lE '^\#!.*/(env bash|bash|sh)\b' -- ':!*.py' ':!*.md')
+
 lint: $(DEV)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/lint-imports
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/ansible-lint --offline
+	$(VENV)/bin/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(VENV)/bin/shellcheck --severity=warning $(SCRIPTS)
 
 test-unit: $(DEV)
 	$(VENV)/bin/pytest -m "not e2e and not slow" -q

@@ -95,7 +95,7 @@ P
 }
 BOTH=10.244.0.0/16,fd00:10:244::/56
 record() { # folder node mode cidrs extra-lines
-  local to="$out/$1/nodes/$2" node=$2 family json
+  local to="$out/$1/nodes/$2" node=$2 family
   mkdir -p "$to"
   config "$node" "$3" "$4" "${5:-}" >"$to/kube-proxy.yaml"
   sed "s#/etc/kube-proxy/kubeconfig#$work/kc#" "$to/kube-proxy.yaml" >"$node.yaml"
