@@ -15,7 +15,7 @@ from kubewire.drift.model import Drift
 from kubewire.errors import DefinitionError
 from kubewire.matrix import drifts
 from kubewire.matrix.folder import RunFolder
-from kubewire.matrix.results import read_run
+from kubewire.matrix.reading import read_run
 from kubewire.report.drift_text import render
 from kubewire.snapshot.archive import read_archive
 from kubewire.snapshot.folder import read_snapshot
@@ -45,10 +45,9 @@ def compare(before: Path, after: Path | None, accept: Path | None, *, everything
 def _drifts(before: Path, after: Path | None) -> Iterator[Drift]:
     if _is_run(before) and (after is None or _is_run(after)):
         old = read_run(before)
-        if after is None:
-            yield from drifts.across_versions(old, reader(before))
-        else:
-            yield from drifts.against(old, read_run(after), reader(before), reader(after))
+        pairs = drifts.across_versions(old) if after is None else drifts.against(old, read_run(after))
+        for pair in pairs:
+            yield pair.compare(reader(before), reader(after or before))
         return
     if after is None or _is_run(before) or _is_run(after):
         raise DefinitionError(

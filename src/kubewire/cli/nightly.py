@@ -10,6 +10,7 @@ import typer
 
 from kubewire.cli.display import Display
 from kubewire.matrix import drifts, nightly
+from kubewire.matrix.conclusion import Baseline
 from kubewire.matrix.folder import Order, RunFolder
 from kubewire.matrix.loading import find_matrix, load_matrix
 from kubewire.matrix.results import EXIT_CODES, Run, counts
@@ -46,7 +47,7 @@ def show_plan(file: Path | None, wishes: Wishes) -> int:
 
 def begin(file: Path | None, output: Path | None, wishes: Wishes) -> int:
     """Plan and run; the exit code."""
-    display, baseline = Display(), nightly.Baseline.read(wishes.baseline, wishes.accept)
+    display, baseline = Display(), Baseline.read(wishes.baseline, wishes.accept)
     order = _planned(file, wishes, display)
     folder = RunFolder((output or nightly.new_folder()).absolute())
     folder.write_order(order)
@@ -57,7 +58,7 @@ def begin(file: Path | None, output: Path | None, wishes: Wishes) -> int:
 def resume(output: Path | None, wishes: Wishes) -> int:
     """Run what a run that was ended early has not run; the exit code."""
     folder = RunFolder((output or nightly.newest_folder()).absolute())
-    baseline = nightly.Baseline.read(wishes.baseline, wishes.accept)
+    baseline = Baseline.read(wishes.baseline, wishes.accept)
     return _run(folder.read_order(), folder, wishes, Display(), baseline)
 
 
@@ -67,9 +68,7 @@ def _planned(file: Path | None, wishes: Wishes, display: Display) -> Order:
     )
 
 
-def _run(
-    order: Order, folder: RunFolder, wishes: Wishes, display: Display, baseline: nightly.Baseline
-) -> int:
+def _run(order: Order, folder: RunFolder, wishes: Wishes, display: Display, baseline: Baseline) -> int:
     for note in order.notes:
         display.line(note, "bold yellow")
     display.line(f"{len(order.cells)} cells, results in {folder.path}")

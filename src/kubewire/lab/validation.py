@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar, get_args
 
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from kubewire.lab.rules import Path
@@ -139,6 +140,10 @@ def _message(error: ErrorDetails, path: Path, model: type[Model]) -> str:  # noq
             return f"{key}: {_shown(value)} is not text{mend}"
         case "string_pattern_mismatch":
             return f"{key}: {_shown(value)} is not {PATTERNS.get(context['pattern'], 'as it must be')}"
+        case "string_too_short":
+            return f"{key} is empty"
+        case "date_type" | "date_parsing" | "date_from_datetime_parsing" | "date_from_datetime_inexact":
+            return f"{key}: {_shown(value)} is not a day: write it as 2026-12-31"
         case "string_too_long":
             return f"{key}: {_shown(value)} has more than {context['max_length']} characters"
         case "model_type" | "dict_type" | "model_attributes_type":
@@ -169,15 +174,20 @@ def _keys(model: type[Model]) -> list[str]:
 
 def _model_at(path: Path, model: type[Model]) -> type[Model] | None:
     """The model of the mapping at `path` below `model`; None where there is no such mapping."""
+    found: Any = model
     for key in path:
-        fields = {field.alias or name: field for name, field in model.model_fields.items()}
-        annotation = fields[str(key)].annotation if key in fields else None
-        if isinstance(annotation, types.UnionType):
-            annotation = next(iter(get_args(annotation)))
-        if not (isinstance(annotation, type) and issubclass(annotation, Model)):
-            return None
-        model = annotation
-    return model
+        if isinstance(key, int):
+            found = next(iter(get_args(found)), None)
+            continue
+        fields = {field.alias or name: field for name, field in _fields(found)}
+        found = fields[str(key)].annotation if key in fields else None
+        if isinstance(found, types.UnionType):
+            found = next(iter(get_args(found)))
+    return found if isinstance(found, type) and issubclass(found, Model) else None
+
+
+def _fields(found: Any) -> Iterable[tuple[str, FieldInfo]]:
+    return found.model_fields.items() if isinstance(found, type) and issubclass(found, Model) else ()
 
 
 def _keys_of(path: Path, model: type[Model]) -> str:

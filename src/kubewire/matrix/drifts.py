@@ -1,8 +1,9 @@
-"""The drift of a run: from version to version within it, and against a baseline, cell by cell."""
+"""The drift of a run: from version to version within it, and against a baseline, cell by cell. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
 from typing import Literal
@@ -20,20 +21,33 @@ Read = Callable[[str], Snapshot]
 """A cell's id → its snapshot; raises LabError."""
 
 
-def across_versions(run: Run, read: Read) -> Iterator[Drift]:
-    """In each lab, mode and provider: what each version changed from the one before it."""
+@dataclass(frozen=True)
+class Pair:
+    """Two cells, by their ids, whose snapshots are to be compared."""
+
+    before: str
+    after: str
+    subject: str
+
+    def compare(self, old: Read, new: Read) -> Drift:
+        """LabError where a snapshot is of no use."""
+        return drift(old(self.before), new(self.after), self.subject)
+
+
+def across_versions(run: Run) -> Iterator[Pair]:
+    """In each lab, mode and provider: each version and the one before it."""
     for group in families(run.cells):
         for older, newer in pairwise(group):
-            yield drift(read(older.id), read(newer.id), _subject(newer))
+            yield Pair(older.id, newer.id, _subject(newer))
 
 
-def against(baseline: Run, run: Run, old: Read, new: Read) -> Iterator[Drift]:
-    """What changed from the same cell of an earlier run; the patch version may have moved on."""
+def against(baseline: Run, run: Run) -> Iterator[Pair]:
+    """Each cell and the same one of an earlier run; the patch version may have moved on."""
     before = {_same(cell): cell for cell in baseline.cells if cell.status in JUDGED}
     for cell in run.cells:
         earlier = before.get(_same(cell))
         if earlier is not None and cell.status in JUDGED:
-            yield drift(old(earlier.id), new(cell.id), _subject(cell))
+            yield Pair(earlier.id, cell.id, _subject(cell))
 
 
 def results(

@@ -25,6 +25,9 @@ from kubewire.lab.schema import Model
 from kubewire.matrix.plan import Cell
 from kubewire.matrix.results import CellResult
 
+RESERVE_BYTES = 16 << 20
+"""Several times what the reports of a large nightly take."""
+
 
 class CellOrder(Model):
     """A planned cell; `reference` is its lab as `find_lab` takes it."""
@@ -110,6 +113,17 @@ class RunFolder:
         except (OSError, ValidationError):
             return None
         return found if found.id == cell.id else None
+
+    @contextmanager
+    def reserve(self) -> Iterator[None]:
+        """While cells run, room is kept for the reports, so that a disk that fills up can still take them."""
+        file = self.path / ".reserve"
+        try:
+            with file.open("wb") as room:
+                os.posix_fallocate(room.fileno(), 0, RESERVE_BYTES)
+            yield
+        finally:
+            file.unlink(missing_ok=True)
 
     @contextmanager
     def held(self) -> Iterator[None]:

@@ -43,6 +43,17 @@ def lab_reference(lab: str, matrix_file: Path) -> str:
     return str(matrix_file.parent / lab) if "/" in lab or lab.endswith((".yml", ".yaml")) else lab
 
 
+def place_of_version(path: Path, word: str) -> str:
+    """Where a matrix file names a version: `m.yml:1:12`."""
+    shown = display_path(path)
+    document = read_definition(path, shown, "matrix", SHORTEST)
+    for place, mark in document.values.items():
+        written = document.source.get(place, "")
+        if place[:1] == ("versions",) and written.removeprefix("v") == word:
+            return f"{shown}:{mark.line}:{mark.column}"
+    return shown
+
+
 def _unknown_labs(labs: Any, path: Path) -> Iterator[Issue]:
     for index, lab in enumerate([labs] if isinstance(labs, str) else labs if isinstance(labs, list) else ()):
         if isinstance(lab, str):

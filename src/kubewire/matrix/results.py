@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from kubewire.dataplane.findings import Check, IpFamily
-from kubewire.errors import DefinitionError
 from kubewire.lab.schema import Model
 from kubewire.matrix.plan import Cell
 from kubewire.report.model import Report
@@ -139,7 +137,7 @@ class Run(Model):
     shard: str = ""
     """K/N if this is one of N parts."""
     partial: bool = False
-    """Whether the run ended before all cells had their turn."""
+    """Whether the run ended early: not all cells had their turn, or the machine refused it something."""
     status: RunStatus
     """failed if a check failed or drift is open, else error if a cell could not be judged, else passed if any
     passed."""
@@ -208,33 +206,6 @@ def _check(check: Check) -> CheckResult:
 
 def to_json(run: Run) -> str:
     return run.model_dump_json(by_alias=True, indent=1) + "\n"
-
-
-def read_run(path: Path) -> Run:
-    """A run from its folder or its run.json; DefinitionError says what is wrong with the file."""
-    file = path / "run.json" if path.is_dir() else path
-    mend = "name the folder of a nightly, or its run.json"
-    try:
-        text = file.read_bytes()
-    except OSError as error:
-        raise DefinitionError(f"can't be read: {error.strerror}", where=str(file), mend=mend) from error
-    try:
-        return Run.model_validate_json(text)
-    except ValidationError as error:
-        raise DefinitionError(_refused(text, error), where=str(file), mend=mend) from error
-
-
-def _refused(text: bytes, error: ValidationError) -> str:
-    import json
-
-    try:
-        schema = json.loads(text).get("schema")
-    except (ValueError, AttributeError, RecursionError):
-        return "this is no result of a nightly, or it is cut short"
-    if schema != SCHEMA:
-        return f"its schema is {schema!r}, and this kubewire reads {SCHEMA}"
-    first = error.errors(include_url=False)[0]
-    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
 
 
 def counts(cells: Sequence[CellResult]) -> dict[str, int]:

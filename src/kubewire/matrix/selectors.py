@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from kubewire.errors import DefinitionError
+from kubewire.lab.schema import Mode
 from kubewire.lab.values import nearest
 
 KEYS = ("kubernetes", "mode", "lab", "provider")
+VALUES = {"mode": tuple(Mode), "provider": ("netns", "kind")}
 EXAMPLE = "as: mode=nftables,kubernetes>=1.34"
 OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq,
@@ -75,6 +77,10 @@ def _term(part: str, whole: str) -> Term:
     if key == "kubernetes":
         if not _VERSION.fullmatch(value):
             raise DefinitionError(f"“{whole}”: {value} is no Kubernetes version", mend="as: kubernetes>=1.34")
+    elif value not in VALUES.get(key, (value,)):
+        guess = nearest(value, VALUES[key])
+        hint = f"did you mean “{guess}”?" if guess else f"possible are {', '.join(VALUES[key])}"
+        raise DefinitionError(f"“{whole}”: there is no {key} “{value}”; {hint}", mend=EXAMPLE)
     elif sign not in ("=", "!="):
         raise DefinitionError(f"“{whole}”: {key} has no order, use {key}= or {key}!=", mend=EXAMPLE)
     return Term(key, sign, value)

@@ -52,7 +52,8 @@ def read_archive(path: Path) -> Snapshot:
             nodes.setdefault(node, {})[file] = text
         taken = tuple(NodeSnapshot(name, nodes[name], dict(reasons.get(name, {}))) for name in sorted(nodes))
     except (OSError, tarfile.TarError, zlib.error, EOFError, ValueError, AttributeError) as error:
-        raise LabError(f"not a whole snapshot: {error}", where=str(path)) from error
+        why = getattr(error, "strerror", None) or error
+        raise LabError(f"not a whole snapshot: {why}", where=str(path)) from error
     if not cluster or not taken:
         raise LabError("the snapshot has no cluster.json or no nodes", where=str(path))
     return Snapshot(cluster, taken, meta)

@@ -32,6 +32,11 @@ def main() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     if what == "crash":
         raise RuntimeError("no space left on device")
+    if what == "fill":
+        with (folder / "dump").open("wb") as dump:
+            while True:
+                dump.write(bytes(1 << 16))
+                dump.flush()
     if what == "silent":
         return
     status = {"red": "failed", "broken": "error"}.get(what, "passed")

@@ -12,7 +12,8 @@ from junitparser import JUnitXml
 from kubewire import resources
 from kubewire.errors import DefinitionError
 from kubewire.matrix.jsonschema import matrix_json_schema, render, run_json_schema
-from kubewire.matrix.results import EXIT_CODES, Run, read_run, status_of, to_json
+from kubewire.matrix.reading import read_run
+from kubewire.matrix.results import EXIT_CODES, Run, status_of, to_json
 from kubewire.report.run_junit import run_to_junit
 from kubewire.report.run_markdown import run_to_markdown
 
@@ -34,18 +35,22 @@ def test_a_run_is_valid_and_read_back_equal(run: Run, tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("", "no result of a nightly, or it is cut short"),
-        ('{"schema": 1, "cells": [', "cut short"),
+        ('{"schema": 1,\n "cells": [', "run.json:2:12: this is no result of a nightly, or it is cut short"),
         ('{"schema": 2, "cells": []}', "its schema is 2, and this kubewire reads 1"),
         ('{"lab": "iptables"}', "its schema is None"),
         ('{"schema": 1}', "Field required"),
-        ("[" * 5000, "cut short"),
+        ("[]", "this is no result of a nightly"),
+        ("[" * 5000, "this is no result of a nightly"),
     ],
 )
 def test_another_file_is_refused(text: str, said: str, tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text(text)
-    with pytest.raises(DefinitionError, match=said) as caught:
+    with pytest.raises(DefinitionError) as caught:
         read_run(tmp_path)
+    assert caught.value.exit_code == 2
+    assert said in str(caught.value)
     assert str(tmp_path) in str(caught.value)
+    assert caught.value.mend
 
 
 def test_no_file_is_refused(tmp_path: Path) -> None:

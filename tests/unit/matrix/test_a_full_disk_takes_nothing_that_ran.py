@@ -1,0 +1,78 @@
+"""A disk that fills up in the middle: what ran is kept, the rest is missing, the run says it is partial."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kubewire.matrix.folder import RunFolder
+from kubewire.matrix.reading import read_run
+
+HERE = Path(__file__).parent
+ON_TMPFS = 'mount -t tmpfs -o size=20m tmpfs "$1" && "$2" -c "$3" "$1"; code=$?; cp "$1"/*.* "$4"; exit $code'
+SCRIPT = """
+import functools, pathlib, sys
+import test_cells_fail_alone as t
+from kubewire.cli.ending import end_with
+from kubewire.matrix import nightly, run
+from kubewire.matrix.fetching import Fetching
+
+Fetching.want = t._all_there
+run.need_of = lambda order: order.kubernetes
+run.Nightly._admits = lambda self, *_: not self.running
+nightly.Nightly = functools.partial(run.Nightly, module=t.STAND_IN)
+folder = t.RunFolder(pathlib.Path(sys.argv[1]) / "run")
+order = t.Order(matrix="m.yml", started="2026-11-25T02:17:00Z", deadline=60.0,
+                cells=t.orders("good", "fill", "later"))
+folder.write_order(order)
+def go():
+    try:
+        nightly.run_order(order, folder, t.Limits(1, 60.0), lambda text: print(text, flush=True))
+    finally:
+        for file in folder.path.iterdir():
+            if file.is_file():
+                (folder.path.parent / file.name).hardlink_to(file)
+end_with(go)
+"""
+
+
+def test_results_so_far_are_kept_and_marked_partial(tmp_path: Path) -> None:
+    disk, kept = tmp_path / "disk", tmp_path / "kept"
+    disk.mkdir()
+    kept.mkdir()
+    namespaces = ["--mount"] if os.geteuid() == 0 else ["--user", "--map-root-user", "--mount"]
+    done = subprocess.run(
+        ["unshare", *namespaces, "sh", "-c", ON_TMPFS, "sh", disk, sys.executable, SCRIPT, kept],
+        env=os.environ | {"PYTHONPATH": str(HERE), "XDG_CACHE_HOME": str(tmp_path / "cache")},
+        cwd=HERE,
+        capture_output=True,
+        text=True,
+    )
+    if "unshare failed" in done.stderr or "mount:" in done.stderr:
+        pytest.skip(f"no tmpfs of its own can be mounted here: {done.stderr}")
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "No space left on device" in done.stderr
+    assert "free some space there" in done.stderr
+    assert "what ran is kept; kubewire matrix --resume --output" in done.stdout
+    run = read_run(kept)
+    assert {cell.lab: cell.status for cell in run.cells} == {
+        "good": "passed",
+        "fill": "error",
+        "later": "missing",
+    }
+    assert "No space left on device" in run.cells[1].reason + run.cells[2].reason
+    assert run.partial
+    assert run.status == "error"
+    assert {file.name for file in kept.iterdir()} == {
+        "order.json",
+        "run.json",
+        "junit.xml",
+        "summary.md",
+        "report.html",
+    }
+    assert "Partial" in (kept / "report.html").read_text()
+    assert len(RunFolder(kept).read_order().cells) == 3
