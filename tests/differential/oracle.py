@@ -179,7 +179,7 @@ def _judged(listed: dict[str, Any], node: Node, dumps: dict[str, str]) -> Settle
 def _left_empty(found: Settled) -> bool:
     """Whether all that is wrong is the whole content of endpoints' chains that are there without a rule.
 
-    Seen of 1.33 and 1.34 in nftables mode: a chain that went stale is emptied first and removed later, and an
+    Seen of 1.33 to 1.35 in nftables mode: a chain that went stale is emptied first and removed later, and an
     endpoint that comes back meanwhile finds its chain as it is (pkg/proxy/nftables/proxier.go, staleChains).
     """
     texts = (found.dumps.get("nft-ip.json"), found.dumps.get("nft-ip6.json"))
