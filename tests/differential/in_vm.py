@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import io
 import subprocess
-import sys
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from kubewire import progress
-from kubewire.kubernetes.catalog import KUBE_PROXY, Artifact
-from kubewire.kubernetes.fetchplan import PUBLIC, Need, components_of, needs
-from kubewire.kubernetes.versions import NEWEST
-from kubewire.vm import cache, machine, recipe
+from kubewire.kubernetes.catalog import KUBE_PROXY, NEWEST, Artifact
+from kubewire.kubernetes.fetchplan import Need, needs
+from kubewire.kubernetes.versions import Components
+from kubewire.vm import cache, disks, machine, recipe
 from kubewire.vm.endpoint import Endpoint
 from kubewire.vm.parts import prepare
 
@@ -44,7 +43,7 @@ def _needs(versions: Sequence[str]) -> list[Need]:
     """The newest control plane, and of every other version its kube-proxy."""
     others = [version for version in versions if version != NEWEST]
     proxies = [(Artifact("kubernetes", version), (KUBE_PROXY,)) for version in others]
-    return [*needs(components_of(NEWEST, PUBLIC), dns=False), *proxies]
+    return [*needs(Components(NEWEST, NEWEST), dns=False), *proxies]
 
 
 def _ship(endpoint: Endpoint) -> None:
@@ -58,27 +57,13 @@ def _ship(endpoint: Endpoint) -> None:
 
 def _packages() -> Path:
     """hypothesis and what it needs, as locked, for the guest's Python."""
-    locked = _blocks((ROOT / "requirements/dev.txt").read_text())
+    every = (ROOT / "requirements/dev.txt").read_text()
+    locked = recipe.picked(every, lambda name: name in ONLY_HERE)
 
     def make(folder: Path) -> None:
-        wanted = folder / "requirements.txt"
-        wanted.write_text(locked)
-        pip = (sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-        guest = (f"--python-version={recipe.PYTHON}", *(f"--platform={name}" for name in recipe.PLATFORMS))
-        options = ("--no-deps", "--require-hashes", "--only-binary=:all:", f"--target={folder}")
-        cache.run_tool([*pip, *guest, *options, f"--requirement={wanted}"], "hypothesis for the guest")
+        disks.install(locked, folder, folder / "requirements.txt")
 
     return cache.part("oracle", recipe.packages_key(locked), 0.1, make, progress.emit)
-
-
-def _blocks(requirements: str) -> str:
-    """Of a lock file only what the oracle needs beside kubewire."""
-    kept, lines = False, []
-    for line in requirements.splitlines():
-        if line[:1].isalnum():
-            kept = line.partition("==")[0] in ONLY_HERE
-        lines += [line] if kept else []
-    return "\n".join(lines) + "\n"
 
 
 def _fetch(endpoint: Endpoint, golden: Path) -> None:

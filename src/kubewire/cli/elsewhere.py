@@ -23,14 +23,12 @@ from kubewire.errors import KubewireError, LabError
 from kubewire.hosts import far, records, tunnel
 from kubewire.hosts.choice import recorded_target
 from kubewire.hosts.inventory import Target
-from kubewire.hosts.overview import AT_ONCE, GONE
+from kubewire.hosts.overview import AT_ONCE, GONE, READY
 from kubewire.hosts.records import Away
 from kubewire.lab.loading import load_lab
 from kubewire.steps.lock import lab_lock
 from kubewire.vm.hosting import HOST
 from kubewire.vm.machine import remove as remove_vm
-
-READY = "ready"
 
 
 def bring_up(

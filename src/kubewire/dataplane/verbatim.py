@@ -22,7 +22,7 @@ from kubewire.dataplane.endpoints import Categorized, Endpoint
 from kubewire.dataplane.expected.iptables_service import Surroundings, service_rules
 from kubewire.dataplane.findings import Check, IpFamily
 from kubewire.dataplane.inputs import Inputs
-from kubewire.dataplane.model import Dataplane
+from kubewire.dataplane.model import Dataplane, RuleGroup
 from kubewire.snapshot.model import NodeSnapshot
 
 Served = tuple[ServicePort, Categorized]
@@ -145,7 +145,9 @@ def _written(port: ServicePort, endpoints: Categorized, around: Surroundings) ->
     stand_in = _renamed(port, "\1name\2", f"\1{colon}vip\2")
     stand_ins = tuple(Endpoint(ip, e.port) for ip, e in zip(ips, endpoints.cluster, strict=True))
     rules = service_rules(stand_in, Categorized(stand_ins, (), stand_ins, True), around)
-    texts = [f"-A {chain} {rule.text}" for _, chain, group in rules.shared for rule in _flat(group)]
+    texts = [
+        f"-A {chain} {rule.text}" for _, chain, group in rules.shared for rule in RuleGroup((group,)).flat()
+    ]
     texts += ["".join(f"-A {chain.name} {rule.text}\n" for rule in chain.rules()) for chain in rules.chains]
     tokens = _values(stand_in, stand_ins)
     places = {token: index for index, token in reversed(list(enumerate(tokens)))}
@@ -159,10 +161,6 @@ def _written(port: ServicePort, endpoints: Categorized, around: Surroundings) ->
         return text.split(_END)
 
     return write
-
-
-def _flat(member: Any) -> Iterable[Any]:
-    return member.flat() if hasattr(member, "flat") else (member,)
 
 
 def _values(port: ServicePort, endpoints: Sequence[Endpoint]) -> list[str]:

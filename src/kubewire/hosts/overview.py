@@ -11,6 +11,7 @@ from kubewire.hosts.records import Away
 
 AT_ONCE = 20
 GONE = ("absent", "dead")
+READY = "ready"
 
 
 def everywhere() -> list[Away]:

@@ -25,9 +25,9 @@ def wait_until_ready(lab: Lab, kubeconfig: Path, progress: Progress, seconds: fl
     _wait(lab, kubeconfig, progress, seconds, lambda api: _nodes_lacking(api, lab) or _system_lacking(api))
 
 
-def wait_for_nodes(lab: Lab, kubeconfig: Path, progress: Progress, seconds: float = SECONDS) -> None:
+def wait_for_nodes(lab: Lab, kubeconfig: Path, progress: Progress) -> None:
     """Return once every node is ready: from then on the scheduler spreads pods over all of them."""
-    _wait(lab, kubeconfig, progress, seconds, lambda api: _nodes_lacking(api, lab))
+    _wait(lab, kubeconfig, progress, SECONDS, lambda api: _nodes_lacking(api, lab))
 
 
 def _wait(

@@ -19,12 +19,13 @@ from kubewire.kubernetes.catalog import (
     ETCD,
     GO_NEEDED,
     KUBE_PROXY,
+    PUBLIC,
     Artifact,
     Origins,
     releases,
 )
-from kubewire.kubernetes.download import SourceFailed, fetch, unpack, why_unreachable
-from kubewire.kubernetes.fetchplan import PUBLIC, FetchPlan, Step, components_of, needs, origin_of, plan
+from kubewire.kubernetes.download import SourceFailed, fetch, require_reachable, unpack
+from kubewire.kubernetes.fetchplan import FetchPlan, Step, components_of, needs, origin_of, plan
 from kubewire.kubernetes.locks import locked
 from kubewire.kubernetes.resolving import resolve
 from kubewire.kubernetes.toolchain import architecture, find_go
@@ -158,8 +159,7 @@ def _mend(artifact: Artifact) -> str:
 def _from_release(
     artifact: Artifact, binaries: tuple[str, ...], space: Workspace, progress: Progress, origins: Origins
 ) -> None:
-    if why := why_unreachable(origin_of(artifact, origins)):
-        raise SourceFailed(why)
+    require_reachable(origin_of(artifact, origins))
     progress("download", f"{artifact.title}: official release")
     unpacked = space.subdirectory(f"unpacked-{artifact.key}")
     for release in releases(artifact, binaries, architecture(), origins):

@@ -93,6 +93,9 @@ class Origins:
     github: str = "https://github.com"
 
 
+PUBLIC = Origins()
+
+
 @dataclass(frozen=True)
 class Release:
     """One file of an official release: its checksum file, and which binaries it holds.

@@ -53,6 +53,12 @@ def trust() -> ssl.SSLContext:
     return context
 
 
+def require_reachable(origin: str) -> None:
+    """SourceFailed where `why_unreachable` knows why."""
+    if why := why_unreachable(origin):
+        raise SourceFailed(why)
+
+
 @functools.cache
 def _probe(origin: str) -> str:
     outcome: list[str] = []

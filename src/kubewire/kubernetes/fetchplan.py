@@ -16,6 +16,7 @@ from kubewire.kubernetes.catalog import (
     KUBE_PROXY,
     MIB,
     NODE_BINARIES,
+    PUBLIC,
     Artifact,
     Origins,
 )
@@ -24,7 +25,6 @@ from kubewire.kubernetes.resolving import resolve
 from kubewire.kubernetes.versions import Components, components
 from kubewire.progress import Progress, emit
 
-PUBLIC = Origins()
 BYTES_PER_SECOND = 10 * MIB
 
 

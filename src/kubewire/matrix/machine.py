@@ -7,8 +7,8 @@ import platform
 from collections.abc import Iterable
 from pathlib import Path
 
+from kubewire.kubernetes.catalog import PUBLIC
 from kubewire.kubernetes.download import why_unreachable
-from kubewire.kubernetes.fetchplan import PUBLIC
 from kubewire.lab.loading import load_lab
 from kubewire.lab.schema import Lab
 from kubewire.matrix.plan import Machine

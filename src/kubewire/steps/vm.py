@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from kubewire.hosts.inventory import Target
 from kubewire.kubernetes import binaries
-from kubewire.kubernetes.fetchplan import PUBLIC, components_of, needs
+from kubewire.kubernetes.fetchplan import needs
+from kubewire.kubernetes.versions import Components
 from kubewire.lab.loading import load_lab
 from kubewire.lab.schema import Lab
 from kubewire.progress import Progress, emit
@@ -41,5 +42,5 @@ def prepare_parts(lab: Lab, progress: Progress = emit) -> tuple[Parts, str]:
     """Have all that the lab's VM is made of in the cache; and the exact Kubernetes version."""
     beside = lab.control_plane
     found = binaries.ensure(lab.kubernetes, control_plane=beside, dns=lab.dns, progress=progress)
-    chosen = components_of(found.version, PUBLIC, found.control_plane_version)
+    chosen = Components(found.version, found.control_plane_version)
     return prepare(needs(chosen, lab.dns), progress), found.version

@@ -125,10 +125,8 @@ def _spread(probe: Probe, reply: Reply, claims: int) -> Check:
         expected, reason = promised(probe)
         odd = [] if keeps_promise(probe, counts) else list(probe.replicas)
     else:
-        expected, reason = (
-            f"{probe.count} requests spread evenly over {len(probe.replicas)} replicas",
-            SPREAD,
-        )
+        expected = f"{probe.count} requests spread evenly over {len(probe.replicas)} replicas"
+        reason = SPREAD
         odd = uneven(counts, probe.replicas, claims)
     every = {name: counts[name] for name in probe.replicas}
     observed = f"{shares(every)} requests"

@@ -28,20 +28,25 @@ def packages(tools: Tools, progress: Progress) -> Path:
 
     def make(folder: Path) -> None:
         progress(STEP, f"installing kubewire's locked packages for Python {recipe.PYTHON} (once)")
-        site, wanted = folder / "site", folder / "requirements.txt"
-        wanted.write_text(recipe.installable(locked))
-        options = ("--quiet", "--no-deps", "--no-compile", "--require-hashes", "--only-binary=:all:")
-        guest = (f"--python-version={recipe.PYTHON}", *(f"--platform={name}" for name in recipe.PLATFORMS))
-        pip = (sys.executable, "-m", "pip", "install", "--disable-pip-version-check")
-        run_tool(
-            [*pip, *options, *guest, f"--target={site}", f"--requirement={wanted}"],
-            "the guest's Python packages could not be installed",
-        )
+        site = folder / "site"
+        install(recipe.installable(locked), site, folder / "requirements.txt")
         tools.compile(site, SITE)
         tools.make_image(site, folder / "disk.img", _room(site))
         shutil.rmtree(site)
 
     return part("packages", recipe.packages_key(locked), 0.6, make, progress) / "disk.img"
+
+
+def install(requirements: str, site: Path, written: Path) -> None:
+    """The wheels of a lock file's packages for the guest's Python, into `site`; the file is `written`."""
+    written.write_text(requirements)
+    options = ("--quiet", "--no-deps", "--no-compile", "--require-hashes", "--only-binary=:all:")
+    guest = (f"--python-version={recipe.PYTHON}", *(f"--platform={name}" for name in recipe.PLATFORMS))
+    pip = (sys.executable, "-m", "pip", "install", "--disable-pip-version-check")
+    run_tool(
+        [*pip, *options, *guest, f"--target={site}", f"--requirement={written}"],
+        "the guest's Python packages could not be installed",
+    )
 
 
 def binaries(tools: Tools, needs: Iterable[Need], progress: Progress) -> Path:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import gzip
+import sys
 from collections.abc import Iterator
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+
+sys.path.append(str(Path(__file__).parents[2] / "differential"))
+from recorded import folder_of, load
 
 from kubewire.drift.compare import drift
 from kubewire.drift.roles import explained_by_roles
@@ -16,35 +19,27 @@ from kubewire.matrix.drifts import results
 from kubewire.matrix.plan import Cell
 from kubewire.matrix.results import CellResult, CheckResult, MachineResult, Run, Summary, status_of, unjudged
 from kubewire.report.html import run_to_html
-from kubewire.snapshot.folder import read_snapshot
 from kubewire.snapshot.model import Snapshot
 
-GOLDEN = Path(__file__).parents[2] / "golden" / "versions"
 VERSIONS = [*reversed(COMPLETE.values()), *KUBE_PROXY_ONLY.values()]
 BROKEN = """\
 the control plane did not come up: kube-apiserver ended three times
   Error: unable to load configmap based request-header-client-ca-file: connection refused"""
 
 
-def sample_page(scratch: Path) -> str:
-    """The page's text; `scratch` takes the recorded snapshots, unpacked."""
-    kept = [recorded(f"{version}-nftables", scratch) for version in ("v1.35.4", "v1.36.3", "v1.37.2")]
+def sample_page() -> str:
+    """The page's text."""
+    kept = [recorded(f"{version}-nftables") for version in ("v1.35.4", "v1.36.3", "v1.37.2")]
     pair = explained_by_roles(kept[0], "default/nodeport"), explained_by_roles(kept[-1], "default/nodeport")
     steps = [drift(older, newer, "nodeport nftables netns") for older, newer in pairwise(kept)]
     drifts = results(steps, "version", (), date(2026, 11, 25))
     return run_to_html(sample_run().model_copy(update={"drift": drifts}), [pair])
 
 
-def recorded(name: str, scratch: Path) -> Snapshot:
-    """A recorded kube-proxy's snapshot, as the product reads one; its node `default` only."""
-    folder = scratch / name
-    for path in (GOLDEN / name).rglob("*"):
-        inner = path.relative_to(GOLDEN / name)
-        if path.is_file() and (inner.parts[0] != "nodes" or inner.parts[1] == "default"):
-            (folder / inner.parent).mkdir(parents=True, exist_ok=True)
-            text = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-            (folder / inner.parent / inner.name.removesuffix(".gz")).write_bytes(text)
-    return read_snapshot(folder)
+def recorded(name: str) -> Snapshot:
+    """A recorded kube-proxy's snapshot; its node `default` only."""
+    whole = load(folder_of(name))
+    return Snapshot(whole.cluster, tuple(node for node in whole.nodes if node.name == "default"))
 
 
 def sample_run() -> Run:

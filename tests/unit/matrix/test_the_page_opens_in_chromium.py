@@ -49,7 +49,7 @@ CONTRASTS = """
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     required_chromium()
     scratch = tmp_path_factory.mktemp("page")
-    (scratch / "report.html").write_text(sample_page(scratch), encoding="utf-8")
+    (scratch / "report.html").write_text(sample_page(), encoding="utf-8")
     return scratch / "report.html"
 
 
