@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import date
 from itertools import pairwise
 
 import pytest
+from msgspec.structs import replace
 from recorded import GOLDEN, load
 
 from kubewire.dataplane.causes import FEATURE_CAUSES, UNKNOWN

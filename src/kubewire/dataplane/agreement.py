@@ -56,11 +56,11 @@ def _numbers(chains: Iterable[Chain]) -> dict[str, int]:
 
 def _server_numbers(servers: Iterable[VirtualServer]) -> dict[str, int]:
     """Without those that several Services share, which differ by chance, and without what has no weight."""
-    from kubewire.dataplane.observed.ipvsadm import real_line, server_line, service_text
+    from kubewire.dataplane.observed.ipvsadm import real_lines, server_line, service_text
 
     lines: dict[str, list[tuple[str, ...]]] = defaultdict(list)
     for server in servers:
-        reals = sorted(real_line(server, real) for real in server.servers if real.weight)
+        reals = sorted(real_lines(server, [real for real in server.servers if real.weight]))
         lines[service_text(server)].append((server_line(server), *reals))
     return {name: hash(only) for name, (only, *others) in lines.items() if not others}
 

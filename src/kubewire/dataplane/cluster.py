@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from ipaddress import ip_network
 from typing import Any
@@ -25,8 +24,7 @@ from kubewire.dataplane.versions import Version, has
 from kubewire.errors import LabError
 
 
-@dataclass(frozen=True, eq=False)
-class ClusterState:
+class ClusterState(Struct, frozen=True, eq=False, dict=True):
     """All objects of one snapshot; compared by identity, so that what is derived from it is derived once."""
 
     services: tuple[Service, ...]

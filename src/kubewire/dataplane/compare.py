@@ -6,7 +6,7 @@ should be and what it is.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from msgspec import Struct, field
@@ -16,14 +16,19 @@ from kubewire.dataplane.model import Chain, Origin, Rule, RuleGroup
 
 _SIMILAR = 0.3
 _PAIRING_LIMIT = 250_000
+_NOBODY = Origin("", "", "", "")
 
 
 class Place(Struct, frozen=True):
-    """Where checks are made. `prefix` is the mode's part of the ids (`iptables`)."""
+    """Where checks are made. `prefix` is the mode's part of the ids (`iptables`).
+
+    With `held` the checks of what holds word for word are counted there, by id, instead of listed.
+    """
 
     prefix: str
     node: str
     family: IpFamily
+    held: Counter[str] | None = None
 
 
 class Item(Struct, frozen=True):
@@ -62,6 +67,8 @@ def compare_items(
 
     `absent`: what to say as observed when the whole container is not there. Extra pieces fail `PREFIX.extra`.
     """
+    if len(items) == len(observed) and all(a.text == b for a, b in zip(items, observed, strict=True)):
+        return _hold(place, label, [(item.origin, item.text) for item in items], render)
     missing, positions = match_items(items, observed)
     taken = {position for position in positions if position is not None}
     extra = [text for position, text in enumerate(observed) if position not in taken]
@@ -167,7 +174,8 @@ def compare_chain(
 ) -> list[Check]:
     """A chain that kube-proxy owns whole: its rules, nothing else in it, and the order that matters."""
     if observed is not None and observed.groups == expected.groups:
-        return _hold(place, label, expected, line)
+        rules = [(rule.origin or _NOBODY, rule.text) for rule in expected.rules()]
+        return _hold(place, label, rules, lambda text: line(expected, Rule(text)))
     items = [rule_item(rule) for rule in expected.rules()]
     texts = [rule.text for rule in observed.rules()] if observed else []
 
@@ -196,17 +204,19 @@ def compare_chain(
     return checks
 
 
-def _hold(place: Place, label: str, chain: Chain, line: Callable[[Chain, Rule], str]) -> list[Check]:
-    """The checks of a chain whose rules are all there, in order, and nothing else."""
+def _hold(place: Place, label: str, texts: Iterable[tuple[Origin, str]], render: Render) -> list[Check]:
+    """The checks of a container in which all is there, in order, and nothing else."""
+    if place.held is not None:
+        place.held.update([check for check, _ in {(origin.check, origin.service) for origin, _ in texts}])
+        return []
     origins: dict[tuple[str, str], Origin] = {}
     lines: dict[tuple[str, str], str] = {}
-    for rule in chain.rules():
-        origin = rule.origin or Origin("", "", "", "")
-        key, text = (origin.check, origin.service), line(chain, rule)
+    for origin, text in texts:
+        key = origin.check, origin.service
         if key in origins:
-            lines[key] += f"\n{text}"
+            lines[key] += f"\n{render(text)}"
         else:
-            origins[key], lines[key] = origin, text
+            origins[key], lines[key] = origin, render(text)
     node, family = place.node, place.family
     return [
         Check(check, "passed", node, family, service, label, f"{origin.why} ({origin.source})", text, text)
@@ -217,7 +227,7 @@ def _hold(place: Place, label: str, chain: Chain, line: Callable[[Chain, Rule], 
 
 def rule_item(rule: Rule) -> Item:
     """A rule as something to compare; a rule must have an origin."""
-    return Item(rule.text, rule.origin or Origin("", "", "", ""), rule.alternatives, rule.optional)
+    return Item(rule.text, rule.origin or _NOBODY, rule.alternatives, rule.optional)
 
 
 def misplaced(groups: Iterable[RuleGroup], positions: Sequence[int | None]) -> tuple[Rule, ...] | None:

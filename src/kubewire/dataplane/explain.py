@@ -14,7 +14,7 @@ from functools import cached_property
 from kubewire.dataplane.cluster import ServicePort
 from kubewire.dataplane.model import Chain, Dataplane, Element, Hook, Origin, Rule, Set
 from kubewire.dataplane.observed.iptables import rule_line
-from kubewire.dataplane.observed.ipvsadm import real_line, server_line
+from kubewire.dataplane.observed.ipvsadm import real_lines, server_line
 
 _HOOKS = ("PREROUTING", "OUTPUT", "INPUT", "FORWARD", "POSTROUTING")
 _TABLES = ("raw", "mangle", "nat", "filter")
@@ -117,8 +117,8 @@ class _Telling:
             if server.origin and server.origin.service in self.names:
                 place = "virtual server"
                 yield _line(place, server_line(server), server.origin)
-                for real in server.servers:
-                    yield _line(place, real_line(server, real), real.origin)
+                for line, real in zip(real_lines(server, server.servers), server.servers, strict=True):
+                    yield _line(place, line, real.origin)
 
     def _is_element(self, element: Element) -> bool:
         """Whether an element is the Service's; ports share the ones that are just an address."""

@@ -10,7 +10,7 @@ from msgspec import Struct, field
 
 from kubewire.dataplane.config import ProxyConfig
 from kubewire.dataplane.findings import IpFamily
-from kubewire.dataplane.objects import Node
+from kubewire.dataplane.objects import Node, canonical
 from kubewire.dataplane.versions import Version, has
 
 
@@ -43,7 +43,7 @@ class NodeFacts(Struct, frozen=True):
         nfacct = facts.get("nfacct")
         addresses = {
             link["ifname"]: tuple(
-                str(ip_address(info["local"])) for info in link.get("addr_info", ()) if "local" in info
+                canonical(info["local"]) for info in link.get("addr_info", ()) if "local" in info
             )
             for link in ip_addr or ()
             if "ifname" in link

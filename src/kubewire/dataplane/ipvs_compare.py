@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from ipaddress import ip_address, ip_interface, ip_network
 
@@ -14,7 +14,7 @@ from kubewire.dataplane.iptables_compare import Dialect, compare_iptables
 from kubewire.dataplane.iptables_foreign import Traffic
 from kubewire.dataplane.model import Dataplane, Element, Origin, RealServer, Set, VirtualServer
 from kubewire.dataplane.observed.ipset import create_line
-from kubewire.dataplane.observed.ipvsadm import real_line, server_line, service_text
+from kubewire.dataplane.observed.ipvsadm import real_lines, server_line, service_text
 from kubewire.dataplane.observed.links import address_text
 
 IPVS = Dialect("ipvs", names.owned, SOURCE)
@@ -30,14 +30,16 @@ def compare_ipvs(
     node: str,
     family: IpFamily,
     exclude: Sequence[str] = (),
+    held: Counter[str] | None = None,
 ) -> tuple[list[Check], list[Note]]:
     """Rules, ipsets, virtual and real servers, kube-ipvs0, sysctls; nothing missing and nothing more.
 
+    With `held` checks of what holds word for word are counted there, by id, instead of listed.
     `exclude`: the CIDRs (ipvs.excludeCIDRs) in which kube-proxy leaves foreign virtual servers alone.
     Notes tell of what no packet meets: foreign sets, real servers on their way out.
     """
     checks, notes = compare_iptables(expected, observed, traffic, node=node, family=family, dialect=IPVS)
-    work = _Comparison(expected, observed, Place("ipvs", node, family), exclude)
+    work = _Comparison(expected, observed, Place("ipvs", node, family, held), exclude)
     for part, label, good in work.parts():
         failed = sum(check.status == "failed" for check in part)
         state = f"{failed} {'difference' if failed == 1 else 'differences'}" if failed else good
@@ -115,7 +117,7 @@ class _Comparison:
         for key, candidates in wanted.items():
             seen = found.pop(key, None)
             if seen is not None or not all(server.optional for server in candidates):
-                yield from self.server(_likest(candidates, seen), seen, leaving)
+                yield from self.server(key, _likest(candidates, seen), seen, leaving)
         if leaving:
             text = f"{len(leaving)} real servers on their way out, with weight 0 until their connections end"
             self.say(f"ipvsadm: {text}: {_listed(leaving)}")
@@ -123,22 +125,19 @@ class _Comparison:
             yield from self.unasked(key, server)
 
     def server(
-        self, wanted: VirtualServer, seen: VirtualServer | None, leaving: list[str]
+        self, key: str, wanted: VirtualServer, seen: VirtualServer | None, leaving: list[str]
     ) -> Iterator[Check]:
-        label = f"ipvsadm {service_text(wanted)}"
+        label = f"ipvsadm {key}"
         place = self.place
         origin = wanted.origin or Origin("", "", SOURCE, "ipvs.virtual-server")
         items = [Item(server_line(wanted), origin)]
         texts = [server_line(seen)] if seen else []
         yield from compare_items(place, label, items, texts, render=str, service=origin.service)
-        items = [Item(real_line(wanted, real), real.origin or origin) for real in wanted.servers]
-        texts = []
-        for real in seen.servers if seen else ():
-            line = real_line(wanted, real)
-            if _is_leaving(real, wanted):
-                leaving.append(line)
-            else:
-                texts.append(line)
+        lines = real_lines(wanted, wanted.servers)
+        items = [Item(line, real.origin or origin) for line, real in zip(lines, wanted.servers, strict=True)]
+        there = seen.servers if seen else ()
+        texts = real_lines(wanted, [real for real in there if not _is_leaving(real, wanted)])
+        leaving += real_lines(wanted, [real for real in there if _is_leaving(real, wanted)])
         yield from compare_items(
             place,
             label,
@@ -146,7 +145,7 @@ class _Comparison:
             texts,
             render=str,
             service=origin.service,
-            absent="" if seen else f"(no virtual server {service_text(wanted)})",
+            absent="" if seen else f"(no virtual server {key})",
         )
 
     def unasked(self, key: str, server: VirtualServer) -> Iterator[Check]:
@@ -154,7 +153,7 @@ class _Comparison:
         if server.address and any(ip_address(server.address) in network for network in self.exclude):
             self.say(f"ipvsadm: {key} is not kube-proxy's, left alone (ipvs.excludeCIDRs)")
             return
-        lines = [server_line(server), *(real_line(server, real) for real in server.servers)]
+        lines = [server_line(server), *real_lines(server, server.servers)]
         yield self.check("extra", f"ipvsadm {key}", _UNASKED, "(nothing)", "\n".join(lines))
 
     def links(self) -> Iterator[Check]:
@@ -207,8 +206,8 @@ def _likest(candidates: Sequence[VirtualServer], seen: VirtualServer | None) -> 
         return candidates[0]
 
     def unlike(server: VirtualServer) -> tuple[int, bool]:
-        wanted = {real_line(server, real) for real in server.servers}
-        there = {real_line(server, real) for real in seen.servers if not _is_leaving(real, server)}
+        wanted = set(real_lines(server, server.servers))
+        there = set(real_lines(server, [real for real in seen.servers if not _is_leaving(real, server)]))
         return len(wanted ^ there), server_line(server) != server_line(seen)
 
     return min(candidates, key=unlike)
@@ -216,8 +215,9 @@ def _likest(candidates: Sequence[VirtualServer], seen: VirtualServer | None) -> 
 
 def _is_leaving(real: RealServer, wanted: VirtualServer) -> bool:
     """A TCP endpoint that is gone keeps its connections a while (graceful_termination.go)."""
-    endpoints = {(endpoint.address, endpoint.port) for endpoint in wanted.servers}
-    return wanted.protocol == "tcp" and real.weight == 0 and (real.address, real.port) not in endpoints
+    if wanted.protocol != "tcp" or real.weight:
+        return False
+    return (real.address, real.port) not in {(endpoint.address, endpoint.port) for endpoint in wanted.servers}
 
 
 def _kept_anyway(key: str) -> bool:

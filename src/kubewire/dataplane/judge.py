@@ -137,14 +137,14 @@ def _judge_node(
             observed = ipvs.beside(observed, family)
             exclude = node.config.ipvs_exclude_cidrs
             judged, said = compare_ipvs(
-                expected, observed, traffic, node=name, family=family, exclude=exclude
+                expected, observed, traffic, node=name, family=family, exclude=exclude, held=held
             )
         elif mode == "iptables":
             judged, said = compare_iptables(expected, observed, traffic, node=name, family=family)
         else:
             from kubewire.dataplane.nft_compare import compare_nft
 
-            judged, said = compare_nft(expected, observed, node=name, family=family)
+            judged, said = compare_nft(expected, observed, node=name, family=family, held=held)
             foreign, about = _foreign(node, traffic, family)
             judged, said = [*judged, *foreign], [*said, *about]
         if shrunk and held is not None:

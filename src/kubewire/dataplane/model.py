@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import chain
 from typing import cast
 
@@ -206,8 +205,7 @@ class Problem(Struct, frozen=True):
     why: str
 
 
-@dataclass(frozen=True)
-class Dataplane:
+class Dataplane(Struct, frozen=True):
     """All that one family of one node has, or must have; `remarks` are the dumping tool's own warnings."""
 
     tables: tuple[Table, ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter as Tally
 from collections.abc import Iterable, Mapping
 
 from msgspec import Struct, field
@@ -18,14 +19,21 @@ _NOT_UNDERSTOOD = "it is nothing that kube-proxy writes, and it was not understo
 
 
 def compare_nft(
-    expected: Dataplane, observed: Dataplane, *, node: str, family: IpFamily
+    expected: Dataplane,
+    observed: Dataplane,
+    *,
+    node: str,
+    family: IpFamily,
+    held: Tally[str] | None = None,
 ) -> tuple[list[Check], list[Note]]:
     """Every object of the table judged, and one check for the table as a whole.
+
+    With `held` checks of what holds word for word are counted there, by id, instead of listed.
 
     Notes name what no packet can reach: stale service chains (kube-proxy deletes them a moment after emptying
     them), unreferenced chains and sets, leftovers of another kube-proxy version.
     """
-    comparison = _Comparison(expected, observed, node, family)
+    comparison = _Comparison(expected, observed, Place("nftables", node, family, held))
     comparison.run()
     return comparison.checks, comparison.notes
 
@@ -72,8 +80,7 @@ def reachable_chains(dataplane: Dataplane) -> frozenset[str]:
 class _Comparison(Struct):
     expected: Dataplane
     observed: Dataplane
-    node: str
-    family: IpFamily
+    place: Place
     checks: list[Check] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
 
@@ -99,11 +106,10 @@ class _Comparison(Struct):
         self._add("nftables.table", status, self._label("table", ""), why, expected=text, observed=differing)
 
     def _compare_chains(self) -> None:
-        place = Place("nftables", self.node, self.family)
         found = {chain.name: chain for chain in self.observed.chains}
         for chain in self.expected.chains:
             label, seen = self._label("chain", chain.name), found.get(chain.name)
-            self.checks += compare_chain(place, label, chain, seen, _line)
+            self.checks += compare_chain(self.place, label, chain, seen, _line)
             if chain.hook or not any(chain.rules()):
                 self._compare_declaration(chain, label, seen)
         extra = found.keys() - {chain.name for chain in self.expected.chains}
@@ -132,11 +138,13 @@ class _Comparison(Struct):
         rules = tuple(rule.text for rule in chain.rules())
         label = self._label("chain", chain.name)
         if is_leftover(chain):
-            self.notes.append(Note(f"{label} is left over from another version of kube-proxy", self.node))
+            self.notes.append(
+                Note(f"{label} is left over from another version of kube-proxy", self.place.node)
+            )
         elif not reachable:
             stale = is_service_chain(chain.name) and not rules
             what = "was emptied and will be deleted soon" if stale else "is reached by no packet"
-            self.notes.append(Note(f"{label} {what}", self.node))
+            self.notes.append(Note(f"{label} {what}", self.place.node))
         else:
             text = "\n".join((hook_text(chain.hook), *rules) if chain.hook else rules)
             self._add(
@@ -157,7 +165,7 @@ class _Comparison(Struct):
         for name in sorted(extra):
             label = self._label(_kind(found[name]), name)
             if name not in used:
-                self.notes.append(Note(f"{label} is used by no rule that a packet reaches", self.node))
+                self.notes.append(Note(f"{label} is used by no rule that a packet reaches", self.place.node))
             else:
                 why = f"{_UNASKED}; chain {used[name]} uses it"
                 self._add(
@@ -185,8 +193,7 @@ class _Comparison(Struct):
         kept = {element.key: element for element in item.elements if element.comment}
         texts = [self._text_of(e, kept.get(e.key), label) for e in seen.elements] if seen else []
         absent = "" if seen else actual
-        place = Place("nftables", self.node, self.family)
-        self.checks += compare_items(place, label, items, texts, render=str, absent=absent)
+        self.checks += compare_items(self.place, label, items, texts, render=str, absent=absent)
 
     def _text_of(self, seen: Element, wanted: Element | None, label: str) -> str:
         """A seen element's text. kube-proxy leaves an element alone whose key and value stay right, so it may
@@ -196,7 +203,7 @@ class _Comparison(Struct):
             return element_text(seen)
         if "/" not in seen.comment:  # no name of a Service's port
             return element_text(seen)
-        self.notes.append(Note(f"{label}: {seen.key} keeps the former name {seen.comment}", self.node))
+        self.notes.append(Note(f"{label}: {seen.key} keeps the former name {seen.comment}", self.place.node))
         return element_text(wanted)
 
     def _compare_counters(self) -> None:
@@ -209,7 +216,7 @@ class _Comparison(Struct):
             reason = f"{origin.why} ({origin.source})"
             self._add(origin.check, status, label, reason, expected=text, observed=actual)
         for name in sorted(found - {counter.name for counter in self.expected.counters}):
-            self.notes.append(Note(f"{self._label('counter', name)} is not kube-proxy's", self.node))
+            self.notes.append(Note(f"{self._label('counter', name)} is not kube-proxy's", self.place.node))
 
     def _used_sets(self) -> Mapping[str, str]:
         """Each set that a reachable chain uses, with one such chain."""
@@ -224,7 +231,7 @@ class _Comparison(Struct):
 
     def _label(self, kind: str, name: str) -> str:
         """As one would ask nft for it: `chain ip kube-proxy services`."""
-        return f"{kind} {WORDS[self.family].ip} {TABLE} {name}".rstrip()
+        return f"{kind} {WORDS[self.place.family].ip} {TABLE} {name}".rstrip()
 
     def _add(
         self,
@@ -238,7 +245,9 @@ class _Comparison(Struct):
         service: str = "",
     ) -> None:
         self.checks.append(
-            Check(check, status, self.node, self.family, service, label, reason, expected, observed)
+            Check(
+                check, status, self.place.node, self.place.family, service, label, reason, expected, observed
+            )
         )
 
 

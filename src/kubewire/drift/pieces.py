@@ -12,7 +12,7 @@ from kubewire.dataplane.iptables_spec import parse_spec
 from kubewire.dataplane.ipvs_names import owned as owned_in_ipvs
 from kubewire.dataplane.model import Chain, Dataplane, Element, Rule, Set, VirtualServer
 from kubewire.dataplane.nft_names import AFFINITY_PREFIX, is_service_chain
-from kubewire.dataplane.observed.ipvsadm import real_line, service_text
+from kubewire.dataplane.observed.ipvsadm import real_lines, service_text
 
 Pieces = Mapping[str, Counter[str]]
 """Container (`nftables ip chain services`) → its lines, each as often as it is there."""
@@ -126,5 +126,5 @@ def _server(server: VirtualServer) -> Iterator[tuple[str, str]]:
     place = f"ipvsadm {service_text(server)}"
     persistent = f" -p {server.persistent_seconds}" if server.persistent_seconds is not None else ""
     yield place, f"-s {server.scheduler}{persistent} {' '.join(server.flags)}".rstrip()
-    for real in server.servers:
-        yield place, real_line(server, real)
+    for line in real_lines(server, server.servers):
+        yield place, line

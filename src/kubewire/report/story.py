@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +10,6 @@ from typing import Any
 from kubewire.dataplane.cluster import ServicePort, service_ports
 from kubewire.dataplane.findings import IpFamily
 from kubewire.dataplane.iptables_names import digest, seed
-from kubewire.jsontext import read_json
 from kubewire.snapshot.model import NodeSnapshot, Snapshot
 
 Lines = list[tuple[str, str]]
@@ -83,8 +83,7 @@ def _nftables(dump: str, port: ServicePort) -> Lines:
 
     base = service_base(port)
     name = f"{'local' if port.internal_policy_local else 'service'}-{base}"
-    parsed = _nft_objects(dump)
-    rules = [r["rule"] for r in parsed if r.get("rule", {}).get("chain") == name]
+    rules = [rule for rule in _nft_rules(dump, name) if rule.get("chain") == name]
     sizes = [size for rule in rules for size in _modulus(rule.get("expr"))]
     if not rules:
         return []
@@ -94,12 +93,17 @@ def _nftables(dump: str, port: ServicePort) -> Lines:
     return lines
 
 
-def _nft_objects(dump: str) -> list[dict[str, Any]]:
+def _nft_rules(dump: str, chain: str) -> list[dict[str, Any]]:
+    """Those that may be the chain's."""
+    from kubewire.dataplane.observed.nftables import ParseError, listed
+
     try:
-        found = read_json(dump).get("nftables", [])
-    except (ValueError, AttributeError):
+        found = [
+            json.loads(text) for text in listed(dump, "") if text.startswith('{"rule"') and chain in text
+        ]
+    except ParseError:
         return []
-    return [entry for entry in found if isinstance(entry, dict)]
+    return [entry["rule"] for entry in found if isinstance(entry["rule"], dict)]
 
 
 def _modulus(expression: Any) -> list[int]:

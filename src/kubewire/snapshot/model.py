@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from kubewire.dataplane.cluster import ClusterState
@@ -25,8 +26,7 @@ NODE_FILES = (
 )
 
 
-@dataclass(frozen=True)
-class NodeSnapshot:
+class NodeSnapshot(Struct, frozen=True):
     """One node's files by name (see NODE_FILES); a file that was not taken is absent from `files`.
 
     `errors` maps a file to why its dump could not be taken (the tool's exit code and stderr).
@@ -34,11 +34,10 @@ class NodeSnapshot:
 
     name: str
     files: Mapping[str, str]
-    errors: Mapping[str, str] = field(default_factory=dict)
+    errors: Mapping[str, str] = {}
 
 
-@dataclass(frozen=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True, dict=True):
     """The folder of the snapshot contract, read whole.
 
     `cluster` is the v1 List of services, endpointslices, nodes, servicecidrs (and pods) of all namespaces;
@@ -47,7 +46,7 @@ class Snapshot:
 
     cluster: Mapping[str, Any]
     nodes: tuple[NodeSnapshot, ...]
-    meta: Mapping[str, Any] = field(default_factory=dict)
+    meta: Mapping[str, Any] = {}
 
     @cached_property
     def state(self) -> ClusterState:

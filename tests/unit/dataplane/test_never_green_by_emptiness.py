@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from dataplane_golden import RICH, goldens, load
+from msgspec.structs import replace
 
 from kubewire.dataplane.findings import Check
 from kubewire.dataplane.judge import judge

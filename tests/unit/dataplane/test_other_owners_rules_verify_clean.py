@@ -6,10 +6,9 @@ by both variants of iptables; `old` are the forms that flannel and libvirt had b
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from dataplane_golden import GOLDEN, load, read
+from msgspec.structs import replace
 from test_foreign_rules_are_told_from_damage import insert
 
 from kubewire.dataplane.judge import Judgement, judge

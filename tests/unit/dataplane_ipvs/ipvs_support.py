@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -117,9 +116,7 @@ def healthy(expected: Dataplane, family: IpFamily) -> Dataplane:
         for table, members in BUILT_IN.items()
         for name in members
     ]
-    return dataclasses.replace(
-        expected, chains=(*base, *(chain for chain in expected.chains if not chain.shared))
-    )
+    return replace(expected, chains=(*base, *(chain for chain in expected.chains if not chain.shared)))
 
 
 @dataclass(frozen=True)
@@ -142,7 +139,7 @@ class Bench:
             else:
                 files[by_word[word]] = text
         node = NodeSnapshot(self.snapshot.nodes[0].name, files)
-        return judge(dataclasses.replace(self.snapshot, nodes=(node,)))
+        return judge(replace(self.snapshot, nodes=(node,)))
 
     def failed(self, **changed: str | None) -> list[Check]:
         return [check for check in self.judge(**changed).checks if check.status == "failed"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import random
 import re
-from dataclasses import replace
 
 import pytest
 from ipvs_support import CONFIG, GOLDEN, Bench, node_snapshot, objects, rich
+from msgspec.structs import replace
 
 from kubewire.dataplane.judge import judge
 from kubewire.dataplane.registry import KINDS

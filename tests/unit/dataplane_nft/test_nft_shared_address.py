@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 from msgspec.structs import replace
@@ -60,7 +59,7 @@ def with_value(dataplane: Dataplane, value: str) -> Dataplane:
         return replace(element, value=value) if element.key == ADDRESS else element
 
     sets = tuple(replace(item, elements=tuple(map(change, item.elements))) for item in dataplane.sets)
-    return dataclasses.replace(dataplane, sets=sets)
+    return replace(dataplane, sets=sets)
 
 
 def test_either_service_may_have_the_address_but_no_third() -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from kubewire.dataplane.cluster import ClusterState, ServicePort, service_ports
 from kubewire.dataplane.explain import Line, explain

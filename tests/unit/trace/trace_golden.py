@@ -10,6 +10,8 @@ from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
 
+from msgspec import structs
+
 from kubewire.dataplane.cluster import ClusterState
 from kubewire.dataplane.config import ProxyConfig
 from kubewire.dataplane.expected.iptables import expected_iptables
@@ -133,10 +135,10 @@ def edited(snapshot: Snapshot, node: str, file: str, edit: Callable[[str], str])
     after = edit(before)
     assert after != before
     nodes = tuple(
-        replace(entry, files={**entry.files, file: after}) if entry.name == node else entry
+        structs.replace(entry, files={**entry.files, file: after}) if entry.name == node else entry
         for entry in snapshot.nodes
     )
-    return replace(snapshot, nodes=nodes)
+    return structs.replace(snapshot, nodes=nodes)
 
 
 def ends(trace: Trace) -> dict[str, float]:

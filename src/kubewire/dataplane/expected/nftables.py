@@ -16,6 +16,7 @@ from kubewire.dataplane.expected.nftables_service import ServiceObjects
 from kubewire.dataplane.facts import NodeFacts
 from kubewire.dataplane.findings import IpFamily
 from kubewire.dataplane.model import Dataplane
+from kubewire.dataplane.nft_names import service_base
 from kubewire.dataplane.objects import family_of
 from kubewire.dataplane.versions import Version, has
 
@@ -37,10 +38,11 @@ def expected_nftables(
         rejected_on_localhost=_rejected_on_localhost(config, facts, version, family),
         drop_invalid=not facts.tcp_be_liberal,
     )
+    node_ip = facts.node_ip(family, config)
     for port in service_ports(cluster, family, version):
         endpoints = categorize(endpoints_for(cluster, port, facts.name, version), port, facts.node, version)
-        node_ip = facts.node_ip(family, config)
-        ServiceObjects(builder, config, generation, detector, port, endpoints, node_ip).add()
+        base = service_base(port)
+        ServiceObjects(builder, config, generation, detector, port, endpoints, node_ip, base).add()
     return builder.dataplane()
 
 

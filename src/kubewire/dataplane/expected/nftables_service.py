@@ -23,13 +23,12 @@ from kubewire.dataplane.nft_names import (
     cut_comment,
     endpoint_base,
     local_match,
-    service_base,
 )
 from kubewire.dataplane.nft_text import duration_text
 
 
 class ServiceObjects(Struct, frozen=True):
-    """One service port's objects; the names follow syncProxyRules."""
+    """One service port's objects; the names follow syncProxyRules, `base` is what its chains' names share."""
 
     b: Builder
     config: ProxyConfig
@@ -38,6 +37,7 @@ class ServiceObjects(Struct, frozen=True):
     port: ServicePort
     endpoints: Categorized
     node_ip: str
+    base: str
 
     def add(self) -> None:
         """Add chains, rules, elements and affinity sets to the table."""
@@ -59,7 +59,7 @@ class ServiceObjects(Struct, frozen=True):
         return e.has_any and (bool(e.local) or not self.port.external_policy_local)
 
     def _chain(self, prefix: str) -> str:
-        return f"{prefix}-{service_base(self.port)}"
+        return f"{prefix}-{self.base}"
 
     def _policy_chain(self, *, local: bool) -> str:
         return self._chain("local" if local else "service")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from kubewire.dataplane.findings import IpFamily
 from kubewire.dataplane.ipvs_names import INTERFACE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 
 from msgspec import Struct, field
@@ -43,7 +44,7 @@ def print_ipvsadm_save(dataplane: Dataplane) -> str:
     lines: list[str] = []
     for server in dataplane.servers:
         lines.append(server_line(server))
-        lines += [real_line(server, real) for real in server.servers]
+        lines += real_lines(server, server.servers)
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -60,10 +61,10 @@ def server_line(server: VirtualServer) -> str:
     return " ".join(("-A", service_text(server), "-s", server.scheduler, *persistent, *server.flags))
 
 
-def real_line(server: VirtualServer, real: RealServer) -> str:
-    """A real server as ipvsadm saves it."""
-    address = _with_port(real.address, real.port)
-    return f"-a {service_text(server)} -r {address} {real.method} -w {real.weight}"
+def real_lines(server: VirtualServer, reals: Iterable[RealServer]) -> list[str]:
+    """Real servers behind that virtual server, as ipvsadm saves them."""
+    service = service_text(server)
+    return [f"-a {service} -r {_with_port(r.address, r.port)} {r.method} -w {r.weight}" for r in reals]
 
 
 def _with_port(address: str, port: int) -> str:
@@ -92,7 +93,7 @@ class _Open(Struct):
 
 def _take(line: str, found: dict[str, _Open]) -> str:
     """Use a line; answers why it can't be used, "" if it was."""
-    match = _ADD.fullmatch(line) or _REAL.fullmatch(line)
+    match = (_REAL if line.startswith("-a ") else _ADD).fullmatch(line)
     if match is None:
         return "not a line of ipvsadm -Sn"
     service = match["service"]

@@ -9,6 +9,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from msgspec import Raw, Struct
+from msgspec.json import decode
+
 from kubewire.dataplane.findings import IpFamily
 from kubewire.dataplane.model import (
     Chain,
@@ -25,6 +28,7 @@ from kubewire.dataplane.model import (
 from kubewire.dataplane.nft_expression import NotUnderstood, verdict_text
 from kubewire.dataplane.nft_names import TABLE, WORDS
 from kubewire.dataplane.nft_text import chains_in, duration_text, element_text, rule_text
+from kubewire.dataplane.observed.nft_forms import Forms
 from kubewire.errors import LabError
 from kubewire.jsontext import read_json
 
@@ -54,21 +58,33 @@ def parse_nft_json(text: str, family: IpFamily) -> Dataplane:
     """
     ip = WORDS[family].ip
     where = f"nft-{ip}.json"
-    try:
-        document = read_json(text)
-    except ValueError as error:
-        position = error.pos if isinstance(error, json.JSONDecodeError) else 0
-        what = "the dump is empty" if not text.strip() else f"the dump is cut off or no JSON: {error}"
-        raise ParseError(what, position, where=f"{where}:{position}") from error
-    objects = document.get("nftables") if isinstance(document, Mapping) else None
-    if not isinstance(objects, list):
-        raise ParseError("the dump is not a listing by nft -j", 0, where=where)
     reader = _Reader(family)
-    for item in objects:
+    for item in listed(text, where):
         reader.read(item, ip)
     if not reader.tables:
         raise ParseError(f"the dump has no table {ip} {TABLE}", len(text), where=where)
     return reader.dataplane()
+
+
+def listed(text: str, where: str) -> list[str]:
+    """The JSON of each object of a listing, in its order. Raises ParseError with the place `where`."""
+    try:
+        return [bytes(item).decode() for item in decode(text, type=_Listing).nftables]
+    except ValueError as refused:
+        try:
+            document = json.loads(text)
+        except ValueError as error:
+            position = error.pos if isinstance(error, json.JSONDecodeError) else 0
+            what = "the dump is empty" if not text.strip() else f"the dump is cut off or no JSON: {error}"
+            raise ParseError(what, position, where=f"{where}:{position}") from error
+        objects = document.get("nftables") if isinstance(document, Mapping) else None
+        if not isinstance(objects, list):
+            raise ParseError("the dump is not a listing by nft -j", 0, where=where) from refused
+        return list(map(json.dumps, objects))
+
+
+class _Listing(Struct):
+    nftables: list[Raw]
 
 
 class _Reader:
@@ -83,9 +99,16 @@ class _Reader:
         self.counters: list[Counter] = []
         self.problems: list[Problem] = []
         self.names: set[tuple[str, str]] = set()
+        self.forms = Forms(self._own_rule)
 
-    def read(self, item: Any, ip: str) -> None:
+    def read(self, text: str, ip: str) -> None:
         """One object of the list; objects of other tables are someone else's."""
+        found = self.forms.rule(text) if text.startswith('{"rule"') else None
+        if found:
+            chain, rule = found
+            self.rules.setdefault(chain, []).append(rule)
+            return
+        item = read_json(text)
         kind, body = next(iter(item.items())) if isinstance(item, dict) and item else ("", item)
         if kind == "metainfo":
             return
@@ -138,19 +161,28 @@ class _Reader:
             case _:
                 raise NotUnderstood(f"kube-proxy writes no {kind or 'such object'}")
 
+    def _own_rule(self, body: Mapping[str, Any]) -> Rule:
+        if body["family"] != WORDS[self.family].ip or body["table"] != TABLE:
+            raise NotUnderstood("a rule of another table")
+        return _rule(body)
+
     def _rule(self, body: Mapping[str, Any]) -> Rule:
         try:
-            _only(body, _RULE_KEYS)
-            bare = rule_text(body["expr"])
+            return _rule(body)
         except (NotUnderstood, KeyError, TypeError, ValueError) as error:
             raw = json.dumps(body.get("expr", body))
             self._problem(f"rule of chain {body['chain']}", body.get("expr", body), str(error))
             return Rule(raw, understood=False)
-        comment = body.get("comment", "")
-        return Rule(f'{bare} comment "{comment}"' if comment else bare, targets=chains_in(bare))
 
     def _problem(self, where: str, item: Any, why: str) -> None:
         self.problems.append(Problem(where.strip(), json.dumps(item), why))
+
+
+def _rule(body: Mapping[str, Any]) -> Rule:
+    _only(body, _RULE_KEYS)
+    bare = rule_text(body["expr"])
+    comment = body.get("comment", "")
+    return Rule(f'{bare} comment "{comment}"' if comment else bare, targets=chains_in(bare))
 
 
 def _only(body: Mapping[str, Any], known: set[str]) -> None:
