@@ -49,6 +49,7 @@ $(RUNTIME): requirements/runtime.txt pyproject.toml | $(VENV)/bin/pip
 	@echo "Installing kubewire's locked dependencies into $(VENV) (once)"
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/runtime.txt
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(VENV)/bin/python -m compileall -q src
 	@touch $@
 
 $(DEV): requirements/dev.txt $(RUNTIME)
@@ -110,7 +111,7 @@ test-kind: $(DEV)
 nightly: $(RUNTIME)
 	@$(KUBEWIRE) matrix $(MATRIX)
 
-bench: $(RUNTIME)
+bench: $(DEV)
 	$(VENV)/bin/python benchmarks/run.py
 
 bench-kind: $(RUNTIME)

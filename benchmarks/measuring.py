@@ -31,6 +31,11 @@ class Timed:
     err: str
 
 
+def script(name: str) -> str:
+    """A command installed beside this Python."""
+    return str(Path(sys.executable).with_name(name))
+
+
 def timed(argv: list[str], **options: str | Path | dict[str, str]) -> Timed:
     """Run a command to its end; raises CalledProcessError unless it succeeds."""
     script = (
@@ -55,7 +60,7 @@ class Cli:
 
     def run(self, *argv: str) -> Timed:
         environment = {**os.environ, "XDG_STATE_HOME": str(self.folder / "state"), "NO_COLOR": "1"}
-        return timed([sys.executable, "-m", "kubewire", *argv], env=environment)
+        return timed([script("kubewire"), *argv], env=environment)
 
 
 def steps_of(err: str) -> list[tuple[str, float]]:

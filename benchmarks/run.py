@@ -1,7 +1,7 @@
 """Speeds as ratios of two things run side by side; run it by `make bench` (about five minutes).
 
-    python benchmarks/run.py            the lab's life, its parts and memory; the engine against jc at 1,000
-    python benchmarks/run.py --large    also 10,000 Services x 3 endpoints (about fifteen minutes more)
+    python benchmarks/run.py            the lab's life, its parts and memory; the engine against jc
+    python benchmarks/run.py --engine   the engine alone (a minute)
     python benchmarks/run.py --kind     only what needs kind: a Docker engine and a node image (three minutes)
 
 Needs root or a machine where an ordinary user may make namespaces, and cached binaries (`kubewire prefetch`).
@@ -68,12 +68,13 @@ def show(rows: list[Row]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--cycles", type=int, default=3, help="how often the lab is made (default 3)")
-    parser.add_argument("--large", action="store_true", help="also 10,000 Services")
+    parser.add_argument("--engine", action="store_true", help="only the engine's ratios")
     parser.add_argument("--kind", action="store_true", help="only the ratios that need kind")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="kubewire-bench-") as folder:
         cli = Cli(Path(folder))
-        cli.run("prefetch", "iptables")
+        if not options.engine:
+            cli.run("prefetch", "iptables")
         print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Linux {os.uname().release}")
         started = time.monotonic()
         if options.kind:
@@ -81,10 +82,9 @@ def main() -> None:
 
             show(kind_rows(cli))
             return
-        show(life(cli, options.cycles))
-        show(engine_rows(cli, 1000))
-        if options.large:
-            show(engine_rows(cli, 10_000))
+        if not options.engine:
+            show(life(cli, options.cycles))
+        show(engine_rows(cli))
         print(f"took {time.monotonic() - started:.0f} s")
 
 
