@@ -21,7 +21,7 @@ help:
 	@echo "make test        lint, unit and golden tests, the differential, real labs: about 15 minutes on a fresh machine"
 	@echo "make test-all    the same and the long suites; needs a Docker engine, .ci/run starts one"
 	@echo "make test-kind   real kind clusters, on a Docker engine   (OVERLAY= for the node image)"
-	@echo "make test-vm     the ipvs lab in a real VM with ip_vs"
+	@echo "make test-vm     the ipvs lab and the ipvs differential in a real VM with ip_vs"
 	@echo "make differential  real kube-proxies against the engine (VERSIONS=all|oldest,1.34,newest STATES=200 SEED=)"
 	@echo "make mutation    every single change to a recorded dump: is it found?"
 	@echo "make nightly     every Kubernetes minor in every mode (MATRIX='--only mode=nftables --output DIR')"
@@ -89,15 +89,16 @@ test: lint test-unit test-e2e
 test-all: node-binaries test
 	$(MAKE) differential VERSIONS=oldest,1.34,newest SEED=29
 	$(VENV)/bin/pytest -m "slow and not kind and not vm"
-	$(MAKE) test-kind
+	$(MAKE) -j2 test-kind test-vm
 
 # A lab's binaries and those that only a node image holds: one build of both takes far less than two.
 node-binaries: $(RUNTIME)
 	@$(VENV)/bin/python -m kubewire.kubernetes.binaries $(KIND_VERSION) --dns --node
 
-# The ipvs lab in a VM whose kernel has ip_vs; on KVM, or emulated where that doesn't work.
+# What needs ip_vs, in a VM whose kernel has it; on KVM, or emulated where that doesn't work.
 test-vm: $(DEV)
 	$(VENV)/bin/pytest -m vm
+	$(VENV)/bin/python tests/differential --host vm --modes ipvs --versions oldest,1.34,newest --states 100 --seed 29
 
 # Real kind on a Docker engine; the node image is built once, its archive stays in the cache.
 # OVERLAY=DIR adds files to it: what the machine's kernel or capabilities need. ENGINE=ADDRESS is an engine of
