@@ -19,6 +19,8 @@ from kubewire.vm.parts import prepare
 NAME = "differential"
 ROOT = Path(__file__).parents[2]
 THERE = "/opt/kubewire/oracle"
+INPUTS = ("tests/golden/dataplane/objects.yaml", "tests/golden/versions/more.yaml")
+"""What it records is made of these."""
 ONLY_HERE = ("hypothesis", "sortedcontainers")
 """What the oracle needs beside kubewire's own dependencies."""
 
@@ -49,9 +51,10 @@ def _needs(versions: Sequence[str]) -> list[Need]:
 def _ship(endpoint: Endpoint) -> None:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
-        archive.add(ROOT / "tests/differential", "tests/differential")
+        for part in ("tests/differential", *INPUTS):
+            archive.add(ROOT / part, part)
         archive.add(_packages(), "packages")
-    unpack = f"mkdir -p {THERE}/tests/golden && tar -xf - -C {THERE} --no-same-owner"
+    unpack = f"mkdir -p {THERE} && tar -xf - -C {THERE} --no-same-owner"
     subprocess.run([*endpoint.ssh, unpack], input=buffer.getvalue(), check=True)
 
 

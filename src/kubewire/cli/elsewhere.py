@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -121,11 +122,16 @@ def _headline(target: Target) -> str:
 
 
 def _forget_absent(name: str, known: Mapping[str, Away], display: Display) -> None:
-    """Keep no record of a new lab that didn't come to be; one whose host doesn't answer is kept."""
+    """Keep no record of a new lab that didn't come to be, nor its files there; one whose host doesn't answer
+    is kept.
+    """
     new = [away for host, away in records.read(name).items() if host not in known]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for away, phase in zip(new, pool.map(_settled, new), strict=True):
             if phase in GONE:
+                with suppress(KubewireError):
+                    far.call(away, ["down", name])  # waits for what is still ending there
+                    far.call(away, ["gc"])
                 records.forget(name, away.place.name)
             elif phase != READY:
                 display.line(

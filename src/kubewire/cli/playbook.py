@@ -250,6 +250,8 @@ def _environment(folder: Path) -> dict[str, str]:
         "ANSIBLE_REMOTE_TEMP": str(folder / "tmp"),
         "ANSIBLE_FORCE_COLOR": "0",
         "ANSIBLE_NOCOLOR": "1",
+        # ansible-runner would not look at them
+        "ANSIBLE_HOST_KEY_CHECKING": os.environ.get("ANSIBLE_HOST_KEY_CHECKING", "True"),
         progress.VARIABLE: str(folder / "progress.jsonl"),
         "KUBEWIRE_MAKER_PID": str(os.getpid()),
     }

@@ -67,6 +67,7 @@ def read_inventory(sources: Iterable[str]) -> Mapping[str, Any]:
         "ANSIBLE_CONFIG": str(resources.root() / "ansible.cfg"),
         "ANSIBLE_INVENTORY_ENABLED": "host_list,script,auto,yaml,ini",
         "ANSIBLE_INVENTORY_UNPARSED_FAILED": "1",
+        "ANSIBLE_VERBOSITY": "0",
     }
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     if done.returncode:

@@ -47,6 +47,11 @@ def test_hosts_groups_and_lists_of_them(inventory: Path) -> None:
     assert find_target("alice").inventory == (str(inventory),)
 
 
+def test_a_talkative_ansible_is_understood(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANSIBLE_VERBOSITY", "3")
+    assert find_target("alice").hosts == ("alice",)
+
+
 def test_an_unknown_name_and_an_unreadable_inventory_are_told(tmp_path: Path) -> None:
     with pytest.raises(DefinitionError, match="did you mean alice"):
         find_target("alise")
