@@ -8,6 +8,7 @@ from pathlib import Path
 
 from kubewire.errors import LabError
 from kubewire.kubernetes.api import Api, ApiError
+from kubewire.kubernetes.readiness import takes_pods
 from kubewire.lab.schema import Lab, node_names
 from kubewire.progress import Progress
 
@@ -54,7 +55,7 @@ def _asked(api: Api, lacking: Callable[[Api], str]) -> str:
 
 
 def _nodes_lacking(api: Api, lab: Lab) -> str:
-    ready = {node["metadata"]["name"] for node in api.get("/api/v1/nodes")["items"] if _is_ready(node)}
+    ready = {node["metadata"]["name"] for node in api.get("/api/v1/nodes")["items"] if takes_pods(node)}
     waiting = [name for name in node_names(lab) if name not in ready]
     return f"waiting for node {', '.join(waiting)}" if waiting else ""
 
@@ -70,9 +71,3 @@ def _system_lacking(api: Api) -> str:
         if lack := lacking(found):
             return f"{name}: {lack}"
     return ""
-
-
-def _is_ready(node: dict[str, object]) -> bool:
-    status = node.get("status")
-    conditions = status.get("conditions", ()) if isinstance(status, dict) else ()
-    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)

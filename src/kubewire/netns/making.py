@@ -213,8 +213,9 @@ def _last_words(log: str) -> str:
 
 
 def _wait_for_nodes(lab: Lab, directory: Path) -> None:
-    """Until every node is registered, has its pod CIDR and is Ready; then the cluster's DNS if asked for."""
+    """Until every node is registered, has its pod CIDR and takes pods; then cluster DNS if asked for."""
     from kubewire.kubernetes.api import Api, ApiError
+    from kubewire.kubernetes.readiness import takes_pods
 
     deadline = time.monotonic() + patient(DEADLINE)
     wanted = {node.name for node in topology.nodes(lab)}
@@ -224,7 +225,8 @@ def _wait_for_nodes(lab: Lab, directory: Path) -> None:
                 listed, trouble = api.get("/api/v1/nodes")["items"], ""
             except ApiError as error:
                 listed, trouble = [], f"; {error}"
-            ready = {node["metadata"]["name"] for node in listed if _is_ready(node)}
+            usable = [node for node in listed if takes_pods(node) and node["spec"].get("podCIDR")]
+            ready = {node["metadata"]["name"] for node in usable}
             if ready >= wanted:
                 break
             if time.monotonic() > deadline:
@@ -240,12 +242,6 @@ def _wait_for_nodes(lab: Lab, directory: Path) -> None:
 
             for manifest in coredns_manifests(cluster_dns_ip(lab)):
                 api.apply(manifest)
-
-
-def _is_ready(node: dict[str, Any]) -> bool:
-    conditions = node.get("status", {}).get("conditions", [])
-    ready = any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
-    return ready and bool(node["spec"].get("podCIDR"))
 
 
 def _await_pidfd(descriptor: int, seconds: float) -> None:

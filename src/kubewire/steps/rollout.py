@@ -12,6 +12,7 @@ from kubewire.progress import Progress
 from kubewire.steps.drift import title
 
 POLL = 0.1  # seconds
+FAMILIES = ("IPv4", "IPv6")
 HOPELESS = frozenset({"ErrImageNotOnNetns", "InvalidImageName", "ErrImageNeverPull"})
 """Waiting reasons that no time mends."""
 
@@ -19,13 +20,14 @@ HOPELESS = frozenset({"ErrImageNotOnNetns", "InvalidImageName", "ErrImageNeverPu
 def wait_for_rollout(
     api: Api, manifests: Sequence[Mapping[str, Any]], timeout: float, progress: Progress
 ) -> None:
-    """Wait until every workload among the manifests is rolled out; LabError with its pods' own words."""
-    paths = {api.object_path(m): m for m in manifests if m["kind"] in WORKLOADS}
+    """Wait until every workload among the manifests is rolled out and every Service has its pods among its
+    endpoints; LabError with the pods' own words.
+    """
+    paths = {api.object_path(m): m for m in manifests if m["kind"] in (*WORKLOADS, "Service")}
     deadline = time.monotonic() + timeout
     while True:
-        open_ones = [
-            (live, lack) for path in paths if (lack := lacking(live := api.find(path) or paths[path]))
-        ]
+        seen = [api.find(path) or manifest for path, manifest in paths.items()]
+        open_ones = [(live, lack) for live in seen if (lack := _lacking(api, live))]
         if not open_ones:
             return
         live, lack = open_ones[0]
@@ -42,6 +44,47 @@ def wait_for_rollout(
                 or "look at: kubewire kubeconfig LAB, then kubectl get pods -A",
             )
         time.sleep(POLL)
+
+
+def _lacking(api: Api, obj: Mapping[str, Any]) -> str:
+    if obj["kind"] != "Service":
+        return lacking(obj)
+    if not obj.get("spec", {}).get("selector"):
+        return ""
+    families = obj["spec"].get("ipFamilies", FAMILIES)
+    pods = [pod for pod in _pods(api, obj) if _families(pod) & set(families)]
+    namespace, name = obj["metadata"].get("namespace") or "default", obj["metadata"]["name"]
+    path = f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices"
+    slices = api.get(path, labelSelector=f"kubernetes.io/service-name={name}")["items"]
+    return endpoints_lacking(pods, slices)
+
+
+def endpoints_lacking(pods: Sequence[Mapping[str, Any]], slices: Sequence[Mapping[str, Any]]) -> str:
+    """What a Service's EndpointSlices lack of its ready pods, or still have of pods that are gone; "" for
+    nothing. The EndpointSlice controller follows the pods with some delay.
+    """
+    ready = {pod["metadata"]["name"] for pod in pods if not _pod(pod) and _is_alive(pod)}
+    listed = {
+        (endpoint.get("targetRef") or {}).get("name", "")
+        for item in slices
+        for endpoint in item.get("endpoints") or ()
+        if endpoint.get("conditions", {}).get("ready") is not False
+    }
+    gone = listed - {"", *(pod["metadata"]["name"] for pod in pods)}
+    if ready <= listed and not gone:
+        return ""
+    return f"{len(ready & listed)} of {len(ready)} ready pods are endpoints" + (
+        f", {len(gone)} endpoints of pods that are gone" if gone else ""
+    )
+
+
+def _families(pod: Mapping[str, Any]) -> set[str]:
+    ips = [entry.get("ip", "") for entry in pod.get("status", {}).get("podIPs") or ()]
+    return {"IPv6" if ":" in ip else "IPv4" for ip in ips}
+
+
+def _is_alive(pod: Mapping[str, Any]) -> bool:
+    return not pod["metadata"].get("deletionTimestamp") and pod.get("status", {}).get("phase") == "Running"
 
 
 def lacking(obj: Mapping[str, Any]) -> str:
@@ -110,9 +153,10 @@ def _pods(api: Api, workload: Mapping[str, Any]) -> list[dict[str, Any]]:
     if workload["kind"] == "Pod":
         pod = api.find(f"{path}/{workload['metadata']['name']}")
         return [pod] if pod else []
-    labels = workload.get("spec", {}).get("selector", {}).get("matchLabels", {})
-    selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
-    items: list[dict[str, Any]] = api.get(path, labelSelector=selector)["items"]
+    selector = workload.get("spec", {}).get("selector", {})
+    labels = selector if workload["kind"] == "Service" else selector.get("matchLabels", {})
+    wanted = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
+    items: list[dict[str, Any]] = api.get(path, labelSelector=wanted)["items"]
     return items
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kubewire.steps.rollout import lacking, pod_problems
+from kubewire.steps.rollout import endpoints_lacking, lacking, pod_problems
 
 
 def workload(kind: str, wanted: int = 4, **status: Any) -> dict[str, Any]:
@@ -65,3 +65,39 @@ def test_a_pod_speaks_through_its_containers_then_its_conditions() -> None:
         ("Pod default/a", "CrashLoopBackOff", "back-off"),
         ("Pod default/b", "Unschedulable", "0/3 nodes"),
     ]
+
+
+def pod(name: str, ready: bool = True, **meta: str) -> dict[str, Any]:
+    conditions = [{"type": "Ready", "status": str(ready)}]
+    return {"metadata": {"name": name, **meta}, "status": {"phase": "Running", "conditions": conditions}}
+
+
+def slice_of(*names: str, **conditions: bool) -> dict[str, Any]:
+    return {"endpoints": [{"targetRef": {"name": name}, "conditions": conditions} for name in names]}
+
+
+@pytest.mark.parametrize(
+    ("pods", "slices", "words"),
+    [
+        ([pod("a"), pod("b")], [slice_of("a"), slice_of("b", ready=True)], ""),
+        ([pod("a"), pod("b")], [slice_of("a")], "1 of 2 ready pods are endpoints"),
+        (
+            [pod("a"), pod("b")],
+            [slice_of("a"), slice_of("b", ready=False)],
+            "1 of 2 ready pods are endpoints",
+        ),
+        ([pod("a"), pod("b", ready=False)], [slice_of("a"), slice_of("b", ready=False)], ""),
+        ([pod("a"), pod("b", deletionTimestamp="now")], [slice_of("a")], ""),
+        (
+            [pod("a")],
+            [slice_of("a", "b")],
+            "1 of 1 ready pods are endpoints, 1 endpoints of pods that are gone",
+        ),
+        ([], [], ""),
+        ([], [{"endpoints": None}], ""),
+    ],
+)
+def test_a_service_waits_for_its_endpoints(
+    pods: list[dict[str, Any]], slices: list[dict[str, Any]], words: str
+) -> None:
+    assert endpoints_lacking(pods, slices) == words
