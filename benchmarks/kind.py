@@ -35,8 +35,7 @@ def kind_rows(cli: Cli) -> list[Row]:
         image = choose_image(lab, docker.images()).reference
     _make_big_image()
     hand, big = by_hand(cli.folder, image, IMAGE), by_hand(cli.folder, image, BIG)
-    (cli.folder / "bench-kind.yml").write_text('{"mode": "iptables", "provider": "kind"}')
-    path = str(cli.folder / "bench-kind.yml")
+    path = _lab(cli, "iptables")
     ours = cli.run("up", path).seconds
     second = cli.run("up", path).seconds
     verify = cli.run("verify", path).seconds
@@ -57,16 +56,41 @@ def kind_rows(cli: Cli) -> list[Row]:
         Row("down on kind", f"{down:.1f} s"),
         Row("embedded up + verify", f"{embedded:.1f} s"),
         Row("embedded up + verify / kind path", f"{embedded / path_seconds:.2f}", "≤ 0.25"),
+        *_cell_rows(cli, image, path_seconds),
     ]
 
 
-def by_hand(folder: Path, image: str, workload: str) -> dict[str, float]:
+def _cell_rows(cli: Cli, image: str, iptables: float) -> list[Row]:
+    """Two cells of a nightly, one after another in one run of `kubewire matrix`, against their kind paths."""
+    path = _lab(cli, "nftables")
+    cli.run("up", path)
+    nftables = sum(by_hand(cli.folder, image, BIG, "nftables").values()) + cli.run("verify", path).seconds
+    cli.run("down", path)
+    (cli.folder / "cells.yml").write_text(
+        json.dumps({"versions": ["1.37"], "modes": ["iptables", "nftables"], "labs": ["nodeport"]})
+    )
+    words = ("--jobs", "1", "--output", str(cli.folder / "cells"))
+    cell = cli.run("matrix", str(cli.folder / "cells.yml"), *words).seconds / 2
+    return [
+        Row("kind path, nftables", f"{nftables:.1f} s"),
+        Row("a nightly's cell, mean of two", f"{cell:.1f} s"),
+        Row("kind paths / cells", f"{(iptables + nftables) / 2 / cell:.1f}", "≥ 4"),
+    ]
+
+
+def _lab(cli: Cli, mode: str) -> str:
+    path = cli.folder / f"bench-{mode}.yml"
+    path.write_text(json.dumps({"mode": mode, "provider": "kind"}))
+    return str(path)
+
+
+def by_hand(folder: Path, image: str, workload: str, mode: str = "iptables") -> dict[str, float]:
     """Step → seconds: kind create --wait, the image into the nodes, apply, rollout. Removed afterwards.
 
     Our own image goes the way that kubewire takes: it is in the node image already.
     """
     kind, kubectl = str(find(emit)), str(ensure("1.37").kubectl)
-    lab = load_lab("iptables", {"httpbin.image": workload} if workload != IMAGE else {})
+    lab = load_lab(mode, {"httpbin.image": workload} if workload != IMAGE else {})
     config, manifests = folder / "hand.yml", folder / "hand.json"
     from kubewire.lab.rendering import render_kind
 
