@@ -2,6 +2,7 @@
 
     python benchmarks/run.py            the lab's life, its parts and memory; the engine against jc
     python benchmarks/run.py --engine   the engine alone (a minute)
+    python benchmarks/run.py --vm       only what runs in a VM, where the kernel has no ip_vs (five minutes)
     python benchmarks/run.py --kind     only what needs kind: a Docker engine and a node image (three minutes)
 
 Needs root or a machine where an ordinary user may make namespaces, and cached binaries (`kubewire prefetch`).
@@ -69,6 +70,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--cycles", type=int, default=3, help="how often the lab is made (default 3)")
     parser.add_argument("--engine", action="store_true", help="only the engine's ratios")
+    parser.add_argument("--vm", action="store_true", help="only the ratios of labs in a VM")
     parser.add_argument("--kind", action="store_true", help="only the ratios that need kind")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="kubewire-bench-") as folder:
@@ -81,6 +83,11 @@ def main() -> None:
             from kind import kind_rows
 
             show(kind_rows(cli))
+            return
+        if options.vm:
+            from vm import vm_rows
+
+            show(vm_rows(cli))
             return
         if not options.engine:
             show(life(cli, options.cycles))
