@@ -34,7 +34,8 @@ class Wishes:
 
 
 def show_plan(file: Path | None, wishes: Wishes) -> int:
-    """Print a line a cell; nothing is run."""
+    """Print a line a cell; nothing is run. What the run would refuse is refused."""
+    Baseline.read(wishes.baseline, wishes.accept)
     order = _planned(file, wishes, Display())
     for note in order.notes:
         typer.echo(f"note: {note}")

@@ -82,6 +82,7 @@ def test_a_baseline_that_is_cut_or_damaged(tmp_path: Path) -> None:
         Path("damaged", "run.json").write_text(whole[:length])
         assert "damaged/run.json:1:" in str(told("matrix", "--baseline", "damaged"))
     assert "No such file" in str(told("matrix", "--baseline", "nowhere"))
+    assert "No such file" in str(told("matrix", "--plan", "--baseline", "nowhere"))
     assert not (tmp_path / "state").exists()
 
 
