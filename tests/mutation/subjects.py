@@ -1,7 +1,4 @@
-"""What is mutated: recorded dumps of real kube-proxies, each with verify's word on another dump in its place.
-
-Of ipvs mode, dumps printed from the expected state stand in where no kernel with ip_vs was recorded.
-"""
+"""What is mutated: dumps of real kube-proxies, each with verify's word on another dump in its place."""
 
 from __future__ import annotations
 
@@ -14,13 +11,10 @@ from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
-sys.path.extend(
-    str(Path(__file__).parents[1] / part) for part in ("differential", "unit/dataplane_ipvs", "unit/trace")
-)
+sys.path.extend(str(Path(__file__).parents[1] / part) for part in ("differential", "unit/trace"))
 
 import iptables_mutants
 import ipvs_mutants
-import ipvs_support
 import nft_mutants
 import probes
 import trace_golden
@@ -36,8 +30,7 @@ from kubewire.snapshot.model import NodeSnapshot, Snapshot
 
 VERSIONS = [folder.name for folder in FOLDERS if folder.parent.name == "versions"]
 KIND = [f"kind-{path.name}" for path in sorted((trace_golden.GOLDEN / "kind").iterdir())]
-ENGINE = [f"engine-{version}-ipvs" for version in ("v1.29.6", "v1.33.13", "v1.34.4", "v1.36.3", "v1.37.2")]
-RECORDED = [*VERSIONS, *KIND, *ENGINE]
+RECORDED = [*VERSIONS, *KIND]
 Mutants = Callable[..., Iterator[Mutant]]
 BOTH: tuple[IpFamily, ...] = ("ipv4", "ipv6")
 FOUR, SIX = BOTH
@@ -149,8 +142,5 @@ def _judged(name: str, file: str) -> bool:
 def _read(name: str) -> tuple[Snapshot, Snapshot | None]:
     if name in VERSIONS:
         return load(trace_golden.GOLDEN / "versions" / name), trace_golden.load(f"versions/{name}")
-    if name in KIND:
-        folder = trace_golden.GOLDEN / "kind" / name.removeprefix("kind-")
-        snapshot = read_snapshot(folder)
-        return snapshot, snapshot
-    return ipvs_support.rich(version=name.split("-")[1]).snapshot, None
+    snapshot = read_snapshot(trace_golden.GOLDEN / "kind" / name.removeprefix("kind-"))
+    return snapshot, snapshot
