@@ -69,6 +69,8 @@ def main(arguments: Sequence[str]) -> int:
         ]
         try:
             return run_in_vm([*arguments, *words], list(proxies), GOLDEN)
+        except KeyboardInterrupt:
+            return 130
         except KubewireError as error:
             print(error, file=sys.stderr)
             return error.exit_code

@@ -158,11 +158,19 @@ def address_mutants(dump: str) -> Iterator[Mutant]:
         yield made("address's prefix", info["local"], Duty.FOUND, [*before, wide, *after])
 
 
+SYSCTLS = (
+    "net.ipv4.ip_forward",
+    *(f"net.ipv4.vs.{name}" for name in ("conntrack", "expire_nodest_conn", "expire_quiescent_template")),
+)
+
+
 def sysctl_mutants(dump: str) -> Iterator[Mutant]:
-    """Of the kernel settings in facts.json that ipvs mode needs."""
+    """Of the kernel settings in facts.json that ipvs mode sets: those of ARP only with strictARP,
+    conn_reuse_mode not since Linux 5.9.
+    """
     facts = json.loads(dump)
     for name, value in facts.get("sysctls", {}).items():
-        if not name.startswith(("net.ipv4.vs.", "net.ipv4.conf.all.arp_")):
+        if name not in SYSCTLS:
             continue
         other = "0" if str(value) != "0" else "1"
         changed = {**facts, "sysctls": {**facts["sysctls"], name: other}}
@@ -176,6 +184,7 @@ def meets(healthy: str) -> Callable[[str], bool]:
 
 def _deciding(dump: str) -> list[str]:
     if dump.startswith(("[", "{")):
-        return sorted(re.findall(r'"local": "[^"]+", "prefixlen": \d+|"[\w.]+": "?\d+"?', dump))
+        written = json.dumps(json.loads(dump))
+        return sorted(re.findall(r'"local": "[^"]+", "prefixlen": \d+|"[\w.]+": "?\d+"?', written))
     lines = re.sub(r" (?:hashsize|bucketsize|initval) \S+", "", dump).splitlines()
     return sorted(line for line in lines if "cali40all" not in line and not re.match(r"-a -t .*-w 0$", line))
