@@ -40,9 +40,9 @@ def kind_rows(cli: Cli) -> list[Row]:
     second = cli.run("up", path).seconds
     verify = cli.run("verify", path).seconds
     down = cli.run("down", path).seconds
-    (cli.folder / "bench-netns.yml").write_text('{"mode": "iptables", "provider": "netns"}')
-    embedded = cli.run("up", str(cli.folder / "bench-netns.yml"), "--verify").seconds
-    cli.run("down", str(cli.folder / "bench-netns.yml"))
+    beside = _lab(cli, "iptables", "netns")
+    embedded = cli.run("up", beside, "--verify").seconds
+    cli.run("down", beside)
     path_seconds = sum(big.values()) + verify
     rows = [Row(f"by hand: {step}", f"{seconds:.1f} s") for step, seconds in hand.items()]
     rows += [Row(f"kind path: {step}", f"{seconds:.1f} s") for step, seconds in big.items()]
@@ -78,9 +78,9 @@ def _cell_rows(cli: Cli, image: str, iptables: float) -> list[Row]:
     ]
 
 
-def _lab(cli: Cli, mode: str) -> str:
-    path = cli.folder / f"bench-{mode}.yml"
-    path.write_text(json.dumps({"mode": mode, "provider": "kind"}))
+def _lab(cli: Cli, mode: str, provider: str = "kind") -> str:
+    path = cli.folder / f"bench-{mode}-{provider}.yml"
+    path.write_text(json.dumps({"mode": mode, "provider": provider}))
     return str(path)
 
 

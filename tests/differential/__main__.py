@@ -57,16 +57,8 @@ def main(arguments: Sequence[str]) -> int:
         from in_vm import run_in_vm
 
         patience = str(max(options.patience, PATIENCE_IN_VM))
-        words = [
-            "--host",
-            "local",
-            "--seed",
-            str(seed),
-            "--patience",
-            patience,
-            "--versions",
-            ",".join(proxies),
-        ]
+        words = ["--host", "local", "--seed", str(seed), "--patience", patience]
+        words += ["--versions", ",".join(proxies)]
         try:
             return run_in_vm([*arguments, *words], list(proxies), GOLDEN)
         except KeyboardInterrupt:

@@ -67,7 +67,7 @@ def compare_items(
 
     `absent`: what to say as observed when the whole container is not there. Extra pieces fail `PREFIX.extra`.
     """
-    if len(items) == len(observed) and all(a.text == b for a, b in zip(items, observed, strict=True)):
+    if _stand(items, observed):
         return _hold(place, label, [(item.origin, item.text) for item in items], render)
     missing, positions = match_items(items, observed)
     taken = {position for position in positions if position is not None}
@@ -94,9 +94,14 @@ def compare_items(
     return checks
 
 
+def _stand(items: Sequence[Item], observed: Sequence[str]) -> bool:
+    """Whether all is there, in order, and nothing else."""
+    return len(items) == len(observed) and all(a.text == b for a, b in zip(items, observed, strict=True))
+
+
 def match_items(items: Sequence[Item], observed: Sequence[str]) -> tuple[list[Item], list[int | None]]:
     """The items that are missing, and for each item the position at which it was found."""
-    if len(items) == len(observed) and all(a.text == b for a, b in zip(items, observed, strict=True)):
+    if _stand(items, observed):
         return [], list(range(len(items)))
     free: dict[str, list[int]] = defaultdict(list)
     for position in range(len(observed) - 1, -1, -1):
@@ -185,8 +190,7 @@ def compare_chain(
     service = expected.origin.service if expected.origin else ""
     absent = "" if observed else f"(no chain {expected.name})"
     checks = compare_items(place, label, items, texts, render=render, service=service, absent=absent)
-    in_order = [item.text for item in items] == texts
-    disorder = None if in_order else misplaced(expected.groups, match_items(items, texts)[1])
+    disorder = None if _stand(items, texts) else misplaced(expected.groups, match_items(items, texts)[1])
     if disorder is not None:
         checks.append(
             Check(

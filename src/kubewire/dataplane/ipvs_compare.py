@@ -136,8 +136,9 @@ class _Comparison:
         lines = real_lines(wanted, wanted.servers)
         items = [Item(line, real.origin or origin) for line, real in zip(lines, wanted.servers, strict=True)]
         there = seen.servers if seen else ()
-        texts = real_lines(wanted, [real for real in there if not _is_leaving(real, wanted)])
-        leaving += real_lines(wanted, [real for real in there if _is_leaving(real, wanted)])
+        going = [real for real in there if _is_leaving(real, wanted)]
+        texts = real_lines(wanted, [real for real in there if real not in going])
+        leaving += real_lines(wanted, going)
         yield from compare_items(
             place,
             label,

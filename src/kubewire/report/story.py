@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from kubewire.dataplane.cluster import ServicePort, service_ports
 from kubewire.dataplane.findings import IpFamily
 from kubewire.dataplane.iptables_names import digest, seed
+from kubewire.jsontext import read_json
 from kubewire.snapshot.model import NodeSnapshot, Snapshot
 
 Lines = list[tuple[str, str]]
@@ -98,9 +98,7 @@ def _nft_rules(dump: str, chain: str) -> list[dict[str, Any]]:
     from kubewire.dataplane.observed.nftables import ParseError, listed
 
     try:
-        found = [
-            json.loads(text) for text in listed(dump, "") if text.startswith('{"rule"') and chain in text
-        ]
+        found = [read_json(text) for text in listed(dump, "") if text.startswith('{"rule"') and chain in text]
     except ParseError:
         return []
     return [entry["rule"] for entry in found if isinstance(entry["rule"], dict)]

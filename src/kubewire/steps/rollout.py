@@ -8,6 +8,7 @@ from typing import Any
 
 from kubewire.errors import LabError
 from kubewire.kubernetes.api import Api
+from kubewire.kubernetes.readiness import is_ready
 from kubewire.progress import Progress
 from kubewire.steps.drift import title
 
@@ -63,7 +64,7 @@ def endpoints_lacking(pods: Sequence[Mapping[str, Any]], slices: Sequence[Mappin
     """What a Service's EndpointSlices lack of its ready pods, or still have of pods that are gone; "" for
     nothing. The EndpointSlice controller follows the pods with some delay.
     """
-    ready = {pod["metadata"]["name"] for pod in pods if not _pod(pod) and _is_alive(pod)}
+    ready = {pod["metadata"]["name"] for pod in pods if is_ready(pod) and _is_alive(pod)}
     listed = {
         (endpoint.get("targetRef") or {}).get("name", "")
         for item in slices
@@ -121,11 +122,8 @@ def _daemon_set(obj: Mapping[str, Any]) -> str:
 
 
 def _pod(obj: Mapping[str, Any]) -> str:
-    status = obj.get("status", {})
-    ready = any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions", ()))
-    return (
-        "" if ready or status.get("phase") == "Succeeded" else f"{status.get('phase', 'Pending')}, not ready"
-    )
+    phase = obj.get("status", {}).get("phase", "Pending")
+    return "" if is_ready(obj) or phase == "Succeeded" else f"{phase}, not ready"
 
 
 WORKLOADS = {"Deployment": _deployment, "StatefulSet": _deployment, "DaemonSet": _daemon_set, "Pod": _pod}

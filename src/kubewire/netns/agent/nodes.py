@@ -19,6 +19,7 @@ from typing import Any
 from kubewire import __version__
 from kubewire.errors import DefinitionError
 from kubewire.kubernetes.api import Api, ApiError
+from kubewire.kubernetes.readiness import is_ready
 from kubewire.netns.agent.config import Config, Node
 from kubewire.netns.agent.status import timestamp
 
@@ -165,18 +166,13 @@ def beat(api: Api, config: Config, stop: threading.Event) -> None:
         for node in config.nodes:
             try:
                 renew(api, node)
-                if due or not _is_ready(api.get(f"{NODES}/{node.name}")):
+                if due or not is_ready(api.get(f"{NODES}/{node.name}")):
                     refresh(api, config, node)
             except ApiError as error:
                 log.warning("node %s could not be refreshed: %s", node.name, error)
         if due:
             refreshed = time.monotonic()
         stop.wait(RENEW_SECONDS)
-
-
-def _is_ready(node: Json) -> bool:
-    conditions = node.get("status", {}).get("conditions", [])
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
 
 def _condition(kind: str, holds: str, reason: str, message: str, now: float) -> Json:
