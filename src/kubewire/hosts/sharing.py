@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -18,12 +19,17 @@ MOST_FORKS = 50
 
 def sharing(folder: Path, target: Target) -> dict[str, str]:
     """Ansible's environment for a run on other hosts, whose connections end by `stop_sharing(folder)`."""
-    sockets = tempfile.mkdtemp(prefix=PREFIX)
+    sockets = new_sockets()
     (folder / LINK).symlink_to(sockets)
     return {
         "ANSIBLE_SSH_CONTROL_PATH_DIR": sockets,
         "ANSIBLE_FORKS": str(min(MOST_FORKS, max(5, len(target.hosts)))),
     }
+
+
+def new_sockets() -> str:
+    """A new folder for connections' sockets, which carries this process's id until it holds one."""
+    return tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-")
 
 
 def stop_sharing(folder: Path) -> None:
@@ -38,8 +44,10 @@ def stop_sharing(folder: Path) -> None:
 def close_leftovers() -> None:
     """Remove the empty folders that killed runs left; their connections had closed by themselves."""
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        with suppress(OSError):
-            folder.rmdir()
+        pid = folder.name.removeprefix(PREFIX).partition("-")[0]
+        if not Path("/proc", pid).exists():
+            with suppress(OSError):
+                folder.rmdir()
 
 
 def _close(sockets: Path) -> None:
