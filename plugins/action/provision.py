@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
+from dataclasses import asdict, replace
+from typing import Any, ClassVar
 
 from kubewire.hosts import records
 from kubewire.hosts.provision import provision
@@ -17,6 +17,8 @@ from ..plugin_utils.step import Step
 
 
 class ActionModule(Step):
+    ARGUMENTS: ClassVar[dict[str, Any]] = {"lab": {"type": "str"}}
+
     def perform(self, arguments: dict[str, Any]) -> dict[str, Any]:
         if not self.is_away:
             return Outcome().result()
@@ -26,9 +28,9 @@ class ActionModule(Step):
             python = str(self._task_vars.get("ansible_python_interpreter") or "")
             found, done = provision(self.on_host, place.name, python=python, check=self.check)
             place = replace(place, python=found)
-        if not self.check:
+        if arguments["lab"] and not self.check:
             lab = lab_name(arguments["lab"])
             sources = tuple(str(source) for source in self._task_vars.get("ansible_inventory_sources") or ())
             records.write(records.Away(lab, str(find_lab(arguments["lab"])), place, sources))
-        facts = {"ansible_facts": {"kubewire_python": place.python}}
+        facts = {"ansible_facts": {"kubewire_python": place.python}, "place": asdict(place)}
         return Outcome([Change(place.name, what) for what in done], facts).result()

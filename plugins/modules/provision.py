@@ -11,9 +11,8 @@ description:
   - Keeps here, beside the lab's name, how the host is reached. Does nothing on this machine itself.
 options:
   lab:
-    description: The lab's name, or the path of its file.
+    description: The lab's name, or the path of its file; without one nothing is kept here.
     type: str
-    required: true
 author: The kubewire authors
 """
 
@@ -31,6 +30,10 @@ changes:
   returned: always
 ansible_facts:
   description: C(kubewire_python), the Python there that has kubewire.
+  type: dict
+  returned: for another host
+place:
+  description: How the host is reached from here by SSH, and where kubewire is on it.
   type: dict
   returned: for another host
 """

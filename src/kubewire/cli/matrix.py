@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from kubewire.cli import options
 from kubewire.errors import DefinitionError
 
 
@@ -23,6 +24,11 @@ def matrix(
     ] = None,
     shard: Annotated[str, typer.Option(help="The K-th of N parts, for N runners.", metavar="K/N")] = "",
     jobs: Annotated[int | None, typer.Option(help="Cells side by side at most.", min=1, max=64)] = None,
+    host: Annotated[
+        str,
+        typer.Option(help="Run the cells on these hosts or groups of an Ansible inventory.", metavar="NAME"),
+    ] = "",
+    inventory: options.Inventory = None,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Start no cell after a bad one.")] = False,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Look for patches that are newer than what the cache holds.")
@@ -50,16 +56,28 @@ def matrix(
 
     `kubewire matrix --shard 2/5 --output nightly`
 
+    `kubewire matrix --host runners --inventory runners.yml`
+
     `kubewire matrix --resume`
     """
     from kubewire.cli import nightly
 
-    if resume and (file or only or shard or fresh):
+    if resume and (file or only or shard or fresh or host or inventory):
         raise DefinitionError(
             "--resume goes on with the cells of the run it resumes",
-            mend="leave FILE, --only, --shard and --fresh out",
+            mend="leave FILE, --only, --shard, --fresh, --host and --inventory out",
         )
-    wishes = nightly.Wishes(tuple(only or ()), shard, fresh, jobs, fail_fast, baseline, accept)
+    wishes = nightly.Wishes(
+        only=tuple(only or ()),
+        shard=shard,
+        fresh=fresh,
+        hosts=host,
+        inventory=tuple(inventory or ()),
+        jobs=jobs,
+        fail_fast=fail_fast,
+        baseline=baseline,
+        accept=accept,
+    )
     if show:
         raise typer.Exit(nightly.show_plan(file, wishes))
     raise typer.Exit(nightly.resume(output, wishes) if resume else nightly.begin(file, output, wishes))

@@ -42,13 +42,13 @@ class Failure:
 class Run:
     """How a playbook ended. `failures` has each host's first; `changed` counts changed tasks by host.
 
-    `seen` are the hosts on which a task succeeded.
+    `results` has each host's last result of every action; `seen` are the hosts on which a task succeeded.
     """
 
     folder: Path
     failures: dict[str, Failure] = field(default_factory=dict)
     changed: dict[str, int] = field(default_factory=dict)
-    results: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    results: dict[str, dict[str, Mapping[str, Any]]] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
 
     @property
@@ -171,11 +171,11 @@ def note_event(event: Mapping[str, Any], run: Run, display: Display) -> None:
             if data.get("task_action") != "ansible.builtin.validate_argument_spec":
                 display.step(str(data.get("name") or data.get("task") or ""))
         case "runner_on_ok":
-            run.seen.add(str(data.get("host")))
+            host = str(data.get("host"))
+            run.seen.add(host)
             if result.get("changed"):
-                host = str(data.get("host"))
                 run.changed[host] = run.changed.get(host, 0) + 1
-            run.results[str(data.get("task_action"))] = result
+            run.results.setdefault(host, {})[str(data.get("task_action"))] = result
             display.changes([str(line) for line in result.get("changes") or ()])
         case "playbook_on_stats":
             display.close()

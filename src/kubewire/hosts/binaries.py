@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from kubewire import progress
 from kubewire.hosts import scripts
@@ -12,8 +13,10 @@ from kubewire.hosts.steps import Run, perform_there
 from kubewire.kubernetes import store
 from kubewire.kubernetes.catalog import Artifact
 from kubewire.kubernetes.fetchplan import plan
+from kubewire.kubernetes.locks import locked
 from kubewire.kubernetes.toolchain import architecture
 from kubewire.lab.loading import load_lab
+from kubewire.paths import cache_dir
 from kubewire.steps.outcome import Outcome
 
 
@@ -22,13 +25,20 @@ def ship_binaries(
 ) -> dict[str, Any]:
     """Send what the host lacks and this cache has, if it runs there at all; the task result.
 
-    What this cache lacks too, or another architecture, the host gets by its own means when it needs it.
+    One process at a time sends to a host. What this cache lacks too, or another architecture, the host gets
+    by its own means when it needs it.
     """
     loaded = load_lab(lab, overrides)
-    planned = plan(loaded.kubernetes, dns=loaded.dns)
+    planned = plan(loaded.kubernetes, control_plane=loaded.control_plane, dns=loaded.dns)
     if not planned.cached:
         return Outcome(message="this machine's cache doesn't hold them all").result()
     wanted = [[step.artifact.name, step.artifact.version, list(step.binaries)] for step in planned.steps]
+    lock = cache_dir() / "locks" / f"to-{quote(place.name, safe='')}.lock"
+    with locked(lock, f"sending to {place.name}", progress.emit):
+        return _send(run, place, wanted, check=check)
+
+
+def _send(run: Run, place: Place, wanted: list[list[Any]], *, check: bool) -> dict[str, Any]:
     there = perform_there(run, place, "missing_binaries", {"wanted": wanted})
     if there.get("failed") or not there["missing"] or there["architecture"] != architecture():
         return there

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from kubewire.errors import LabError
 from kubewire.hosts import records
@@ -15,6 +16,9 @@ from kubewire.hosts.errors import unreachable
 from kubewire.hosts.place import Place
 from kubewire.hosts.records import Away
 from kubewire.vm.hosting import is_dead
+
+if TYPE_CHECKING:
+    from kubewire.hosts.steps import Run
 
 SSH_FAILED = 255
 """ssh's own exit code where it could not reach the host, or lost it."""
@@ -47,6 +51,20 @@ def run(away: Away, argv: Sequence[str], data: bytes | None = None) -> subproces
     if done.returncode == SSH_FAILED:
         raise unreachable(done.stderr.decode(errors="replace"), away.place.name)
     return done
+
+
+def runner(place: Place) -> Run:
+    """What runs a shell command over there, as the place's user; HostError where it can't be reached."""
+
+    def run(command: str, data: bytes) -> tuple[int, str, str]:
+        words = [*place.become, *shlex.split(command)]
+        done = subprocess.run(place.argv(words, "-T", "-o", "BatchMode=yes"), input=data, capture_output=True)
+        error = done.stderr.decode(errors="replace")
+        if done.returncode == SSH_FAILED:
+            raise unreachable(error, place.name)
+        return done.returncode, done.stdout.decode(errors="replace"), error
+
+    return run
 
 
 def phase(away: Away) -> str:

@@ -2,34 +2,43 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
-import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from kubewire.hosts.inventory import Target
+from kubewire.hosts.place import Place
+from kubewire.temporary import left_folders, new_folder
 
 LINK = "ssh"
 """In the run's folder, a link to its sockets, whose own path must stay short (107 bytes)."""
-PREFIX = "kubewire-ssh-"
+WHAT = "ssh"
 MOST_FORKS = 50
 
 
 def sharing(folder: Path, target: Target) -> dict[str, str]:
     """Ansible's environment for a run on other hosts, whose connections end by `stop_sharing(folder)`."""
-    sockets = new_sockets()
+    sockets = new_folder(WHAT)
     (folder / LINK).symlink_to(sockets)
     return {
-        "ANSIBLE_SSH_CONTROL_PATH_DIR": sockets,
+        "ANSIBLE_SSH_CONTROL_PATH_DIR": str(sockets),
         "ANSIBLE_FORKS": str(min(MOST_FORKS, max(5, len(target.hosts)))),
     }
 
 
-def new_sockets() -> str:
-    """A new folder for connections' sockets, which carries this process's id until it holds one."""
-    return tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-")
+@contextmanager
+def shared(place: Place) -> Iterator[Place]:
+    """The place, reached through one connection that ends with the block."""
+    sockets = new_folder(WHAT)
+    program, *rest = place.ssh
+    options = ("-o", "ControlMaster=auto", "-o", f"ControlPath={sockets}/socket", "-o", "ControlPersist=60")
+    try:
+        yield replace(place, ssh=(program, *options, *rest))
+    finally:
+        _close(sockets)
 
 
 def stop_sharing(folder: Path) -> None:
@@ -43,11 +52,9 @@ def stop_sharing(folder: Path) -> None:
 
 def close_leftovers() -> None:
     """Remove the empty folders that killed runs left; their connections had closed by themselves."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        pid = folder.name.removeprefix(PREFIX).partition("-")[0]
-        if not Path("/proc", pid).exists():
-            with suppress(OSError):
-                folder.rmdir()
+    for folder in left_folders(WHAT):
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def _close(sockets: Path) -> None:

@@ -14,7 +14,8 @@ from kubewire.files import write_atomically
 from kubewire.hosts import far, records
 from kubewire.hosts.errors import unreachable
 from kubewire.hosts.records import Away
-from kubewire.hosts.sharing import new_sockets
+from kubewire.hosts.sharing import WHAT
+from kubewire.temporary import new_folder
 
 LINK = "ssh"
 """Beside the lab's record, a link to the folder of the connection's socket, whose path must stay short."""
@@ -60,7 +61,7 @@ def close(away: Away) -> None:
 
 def _open(away: Away, port: int, there: int) -> None:
     folder = records.folder(away.lab, away.place.name)
-    sockets = new_sockets()
+    sockets = new_folder(WHAT)
     (folder / LINK).symlink_to(sockets)
     command = away.place.argv(
         away.place.module("kubewire.hosts.follow", away.lab),

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from kubewire.cli.signals import raise_on_terminate
+from kubewire.cli.signals import Terminated, raise_on_terminate
 from kubewire.errors import KubewireError, refusal
 from kubewire.files import write_atomically
 from kubewire.kubernetes.api import Api
@@ -42,7 +42,10 @@ def main(arguments: list[str]) -> int:
     if os.getppid() != parent:  # it died before it could tell
         return 1
     order = CellOrder.model_validate_json(sys.stdin.buffer.read())
-    result = run_cell(order, folder)
+    try:
+        result = run_cell(order, folder)
+    except Terminated:
+        return 143
     write_atomically(folder / "result.json", result.model_dump_json(by_alias=True) + "\n")
     return 0
 

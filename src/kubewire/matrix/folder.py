@@ -54,6 +54,9 @@ class Order(Model):
     started: str
     deadline: float
     notes: tuple[str, ...] = ()
+    hosts: str = ""
+    """Hosts and groups that run the cells, as --host names them; this machine if empty."""
+    inventory: tuple[str, ...] = ()
     cells: tuple[CellOrder, ...]
 
 

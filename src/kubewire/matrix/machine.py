@@ -34,7 +34,7 @@ def examine(matrix: Matrix, labs: Iterable[str]) -> Machine:
     for provider in matrix.providers:
         why = docker_silent() if provider == "kind" else ""
         for mode in matrix.modes:
-            if reason := why or _kernel_lacks(mode.value):
+            if reason := why or kernel_lacks(mode.value):
                 lacking[provider, mode.value] = reason
         _require_packages([lab for lab in loaded if (provider, lab.mode.value) not in lacking], provider)
     return Machine(lacking, releases=not why_unreachable(PUBLIC.kubernetes))
@@ -46,7 +46,7 @@ def _require_packages(labs: Iterable[Lab], provider: str) -> None:
         raise not_installable(missing)
 
 
-def _kernel_lacks(mode: str) -> str:
+def kernel_lacks(mode: str) -> str:
     """What no package mends, for a mode; "" if nothing."""
     needs = [need for need in survey() if not need.ok and (not need.modes or mode in need.modes)]
     lacks: dict[str, list[str]] = {}

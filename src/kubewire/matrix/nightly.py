@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +11,8 @@ from kubewire import paths
 from kubewire.cli.signals import Terminated
 from kubewire.errors import DefinitionError
 from kubewire.kubernetes import store
-from kubewire.kubernetes.catalog import KUBE_PROXY
+from kubewire.kubernetes.catalog import KUBE_PROXY, PUBLIC
+from kubewire.kubernetes.download import why_unreachable
 from kubewire.kubernetes.locks import locked
 from kubewire.kubernetes.offers import kubernetes_offer
 from kubewire.kubernetes.overview import newer_minors
@@ -22,25 +23,34 @@ from kubewire.matrix.conclusion import NO_BASELINE, Baseline, conclude
 from kubewire.matrix.folder import CellOrder, Order, RunFolder
 from kubewire.matrix.loading import lab_reference, load_matrix, place_of_version
 from kubewire.matrix.machine import examine
-from kubewire.matrix.plan import plan, shares_control_planes
+from kubewire.matrix.plan import Machine, plan, shares_control_planes
 from kubewire.matrix.results import Run
 from kubewire.matrix.run import Limits, Nightly, now
+from kubewire.matrix.schema import Matrix
 from kubewire.matrix.versions import choose
+from kubewire.matrix.workers import Pool, Worker, machine_of
 from kubewire.progress import Progress
 
 Tell = Callable[[str], None]
 
 
 def plan_order(
-    file: Path, *, only: Sequence[str] = (), shard: str = "", fresh: bool = False, progress: Progress
+    file: Path,
+    *,
+    workers: Sequence[Worker] = (),
+    only: Sequence[str] = (),
+    shard: str = "",
+    fresh: bool = False,
+    progress: Progress,
 ) -> Order:
-    """What a nightly is to do on this machine; `fresh` looks for newer patches than those in the cache.
+    """What a nightly is to do on this machine, or on the `workers` that stand in for it; `fresh` looks for
+    newer patches than those in the cache.
 
     Raises DefinitionError and HostError.
     """
     matrix = load_matrix(file)
     references = {lab: lab_reference(lab, file) for lab in matrix.labs}
-    machine = examine(matrix, references.values())
+    machine = _examined(matrix, references.values(), workers)
     whole = not shares_control_planes(matrix.control_plane, releases=machine.releases)
 
     def resolved(word: str) -> str:
@@ -72,6 +82,13 @@ def plan_order(
     )
 
 
+def _examined(matrix: Matrix, labs: Iterable[str], workers: Sequence[Worker]) -> Machine:
+    if not workers:
+        return examine(matrix, labs)
+    modes = [mode.value for mode in matrix.modes]
+    return machine_of(workers, modes, matrix.providers, releases=not why_unreachable(PUBLIC.kubernetes))
+
+
 def _newer_minors(progress: Progress) -> list[int]:
     progress("version", "asking for newer minors")
     return newer_minors(store.complete_versions((KUBE_PROXY,)), kubernetes_offer(progress=progress))
@@ -81,7 +98,9 @@ def run_order(
     order: Order,
     folder: RunFolder,
     limits: Limits,
+    pool: Pool,
     tell: Tell,
+    *,
     baseline: Baseline = NO_BASELINE,
 ) -> Run:
     """Run what has no result yet. Interrupted or not, the folder then holds the reports on what there is.
@@ -89,7 +108,7 @@ def run_order(
     One nightly at a time runs for a user of this machine; a second waits for it.
     """
     machine_lock = paths.cache_dir() / "locks" / "matrix.lock"
-    nightly = Nightly(folder, limits, tell)
+    nightly = Nightly(folder, limits, pool, tell)
 
     def waiting(
         step: str,  # noqa: ARG001
@@ -112,7 +131,8 @@ def run_order(
             conclude(order, folder, nightly.results, why=why)
             tell(f"{why}: what ran is kept; kubewire matrix --resume --output {folder.path} goes on")
             raise
-        return conclude(order, folder, nightly.results, tuple(fetching.done), baseline=baseline)
+        told = order.model_copy(update={"notes": (*order.notes, *pool.losses)})
+        return conclude(told, folder, nightly.results, tuple(fetching.done), baseline=baseline)
 
 
 def new_folder() -> Path:

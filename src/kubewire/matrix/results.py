@@ -53,6 +53,8 @@ class CellResult(Model):
     """kube-proxy's exact version."""
     control_plane: str = ""
     """The version of the control plane beside it; empty if the lab never came so far."""
+    host: str = ""
+    """The host of the inventory that it ran on; empty for the machine that the nightly was started on."""
     status: CellStatus
     """passed; failed: a check failed; error: it could not be judged; skipped: it can't run on this machine;
     missing: the run ended before it was its turn."""

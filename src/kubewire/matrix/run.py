@@ -9,32 +9,26 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kubewire.errors import HostError
 from kubewire.matrix import children
 from kubewire.matrix.children import Child
-from kubewire.matrix.fetching import Fetching, Need, need_of
+from kubewire.matrix.far_cell import FarOrder
+from kubewire.matrix.fetching import Fetching, need_of
 from kubewire.matrix.folder import CellOrder, RunFolder
-from kubewire.matrix.machine import BUILD_BYTES, CELL_BYTES, memory_available
+from kubewire.matrix.machine import CELL_BYTES, memory_available
 from kubewire.matrix.results import CellResult, unjudged
+from kubewire.matrix.workers import Pool, Running, Worker
 
 TICK = 0.5
-YOUNG_SECONDS = 20.0
-"""How long a cell's memory is counted as promised and not yet taken."""
 SPENT = ("passed", "failed", "error", "skipped")
 
 
 @dataclass(frozen=True)
 class Limits:
-    """`jobs`: cells side by side; `deadline`: seconds for each; `fail_fast`: start none after a bad one."""
+    """`deadline`: seconds for each cell; `fail_fast`: start none after a bad one."""
 
-    jobs: int
     deadline: float
     fail_fast: bool = False
-
-
-@dataclass
-class Running:
-    order: CellOrder
-    child: Child
 
 
 @dataclass
@@ -43,6 +37,7 @@ class Nightly:
 
     folder: RunFolder
     limits: Limits
+    pool: Pool
     tell: Callable[[str], None]
     module: str = "kubewire.matrix.cell"
     results: dict[str, CellResult] = field(default_factory=dict)
@@ -61,7 +56,7 @@ class Nightly:
                 waiting = self._start(waiting, fetching)
                 at_work = [each.child for each in self.running] + ([fetching.child] if fetching.child else [])
                 children.wait_for_any(at_work, TICK)
-                self._look()
+                waiting += self._look()
         finally:
             self._end(fetching)
         for order in waiting:
@@ -82,40 +77,43 @@ class Nightly:
     def _start(self, waiting: Sequence[CellOrder], fetching: Fetching) -> list[CellOrder]:
         """Start what may start now; what still waits."""
         left: list[CellOrder] = []
+        building = fetching.child is not None
         for order in waiting:
-            need = need_of(order)
-            if need in fetching.failed:
-                self._finish(order, unjudged(order.cell, "error", fetching.failed[need]))
-            elif self.stopped_by or need not in fetching.ready or not self._admits(need, fetching):
+            if self.stopped_by:
                 left.append(order)
-            elif memory_available() < CELL_BYTES[order.provider]:
-                self._finish(order, unjudged(order.cell, "error", _too_little_memory(order)))
+            elif why := self._hopeless(order, fetching):
+                self._finish(order, unjudged(order.cell, "error", why))
+            elif need_of(order) in fetching.ready and (
+                worker := self.pool.choose(order, self.running, building=building)
+            ):
+                if worker.place is None and memory_available() < CELL_BYTES[order.provider]:
+                    self._finish(order, unjudged(order.cell, "error", _too_little_memory(order)))
+                else:
+                    self.running.append(Running(order, self._child(order, worker), worker))
             else:
-                self.running.append(Running(order, self._child(order)))
+                left.append(order)
         return left
 
-    def _admits(self, need: Need, fetching: Fetching) -> bool:
-        """Whether one more lab fits. A single lab is never kept waiting for memory that may never come."""
-        if not self.running:
-            return True
-        young = [each for each in self.running if each.child.seconds < YOUNG_SECONDS]
-        promised = sum(CELL_BYTES[each.order.provider] for each in young)
-        building = fetching.child is not None
-        free = memory_available() - promised - (BUILD_BYTES if building else 0)
-        return len(self.running) < max(1, self.limits.jobs - building) and free >= CELL_BYTES[need.provider]
+    def _hopeless(self, order: CellOrder, fetching: Fetching) -> str:
+        """Why the cell will never run; "" if it may."""
+        return fetching.failed.get(need_of(order), "") or self.pool.why_none(order.mode)
 
-    def _child(self, order: CellOrder) -> Child:
-        folder = self.folder.cell(order.cell)
+    def _child(self, order: CellOrder, worker: Worker) -> Child:
+        folder, module, told = self.folder.cell(order.cell), self.module, order.model_dump_json(by_alias=True)
+        if worker.place is not None:
+            module = "kubewire.matrix.far_cell"
+            told = FarOrder(order=order, place=worker.place).model_dump_json(by_alias=True)
         return children.start(
-            [self.module, str(folder), str(os.getpid())],
+            [module, str(folder), str(os.getpid())],
             folder / "log.txt",
             seconds=self.limits.deadline,
             state=self.folder.state(order.cell),
-            order=order.model_dump_json(by_alias=True).encode(),
+            order=told.encode(),
         )
 
-    def _look(self) -> None:
-        """Take the results of cells that ended; press those that are overdue."""
+    def _look(self) -> list[CellOrder]:
+        """Take the results of cells that ended; press those that are overdue. Those to be run elsewhere."""
+        again: list[CellOrder] = []
         for each in list(self.running):
             code = each.child.ended()
             if code is None:
@@ -125,7 +123,16 @@ class Nightly:
             self.running.remove(each)
             children.sweep(self.folder.state(each.order.cell))
             found = self.folder.read_result(each.order.cell)
-            self._finish(each.order, found or self._without_result(each, code))
+            if found is None and code == HostError.exit_code and each.worker.place is not None:
+                why = _last_line(self.folder.cell(each.order.cell) / "log.txt")
+                if why not in self.pool.losses:
+                    self.tell(f"lost    {why}")
+                self.pool.lose(each.worker, why)
+                again.append(each.order)
+                continue
+            found = found or self._without_result(each, code)
+            self._finish(each.order, found.model_copy(update={"host": each.worker.name}))
+        return again
 
     def _without_result(self, each: Running, code: int) -> CellResult:
         log = self.folder.cell(each.order.cell) / "log.txt"
@@ -147,7 +154,8 @@ class Nightly:
         reason = f": {result.reason.splitlines()[0]}" if result.reason else ""
         checks = f" {result.summary.passed} checks" if result.status == "passed" else ""
         failed = f" {result.summary.failed} checks" if result.status == "failed" else ""
-        self.tell(f"{result.status:<8}{result.id}{checks}{failed}{reason}")
+        where = f" on {result.host}" if result.host else ""
+        self.tell(f"{result.status:<8}{result.id}{where}{checks}{failed}{reason}")
         if self.limits.fail_fast and result.status in ("failed", "error") and not self.stopped_by:
             self.stopped_by = f"--fail-fast, and {result.id} is {result.status}"
 

@@ -60,8 +60,13 @@ def missing_packages(lab: Lab, provider: str = "netns") -> list[str]:
     """The packages of every command that is neither on PATH nor where the system keeps its tools."""
     if provider == "kind":
         return packages_of(missing_commands(KIND_PACKAGES), KIND_PACKAGES)
-    ipvs = IPVS_PACKAGES if lab.mode is Mode.IPVS else {}
-    return packages_of(missing_commands([*DEBIAN_PACKAGES, *ipvs, *(LAB_TOOLS[tool] for tool in lab.tools)]))
+    return missing_for([lab.mode.value], lab.tools)
+
+
+def missing_for(modes: Iterable[str], tools: Iterable[str]) -> list[str]:
+    """The packages that embedded labs in these modes need, with these of a lab's tools."""
+    ipvs = IPVS_PACKAGES if Mode.IPVS.value in modes else {}
+    return packages_of(missing_commands([*DEBIAN_PACKAGES, *ipvs, *(LAB_TOOLS[tool] for tool in tools)]))
 
 
 def missing_commands(commands: Iterable[str]) -> list[str]:

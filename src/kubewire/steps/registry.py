@@ -19,11 +19,12 @@ STEPS = {
     "verify": ("kubewire.steps.verify", "verify_lab"),
     "remove": ("kubewire.steps.remove", "remove_lab"),
     "vm": ("kubewire.steps.vm", "start_vm"),
+    "cell_host": ("kubewire.steps.cell_host", "look_at_cell_host"),
     "missing_binaries": ("kubewire.hosts.adopting", "missing_binaries"),
     "adopt_binaries": ("kubewire.hosts.adopting", "adopt_binaries"),
 }
 """A step → the module and the name of its function. A module is imported when it is needed."""
-UNCHECKED = frozenset({"packages", "tools", "verify", "missing_binaries", "adopt_binaries"})
+UNCHECKED = frozenset({"packages", "cell_host", "tools", "verify", "missing_binaries", "adopt_binaries"})
 """Steps that know no check mode: they change nothing of the lab."""
 
 

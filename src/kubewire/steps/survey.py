@@ -59,6 +59,7 @@ def status_lines(lab: str) -> tuple[str, list[tuple[str, str]]]:
 
 def collect_garbage() -> list[str]:
     """Remove what crashes left, of every provider; a line for each thing removed."""
+    from kubewire.matrix import cell_there
     from kubewire.vm import machine
 
     removed: list[str] = []
@@ -68,6 +69,7 @@ def collect_garbage() -> list[str]:
     removed += overview.forget_gone()
     sharing.close_leftovers()
     removed += machine.collect_garbage()
+    removed += cell_there.forget_left()
     logs, errors = state_dir() / "logs", state_dir() / "errors"
     for folder in sorted(logs.iterdir()) if logs.is_dir() else ():
         if not is_recorded(folder.name) and not is_locked(folder.name):

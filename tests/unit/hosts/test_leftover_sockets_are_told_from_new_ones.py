@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import tempfile
 from pathlib import Path
 
 import pytest
 
-from kubewire.hosts.sharing import PREFIX, close_leftovers, new_sockets
+from kubewire.hosts.sharing import WHAT, close_leftovers
+from kubewire.temporary import new_folder
 
 
 @pytest.fixture(autouse=True)
@@ -20,14 +20,13 @@ def _temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def of_an_ended_process(folder: Path) -> Path:
     ended = subprocess.Popen(["true"])
     ended.wait()
-    left = folder / f"{PREFIX}{ended.pid}-abcdefgh"
+    left = folder / f"kubewire-{WHAT}-{ended.pid}-abcdefgh"
     left.mkdir()
     return left
 
 
 def test_the_empty_folder_of_a_living_run_stays() -> None:
-    fresh = Path(new_sockets())
-    assert fresh.name.startswith(f"{PREFIX}{os.getpid()}-")
+    fresh = new_folder(WHAT)
     close_leftovers()
     assert fresh.is_dir()
 

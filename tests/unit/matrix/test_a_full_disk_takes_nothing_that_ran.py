@@ -31,7 +31,8 @@ order = t.Order(matrix="m.yml", started="2026-11-25T02:17:00Z", deadline=60.0,
 folder.write_order(order)
 def go():
     try:
-        nightly.run_order(order, folder, t.Limits(1, 60.0), lambda text: print(text, flush=True))
+        pool = t.Pool([t.this_machine(1)])
+        nightly.run_order(order, folder, t.Limits(60.0), pool, lambda text: print(text, flush=True))
     finally:
         for file in folder.path.iterdir():
             if file.is_file():

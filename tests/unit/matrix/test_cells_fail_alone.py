@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from kubewire.errors import DefinitionError, LabError
-from kubewire.matrix import children, run
+from kubewire.matrix import children, run, workers
 from kubewire.matrix.fetching import Fetching
 from kubewire.matrix.folder import CellOrder, Order, RunFolder
 from kubewire.matrix.run import Limits, Nightly
+from kubewire.matrix.workers import Pool, this_machine
 from kubewire.netns.linux import stat_fields
 
 HERE = Path(__file__).parent
@@ -27,7 +28,7 @@ def _stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(HERE))
     monkeypatch.setattr(Fetching, "want", _all_there)
     monkeypatch.setattr(run, "need_of", lambda order: order.kubernetes)
-    monkeypatch.setattr(Nightly, "_admits", lambda self, *_: len(self.running) < self.limits.jobs)
+    monkeypatch.setattr(workers, "memory_available", lambda: 1 << 50)
     monkeypatch.setattr(children, "TIDY_SECONDS", 0.3)
 
 
@@ -48,10 +49,13 @@ def living(group: int) -> list[int]:
     return [pid for pid, fields in found if fields and int(fields[2]) == group and fields[0] not in "ZX"]
 
 
-def nightly(tmp_path: Path, cells: Sequence[CellOrder], **limits: object) -> dict[str, tuple[str, str]]:
+def nightly(
+    tmp_path: Path, cells: Sequence[CellOrder], jobs: int = 2, **limits: object
+) -> dict[str, tuple[str, str]]:
     """Status and reason by lab."""
-    given = {"jobs": 2, "deadline": 60.0, **limits}
-    work = Nightly(RunFolder(tmp_path), Limits(**given), lambda _: None, module=STAND_IN)
+    given = {"deadline": 60.0, **limits}
+    pool = Pool([this_machine(jobs)])
+    work = Nightly(RunFolder(tmp_path), Limits(**given), pool, lambda _: None, module=STAND_IN)
     work.run(cells)
     return {result.lab: (result.status, result.reason) for result in work.results.values()}
 
@@ -128,7 +132,8 @@ def test_killed_in_the_middle_it_is_resumed_to_the_same_results(tmp_path: Path) 
         "folder = t.RunFolder(pathlib.Path(sys.argv[1]))\n"
         "tell = lambda text: print(text, flush=True)\n"
         "with folder.held():\n"
-        "    Nightly(folder, Limits(1, 60.0), tell, module=t.STAND_IN).run(folder.read_order().cells)\n"
+        "    work = Nightly(folder, Limits(60.0), t.Pool([t.this_machine(1)]), tell, module=t.STAND_IN)\n"
+        "    work.run(folder.read_order().cells)\n"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", script, str(folder.path)], stdout=subprocess.PIPE, text=True, cwd=HERE

@@ -1,0 +1,58 @@
+"""Documentation of the action of the same name; it has no code of its own."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: cell_host
+short_description: Tell what a host has for the cells of a nightly
+description:
+  - Its CPUs, its free memory, the modes that its kernel can't run and why, the OS packages that are missing.
+  - Needs kubewire on the host, so M(kubewire.lab.provision) comes first.
+options:
+  modes:
+    description: kube-proxy's modes that the cells have.
+    type: list
+    elements: str
+    required: true
+  tools:
+    description: The tools that their labs ask for.
+    type: list
+    elements: str
+    required: true
+  install:
+    description: Whether missing packages may be installed; it fails where some are missing and none may.
+    type: bool
+    default: true
+  become:
+    description: Whether the task that installs them becomes root.
+    type: bool
+    default: false
+author: The kubewire authors
+"""
+
+EXAMPLES = r"""
+- name: See what the host has
+  kubewire.lab.cell_host:
+    modes: [iptables, nftables]
+    tools: [conntrack]
+"""
+
+RETURN = r"""
+cpus:
+  description: How many CPUs kubewire may use there.
+  type: int
+  returned: success
+memory_bytes:
+  description: Memory that is free there.
+  type: int
+  returned: success
+lacking:
+  description: Why the host can't run a mode, by mode.
+  type: dict
+  returned: success
+missing:
+  description: Debian packages to install.
+  type: list
+  elements: str
+  returned: success
+"""

@@ -1,0 +1,82 @@
+"""On a host of the inventory: one cell, for a caller at the other end of SSH, ended when that is gone.
+
+A Request is read, one line; MARK, a line with the CellResult and the packed snapshot are written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import sys
+import threading
+from typing import Any
+
+from pydantic import BaseModel
+
+from kubewire.cli.signals import Terminated, raise_on_terminate
+from kubewire.hosts import shipping
+from kubewire.matrix import children
+from kubewire.matrix.cell import run_cell
+from kubewire.matrix.folder import CellOrder
+from kubewire.temporary import left_folders, new_folder
+
+MARK = b"kubewire-cell "
+"""Before the result, since a login shell may print what it likes."""
+WHAT = "cell"
+MERCY = 20.0
+"""Seconds that the cell gets to remove its lab once the caller is gone."""
+
+
+class Request(BaseModel):
+    """`definition` as `shipping.pack` makes it; the order's own reference means nothing here."""
+
+    order: CellOrder
+    definition: dict[str, Any]
+
+
+def main() -> int:
+    raise_on_terminate()
+    request = Request.model_validate_json(sys.stdin.buffer.readline())
+    answer = os.dup(1)
+    os.dup2(2, 1)  # what the cell says
+    folder = new_folder(WHAT)
+    threading.Thread(target=_end_with_caller, daemon=True).start()
+    try:
+        os.environ["XDG_STATE_HOME"] = str(folder / "state")
+        lab = shipping.unpack(request.definition)
+        result = run_cell(request.order.model_copy(update={"reference": str(lab)}), folder)
+        snapshot = folder / "snapshot.tar.gz"
+        with os.fdopen(answer, "wb") as stream:
+            stream.write(MARK + result.model_dump_json(by_alias=True).encode() + b"\n")
+            stream.write(snapshot.read_bytes() if snapshot.exists() else b"")
+    except (KeyboardInterrupt, Terminated):
+        return 143
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return 0
+
+
+def forget_left() -> list[str]:
+    """Remove the labs and files of cells that were killed; a line for each."""
+    removed = []
+    for folder in left_folders(WHAT):
+        with contextlib.suppress(OSError):
+            children.sweep(folder / "state")
+        shutil.rmtree(folder, ignore_errors=True)
+        removed.append(f"the cell {folder}")
+    return removed
+
+
+def _end_with_caller() -> None:
+    """Wait for the end of standard input, then end this process, by force if it takes too long."""
+    while os.read(0, 1 << 10):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+    threading.Event().wait(MERCY)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,97 @@
+"""Here: one cell on a host of the inventory. Binaries that it lacks are sent, then its result comes back.
+
+`python -m kubewire.matrix.far_cell FOLDER PARENT` with a FarOrder on standard input, in the place of
+kubewire.matrix.cell. HostError's exit code means that the host is no use any more.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from kubewire.cli.signals import Terminated, raise_on_terminate
+from kubewire.errors import KubewireError, LabError
+from kubewire.files import write_atomically
+from kubewire.hosts import shipping
+from kubewire.hosts.binaries import ship_binaries
+from kubewire.hosts.errors import unreachable
+from kubewire.hosts.far import SSH_FAILED, runner
+from kubewire.hosts.place import Place
+from kubewire.hosts.sharing import shared
+from kubewire.matrix.cell import overrides_of
+from kubewire.matrix.cell_there import MARK, Request
+from kubewire.matrix.folder import CellOrder
+
+PATIENCE = 15.0
+"""Seconds that the host gets to remove its lab when this process is told to end."""
+
+
+class FarOrder(BaseModel):
+    order: CellOrder
+    place: Place
+
+
+def main(arguments: list[str]) -> int:
+    folder, parent = Path(arguments[0]), int(arguments[1])
+    raise_on_terminate()
+    if os.getppid() != parent:  # it died before it could tell
+        return 1
+    far = FarOrder.model_validate_json(sys.stdin.buffer.read())
+    try:
+        with shared(far.place) as place:
+            _run(far.order, place, folder)
+    except KubewireError as error:
+        print(f"{error.where}: {error.what}" if error.where else error.what, flush=True)
+        return error.exit_code
+    except Terminated:
+        return 143
+    return 0
+
+
+def _run(order: CellOrder, place: Place, folder: Path) -> None:
+    overrides = overrides_of(order)
+    sent = ship_binaries(runner(place), place, order.reference, dict(overrides))
+    if sent.get("failed"):
+        raise LabError(sent["msg"], where=place.name)
+    request = Request(order=order, definition=shipping.pack(order.reference, overrides))
+    result, snapshot = _ask(request, place)
+    if snapshot:
+        draft = folder / ".snapshot.tar.gz"
+        draft.write_bytes(snapshot)
+        draft.replace(folder / "snapshot.tar.gz")
+    write_atomically(folder / "result.json", result.decode() + "\n")
+
+
+def _ask(request: Request, place: Place) -> tuple[bytes, bytes]:
+    """The cell's result and its packed snapshot; what the cell says goes to this process's own log."""
+    command = place.argv(place.module("kubewire.matrix.cell_there"), "-T", "-o", "BatchMode=yes")
+    there = subprocess.Popen(
+        ["setpriv", "--pdeathsig", "KILL", "--", *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert there.stdin is not None and there.stdout is not None  # noqa: S101 - it was started with pipes
+    try:
+        there.stdin.write(request.model_dump_json(by_alias=True).encode() + b"\n")
+        there.stdin.flush()
+        answer = there.stdout.read()
+    except BrokenPipeError:
+        answer = b""
+    except BaseException:
+        there.stdin.close()  # by which the host knows
+        there.wait(PATIENCE)
+        raise
+    code = there.wait()
+    _, found, rest = answer.partition(MARK)
+    if code == SSH_FAILED:
+        raise unreachable("the connection was closed by remote host", place.name)
+    if not found:
+        raise LabError(f"the cell gave no result (exit code {code})", where=place.name)
+    result, _, snapshot = rest.partition(b"\n")
+    return result, snapshot
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
