@@ -20,7 +20,14 @@ from kubewire.matrix.run import Limits
 from kubewire.matrix.workers import Pool, Worker, this_machine
 from kubewire.report.drift_text import render
 
-STYLES = {"passed": "green", "failed": "red", "error": "red", "skipped": "yellow", "missing": "yellow", "lost": "red"}
+STYLES = {
+    "passed": "green",
+    "failed": "red",
+    "error": "red",
+    "skipped": "yellow",
+    "missing": "yellow",
+    "lost": "red",
+}
 
 
 @dataclass(frozen=True)
