@@ -11,16 +11,18 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
+from harness import Kubewire
 
 from kubewire.paths import cache_dir
 
 SSHD = "/usr/sbin/sshd"
+DEADLINE = 300.0
 CONFIG = """
 Port 22
 ListenAddress {address}
@@ -171,3 +173,29 @@ def _key(path: Path) -> None:
 
 def _call(command: str) -> None:
     subprocess.run(shlex.split(command), check=True, capture_output=True)
+
+
+@dataclass
+class Room:
+    """Two hosts and the command that knows them."""
+
+    hosts: list[SshHost]
+    command: Kubewire
+    folder: Path
+
+    @property
+    def inventory(self) -> tuple[str, str]:
+        return ("--inventory", str(self.folder / "inventory.yml"))
+
+
+def eventually(holds: Callable[[], bool], what: Callable[[], str]) -> None:
+    deadline = time.monotonic() + DEADLINE
+    while not holds():
+        assert time.monotonic() < deadline, what()
+        time.sleep(0.2)
+
+
+def left(host: SshHost) -> str:
+    """What is left of labs on a host: processes, and files beside the cache."""
+    processes = host.run("ps -eo args | grep -E 'kube-|etcd|kubewire' | grep -v grep || true")
+    return processes + host.run("find /root -path /root/.cache -prune -o -type f -print")

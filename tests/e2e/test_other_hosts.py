@@ -8,15 +8,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 from harness import ROOT, Kubewire
-from ssh_hosts import SSHD, SshHost, ssh_hosts
+from ssh_hosts import SSHD, Room, eventually, left, ssh_hosts
 
 from kubewire.paths import cache_dir
 
@@ -26,20 +24,6 @@ pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="making hosts of namespaces and bridges takes root"),
 ]
 CHAIN = "KUBE-SVC-FREKB6WNWYJLKTHC"
-DEADLINE = 300.0
-
-
-@dataclass
-class Room:
-    """Two hosts and the command that knows them."""
-
-    hosts: list[SshHost]
-    command: Kubewire
-    folder: Path
-
-    @property
-    def inventory(self) -> tuple[str, str]:
-        return ("--inventory", str(self.folder / "inventory.yml"))
 
 
 @pytest.fixture(scope="module")
@@ -62,19 +46,6 @@ def labs(room: Room) -> Room:
     )
     print(made.text)
     return room
-
-
-def eventually(holds: Callable[[], bool], what: Callable[[], str]) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not holds():
-        assert time.monotonic() < deadline, what()
-        time.sleep(0.2)
-
-
-def left(host: SshHost) -> str:
-    """What is left of labs on a host: processes, and files beside the cache."""
-    processes = host.run("ps -eo args | grep -E 'kube-|etcd|kubewire' | grep -v grep || true")
-    return processes + host.run("find /root -path /root/.cache -prune -o -type f -print")
 
 
 def test_one_command_brings_up_a_lab_on_each_host_and_gathers_the_reports(labs: Room) -> None:

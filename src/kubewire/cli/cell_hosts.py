@@ -29,23 +29,23 @@ def meet(
     """
     modes = list(modes)
     tools = {tool for lab in labs for mode in modes for tool in load_lab(lab, {"mode": mode}).tools}
-    display.line(f"{target.pattern}: {len(target.hosts)} hosts of {', '.join(target.inventory)}")
+    display.line(target.headline)
     variables = {"cell_modes": modes, "cell_tools": sorted(tools)}
     run = run_playbook("cells", LOGS, variables, display, target=target)
     display.close()
     workers = [_worker(host, run, jobs) for host in target.hosts]
-    for worker in workers:
-        if worker.lost:
-            display.line(f"lost    {worker.lost}", "red")
-    if all(worker.lost for worker in workers):
-        raise HostError("no host can run cells: " + "; ".join(worker.lost for worker in workers))
+    lost = [f"{worker.name}: {worker.lost}" for worker in workers if worker.lost]
+    if len(lost) == len(workers):
+        raise HostError(f"no host can run cells: {'; '.join(lost)}")
+    for line in lost:
+        display.line(f"lost    {line}", "red")
     return workers
 
 
 def _worker(host: str, run: Run, jobs: int | None) -> Worker:
     if failure := run.failures.get(host):
         said = failure.message.splitlines()[0] if failure.message else "it failed"
-        return Worker(host, 0, lost=said if said.startswith(host) else f"{host}: {said}")
+        return Worker(host, 0, lost=said.removeprefix(f"{host}: "))
     found = run.results[host]
     about: Mapping[str, Any] = found[ACTION]
     told = found["kubewire.lab.provision"].get("place")

@@ -47,7 +47,7 @@ def bring_up(
     """Make or mend the lab on every host of the target, side by side; the worst exit code."""
     display = Display()
     name = load_lab(lab, overrides).name
-    display.line(_headline(target))
+    display.line(target.headline)
     variables: dict[str, object] = {
         "lab": lab,
         "lab_overrides": overrides,
@@ -114,11 +114,6 @@ def _remove(away: Away, display: Display) -> int:
 def _locked(name: str, command: str, display: Display, wait: bool):  # type: ignore[no-untyped-def]
     words = " ".join(sys.argv[1:]) or command
     return lab_lock(name, words, wait=wait, tell=lambda who: display.line(f"lab {name}: {who}", "yellow"))
-
-
-def _headline(target: Target) -> str:
-    hosts = f"{len(target.hosts)} hosts" if target.is_group else "a host"
-    return f"{target.pattern}: {hosts} of {', '.join(target.inventory)}"
 
 
 def _forget_absent(name: str, known: Mapping[str, Away], display: Display) -> None:

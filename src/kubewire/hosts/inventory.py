@@ -32,6 +32,12 @@ class Target:
         """Its reports are told as a table: there are several, or could be."""
         return self.hosts != (self.pattern,)
 
+    @property
+    def headline(self) -> str:
+        """`students: 2 hosts of classroom.yml`."""
+        hosts = f"{len(self.hosts)} hosts" if self.is_group else "a host"
+        return f"{self.pattern}: {hosts} of {', '.join(self.inventory)}"
+
 
 def find_target(names: str, inventory: Iterable[str] = ()) -> Target:
     """The hosts of `names`, a host or a group or several with commas between.

@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> int:
         with shared(far.place) as place:
             _run(far.order, place, folder)
     except KubewireError as error:
-        print(f"{error.where}: {error.what}" if error.where else error.what, flush=True)
+        print(error.what, flush=True)
         return error.exit_code
     except Terminated:
         return 143

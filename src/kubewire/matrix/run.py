@@ -125,9 +125,8 @@ class Nightly:
             found = self.folder.read_result(each.order.cell)
             if found is None and code == HostError.exit_code and each.worker.place is not None:
                 why = _last_line(self.folder.cell(each.order.cell) / "log.txt")
-                if why not in self.pool.losses:
-                    self.tell(f"lost    {why}")
-                self.pool.lose(each.worker, why)
+                if self.pool.lose(each.worker, why):
+                    self.tell(f"lost    {each.worker.name}: {why}")
                 again.append(each.order)
                 continue
             found = found or self._without_result(each, code)

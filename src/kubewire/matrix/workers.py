@@ -49,11 +49,14 @@ class Pool:
     @property
     def losses(self) -> tuple[str, ...]:
         """What became of the hosts that are out, a line each."""
-        return tuple(worker.lost for worker in self._workers.values() if worker.lost)
+        return tuple(f"{worker.name}: {worker.lost}" for worker in self._workers.values() if worker.lost)
 
-    def lose(self, worker: Worker, why: str) -> None:
-        """Nothing runs on it any more."""
+    def lose(self, worker: Worker, why: str) -> bool:
+        """Nothing runs on it any more. Whether that is news."""
+        if self._workers[worker.name].lost:
+            return False
         self._workers[worker.name] = replace(worker, lost=why)
+        return True
 
     def why_none(self, mode: str) -> str:
         return why_nowhere(list(self._workers.values()), mode)

@@ -25,6 +25,8 @@ def run_to_junit(run: Run) -> str:
 
 def _suite(cell: CellResult) -> TestSuite:
     suite = TestSuite(xml_safe(cell.id))
+    if cell.host:
+        suite.hostname = xml_safe(cell.host)
     suite.add_property("kubernetes", xml_safe(cell.kubernetes))
     suite.add_property("controlPlane", xml_safe(cell.control_plane))
     cases = [_case(cell, check) for check in cell.checks]
