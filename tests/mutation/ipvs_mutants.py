@@ -162,15 +162,17 @@ SYSCTLS = (
     "net.ipv4.ip_forward",
     *(f"net.ipv4.vs.{name}" for name in ("conntrack", "expire_nodest_conn", "expire_quiescent_template")),
 )
+STRICT_ARP = ("net.ipv4.conf.all.arp_ignore", "net.ipv4.conf.all.arp_announce")
 
 
-def sysctl_mutants(dump: str) -> Iterator[Mutant]:
+def sysctl_mutants(dump: str, *, strict_arp: bool = False) -> Iterator[Mutant]:
     """Of the kernel settings in facts.json that ipvs mode sets: those of ARP only with strictARP,
     conn_reuse_mode not since Linux 5.9.
     """
+    set_by_it = (*SYSCTLS, *(STRICT_ARP if strict_arp else ()))
     facts = json.loads(dump)
     for name, value in facts.get("sysctls", {}).items():
-        if name not in SYSCTLS:
+        if name not in set_by_it:
             continue
         other = "0" if str(value) != "0" else "1"
         changed = {**facts, "sysctls": {**facts["sysctls"], name: other}}

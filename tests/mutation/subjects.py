@@ -18,6 +18,7 @@ import ipvs_mutants
 import nft_mutants
 import probes
 import trace_golden
+import yaml
 from mutants import Meets, Mutant, Score
 from recorded import FOLDERS, load
 
@@ -34,6 +35,7 @@ RECORDED = [*VERSIONS, *KIND]
 Mutants = Callable[..., Iterator[Mutant]]
 BOTH: tuple[IpFamily, ...] = ("ipv4", "ipv6")
 FOUR, SIX = BOTH
+FACTS = "facts.json"
 RULES: dict[str, tuple[tuple[IpFamily, ...], Mutants]] = {
     "iptables-save.txt": ((FOUR,), iptables_mutants.mutants),
     "ip6tables-save.txt": ((SIX,), iptables_mutants.mutants),
@@ -50,7 +52,7 @@ DUMPS: dict[str, dict[str, tuple[tuple[IpFamily, ...], Mutants]]] = {
         "ipset-save.txt": (BOTH, ipvs_mutants.ipset_mutants),
         "ipvsadm-save.txt": (BOTH, ipvs_mutants.ipvsadm_mutants),
         "ip-addr.json": (BOTH, ipvs_mutants.address_mutants),
-        "facts.json": (BOTH, ipvs_mutants.sysctl_mutants),
+        FACTS: (BOTH, ipvs_mutants.sysctl_mutants),
     },
 }
 
@@ -106,7 +108,7 @@ class Subject:
         """Only what this dump is judged by, and what does not follow from it is worked out once."""
         stack = ExitStack()
         stack.enter_context(patch.object(judging, "FAMILIES", self.families))
-        if self.file in ("ip-addr.json", "facts.json"):
+        if self.file in ("ip-addr.json", FACTS):
             return stack
         state = ClusterState.from_list(self.snapshot.cluster)
         stack.enter_context(patch.object(ClusterState, "from_list", lambda _: state))
@@ -122,16 +124,28 @@ class Subject:
 
 
 def subjects(name: str, nodes: Iterable[str]) -> list[Subject]:
-    """The dumps of a recorded folder; of those with many nodes only the named ones."""
+    """The dumps of a recorded folder; of those with many nodes only the named ones, and the settings of one
+    with strictARP.
+    """
     snapshot, probed = _read(name)
     mode = name.rpartition("-")[2]
+    traced = None if mode == "ipvs" else probed
     return [
-        Subject(name, snapshot, node, file, families, mutants, None if mode == "ipvs" else probed)
+        Subject(name, snapshot, node, file, families, _made_for(node, file, mutants), traced)
         for node in snapshot.nodes
-        if name not in VERSIONS or node.name in nodes
         for file, (families, mutants) in DUMPS[mode].items()
+        if name not in VERSIONS or node.name in nodes or (file == FACTS and _strict_arp(node))
         if not node.errors.get(file) and node.files.get(file, "").strip() and _judged(name, file)
     ]
+
+
+def _made_for(node: NodeSnapshot, file: str, mutants: Mutants) -> Mutants:
+    return partial(mutants, strict_arp=True) if file == FACTS and _strict_arp(node) else mutants
+
+
+def _strict_arp(node: NodeSnapshot) -> bool:
+    configuration = yaml.safe_load(node.files["kube-proxy.yaml"]) if "kube-proxy.yaml" in node.files else {}
+    return bool(configuration.get("ipvs", {}).get("strictARP"))
 
 
 def _judged(name: str, file: str) -> bool:
