@@ -38,6 +38,18 @@ def locked(file: Path, what: str, progress: Progress) -> Iterator[int]:
         os.close(descriptor)
 
 
+def is_held(file: Path) -> bool:
+    """Whether some process holds the lock now."""
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        return not try_lock(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def try_lock(descriptor: int) -> bool:
     """Take the lock if nobody has it."""
     try:

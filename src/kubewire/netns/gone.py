@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shutil
 from contextlib import suppress
-from pathlib import Path
 
 from kubewire import paths
 from kubewire.netns import making, state
+from kubewire.steps.lock import is_locked
 
 OTHERS = "kind.json"
 """A lab folder with this file is the kind provider's business."""
@@ -42,7 +40,7 @@ def collect_garbage() -> list[str]:
         if (paths.lab_dir(name) / OTHERS).exists():
             continue
         recorded = state.read_state(paths.lab_dir(name))
-        if (recorded is not None and recorded.alive()) or _held(name):
+        if (recorded is not None and recorded.alive()) or is_locked(name):
             continue
         if remove_lab(name):
             removed.append(f"lab {name}: what a crash left in {paths.lab_dir(name)}")
@@ -56,19 +54,3 @@ def _named(kind: str, holding: str) -> set[str]:
     folder = paths.state_dir() / kind
     entries = folder.iterdir() if folder.is_dir() else ()
     return {entry.name for entry in entries if (entry / holding).exists()}
-
-
-def _held(name: str) -> bool:
-    """Whether an `up` or `down` of this lab is under way."""
-    lock = Path(paths.state_dir(), "locks", f"{name}.lock")
-    try:
-        descriptor = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False

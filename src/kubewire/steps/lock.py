@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import time
@@ -11,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from kubewire.errors import LabError
+from kubewire.kubernetes.locks import is_held, try_lock
 from kubewire.paths import state_dir
 
 HELD = "KUBEWIRE_LOCK_HELD"
@@ -49,17 +49,7 @@ def lab_lock(
 
 def is_locked(name: str) -> bool:
     """Whether some process holds the lab's lock now."""
-    try:
-        descriptor = os.open(_path(name), os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
+    return is_held(_path(name))
 
 
 def _path(name: str) -> Path:
@@ -74,15 +64,11 @@ def _acquire(path: Path, name: str, wait: bool, tell: Callable[[str], None]) -> 
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except FileNotFoundError:  # the last holder removed the folder in between
             continue
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not try_lock(descriptor):
             holder = _holder(descriptor)
             os.close(descriptor)
             if not wait:
-                raise LabError(
-                    f"lab {name} is in use by {holder}", mend="try again when it is done"
-                ) from None
+                raise LabError(f"lab {name} is in use by {holder}", mend="try again when it is done")
             if not told:
                 tell(f"waiting for {holder}")
                 told = True

@@ -24,11 +24,11 @@ def wait_for_rollout(
     """Wait until every workload among the manifests is rolled out and every Service has its pods among its
     endpoints; LabError with the pods' own words.
     """
-    paths = {api.object_path(m): m for m in manifests if m["kind"] in (*WORKLOADS, "Service")}
+    workloads = [manifest for manifest in manifests if manifest["kind"] in WORKLOADS]
+    services = [manifest for manifest in manifests if manifest["kind"] == "Service"]
     deadline = time.monotonic() + timeout
     while True:
-        seen = [api.find(path) or manifest for path, manifest in paths.items()]
-        open_ones = [(live, lack) for live in seen if (lack := _lacking(api, live))]
+        open_ones = _unfinished(api, workloads) or _unfinished(api, services)
         if not open_ones:
             return
         live, lack = open_ones[0]
@@ -45,6 +45,12 @@ def wait_for_rollout(
                 or "look at: kubewire kubeconfig LAB, then kubectl get pods -A",
             )
         time.sleep(POLL)
+
+
+def _unfinished(api: Api, manifests: Sequence[Mapping[str, Any]]) -> list[tuple[Mapping[str, Any], str]]:
+    """Those that still lack something, as they are in the cluster, and what."""
+    seen = [api.find(api.object_path(manifest)) or manifest for manifest in manifests]
+    return [(live, lack) for live in seen if (lack := _lacking(api, live))]
 
 
 def _lacking(api: Api, obj: Mapping[str, Any]) -> str:
