@@ -34,7 +34,10 @@ def matrix(
         bool, typer.Option("--fresh", help="Look for patches that are newer than what the cache holds.")
     ] = False,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run in --output, or with the newest.")
+        bool,
+        typer.Option(
+            "--resume", help="Go on with the run in --output, or with the newest: what was judged stays."
+        ),
     ] = False,
     output: Annotated[
         Path | None, typer.Option(help="The folder for results and snapshots.", metavar="DIR")

@@ -20,7 +20,8 @@ from kubewire.matrix.results import CellResult, unjudged
 from kubewire.matrix.workers import Pool, Running, Worker
 
 TICK = 0.5
-SPENT = ("passed", "failed", "error", "skipped")
+SPENT = ("passed", "failed", "skipped")
+"""What is not run again by --resume; a cell that could not be judged is."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A disk that fills up in the middle: what ran is kept, the rest is missing, the run says it is partial."""
+"""A disk that fills up in the middle: what ran is kept, the run says it is partial, and can be resumed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,17 @@ from kubewire.matrix.folder import RunFolder
 from kubewire.matrix.reading import read_run
 
 HERE = Path(__file__).parent
-ON_TMPFS = 'mount -t tmpfs -o size=20m tmpfs "$1" && "$2" -c "$3" "$1"; code=$?; cp "$1"/*.* "$4"; exit $code'
+ON_TMPFS = """
+mount -t tmpfs -o size=20m tmpfs "$1" || exit
+"$2" -c "$3" "$1"
+code=$?
+cp "$1"/*.* "$4"
+rm "$1"/run/cells/*/dump
+touch "$1"/run/freed
+"$2" -c "$3" "$1" resumed >&2
+cp "$1"/run/run.json "$1"/run/started "$5"
+exit $code
+"""
 SCRIPT = """
 import functools, pathlib, sys
 import test_cells_fail_alone as t
@@ -23,31 +33,33 @@ from kubewire.matrix.fetching import Fetching
 
 Fetching.want = t._all_there
 run.need_of = lambda order: order.kubernetes
-run.Nightly._admits = lambda self, *_: not self.running
 nightly.Nightly = functools.partial(run.Nightly, module=t.STAND_IN)
 folder = t.RunFolder(pathlib.Path(sys.argv[1]) / "run")
 order = t.Order(matrix="m.yml", started="2026-11-25T02:17:00Z", deadline=60.0,
                 cells=t.orders("good", "fill", "later"))
-folder.write_order(order)
+if sys.argv[2:]:
+    order = folder.read_order()
+else:
+    folder.write_order(order)
 def go():
     try:
         pool = t.Pool([t.this_machine(1)])
         nightly.run_order(order, folder, t.Limits(60.0), pool, lambda text: print(text, flush=True))
     finally:
         for file in folder.path.iterdir():
-            if file.is_file():
+            if file.is_file() and not sys.argv[2:]:
                 (folder.path.parent / file.name).hardlink_to(file)
 end_with(go)
 """
 
 
 def test_results_so_far_are_kept_and_marked_partial(tmp_path: Path) -> None:
-    disk, kept = tmp_path / "disk", tmp_path / "kept"
-    disk.mkdir()
-    kept.mkdir()
+    disk, kept, resumed = tmp_path / "disk", tmp_path / "kept", tmp_path / "resumed"
+    for folder in (disk, kept, resumed):
+        folder.mkdir()
     namespaces = ["--mount"] if os.geteuid() == 0 else ["--user", "--map-root-user", "--mount"]
     done = subprocess.run(
-        ["unshare", *namespaces, "sh", "-c", ON_TMPFS, "sh", disk, sys.executable, SCRIPT, kept],
+        ["unshare", *namespaces, "sh", "-c", ON_TMPFS, "sh", disk, sys.executable, SCRIPT, kept, resumed],
         env=os.environ | {"PYTHONPATH": str(HERE), "XDG_CACHE_HOME": str(tmp_path / "cache")},
         cwd=HERE,
         capture_output=True,
@@ -77,3 +89,12 @@ def test_results_so_far_are_kept_and_marked_partial(tmp_path: Path) -> None:
     }
     assert "Partial" in (kept / "report.html").read_text()
     assert len(RunFolder(kept).read_order().cells) == 3
+    whole = read_run(resumed)
+    assert {cell.status for cell in whole.cells} == {"passed"}
+    assert not whole.partial
+    assert [line.partition("-")[0] for line in (resumed / "started").read_text().split()] == [
+        "good",
+        "fill",
+        "fill",
+        "later",
+    ], "what could not be judged is run again, what was judged is not"
