@@ -1,8 +1,9 @@
-"""The hosts of a nightly, made ready by Ansible: kubewire on each, and what each can run."""
+"""Who runs the cells of a nightly: this machine, a VM, hosts that Ansible makes ready; what each can run."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -10,30 +11,91 @@ from pydantic import TypeAdapter
 from kubewire.cli.display import Display
 from kubewire.cli.playbook import Run, run_playbook
 from kubewire.errors import HostError
-from kubewire.hosts.inventory import Target
+from kubewire.hosts.choice import LOCAL
+from kubewire.hosts.inventory import Target, find_target
 from kubewire.hosts.place import Place
 from kubewire.lab.loading import load_lab
-from kubewire.matrix.workers import Worker, jobs_of
+from kubewire.matrix.folder import Order
+from kubewire.matrix.machine import examine
+from kubewire.matrix.workers import Worker, jobs_of, this_machine
+from kubewire.vm import preflight
+from kubewire.vm.hosting import HOST as VM
 
 LOGS = "nightly"
 """Ansible's own logs lie beside those of the labs, under this name."""
+IPVS = ("netns", "ipvs")
 ACTION = "kubewire.lab.cell_host"
 
 
-def meet(
-    target: Target, modes: Iterable[str], labs: Iterable[str], jobs: int | None, display: Display
-) -> list[Worker]:
-    """A worker for each host; one that can't be made ready is lost from the start, and told.
+@dataclass(frozen=True)
+class Crew:
+    """`--host` of a nightly as it was meant: its words local and vm, and the rest, from the inventory."""
 
-    `labs` as `find_lab` takes them. Raises HostError if none is left.
+    local: bool
+    vm: bool
+    target: Target | None
+
+    @classmethod
+    def of(cls, hosts: str, inventory: Iterable[str] = ()) -> Crew:
+        """This machine if no host is named. Raises DefinitionError as `find_target`."""
+        names = [name.strip() for name in hosts.split(",") if name.strip()]
+        others = ",".join(name for name in names if name not in (LOCAL, VM))
+        return cls(
+            local=not names or LOCAL in names,
+            vm=VM in names,
+            target=find_target(others, inventory) if others else None,
+        )
+
+
+@dataclass(frozen=True)
+class Task:
+    """What the cells have, each once; `labs` as `find_lab` takes them."""
+
+    providers: list[str]
+    modes: list[str]
+    labs: list[str]
+
+    @classmethod
+    def of(cls, order: Order) -> Task:
+        """Without the cells that are skipped."""
+        cells = [cell for cell in order.cells if not cell.skip]
+        return cls(
+            sorted({cell.provider for cell in cells}),
+            sorted({cell.mode for cell in cells}),
+            sorted({cell.reference for cell in cells}),
+        )
+
+
+def at_hand(crew: Crew, task: Task, jobs: int | None) -> list[Worker]:
+    """Those on this machine: itself, and a VM. Raises HostError where OS packages are missing for it."""
+    lacking = examine(task.providers, task.modes, task.labs) if crew.local else {}
+    if not crew.vm and IPVS in lacking:
+        lacking[IPVS] += "; with --host local,vm it runs in a VM"
+    workers = [this_machine(jobs, lacking)] if crew.local else []
+    if crew.vm:
+        lost = "; ".join(what for what, _ in preflight.missing())
+        workers.append(Worker(VM, 1, lost=lost))
+    return workers
+
+
+def unseen(crew: Crew) -> list[Worker]:
+    """The inventory's hosts before anybody has asked them: each could run everything."""
+    return [Worker(host, 1) for host in (crew.target.hosts if crew.target else ())]
+
+
+def meet(crew: Crew, task: Task, jobs: int | None, display: Display) -> list[Worker]:
+    """The inventory's hosts, made ready; one that can't be is lost from the start, and told.
+
+    Raises HostError where none could be made ready.
     """
-    modes = list(modes)
-    tools = {tool for lab in labs for mode in modes for tool in load_lab(lab, {"mode": mode}).tools}
-    display.line(target.headline)
-    variables = {"cell_modes": modes, "cell_tools": sorted(tools)}
-    run = run_playbook("cells", LOGS, variables, display, target=target)
+    if crew.target is None:
+        return []
+    tools = {tool for lab in task.labs for mode in task.modes for tool in load_lab(lab, {"mode": mode}).tools}
+    display.line(crew.target.headline)
+    variables = {"cell_modes": task.modes, "cell_tools": sorted(tools)}
+    run = run_playbook("cells", LOGS, variables, display, target=crew.target)
     display.close()
-    workers = [_worker(host, run, jobs) for host in target.hosts]
+    workers = [_worker(host, run, jobs) for host in crew.target.hosts]
     lost = [f"{worker.name}: {worker.lost}" for worker in workers if worker.lost]
     if len(lost) == len(workers):
         raise HostError(f"no host can run cells: {'; '.join(lost)}")
@@ -49,10 +111,9 @@ def _worker(host: str, run: Run, jobs: int | None) -> Worker:
     found = run.results[host]
     about: Mapping[str, Any] = found[ACTION]
     told = found["kubewire.lab.provision"].get("place")
-    place = TypeAdapter(Place).validate_python(told) if told else None
     return Worker(
         name=host,
         jobs=jobs_of(about["cpus"], about["memory_bytes"], jobs),
-        place=place,
-        lacking=about["lacking"],
+        place=TypeAdapter(Place).validate_python(told) if told else None,
+        lacking={("netns", mode): why for mode, why in about["lacking"].items()},
     )

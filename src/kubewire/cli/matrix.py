@@ -26,7 +26,11 @@ def matrix(
     jobs: Annotated[int | None, typer.Option(help="Cells side by side at most.", min=1, max=64)] = None,
     host: Annotated[
         str,
-        typer.Option(help="Run the cells on these hosts or groups of an Ansible inventory.", metavar="NAME"),
+        typer.Option(
+            help="Where the cells run: here, in a VM what else can't run, on hosts or groups of an Ansible"
+            " inventory; several with commas.",
+            metavar="local|vm|NAME",
+        ),
     ] = "",
     inventory: options.Inventory = None,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Start no cell after a bad one.")] = False,
@@ -58,6 +62,8 @@ def matrix(
     `kubewire matrix --only 'mode=nftables,kubernetes>=1.34'`
 
     `kubewire matrix --shard 2/5 --output nightly`
+
+    `kubewire matrix --host local,vm`
 
     `kubewire matrix --host runners --inventory runners.yml`
 

@@ -8,16 +8,15 @@ from pathlib import Path
 
 import typer
 
-from kubewire.cli.cell_hosts import meet
+from kubewire.cli.cell_hosts import Crew, Task, at_hand, meet, unseen
 from kubewire.cli.display import Display
-from kubewire.hosts.inventory import find_target
 from kubewire.matrix import drifts, nightly
 from kubewire.matrix.conclusion import Baseline
 from kubewire.matrix.folder import Order, RunFolder
-from kubewire.matrix.loading import find_matrix, load_matrix
+from kubewire.matrix.loading import find_matrix, lab_reference, load_matrix
 from kubewire.matrix.results import EXIT_CODES, Run, counts
 from kubewire.matrix.run import Limits
-from kubewire.matrix.workers import Pool, Worker, this_machine
+from kubewire.matrix.workers import Pool, Worker
 from kubewire.report.drift_text import render
 
 STYLES = {
@@ -46,9 +45,10 @@ class Wishes:
 
 
 def show_plan(file: Path | None, wishes: Wishes) -> int:
-    """Print a line a cell; nothing is run. What the run would refuse is refused."""
+    """Print a line a cell; nothing is run, no host asked. What the run would refuse is refused."""
     Baseline.read(wishes.baseline, wishes.accept)
-    order = _planned(file, wishes, Display(), _unseen(wishes))
+    crew, task = Crew.of(wishes.hosts, wishes.inventory), _task(file)
+    order = _planned(file, wishes, Display(), [*at_hand(crew, task, wishes.jobs), *unseen(crew)])
     for note in order.notes:
         typer.echo(f"note: {note}")
     for each in order.cells:
@@ -62,10 +62,11 @@ def begin(file: Path | None, output: Path | None, wishes: Wishes) -> int:
     """Plan and run; the exit code."""
     display, baseline = Display(), Baseline.read(wishes.baseline, wishes.accept)
     wishes = replace(wishes, jobs=wishes.jobs or load_matrix(find_matrix(file)).jobs)
-    workers: Sequence[Worker] = ()
-    if wishes.hosts:
-        plan = _planned(file, wishes, display, _unseen(wishes))
-        workers = _workers(plan, wishes, display)
+    crew = Crew.of(wishes.hosts, wishes.inventory)
+    workers = at_hand(crew, _task(file), wishes.jobs)
+    if crew.target:
+        guess = _planned(file, wishes, display, [*workers, *unseen(crew)])
+        workers += meet(crew, Task.of(guess), wishes.jobs, display)
     order = _planned(file, wishes, display, workers)
     folder = RunFolder((output or nightly.new_folder()).absolute())
     folder.write_order(order)
@@ -77,12 +78,20 @@ def resume(output: Path | None, wishes: Wishes) -> int:
     folder = RunFolder((output or nightly.newest_folder()).absolute())
     baseline = Baseline.read(wishes.baseline, wishes.accept)
     display, order = Display(), folder.read_order()
-    workers = _workers(order, wishes, display) if order.hosts else ()
+    crew, task = Crew.of(order.hosts, order.inventory), Task.of(order)
+    workers = [*at_hand(crew, task, wishes.jobs), *meet(crew, task, wishes.jobs, display)]
     return _run(order, folder, wishes, display, workers=workers, baseline=baseline)
 
 
+def _task(file: Path | None) -> Task:
+    """All that the matrix could mean."""
+    path = find_matrix(file)
+    matrix = load_matrix(path)
+    labs = [lab_reference(lab, path) for lab in matrix.labs]
+    return Task(list(matrix.providers), [mode.value for mode in matrix.modes], labs)
+
+
 def _planned(file: Path | None, wishes: Wishes, display: Display, workers: Sequence[Worker]) -> Order:
-    target = find_target(wishes.hosts, wishes.inventory) if wishes.hosts else None
     order = nightly.plan_order(
         find_matrix(file),
         workers=workers,
@@ -91,21 +100,8 @@ def _planned(file: Path | None, wishes: Wishes, display: Display, workers: Seque
         fresh=wishes.fresh,
         progress=display.tell,
     )
-    return order.model_copy(update={"hosts": target.pattern, "inventory": target.inventory} if target else {})
-
-
-def _unseen(wishes: Wishes) -> list[Worker]:
-    """The hosts as the inventory has them: of each it is taken for granted that it can run all."""
-    hosts = find_target(wishes.hosts, wishes.inventory).hosts if wishes.hosts else ()
-    return [Worker(host, 1) for host in hosts]
-
-
-def _workers(order: Order, wishes: Wishes, display: Display) -> Sequence[Worker]:
-    """The hosts of a planned nightly, made ready for its cells."""
-    target = find_target(order.hosts, order.inventory)
-    cells = [cell for cell in order.cells if not cell.skip]
-    modes, labs = {cell.mode for cell in cells}, {cell.reference for cell in cells}
-    return meet(target, sorted(modes), sorted(labs), wishes.jobs, display)
+    target = Crew.of(wishes.hosts, wishes.inventory).target
+    return order.model_copy(update={"hosts": wishes.hosts, "inventory": target.inventory if target else ()})
 
 
 def _run(
@@ -121,7 +117,7 @@ def _run(
         display.line(note, "bold yellow")
     display.line(f"{len(order.cells)} cells, results in {folder.path}")
     limits = Limits(order.deadline, wishes.fail_fast)
-    pool = Pool(workers or [this_machine(wishes.jobs)])
+    pool = Pool(workers)
 
     def tell(text: str) -> None:
         display.line(text, STYLES.get(text.partition(" ")[0], "dim"))

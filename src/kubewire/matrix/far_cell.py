@@ -1,4 +1,4 @@
-"""Here: one cell on a host of the inventory. Binaries that it lacks are sent, then its result comes back.
+"""Here: one cell on another host, or in a VM of its own. What it lacks is sent, then its result comes back.
 
 `python -m kubewire.matrix.far_cell FOLDER PARENT` with a FarOrder on standard input, in the place of
 kubewire.matrix.cell. HostError's exit code means that the host is no use any more.
@@ -9,6 +9,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -25,6 +28,9 @@ from kubewire.hosts.sharing import shared
 from kubewire.matrix.cell import overrides_of
 from kubewire.matrix.cell_there import MARK, Request
 from kubewire.matrix.folder import CellOrder
+from kubewire.steps.vm import boot
+from kubewire.vm import machine
+from kubewire.vm.hosting import HOST as VM
 
 PATIENCE = 15.0
 """Seconds that the host gets to remove its lab when this process is told to end."""
@@ -32,7 +38,8 @@ PATIENCE = 15.0
 
 class FarOrder(BaseModel):
     order: CellOrder
-    place: Place
+    place: Place | None
+    """None for a VM."""
 
 
 def main(arguments: list[str]) -> int:
@@ -42,7 +49,7 @@ def main(arguments: list[str]) -> int:
         return 1
     far = FarOrder.model_validate_json(sys.stdin.buffer.read())
     try:
-        with shared(far.place) as place:
+        with shared(far.place) if far.place else vm_for(far.order) as place:
             _run(far.order, place, folder)
     except KubewireError as error:
         print(error.what, flush=True)
@@ -54,6 +61,7 @@ def main(arguments: list[str]) -> int:
 
 def _run(order: CellOrder, place: Place, folder: Path) -> None:
     overrides = overrides_of(order)
+    _say("binaries")
     sent = ship_binaries(runner(place), place, order.reference, dict(overrides))
     if sent.get("failed"):
         raise LabError(sent["msg"], where=place.name)
@@ -64,6 +72,20 @@ def _run(order: CellOrder, place: Place, folder: Path) -> None:
         draft.write_bytes(snapshot)
         draft.replace(folder / "snapshot.tar.gz")
     write_atomically(folder / "result.json", result.decode() + "\n")
+
+
+@contextmanager
+def vm_for(order: CellOrder) -> Iterator[Place]:
+    """A VM with the cell's binaries, which ends with the block, or with this process."""
+    overrides = overrides_of(order)
+    _say("VM")
+    boot(order.reference, overrides)
+    try:
+        if (endpoint := machine.find(overrides["name"])) is None:
+            raise LabError("the VM has ended", where=overrides["name"])
+        yield Place(VM, endpoint.ssh, endpoint.python, endpoint.environment)
+    finally:
+        machine.remove(overrides["name"])
 
 
 def _ask(request: Request, place: Place) -> tuple[bytes, bytes]:
@@ -91,6 +113,10 @@ def _ask(request: Request, place: Place) -> tuple[bytes, bytes]:
         raise LabError(f"the cell gave no result (exit code {code})", where=place.name)
     result, _, snapshot = rest.partition(b"\n")
     return result, snapshot
+
+
+def _say(phase: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {phase}", flush=True)
 
 
 if __name__ == "__main__":

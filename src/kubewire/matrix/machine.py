@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from kubewire.kubernetes.catalog import PUBLIC
-from kubewire.kubernetes.download import why_unreachable
 from kubewire.lab.loading import load_lab
 from kubewire.lab.schema import Lab
-from kubewire.matrix.plan import Machine
 from kubewire.matrix.results import MachineResult
-from kubewire.matrix.schema import Matrix
 from kubewire.netns.preflight import survey
 from kubewire.providers import docker_silent
 from kubewire.steps.packages import PACKAGES, missing_packages, not_installable
@@ -25,19 +21,22 @@ BUILD_BYTES = 3072 * MIB
 """What compiling a kube-apiserver takes at its peak."""
 
 
-def examine(matrix: Matrix, labs: Iterable[str]) -> Machine:
-    """What the plan depends on; `labs` as `find_lab` takes them. A lack that a package mends is no reason to
-    skip anything: HostError names the packages. DefinitionError where a lab can't be in a mode.
+def examine(
+    providers: Iterable[str], modes: Collection[str], labs: Collection[str]
+) -> dict[tuple[str, str], str]:
+    """Why this machine can't run a mode, by provider and mode; `labs` as `find_lab` takes them. A lack that a
+    package mends is no reason to skip anything: HostError names the packages. DefinitionError where a lab
+    can't be in a mode.
     """
-    loaded = [load_lab(lab, {"mode": mode.value}) for lab in labs for mode in matrix.modes]
+    loaded = [load_lab(lab, {"mode": mode}) for lab in labs for mode in modes]
     lacking: dict[tuple[str, str], str] = {}
-    for provider in matrix.providers:
+    for provider in providers:
         why = docker_silent() if provider == "kind" else ""
-        for mode in matrix.modes:
-            if reason := why or kernel_lacks(mode.value):
-                lacking[provider, mode.value] = reason
+        for mode in modes:
+            if reason := why or kernel_lacks(mode):
+                lacking[provider, mode] = reason
         _require_packages([lab for lab in loaded if (provider, lab.mode.value) not in lacking], provider)
-    return Machine(lacking, releases=not why_unreachable(PUBLIC.kubernetes))
+    return lacking
 
 
 def _require_packages(labs: Iterable[Lab], provider: str) -> None:

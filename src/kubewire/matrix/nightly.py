@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -22,11 +22,9 @@ from kubewire.lab.values import seconds
 from kubewire.matrix.conclusion import NO_BASELINE, Baseline, conclude
 from kubewire.matrix.folder import CellOrder, Order, RunFolder
 from kubewire.matrix.loading import lab_reference, load_matrix, place_of_version
-from kubewire.matrix.machine import examine
-from kubewire.matrix.plan import Machine, plan, shares_control_planes
+from kubewire.matrix.plan import plan, shares_control_planes
 from kubewire.matrix.results import Run
 from kubewire.matrix.run import Limits, Nightly, now
-from kubewire.matrix.schema import Matrix
 from kubewire.matrix.versions import choose
 from kubewire.matrix.workers import Pool, Worker, machine_of
 from kubewire.progress import Progress
@@ -37,20 +35,20 @@ Tell = Callable[[str], None]
 def plan_order(
     file: Path,
     *,
-    workers: Sequence[Worker] = (),
+    workers: Sequence[Worker],
     only: Sequence[str] = (),
     shard: str = "",
     fresh: bool = False,
     progress: Progress,
 ) -> Order:
-    """What a nightly is to do on this machine, or on the `workers` that stand in for it; `fresh` looks for
-    newer patches than those in the cache.
+    """What a nightly is to do by these workers; `fresh` looks for newer patches than those in the cache.
 
     Raises DefinitionError and HostError.
     """
     matrix = load_matrix(file)
     references = {lab: lab_reference(lab, file) for lab in matrix.labs}
-    machine = _examined(matrix, references.values(), workers)
+    modes = [mode.value for mode in matrix.modes]
+    machine = machine_of(workers, modes, matrix.providers, releases=not why_unreachable(PUBLIC.kubernetes))
     whole = not shares_control_planes(matrix.control_plane, releases=machine.releases)
 
     def resolved(word: str) -> str:
@@ -80,13 +78,6 @@ def plan_order(
             for cell in cells
         ),
     )
-
-
-def _examined(matrix: Matrix, labs: Iterable[str], workers: Sequence[Worker]) -> Machine:
-    if not workers:
-        return examine(matrix, labs)
-    modes = [mode.value for mode in matrix.modes]
-    return machine_of(workers, modes, matrix.providers, releases=not why_unreachable(PUBLIC.kubernetes))
 
 
 def _newer_minors(progress: Progress) -> list[int]:

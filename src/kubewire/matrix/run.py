@@ -17,7 +17,8 @@ from kubewire.matrix.fetching import Fetching, need_of
 from kubewire.matrix.folder import CellOrder, RunFolder
 from kubewire.matrix.machine import CELL_BYTES, memory_available
 from kubewire.matrix.results import CellResult, unjudged
-from kubewire.matrix.workers import Pool, Running, Worker
+from kubewire.matrix.workers import HERE, Pool, Running, Worker
+from kubewire.vm.hosting import HOST as VM
 
 TICK = 0.5
 SPENT = ("passed", "failed", "skipped")
@@ -87,7 +88,7 @@ class Nightly:
             elif need_of(order) in fetching.ready and (
                 worker := self.pool.choose(order, self.running, building=building)
             ):
-                if worker.place is None and memory_available() < CELL_BYTES[order.provider]:
+                if worker.name == HERE and memory_available() < CELL_BYTES[order.provider]:
                     self._finish(order, unjudged(order.cell, "error", _too_little_memory(order)))
                 else:
                     self.running.append(Running(order, self._child(order, worker), worker))
@@ -97,11 +98,11 @@ class Nightly:
 
     def _hopeless(self, order: CellOrder, fetching: Fetching) -> str:
         """Why the cell will never run; "" if it may."""
-        return fetching.failed.get(need_of(order), "") or self.pool.why_none(order.mode)
+        return fetching.failed.get(need_of(order), "") or self.pool.why_none(order)
 
     def _child(self, order: CellOrder, worker: Worker) -> Child:
         folder, module, told = self.folder.cell(order.cell), self.module, order.model_dump_json(by_alias=True)
-        if worker.place is not None:
+        if worker.place is not None or worker.name == VM:
             module = "kubewire.matrix.far_cell"
             told = FarOrder(order=order, place=worker.place).model_dump_json(by_alias=True)
         return children.start(
@@ -124,7 +125,7 @@ class Nightly:
             self.running.remove(each)
             children.sweep(self.folder.state(each.order.cell))
             found = self.folder.read_result(each.order.cell)
-            if found is None and code == HostError.exit_code and each.worker.place is not None:
+            if found is None and code == HostError.exit_code and each.worker.name != HERE:
                 why = _last_line(self.folder.cell(each.order.cell) / "log.txt")
                 if self.pool.lose(each.worker, why):
                     self.tell(f"lost    {each.worker.name}: {why}")

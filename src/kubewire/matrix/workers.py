@@ -1,4 +1,4 @@
-"""What runs cells: this machine, or hosts of an inventory. Each has its own CPUs, memory and kernel."""
+"""What runs cells: this machine, a VM on it, hosts of an inventory; each has a kernel and CPUs of its own."""
 
 from __future__ import annotations
 
@@ -11,26 +11,31 @@ from kubewire.matrix.children import Child
 from kubewire.matrix.folder import CellOrder
 from kubewire.matrix.machine import BUILD_BYTES, CELL_BYTES, memory_available
 from kubewire.matrix.plan import Machine
+from kubewire.vm.hosting import HOST as VM
 
+HERE = ""
+"""The name of this machine in results."""
 YOUNG_SECONDS = 20.0
 """How long a cell's memory is counted as promised and not yet taken."""
 
 
 @dataclass(frozen=True)
 class Worker:
-    """`name`: the host's, empty for this machine. `jobs`: cells side by side at most. `place`: how it is
-    reached, None for this machine. `lacking`: why it can't run a mode, by mode; `lost`: why it is out.
+    """`name`: the host's; HERE, VM. `jobs`: cells side by side at most. `place`: how a host is reached.
+    `lacking`: why it can't run a mode, by provider and mode. `lost`: why it is out.
     """
 
     name: str
     jobs: int
     place: Place | None = None
-    lacking: Mapping[str, str] = field(default_factory=dict)
+    lacking: Mapping[tuple[str, str], str] = field(default_factory=dict)
     lost: str = ""
 
-    def why_not(self, mode: str) -> str:
-        """Why it can't run a cell in that mode; "" if it can."""
-        return self.lost or self.lacking.get(mode, "")
+    def why_not(self, provider: str, mode: str) -> str:
+        """Why it can't run such a cell; "" if it can. kind's engine and images are this machine's."""
+        if provider == "kind" and self.name != HERE:
+            return self.lost or "kind runs on the machine of the nightly itself"
+        return self.lost or self.lacking.get((provider, mode), "")
 
 
 @dataclass
@@ -58,19 +63,19 @@ class Pool:
         self._workers[worker.name] = replace(worker, lost=why)
         return True
 
-    def why_none(self, mode: str) -> str:
-        return why_nowhere(list(self._workers.values()), mode)
+    def why_none(self, order: CellOrder) -> str:
+        """Why the cell can't run anywhere; "" if it can."""
+        return why_nowhere(self._workers.values(), order.provider, order.mode)
 
     def choose(self, order: CellOrder, running: Sequence[Running], *, building: bool) -> Worker | None:
-        """The one with the smallest part of its jobs taken that has room for the cell."""
-        taken = {
-            name: [each for each in running if each.worker.name == name]
-            for name, worker in self._workers.items()
-            if not worker.why_not(order.mode)
-        }
-        for name in sorted(taken, key=lambda name: len(taken[name]) / self._workers[name].jobs):
-            worker = self._workers[name]
-            if _admits(worker, order, taken[name], building=building and worker.place is None):
+        """The one with the smallest part of its jobs taken that has room for the cell. A VM, which is slow,
+        takes only what nothing else can run.
+        """
+        able = [w for w in self._workers.values() if not w.why_not(order.provider, order.mode)]
+        able = [worker for worker in able if worker.name != VM] or able
+        taken = {worker.name: [r for r in running if r.worker.name == worker.name] for worker in able}
+        for worker in sorted(able, key=lambda worker: len(taken[worker.name]) / worker.jobs):
+            if _admits(worker, order, taken[worker.name], building=building and worker.name == HERE):
                 return worker
         return None
 
@@ -83,7 +88,7 @@ def _admits(worker: Worker, order: CellOrder, running: Sequence[Running], *, bui
         return True
     if len(running) >= max(1, worker.jobs - building):
         return False
-    if worker.place is not None:
+    if worker.name != HERE:
         return True
     young = [each for each in running if each.child.seconds < YOUNG_SECONDS]
     promised = sum(CELL_BYTES[each.order.provider] for each in young)
@@ -91,8 +96,8 @@ def _admits(worker: Worker, order: CellOrder, running: Sequence[Running], *, bui
     return free >= CELL_BYTES[order.provider]
 
 
-def this_machine(jobs: int | None = None) -> Worker:
-    return Worker("", jobs or os.cpu_count() or 1)
+def this_machine(jobs: int | None = None, lacking: Mapping[tuple[str, str], str] | None = None) -> Worker:
+    return Worker(HERE, jobs or os.cpu_count() or 1, lacking=lacking or {})
 
 
 def jobs_of(cpus: int, memory_bytes: int, jobs: int | None = None) -> int:
@@ -100,24 +105,20 @@ def jobs_of(cpus: int, memory_bytes: int, jobs: int | None = None) -> int:
     return min(jobs or cpus, max(1, memory_bytes // CELL_BYTES["netns"]))
 
 
-def why_nowhere(workers: Sequence[Worker], mode: str) -> str:
-    """Why none of them can run a mode, by their names; "" if one can."""
+def why_nowhere(workers: Iterable[Worker], provider: str, mode: str) -> str:
+    """Why none of them can run such a cell, by their names; "" if one can."""
     names: dict[str, list[str]] = {}
     for worker in workers:
-        names.setdefault(worker.why_not(mode), []).append(worker.name)
+        names.setdefault(worker.why_not(provider, mode), []).append(worker.name)
     if "" in names:
         return ""
-    return "; ".join(f"{', '.join(hosts)}: {why}" if any(hosts) else why for why, hosts in names.items())
+    told = ((", ".join(filter(None, who)), why) for why, who in names.items())
+    return "; ".join(f"{who}: {why}" if who else why for who, why in told)
 
 
 def machine_of(
     workers: Sequence[Worker], modes: Iterable[str], providers: Iterable[str], *, releases: bool
 ) -> Machine:
-    """What a plan for these hosts depends on. A kind cluster's engine and images are this machine's."""
-    lacking = {}
-    for mode in modes:
-        for provider in providers:
-            kind = "kind runs on this machine only, without --host" if provider == "kind" else ""
-            if why := kind or why_nowhere(workers, mode):
-                lacking[provider, mode] = why
-    return Machine(lacking, releases)
+    """What a plan for all of them together depends on."""
+    pairs = [(provider, mode) for mode in modes for provider in providers]
+    return Machine({pair: why for pair in pairs if (why := why_nowhere(workers, *pair))}, releases)

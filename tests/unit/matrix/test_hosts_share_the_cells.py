@@ -13,11 +13,12 @@ from kubewire.matrix.children import Child
 from kubewire.matrix.folder import CellOrder
 from kubewire.matrix.machine import CELL_BYTES
 from kubewire.matrix.workers import Pool, Running, Worker, jobs_of, machine_of, this_machine, why_nowhere
+from kubewire.vm.hosting import HOST as VM
 
-NO_IPVS = {"ipvs": "kernel 6.18 has none"}
+NO_IPVS = {("netns", "ipvs"): "kernel 6.18 has none"}
 
 
-def host(name: str, jobs: int, lacking: dict[str, str] | None = None) -> Worker:
+def host(name: str, jobs: int, lacking: dict[tuple[str, str], str] | None = None) -> Worker:
     return Worker(name, jobs, Place(name, ("ssh", name), "python3"), lacking or {})
 
 
@@ -62,13 +63,14 @@ def test_a_lost_host_takes_none_and_is_told() -> None:
     assert not pool.lose(alice, "it still doesn't")
     assert pool.choose(order(), [], building=False) == bob
     assert pool.losses == ("alice: it doesn't answer",)
-    assert not pool.why_none("nftables")
-    assert pool.why_none("ipvs") == "alice: it doesn't answer; bob: kernel 6.18 has none"
+    assert not pool.why_none(order("nftables"))
+    assert pool.why_none(order("ipvs")) == "alice: it doesn't answer; bob: kernel 6.18 has none"
 
 
 def test_hosts_with_one_reason_are_told_together() -> None:
-    assert why_nowhere([host("a", 1, NO_IPVS), host("b", 1, NO_IPVS)], "ipvs") == "a, b: kernel 6.18 has none"
-    assert why_nowhere([Worker("", 1, lacking=NO_IPVS)], "ipvs") == "kernel 6.18 has none"
+    both = [host("a", 1, NO_IPVS), host("b", 1, NO_IPVS)]
+    assert why_nowhere(both, "netns", "ipvs") == "a, b: kernel 6.18 has none"
+    assert why_nowhere([Worker("", 1, lacking=NO_IPVS)], "netns", "ipvs") == "kernel 6.18 has none"
 
 
 def test_a_build_here_takes_nothing_from_other_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,4 +103,14 @@ def test_what_no_host_can_run_is_skipped() -> None:
         [host("a", 1, NO_IPVS), host("b", 1)], ["ipvs", "nftables"], ["netns", "kind"], releases=False
     )
     assert set(machine.lacking) == {("kind", "ipvs"), ("kind", "nftables")}
-    assert "this machine only" in machine.lacking["kind", "ipvs"]
+    assert "the nightly itself" in machine.lacking["kind", "ipvs"]
+
+
+def test_a_vm_takes_only_what_nothing_else_can_run() -> None:
+    here, vm = this_machine(1, NO_IPVS), Worker(VM, 1)
+    pool = Pool([here, vm])
+    assert pool.choose(order("ipvs"), [], building=False) == vm
+    assert pool.choose(order("nftables"), [], building=False) == here
+    assert pool.choose(order("nftables"), at_work(here), building=False) is None
+    pool = Pool([vm])
+    assert pool.choose(order("nftables"), [], building=False) == vm
