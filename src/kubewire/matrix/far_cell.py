@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -49,8 +49,9 @@ def main(arguments: list[str]) -> int:
         return 1
     far = FarOrder.model_validate_json(sys.stdin.buffer.read())
     try:
-        with shared(far.place) if far.place else vm_for(far.order) as place:
-            _run(far.order, place, folder)
+        with shared_host(far.order, far.place) if far.place else vm_for(far.order) as place:
+            result, snapshot = _ask(_request(far.order), place)
+        _keep(folder, result, snapshot)
     except KubewireError as error:
         print(error.what, flush=True)
         return error.exit_code
@@ -59,19 +60,23 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _run(order: CellOrder, place: Place, folder: Path) -> None:
-    overrides = overrides_of(order)
-    _say("binaries")
-    sent = ship_binaries(runner(place), place, order.reference, dict(overrides))
-    if sent.get("failed"):
-        raise LabError(sent["msg"], where=place.name)
-    request = Request(order=order, definition=shipping.pack(order.reference, overrides))
-    result, snapshot = _ask(request, place)
+def _keep(folder: Path, result: bytes, snapshot: bytes) -> None:
     if snapshot:
         draft = folder / ".snapshot.tar.gz"
         draft.write_bytes(snapshot)
         draft.replace(folder / "snapshot.tar.gz")
     write_atomically(folder / "result.json", result.decode() + "\n")
+
+
+@contextmanager
+def shared_host(order: CellOrder, place: Place) -> Iterator[Place]:
+    """The host with the cell's binaries, through one connection."""
+    _say("binaries")
+    with shared(place) as host:
+        sent = ship_binaries(runner(host), host, order.reference, dict(overrides_of(order)))
+        if sent.get("failed"):
+            raise LabError(sent["msg"], where=host.name)
+        yield host
 
 
 @contextmanager
@@ -86,6 +91,10 @@ def vm_for(order: CellOrder) -> Iterator[Place]:
         yield Place(VM, endpoint.ssh, endpoint.python, endpoint.environment)
     finally:
         machine.remove(overrides["name"])
+
+
+def _request(order: CellOrder) -> Request:
+    return Request(order=order, definition=shipping.pack(order.reference, overrides_of(order)))
 
 
 def _ask(request: Request, place: Place) -> tuple[bytes, bytes]:
@@ -103,7 +112,8 @@ def _ask(request: Request, place: Place) -> tuple[bytes, bytes]:
         answer = b""
     except BaseException:
         there.stdin.close()  # by which the host knows
-        there.wait(PATIENCE)
+        with suppress(subprocess.TimeoutExpired):
+            there.wait(PATIENCE)
         raise
     code = there.wait()
     _, found, rest = answer.partition(MARK)

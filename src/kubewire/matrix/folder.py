@@ -117,6 +117,10 @@ class RunFolder:
             return None
         return found if found.id == cell.id else None
 
+    def forget_result(self, cell: Cell) -> None:
+        """Before it is run again."""
+        (self.cell(cell) / "result.json").unlink(missing_ok=True)
+
     @contextmanager
     def reserve(self) -> Iterator[None]:
         """While cells run, room is kept for the reports, so that a disk that fills up can still take them."""

@@ -72,6 +72,7 @@ class Nightly:
             self.results[found.id] = found
             return True
         children.sweep(self.folder.state(order.cell))
+        self.folder.forget_result(order.cell)
         if order.skip:
             self._finish(order, unjudged(order.cell, "skipped", order.skip))
         return bool(order.skip)
