@@ -115,7 +115,7 @@ def _run(
 ) -> int:
     for note in order.notes:
         display.line(note, "bold yellow")
-    display.line(f"{len(order.cells)} cells, results in {folder.path}")
+    display.line(f"{_cells(order.cells)}, results in {folder.path}")
     limits = Limits(order.deadline, wishes.fail_fast)
     pool = Pool(workers)
 
@@ -130,9 +130,13 @@ def _run(
 def _tell(found: Run, folder: RunFolder, display: Display) -> None:
     told = ", ".join(f"{n} {status}" for status, n in counts(found.cells).items())
     part = " (partial)" if found.partial else ""
-    display.line(f"{len(found.cells)} cells: {told}{part}", STYLES[found.status])
+    display.line(f"{_cells(found.cells)}: {told}{part}", STYLES[found.status])
     for each in found.drift:
         if each.since == "baseline" or drifts.is_open([each]):
             for line in render(each):
                 display.line(line.plain, "red" if drifts.is_open([each]) else "dim")
     display.line(f"{folder.path / 'report.html'}, run.json, junit.xml, summary.md", "dim")
+
+
+def _cells(cells: Sequence[object]) -> str:
+    return f"{len(cells)} cell{'' if len(cells) == 1 else 's'}"
