@@ -17,6 +17,7 @@ from kubewire.drift.compare import drift
 from kubewire.drift.model import Drift
 from kubewire.snapshot.model import NodeSnapshot, Snapshot
 
+MODES = ("iptables", "nftables", "ipvs")
 CAUSES = {
     ("nftables", "v1.35.4", "v1.36.3"): {"nft-dnat-map"},
     ("nftables", "v1.36.3", "v1.37.2"): {"nft-single-dnat"},
@@ -32,7 +33,7 @@ def recorded(mode: str) -> list[str]:
 
 
 def neighbours() -> list[tuple[str, str, str]]:
-    return [(mode, *pair) for mode in ("nftables", "iptables") for pair in pairwise(recorded(mode))]
+    return [(mode, *pair) for mode in MODES for pair in pairwise(recorded(mode))]
 
 
 def snapshot(mode: str, version: str) -> Snapshot:
@@ -71,7 +72,7 @@ def test_backwards_the_same_features_are_named() -> None:
 
 
 def test_the_same_dataplane_has_not_drifted() -> None:
-    for mode in ("iptables", "nftables"):
+    for mode in MODES:
         assert drift(snapshot(mode, "v1.37.2"), snapshot(mode, "v1.37.2")).groups == ()
 
 

@@ -12,6 +12,7 @@ from kubewire.dataplane.iptables_spec import parse_spec
 from kubewire.dataplane.ipvs_names import owned as owned_in_ipvs
 from kubewire.dataplane.model import Chain, Dataplane, Element, Rule, Set, VirtualServer
 from kubewire.dataplane.nft_names import AFFINITY_PREFIX, is_service_chain
+from kubewire.dataplane.observed.ipset import steady_options
 from kubewire.dataplane.observed.ipvsadm import real_lines, service_text
 
 Pieces = Mapping[str, Counter[str]]
@@ -110,7 +111,7 @@ def _set(item: Set, tool: str, whole: bool) -> Iterator[tuple[str, str]]:
     kind = "map" if item.value_type else "set"
     place = f"{tool} {kind} {item.name}"
     value = f" : {item.value_type}" if item.value_type else ""
-    yield place, f"type {item.key_type}{value} {' '.join(item.options)} {_comment(item.comment)}"
+    yield place, f"type {item.key_type}{value} {' '.join(steady_options(item))} {_comment(item.comment)}"
     if not item.dynamic and not item.name.startswith(AFFINITY_PREFIX):
         for element in item.elements:
             yield from ((place, text) for text in _elements(element, whole))

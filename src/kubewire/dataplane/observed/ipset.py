@@ -79,9 +79,14 @@ def print_ipset_save(dataplane: Dataplane) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
+def steady_options(item: Set) -> list[str]:
+    """A set's options without the sizes and seeds that the kernel chooses anew each time."""
+    return [option for option in item.options if option.split()[0] not in _VOLATILE]
+
+
 def create_line(item: Set, *, volatile: bool = True) -> str:
     """A set as ipset prints it; without what is of no meaning and changes by itself if not `volatile`."""
-    options = [option for option in item.options if volatile or option.split()[0] not in _VOLATILE]
+    options = item.options if volatile else steady_options(item)
     return " ".join(("create", item.name, item.key_type, *options))
 
 
