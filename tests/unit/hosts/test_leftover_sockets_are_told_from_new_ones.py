@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import tempfile
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from kubewire.hosts.sharing import WHAT, close_leftovers
+from kubewire.kubernetes.locks import try_lock
 from kubewire.temporary import new_folder
 
 
@@ -35,6 +37,17 @@ def test_the_empty_folder_of_a_killed_run_goes(tmp_path: Path) -> None:
     left = of_an_ended_process(tmp_path)
     close_leftovers()
     assert not left.exists()
+
+
+def test_a_lock_says_that_the_owner_lives_in_another_pid_namespace(tmp_path: Path) -> None:
+    there = of_an_ended_process(tmp_path)
+    descriptor = os.open(there, os.O_RDONLY | os.O_DIRECTORY)
+    assert try_lock(descriptor)
+    close_leftovers()
+    assert there.exists()
+    os.close(descriptor)
+    close_leftovers()
+    assert not there.exists()
 
 
 def test_a_connection_that_outlives_its_command_keeps_its_socket(tmp_path: Path) -> None:
