@@ -48,7 +48,7 @@ def show_plan(file: Path | None, wishes: Wishes) -> int:
     """Print a line a cell; nothing is run, no host asked. What the run would refuse is refused."""
     Baseline.read(wishes.baseline, wishes.accept)
     crew, task = Crew.of(wishes.hosts, wishes.inventory), _task(file)
-    order = _planned(file, wishes, Display(), [*at_hand(crew, task, wishes.jobs), *unseen(crew)])
+    order = _planned(file, wishes, Display(), crew, at_hand(crew, task, wishes.jobs))
     for note in order.notes:
         typer.echo(f"note: {note}")
     for each in order.cells:
@@ -64,10 +64,10 @@ def begin(file: Path | None, output: Path | None, wishes: Wishes) -> int:
     wishes = replace(wishes, jobs=wishes.jobs or load_matrix(find_matrix(file)).jobs)
     crew = Crew.of(wishes.hosts, wishes.inventory)
     workers = at_hand(crew, _task(file), wishes.jobs)
+    order = _planned(file, wishes, display, crew, workers)
     if crew.target:
-        guess = _planned(file, wishes, display, [*workers, *unseen(crew)])
-        workers += meet(crew, Task.of(guess), wishes.jobs, display)
-    order = _planned(file, wishes, display, workers)
+        workers += meet(crew, Task.of(order), wishes.jobs, display)
+        order = nightly.with_skips(order, workers)
     folder = RunFolder((output or nightly.new_folder()).absolute())
     folder.write_order(order)
     return _run(order, folder, wishes, display, workers=workers, baseline=baseline)
@@ -91,17 +91,20 @@ def _task(file: Path | None) -> Task:
     return Task(list(matrix.providers), [mode.value for mode in matrix.modes], labs)
 
 
-def _planned(file: Path | None, wishes: Wishes, display: Display, workers: Sequence[Worker]) -> Order:
+def _planned(
+    file: Path | None, wishes: Wishes, display: Display, crew: Crew, workers: Sequence[Worker]
+) -> Order:
+    """By these workers, and the crew's other hosts, of which nobody knows yet what they lack."""
     order = nightly.plan_order(
         find_matrix(file),
-        workers=workers,
+        workers=[*workers, *unseen(crew)],
         only=wishes.only,
         shard=wishes.shard,
         fresh=wishes.fresh,
         progress=display.tell,
     )
-    target = Crew.of(wishes.hosts, wishes.inventory).target
-    return order.model_copy(update={"hosts": wishes.hosts, "inventory": target.inventory if target else ()})
+    inventory = crew.target.inventory if crew.target else ()
+    return order.model_copy(update={"hosts": wishes.hosts, "inventory": inventory})
 
 
 def _run(

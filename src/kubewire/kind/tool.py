@@ -16,7 +16,7 @@ from kubewire.errors import HostError, LabError
 from kubewire.kind import state
 from kubewire.kubernetes.binaries import ensure_artifact
 from kubewire.kubernetes.catalog import KIND, Artifact
-from kubewire.kubernetes.locks import try_lock
+from kubewire.kubernetes.locks import is_held
 from kubewire.makers import ended_with_makers
 from kubewire.progress import Progress
 
@@ -82,14 +82,7 @@ def is_over(name: str) -> bool:
     """Whether kind and every docker command that it started for a lab have ended: one that outlives a killed
     kind still makes its container.
     """
-    try:
-        descriptor = os.open(state.owner_folder(name), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return True
-    try:
-        return try_lock(descriptor)
-    finally:
-        os.close(descriptor)
+    return not is_held(state.owner_folder(name))
 
 
 @contextmanager

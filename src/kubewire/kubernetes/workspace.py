@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kubewire import paths
-from kubewire.kubernetes.locks import locked, try_lock
+from kubewire.kubernetes.locks import is_held, locked, try_lock
 from kubewire.progress import Progress
 
 LOCK = "lock"
@@ -71,7 +71,7 @@ def workspace(label: str, progress: Progress) -> Iterator[Workspace]:
 
 def leftovers() -> tuple[Path, ...]:
     """Workspaces whose owner is dead."""
-    return tuple(directory for directory in _folders(_parent()) if not _alive(directory))
+    return tuple(directory for directory in _folders(_parent()) if not is_held(directory / LOCK))
 
 
 def sweep(progress: Progress) -> tuple[Path, ...]:
@@ -101,18 +101,7 @@ def _folders(parent: Path) -> list[Path]:
 
 
 def _remove_dead(parent: Path) -> tuple[Path, ...]:
-    dead = tuple(directory for directory in _folders(parent) if not _alive(directory))
+    dead = tuple(directory for directory in _folders(parent) if not is_held(directory / LOCK))
     for directory in dead:
         remove_tree(directory)
     return dead
-
-
-def _alive(directory: Path) -> bool:
-    try:
-        descriptor = os.open(directory / LOCK, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        return not try_lock(descriptor)
-    finally:
-        os.close(descriptor)

@@ -8,18 +8,17 @@ Nothing is mended: what kube-proxy wrote by itself is what is judged.
 from __future__ import annotations
 
 import hashlib
-import os
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from kubewire.cli.signals import Terminated, raise_on_terminate
 from kubewire.errors import KubewireError, refusal
 from kubewire.files import write_atomically
 from kubewire.kubernetes.api import Api
 from kubewire.lab.record import Record
+from kubewire.matrix.children import serve
 from kubewire.matrix.folder import CellOrder
 from kubewire.matrix.results import CellResult, judged, unjudged
 from kubewire.provider import Provider
@@ -37,15 +36,11 @@ TOOL_SECONDS = 300.0
 
 
 def main(arguments: list[str]) -> int:
-    folder, parent = Path(arguments[0]), int(arguments[1])
-    raise_on_terminate()
-    if os.getppid() != parent:  # it died before it could tell
-        return 1
-    order = CellOrder.model_validate_json(sys.stdin.buffer.read())
-    try:
-        result = run_cell(order, folder)
-    except Terminated:
-        return 143
+    return serve(arguments, _work)
+
+
+def _work(folder: Path, told: bytes) -> int:
+    result = run_cell(CellOrder.model_validate_json(told), folder)
     write_atomically(folder / "result.json", result.model_dump_json(by_alias=True) + "\n")
     return 0
 
@@ -106,8 +101,13 @@ def _look_at_tools(provider: Provider, name: str) -> None:
 def _keep(provider: Provider, record: Record, folder: Path) -> None:
     with Api(provider.kubeconfig(record.lab.name)) as api:
         taken = take_snapshot(provider, record.lab, api, kubernetes=record.kubernetes)
+    keep_packed(folder, pack_snapshot(taken))
+
+
+def keep_packed(folder: Path, packed: bytes) -> None:
+    """A cell's snapshot, whole or absent."""
     draft = folder / ".snapshot.tar.gz"
-    draft.write_bytes(pack_snapshot(taken))
+    draft.write_bytes(packed)
     draft.replace(folder / "snapshot.tar.gz")
 
 

@@ -9,12 +9,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from kubewire import progress
+from kubewire.cli.signals import Terminated, raise_on_terminate
 from kubewire.makers import VARIABLE as MAKER
 from kubewire.steps.lock import HELD
 
@@ -80,6 +81,21 @@ def start(argv: Sequence[str], log: Path, *, seconds: float, state: Path, order:
     with suppress(BrokenPipeError), process.stdin as pipe:  # one that died is noticed by its exit code
         pipe.write(order)
     return Child(process, time.monotonic() + seconds)
+
+
+def serve(arguments: Sequence[str], work: Callable[[Path, bytes], int]) -> int:
+    """The other end of `start`, for a cell's module: `work` gets the folder and the order; the exit code.
+
+    `arguments`: FOLDER PARENT. Nothing is done for a parent that is gone; SIGTERM ends it quietly.
+    """
+    folder, parent = Path(arguments[0]), int(arguments[1])
+    raise_on_terminate()
+    if os.getppid() != parent:  # it died before it could tell
+        return 1
+    try:
+        return work(folder, sys.stdin.buffer.read())
+    except Terminated:
+        return 143
 
 
 def wait_for_any(children: Iterable[Child], seconds: float) -> None:

@@ -6,7 +6,6 @@ kubewire.matrix.cell. HostError's exit code means that the host is no use any mo
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -16,7 +15,6 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from kubewire.cli.signals import Terminated, raise_on_terminate
 from kubewire.errors import KubewireError, LabError
 from kubewire.files import write_atomically
 from kubewire.hosts import shipping
@@ -25,8 +23,9 @@ from kubewire.hosts.errors import unreachable
 from kubewire.hosts.far import SSH_FAILED, runner
 from kubewire.hosts.place import Place
 from kubewire.hosts.sharing import shared
-from kubewire.matrix.cell import overrides_of
+from kubewire.matrix.cell import keep_packed, overrides_of
 from kubewire.matrix.cell_there import MARK, Request
+from kubewire.matrix.children import serve
 from kubewire.matrix.folder import CellOrder
 from kubewire.steps.vm import boot
 from kubewire.vm import machine
@@ -43,29 +42,21 @@ class FarOrder(BaseModel):
 
 
 def main(arguments: list[str]) -> int:
-    folder, parent = Path(arguments[0]), int(arguments[1])
-    raise_on_terminate()
-    if os.getppid() != parent:  # it died before it could tell
-        return 1
-    far = FarOrder.model_validate_json(sys.stdin.buffer.read())
+    return serve(arguments, _work)
+
+
+def _work(folder: Path, told: bytes) -> int:
+    far = FarOrder.model_validate_json(told)
     try:
         with shared_host(far.order, far.place) if far.place else vm_for(far.order) as place:
             result, snapshot = _ask(_request(far.order), place)
-        _keep(folder, result, snapshot)
+        if snapshot:
+            keep_packed(folder, snapshot)
+        write_atomically(folder / "result.json", result.decode() + "\n")
     except KubewireError as error:
         print(error.what, flush=True)
         return error.exit_code
-    except Terminated:
-        return 143
     return 0
-
-
-def _keep(folder: Path, result: bytes, snapshot: bytes) -> None:
-    if snapshot:
-        draft = folder / ".snapshot.tar.gz"
-        draft.write_bytes(snapshot)
-        draft.replace(folder / "snapshot.tar.gz")
-    write_atomically(folder / "result.json", result.decode() + "\n")
 
 
 @contextmanager

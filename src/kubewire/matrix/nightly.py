@@ -26,7 +26,7 @@ from kubewire.matrix.plan import plan, shares_control_planes
 from kubewire.matrix.results import Run
 from kubewire.matrix.run import Limits, Nightly, now
 from kubewire.matrix.versions import choose
-from kubewire.matrix.workers import Pool, Worker, machine_of
+from kubewire.matrix.workers import Pool, Worker, machine_of, why_nowhere
 from kubewire.progress import Progress
 
 Tell = Callable[[str], None]
@@ -78,6 +78,12 @@ def plan_order(
             for cell in cells
         ),
     )
+
+
+def with_skips(order: Order, workers: Sequence[Worker]) -> Order:
+    """The order where it is known now what its workers lack."""
+    skips = [(cell, why_nowhere(workers, cell.provider, cell.mode)) for cell in order.cells]
+    return order.model_copy(update={"cells": tuple(c.model_copy(update={"skip": why}) for c, why in skips)})
 
 
 def _newer_minors(progress: Progress) -> list[int]:

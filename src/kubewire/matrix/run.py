@@ -18,7 +18,6 @@ from kubewire.matrix.folder import CellOrder, RunFolder
 from kubewire.matrix.machine import CELL_BYTES, memory_available
 from kubewire.matrix.results import CellResult, unjudged
 from kubewire.matrix.workers import HERE, Pool, Running, Worker
-from kubewire.vm.hosting import HOST as VM
 
 TICK = 0.5
 SPENT = ("passed", "failed", "skipped")
@@ -82,11 +81,12 @@ class Nightly:
         left: list[CellOrder] = []
         building = fetching.child is not None
         for order in waiting:
+            need = need_of(order)
             if self.stopped_by:
                 left.append(order)
-            elif why := self._hopeless(order, fetching):
+            elif why := fetching.failed.get(need, "") or self.pool.why_none(order):
                 self._finish(order, unjudged(order.cell, "error", why))
-            elif need_of(order) in fetching.ready and (
+            elif need in fetching.ready and (
                 worker := self.pool.choose(order, self.running, building=building)
             ):
                 if worker.name == HERE and memory_available() < CELL_BYTES[order.provider]:
@@ -97,13 +97,9 @@ class Nightly:
                 left.append(order)
         return left
 
-    def _hopeless(self, order: CellOrder, fetching: Fetching) -> str:
-        """Why the cell will never run; "" if it may."""
-        return fetching.failed.get(need_of(order), "") or self.pool.why_none(order)
-
     def _child(self, order: CellOrder, worker: Worker) -> Child:
         folder, module, told = self.folder.cell(order.cell), self.module, order.model_dump_json(by_alias=True)
-        if worker.place is not None or worker.name == VM:
+        if worker.is_far:
             module = "kubewire.matrix.far_cell"
             told = FarOrder(order=order, place=worker.place).model_dump_json(by_alias=True)
         return children.start(

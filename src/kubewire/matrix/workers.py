@@ -31,6 +31,11 @@ class Worker:
     lacking: Mapping[tuple[str, str], str] = field(default_factory=dict)
     lost: str = ""
 
+    @property
+    def is_far(self) -> bool:
+        """Its cells are reached by SSH: on another host, or in a VM."""
+        return self.place is not None or self.name == VM
+
     def why_not(self, provider: str, mode: str) -> str:
         """Why it can't run such a cell; "" if it can. kind's engine and images are this machine's."""
         if provider == "kind" and self.name != HERE:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from kubewire.matrix.machine import kernel_lacks, memory_available
 from kubewire.steps.outcome import Outcome
-from kubewire.steps.packages import can_install, missing_for, not_installable
+from kubewire.steps.packages import missing_for, require_installable
 
 
 def look_at_cell_host(
@@ -18,8 +18,7 @@ def look_at_cell_host(
     """
     lacking = {mode: why for mode in modes if (why := kernel_lacks(mode))}
     missing = missing_for([mode for mode in modes if mode not in lacking], tools)
-    if missing and not (install and can_install(become)):
-        raise not_installable(missing)
+    require_installable(missing, install=install, become=become)
     return Outcome(
         facts={
             "cpus": len(os.sched_getaffinity(0)),

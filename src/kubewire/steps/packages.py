@@ -36,8 +36,7 @@ def find_missing(
     """The missing Debian packages, for the task that installs them; HostError where nothing here can."""
     intent = intend(lab, overrides, provider)
     missing = missing_packages(intent.lab, intent.choice.name)
-    if missing and not (install and can_install(become)):
-        raise not_installable(missing)
+    require_installable(missing, install=install, become=become)
     return Outcome(facts={"missing": missing, "provider": intent.choice.name})
 
 
@@ -52,8 +51,7 @@ def require_all_but_packages(lab: Lab) -> None:
             mend="\n  ".join(dict.fromkeys(need.mend for need in hopeless if need.mend)),
         )
     missing = missing_packages(lab)
-    if missing and not can_install(become=False):
-        raise not_installable(missing)
+    require_installable(missing, install=True, become=False)
 
 
 def missing_packages(lab: Lab, provider: str = "netns") -> list[str]:
@@ -76,6 +74,12 @@ def missing_commands(commands: Iterable[str]) -> list[str]:
 
 def packages_of(commands: Iterable[str], packages: Mapping[str, str] = PACKAGES) -> list[str]:
     return sorted({packages[command] for command in commands})
+
+
+def require_installable(missing: list[str], *, install: bool, become: bool) -> None:
+    """HostError where packages are missing and may not, or can't, be installed."""
+    if missing and not (install and can_install(become)):
+        raise not_installable(missing)
 
 
 def can_install(become: bool) -> bool:
