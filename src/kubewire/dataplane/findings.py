@@ -34,3 +34,14 @@ class Note(Struct, frozen=True):
 
     text: str
     node: str = ""
+
+
+def adds_up(check: Check) -> bool:
+    """Whether it only adds others up: a whole table, or all nodes with each other."""
+    return check.id.endswith(".table") or check.id == "dataplane.agreement"
+
+
+def brief(check: Check) -> str:
+    """`iptables.service.probability KUBE-SVC-…: expected …, observed …`, each by its first line."""
+    expected, observed = (text.partition("\n")[0] or "(nothing)" for text in (check.expected, check.observed))
+    return f"{check.id} {check.object}: expected {expected}, observed {observed}"

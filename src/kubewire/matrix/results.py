@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from kubewire.dataplane.findings import Check, IpFamily
+from kubewire.dataplane.findings import Check, IpFamily, adds_up
 from kubewire.lab.schema import Model
 from kubewire.matrix.plan import Cell
 from kubewire.report.model import Report
@@ -65,6 +65,12 @@ class CellResult(Model):
     summary: Summary = Summary()
     notes: tuple[str, ...] = ()
     checks: tuple[CheckResult, ...] = ()
+
+    @property
+    def findings(self) -> list[Check]:
+        """The failed checks, those that only add others up last."""
+        failed = [Check(**check.model_dump()) for check in self.checks if check.status == "failed"]
+        return sorted(failed, key=adds_up)
 
 
 class MachineResult(Model):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kubewire.dataplane.findings import brief
 from kubewire.errors import HostError
 from kubewire.matrix import children
 from kubewire.matrix.children import Child
@@ -18,8 +19,11 @@ from kubewire.matrix.folder import CellOrder, RunFolder
 from kubewire.matrix.machine import CELL_BYTES, memory_available
 from kubewire.matrix.results import CellResult, unjudged
 from kubewire.matrix.workers import HERE, Pool, Running, Worker
+from kubewire.report.printable import printable
 
 TICK = 0.5
+TOLD = 3
+"""Findings of a failed cell that are told at once; the reports hold all."""
 SPENT = ("passed", "failed", "skipped")
 """What is not run again by --resume; a cell that could not be judged is."""
 
@@ -154,6 +158,8 @@ class Nightly:
         failed = f" {result.summary.failed} checks" if result.status == "failed" else ""
         where = f" on {result.host}" if result.host else ""
         self.tell(f"{result.status:<8}{result.id}{where}{checks}{failed}{reason}")
+        for check in result.findings[:TOLD]:
+            self.tell(f"        {check.node}: {printable(brief(check))}")
         if self.limits.fail_fast and result.status in ("failed", "error") and not self.stopped_by:
             self.stopped_by = f"--fail-fast, and {result.id} is {result.status}"
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from kubewire.dataplane.findings import Check
+from kubewire.dataplane.findings import Check, adds_up
 from kubewire.dataplane.registry import KINDS
 from kubewire.report.folding import Folded, fold
 from kubewire.report.layout import Line, columns, plain
@@ -71,7 +71,7 @@ def render(report: Report, width: int) -> Iterator[Line]:
     yield from fold_text(_headline(report), width)
     yield ()
     yield from columns([(label, printable(text)) for label, text in _facts(report)], width)
-    failed = fold(sorted((c for c in report.checks if c.status == "failed"), key=_adds_up))
+    failed = fold(sorted((c for c in report.checks if c.status == "failed"), key=adds_up))
     for folded in failed[:SHOWN]:
         yield ()
         yield from _finding(folded, len(report.nodes), width)
@@ -79,11 +79,6 @@ def render(report: Report, width: int) -> Iterator[Line]:
         yield ()
         more = f"and {len(failed) - SHOWN} more findings; --format json lists them all"
         yield from fold_text([(more, "")], width)
-
-
-def _adds_up(check: Check) -> bool:
-    """Whole-table and cross-node checks only add others up, so they come after them."""
-    return check.id.endswith(".table") or check.id == "dataplane.agreement"
 
 
 def _headline(report: Report) -> Line:

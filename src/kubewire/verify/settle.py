@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Sequence
 
-from kubewire.dataplane.findings import Check
+from kubewire.dataplane.findings import Check, adds_up, brief
 from kubewire.dataplane.iptables_spec import words
 from kubewire.errors import LabError
 from kubewire.kubernetes.api import Api
@@ -44,7 +44,7 @@ def mend(provider: Provider, lab: str, snapshot: Snapshot, failed: Sequence[Chec
         here = [check for check in failed if check.node == node.name]
         routes = [check for check in here if check.id.startswith("route.")]
         strays = [check for check in here if check.id.endswith(STRAY)]
-        rest = [check for check in here if check not in (*routes, *strays) and not is_sum(check)]
+        rest = [check for check in here if check not in (*routes, *strays) and not adds_up(check)]
         if here and not (routes or strays or rest):
             rest = here
         if routes:
@@ -57,22 +57,11 @@ def mend(provider: Provider, lab: str, snapshot: Snapshot, failed: Sequence[Chec
     return changes
 
 
-def is_sum(check: Check) -> bool:
-    """A whole-table check only adds up the others."""
-    return check.id.endswith(".table")
-
-
 def why(checks: Sequence[Check]) -> str:
     """The first findings in one line."""
-    texts = [finding(check) for check in checks[:SHOWN]]
+    texts = [brief(check) for check in checks[:SHOWN]]
     more = len(checks) - len(texts)
     return "; ".join([*texts, *([f"and {more} more"] if more else [])])
-
-
-def finding(check: Check) -> str:
-    """`iptables.service.probability KUBE-SVC-…: expected …, observed …`, each by its first line."""
-    expected, observed = (text.partition("\n")[0] or "(nothing)" for text in (check.expected, check.observed))
-    return f"{check.id} {check.object}: expected {expected}, observed {observed}"
 
 
 def _delete_strays(provider: Provider, lab: str, node: str, strays: Iterable[Check]) -> list[Change]:
@@ -97,7 +86,7 @@ def deletions(check: Check) -> list[list[str]]:
 
 
 def _unsettled(lab: str, failed: Sequence[Check]) -> LabError:
-    lines = [f"{check.node}: {finding(check)}" for check in failed[:SHOWN]]
+    lines = [f"{check.node}: {brief(check)}" for check in failed[:SHOWN]]
     return LabError(
         "the dataplane stays different from what kube-proxy must have written:\n  " + "\n  ".join(lines),
         where=lab,
