@@ -34,6 +34,16 @@ RESTORE = """\
 #!/bin/sh
 sed 's/--or-mark 0x0*4000/--or-mark 0x8000/' | exec {real} "$@"
 """
+FORGETS = """\
+#!/bin/sh
+[ "$1" != --version ] && mkdir {tools}/{once} 2>/dev/null && PATH={tools}:$PATH
+exec {{real}} "$@"
+"""
+NFT = """\
+#!/bin/sh
+case " $* " in *" -f "*) sed '/Drop traffic to unallocated ClusterIPs/d' | exec {real} "$@" ;; esac
+exec {real} "$@"
+"""
 BROKEN = """\
 #!/bin/sh
 echo 'this control plane is made to fail' >&2
@@ -143,6 +153,27 @@ def test_one_wrong_kube_proxy_and_one_broken_control_plane(
     assert "0x8000" in marks[0]["observed"]
     for report in ("junit.xml", "summary.md"):
         assert "KUBE-MARK-MASQ" in (tmp_path / "run" / report).read_text()
+
+
+@pytest.mark.parametrize(
+    ("which", "status"), [("started", "passed"), ("$$", "failed")], ids=["at its first start", "always"]
+)
+def test_a_rule_for_the_service_cidrs_that_comes_with_a_fresh_start(
+    kubewire: Kubewire, cache: Path, tmp_path: Path, which: str, status: str
+) -> None:
+    """The race can't be had at will: kube-proxy's nft leaves the rule out, in the first run or in every."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "nft").write_text(NFT.format(real=shutil.which("nft")))
+    (tools / "nft").chmod(0o755)
+    replace(cache / "v1.37.2", "kube-proxy", FORGETS.format(tools=tools, once=which))
+    kubewire.environment["XDG_CACHE_HOME"] = str(cache.parents[1])
+    (tmp_path / "m.yml").write_text("versions: [1.37]\nmodes: [nftables]\nlabs: [no-endpoints]\n")
+    kubewire.run("matrix", str(tmp_path / "m.yml"), "--output", str(tmp_path / "run"))
+    (cell,) = results(tmp_path / "run")["cells"]
+    assert cell["status"] == status, cell
+    again = [note for note in cell["notes"] if note.endswith("the ServiceCIDRs: started again")]
+    assert len(again) == (1 if status == "passed" else 3)
 
 
 def test_killed_in_the_middle_it_is_resumed(kubewire: Kubewire, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from kubewire.dataplane.versions import Version, has
 from kubewire.lab.schema import Lab
 from kubewire.netns.certificates import Authority, KeyPair, signing_key
 from kubewire.netns.kubeconfig import kubeconfig
@@ -19,12 +20,15 @@ KUBECONFIGS = f"{RUN}/kubeconfig"
 KUBE_PROXY_CONFIG = "/run/kube-proxy/config.yaml"
 API_PORT = 6443
 HEALTH_PORT = 10256
+SERVICE_CIDR = "/apis/networking.k8s.io/v1/servicecidrs/kubernetes"
 _QUICK_START = {"GOGC": "200"}  # the apiserver's start is mostly garbage collection; costs 40 MiB
 
 
 class Binaries(Protocol):
     """Where the executables of one Kubernetes version lie."""
 
+    @property
+    def control_plane_version(self) -> str: ...
     @property
     def etcd(self) -> Path: ...
     @property
@@ -131,7 +135,7 @@ def components(lab: Lab, nodes: Sequence[Node], binaries: Binaries) -> tuple[Com
             if node.role == "control-plane"
         ),
         Component(
-            "kube-controller-manager", _controller_manager(lab, binaries), first.name, env, after=ready
+            "kube-controller-manager", _controller_manager(lab, binaries), first.name, env, after=(ready,)
         ),
         Component(
             "kube-scheduler",
@@ -143,7 +147,7 @@ def components(lab: Lab, nodes: Sequence[Node], binaries: Binaries) -> tuple[Com
             ),
             first.name,
             env,
-            after=ready,
+            after=(ready,),
         ),
         *(_kube_proxy(node, first, binaries, env) for node in nodes),
     )
@@ -234,13 +238,18 @@ def _controller_manager(lab: Lab, binaries: Binaries) -> tuple[str, ...]:
 
 
 def _kube_proxy(node: Node, first: Node, binaries: Binaries, env: dict[str, str]) -> Component:
+    """In nftables mode it uses the ServiceCIDRs of its first sync until its next full one, within an hour
+    (pkg/proxy/nftables/proxier.go, OnServiceCIDRsChanged), so it starts once the default one is there.
+    """
+    has_networks = has(Version.parse(binaries.control_plane_version), "service-cidrs")
+    networks = (SERVICE_CIDR,) if has_networks else ()
     run = (str(binaries.kube_proxy), f"--config={KUBE_PROXY_CONFIG}")
     return Component(
         f"kube-proxy@{node.name}",
         run,
         node.name,
         env,
-        after=_api_check(first, f"/api/v1/nodes/{node.name}"),
+        after=tuple(_api_check(first, path) for path in (f"/api/v1/nodes/{node.name}", *networks)),
         ready=Check(f"http://{url_host(node.ips[0])}:{HEALTH_PORT}/healthz"),
         cleanup=(*run, "--cleanup"),
     )

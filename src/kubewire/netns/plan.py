@@ -24,7 +24,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Component:
-    """A supervised process: on `node` ("" for the sandbox itself), started once `after` holds.
+    """A supervised process: on `node` ("" for the sandbox itself), started once all of `after` holds.
 
     It counts as running once `ready` holds. `cleanup` removes what it leaves behind, before a fresh start.
     """
@@ -33,7 +33,7 @@ class Component:
     argv: tuple[str, ...]
     node: str = ""
     env: dict[str, str] = field(default_factory=dict)
-    after: Check | None = None
+    after: tuple[Check, ...] = ()
     ready: Check | None = None
     cleanup: tuple[str, ...] = ()
 
@@ -94,7 +94,7 @@ def _component(data: dict[str, Any]) -> Component:
         argv=tuple(data["argv"]),
         node=data["node"],
         env=data["env"],
-        after=Check(**data["after"]) if data["after"] else None,
+        after=tuple(Check(**check) for check in data["after"]),
         ready=Check(**data["ready"]) if data["ready"] else None,
         cleanup=tuple(data["cleanup"]),
     )

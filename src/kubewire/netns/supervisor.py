@@ -145,9 +145,9 @@ class Supervisor:
         if unit.restart == "cleanup" and component.cleanup:
             _, cleaned = self._launch(component, component.cleanup)
             await cleaned
-        if component.after is not None:
+        if component.after:
             unit.state = "waiting"
-            await self._until(component.after)
+            await asyncio.gather(*map(self._until, component.after))
             if not unit.wanted.is_set():
                 return
         unit.restart = ""

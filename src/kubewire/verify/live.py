@@ -15,6 +15,7 @@ from kubewire.snapshot.cluster import fingerprint, read_cluster
 from kubewire.verify.converge import DEADLINE_SECONDS, Observation, observe
 from kubewire.verify.judging import report_of
 from kubewire.verify.traffic import check_traffic
+from kubewire.verify.untold import HINT, untold_networks
 
 TRAFFIC_PAUSE_SECONDS = 1.0
 
@@ -51,6 +52,7 @@ def verify(provider: Provider, record: LabRecord, *, deadline: float = DEADLINE_
                 first, traffic = traffic, _traffic(provider, lab, found)
                 notes += _overcome(first, traffic)
                 break
+    notes += [Note(HINT, node) for node in untold_networks(found.verdict.failed)]
     story = [("provider", f"{provider.name}: {record.provider_why}")]
     return report_of(
         found.snapshot, [*found.verdict.checks, *traffic], [*found.verdict.notes, *notes], story=story

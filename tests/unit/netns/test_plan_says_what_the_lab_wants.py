@@ -17,6 +17,7 @@ from kubewire.netns.topology import nodes
 
 @dataclass(frozen=True)
 class FakeBinaries:
+    control_plane_version: str = "v1.37.2"
     etcd: Path = Path("/bin/etcd")
     kube_apiserver: Path = Path("/bin/kube-apiserver")
     kube_controller_manager: Path = Path("/bin/kube-controller-manager")
@@ -24,8 +25,8 @@ class FakeBinaries:
     kube_proxy: Path = Path("/bin/kube-proxy")
 
 
-def plan_of(lab: Lab) -> Plan:
-    tools = Tools(FakeBinaries(), Path("/cni"), None, "v1.37.2")
+def plan_of(lab: Lab, control_plane: str = "v1.37.2") -> Plan:
+    tools = Tools(FakeBinaries(control_plane), Path("/cni"), None, "v1.37.2")
     return make_plan(lab, issue_credentials(lab, nodes(lab)), tools, rootful=True)
 
 
@@ -90,11 +91,20 @@ def test_each_kube_proxy_waits_for_its_node_and_reads_its_own_config(plain_lab: 
     plan = plan_of(plain_lab)
     for node in plan.nodes:
         proxy = component(plan, f"kube-proxy@{node.name}")
-        assert proxy.after is not None
-        assert proxy.after.url.endswith(f"/api/v1/nodes/{node.name}")
+        assert proxy.after[0].url.endswith(f"/api/v1/nodes/{node.name}")
         assert proxy.cleanup == (*proxy.argv, "--cleanup")
         (config,) = [f for f in plan.files if f.node == node.name and f.path == KUBE_PROXY_CONFIG]
         assert json.loads(config.content)["hostnameOverride"] == node.name
+
+
+@pytest.mark.parametrize(("control_plane", "waits"), [("v1.32.9", False), ("v1.33.0", True)])
+def test_a_kube_proxy_waits_for_the_default_service_cidr_where_there_is_one(
+    plain_lab: Lab, control_plane: str, waits: bool
+) -> None:
+    plan = plan_of(plain_lab, control_plane)
+    for node in plan.nodes:
+        after = component(plan, f"kube-proxy@{node.name}").after
+        assert any(check.url.endswith("/servicecidrs/kubernetes") for check in after) is waits
 
 
 def test_only_public_files_are_readable_by_others(plain_lab: Lab) -> None:

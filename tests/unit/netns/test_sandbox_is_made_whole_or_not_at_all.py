@@ -29,6 +29,7 @@ class StandIns:
 
     folder: Path
     version: str = "v1.37.2"
+    control_plane_version: str = "v1.37.2"
     coredns: Path | None = None
 
     def _binary(self, name: str) -> Path:

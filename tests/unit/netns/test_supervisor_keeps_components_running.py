@@ -168,7 +168,7 @@ def test_a_component_waits_for_what_it_comes_after_and_is_running_once_it_answer
 
     port = free_port()
     check = Check(f"http://127.0.0.1:{port}/readyz")
-    late = Component("late", ("sleep", "1000"), env=dict(os.environ), after=check, ready=check)
+    late = Component("late", ("sleep", "1000"), env=dict(os.environ), after=(check,), ready=check)
     supervised(tmp_path, (late,), scenario)
 
 
