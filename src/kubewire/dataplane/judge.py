@@ -18,7 +18,7 @@ from kubewire.dataplane.inputs import Inputs, expected_dataplane, read_inputs
 from kubewire.dataplane.iptables_compare import compare_iptables, judge_foreign
 from kubewire.dataplane.iptables_foreign import Traffic
 from kubewire.dataplane.iptables_names import owned
-from kubewire.dataplane.model import Dataplane
+from kubewire.dataplane.model import Dataplane, Problem
 from kubewire.dataplane.observed.iptables import known_lines, parse_iptables_save
 from kubewire.dataplane.verbatim import held_checks, shrink
 from kubewire.dataplane.versions import unknown_version
@@ -181,14 +181,14 @@ def observe(
         except ParseError as error:
             return None, _present(node, family, name, [str(error)])
     dataplane = parse_iptables_save(files[name], family, known_lines(expected) if expected else {})
-    problems = [f"{problem.where}: {problem.text}: {problem.why}" for problem in dataplane.problems]
     cut = any(problem.where in ("", "end") for problem in dataplane.problems)
-    return None if cut else dataplane, _present(node, family, name, problems)
+    return None if cut else dataplane, _present(node, family, name, dataplane.problems)
 
 
-def _shown(problems: Sequence[str]) -> str:
+def _shown(problems: Sequence[Problem | str]) -> str:
     """What was not understood, as much of it as anybody reads."""
-    lines = [text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …" for text in problems[:_MOST]]
+    texts = map(str, problems[:_MOST])
+    lines = [text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …" for text in texts]
     return "\n".join([*lines, *([f"and {len(problems) - _MOST} more"] if len(problems) > _MOST else [])])
 
 
@@ -198,7 +198,7 @@ def _observe_ipvs(node: Inputs) -> IpvsDumps:
     return read_ipvs(node.snapshot.files, node.snapshot.errors)
 
 
-def _present(node: Inputs, family: IpFamily, name: str, problems: Sequence[str]) -> Check:
+def _present(node: Inputs, family: IpFamily, name: str, problems: Sequence[Problem | str]) -> Check:
     reason = f"mode {node.config.mode} can only be judged from a whole dump"
     whole = "a whole dump"
     return Check(

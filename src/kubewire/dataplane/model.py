@@ -204,6 +204,9 @@ class Problem(Struct, frozen=True):
     text: str
     why: str
 
+    def __str__(self) -> str:
+        return f"{self.where}: {self.text}: {self.why}"
+
 
 class Dataplane(Struct, frozen=True):
     """All that one family of one node has, or must have; `remarks` are the dumping tool's own warnings."""

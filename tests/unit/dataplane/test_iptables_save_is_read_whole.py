@@ -106,3 +106,12 @@ def test_a_cut_and_an_empty_dump_are_problems() -> None:
 def test_the_tools_warning_is_kept() -> None:
     warning = "# Warning: iptables-legacy tables present, use iptables-legacy-save to see them"
     assert parse_iptables_save(f"*nat\nCOMMIT\n{warning}\n", "ipv4").remarks == (warning[2:],)
+
+
+@pytest.mark.parametrize("odd", ["\x0b", "\x0c", "\x1c", "\r", "\x85", "\u2028"])
+def test_a_line_ends_where_iptables_ends_it(odd: str) -> None:
+    """A comment may hold what Python, too, calls the end of a line; iptables-save prints it as it is."""
+    text = f'*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -m comment --comment "a{odd}b" -j ACCEPT\nCOMMIT\n'
+    read = parse_iptables_save(text, "ipv4")
+    assert read.problems == ()
+    assert print_iptables_save(read) == text

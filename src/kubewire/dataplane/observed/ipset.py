@@ -40,7 +40,7 @@ def parse_ipset_save(text: str) -> Dataplane:
     sets: dict[str, Set] = {}
     elements: dict[str, list[Element]] = {}
     problems: list[Problem] = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         verb, _, rest = line.strip().partition(" ")
         name, _, body = rest.partition(" ")
         if verb == "create" and body and name not in sets:

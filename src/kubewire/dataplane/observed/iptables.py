@@ -35,7 +35,7 @@ def parse_iptables_save(text: str, family: IpFamily, known: Known = _NOTHING) ->
     """
     reader = _Reader()
     problems = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if line in known and reader.append(*known[line]):
             continue
         why = reader.take(line)

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from kubewire.dataplane.findings import IpFamily
 from kubewire.dataplane.ipvs_names import INTERFACE
-from kubewire.dataplane.model import Dataplane, Link, Sysctl
+from kubewire.dataplane.model import Dataplane, Link, Problem, Sysctl
 from kubewire.dataplane.observed.ipset import parse_ipset_save
 from kubewire.dataplane.observed.ipvsadm import parse_ipvsadm_save
 from kubewire.dataplane.observed.links import parse_link
@@ -27,7 +27,7 @@ class IpvsDumps(Struct, frozen=True):
     `usable`: no dump is missing or empty.
     """
 
-    problems: Mapping[str, tuple[str, ...]]
+    problems: Mapping[str, tuple[Problem | str, ...]]
     usable: bool
     sets: Dataplane
     servers: Dataplane
@@ -53,9 +53,9 @@ def read_ipvs(files: Mapping[str, str], errors: Mapping[str, str]) -> IpvsDumps:
     """Read a snapshot's files of one node; `errors` say why a file could not be taken."""
     sets, servers = parse_ipset_save(files.get(IPSET, "")), parse_ipvsadm_save(files.get(IPVSADM, ""))
     links, trouble = _links(files.get(ADDRESSES, ""))
-    problems = {
-        IPSET: _told(sets),
-        IPVSADM: _told(servers),
+    problems: dict[str, tuple[Problem | str, ...]] = {
+        IPSET: sets.problems,
+        IPVSADM: servers.problems,
         ADDRESSES: (trouble,) if trouble else (),
     }
     missing = [name for name in problems if not files.get(name, "").strip()]
@@ -63,10 +63,6 @@ def read_ipvs(files: Mapping[str, str], errors: Mapping[str, str]) -> IpvsDumps:
         problems[name] = (errors.get(name) or "the dump is missing or empty",)
     usable = bool(sets.sets and servers.servers and not problems[ADDRESSES])
     return IpvsDumps(problems, usable, sets, servers, links, _sysctls(files.get("facts.json", "")))
-
-
-def _told(dump: Dataplane) -> tuple[str, ...]:
-    return tuple(f"{problem.where}: {problem.text}: {problem.why}" for problem in dump.problems)
 
 
 def _links(text: str) -> tuple[dict[IpFamily, Link | None], str]:

@@ -29,7 +29,7 @@ def parse_ipvsadm_save(text: str) -> Dataplane:
     """Read a dump into the Dataplane's servers; what is not understood, and an empty dump, is a Problem."""
     found: dict[str, _Open] = {}
     problems: list[Problem] = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         stripped = line.strip()
         why = _take(stripped, found) if stripped else ""
         if why:
