@@ -14,18 +14,22 @@ from kubewire.steps.cluster import Overrides
 from kubewire.steps.outcome import Outcome
 from kubewire.vm import machine
 from kubewire.vm.hosting import write_inventory
-from kubewire.vm.parts import Parts, prepare
+from kubewire.vm.parts import Parts, prepare, unlike
 
 
 def start_vm(lab: str, overrides: Overrides, *, check: bool = False) -> Outcome:
     """Have the lab's VM run, for good; the facts name the inventory that has it as host `vm`."""
     name = load_lab(lab, overrides).name
-    runs = machine.find(name) is not None
-    changes = [] if runs else [Change(name, "its VM started")]
+    before = machine.parts_of(name)
     if check:
-        return Outcome(changes)
+        return Outcome([] if before else [Change(name, "its VM started")])
     target, version = boot(lab, overrides)
     machine.commit(name)
+    if not before:
+        changes = [Change(name, "its VM started")]
+    else:
+        why = unlike(before, machine.parts_of(name))
+        changes = [Change(name, "its VM made anew", why)] if why else []
     return Outcome(changes, {"inventory": target.inventory[0], "host": target.pattern, "kubernetes": version})
 
 

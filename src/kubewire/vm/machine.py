@@ -60,6 +60,12 @@ def find(lab: str) -> Endpoint | None:
     return found.endpoint() if found and found.alive() else None
 
 
+def parts_of(lab: str) -> tuple[str, ...]:
+    """The names of what the lab's VM is made of; none if it doesn't run."""
+    found = state.read_state(lab)
+    return found.parts if found and found.alive() else ()
+
+
 def commit(lab: str) -> None:
     """From now on the VM outlives its makers."""
     _signal(lab, signal.SIGUSR1)

@@ -31,7 +31,23 @@ class Parts:
 
     @property
     def names(self) -> tuple[str, ...]:
-        return tuple(path.parent.name for path in (self.root.image, self.packages, self.binaries))
+        disks = (self.root.image, self.packages, self.binaries)
+        return (*(path.parent.name for path in disks), self.library.name)
+
+
+KINDS = {
+    "root": "its Debian root",
+    "packages": "its packages",
+    "binaries": "its Kubernetes",
+    "source": "kubewire itself",
+}
+
+
+def unlike(running: Iterable[str], wanted: Iterable[str]) -> str:
+    """What differs between the parts' names of two VMs: `its Kubernetes changed since …`; "" for nothing."""
+    differ = {name.partition("-")[0] for name in {*running} ^ {*wanted}}
+    found = [words for kind, words in KINDS.items() if kind in differ]
+    return f"{' and '.join(found)} changed since it was made" if found else ""
 
 
 def prepare(needs: Iterable[Need], progress: Progress = emit) -> Parts:

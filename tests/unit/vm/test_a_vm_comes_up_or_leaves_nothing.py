@@ -12,7 +12,7 @@ import pytest
 
 from kubewire.errors import HostError, LabError
 from kubewire.vm import cache, machine, preflight, state
-from kubewire.vm.parts import Parts
+from kubewire.vm.parts import Parts, unlike
 
 from .conftest import LAB
 
@@ -108,6 +108,21 @@ def test_a_vm_of_other_parts_is_replaced(parts_of: Make) -> None:
     assert second.port != first.port
     with socket.socket() as asking:
         assert asking.connect_ex(("127.0.0.1", first.port)) != 0
+
+
+@pytest.mark.parametrize(
+    ("now", "why"),
+    [
+        (("root-1", "packages-1", "binaries-1", "source-1"), ""),
+        (("root-1", "packages-1", "binaries-1", "source-2"), "kubewire itself changed since it was made"),
+        (
+            ("root-2", "packages-1", "binaries-2", "source-1"),
+            "its Debian root and its Kubernetes changed since it was made",
+        ),
+    ],
+)
+def test_why_a_vm_is_made_anew_is_told(now: tuple[str, ...], why: str) -> None:
+    assert unlike(("root-1", "packages-1", "binaries-1", "source-1"), now) == why
 
 
 def test_what_a_crash_left_is_cleaned(parts_of: Make) -> None:
