@@ -16,7 +16,7 @@ MATRIX = "versions: [1.37]\nmodes: [ipvs]\nlabs: [nodeport]\n"
 def test_an_ipvs_cell_runs_in_a_vm(kubewire: Kubewire, tmp_path: Path) -> None:
     (tmp_path / "m.yml").write_text(MATRIX)
     run = tmp_path / "run"
-    done = kubewire.run("matrix", str(tmp_path / "m.yml"), "--host", "vm", "--output", str(run), timeout=1200)
+    done = kubewire.run("matrix", str(tmp_path / "m.yml"), "--host", "vm", "--output", str(run), timeout=3600)
     log = next(run.glob("cells/*/log.txt")).read_text()
     assert done.code == 0, done.text + log
     (cell,) = json.loads((run / "run.json").read_text())["cells"]

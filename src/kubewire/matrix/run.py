@@ -109,7 +109,7 @@ class Nightly:
         return children.start(
             [module, str(folder), str(os.getpid())],
             folder / "log.txt",
-            seconds=self.limits.deadline,
+            seconds=self.limits.deadline * worker.patience,
             state=self.folder.state(order.cell),
             order=told.encode(),
         )
@@ -140,7 +140,8 @@ class Nightly:
         log = self.folder.cell(each.order.cell) / "log.txt"
         seconds = {"total": round(each.child.seconds, 2)}
         if each.child.stopped is not None:
-            reason = f"not done after {self.limits.deadline:g} s, its deadline; it was at: {_last_line(log)}"
+            allowed = self.limits.deadline * each.worker.patience
+            reason = f"not done after {allowed:g} s, its deadline; it was at: {_last_line(log)}"
         elif code < 0:
             name = signal.Signals(-code).name
             hint = "; was the machine out of memory?" if -code == signal.SIGKILL else ""

@@ -63,6 +63,7 @@ class Matrix(Model):
     exclude: tuple[SelectorText, ...] = ()
     """Cells to leave out, each as a selector: `mode=ipvs,provider=kind`, `kubernetes<1.31`."""
     deadline: Duration = "10m"
-    """How long one cell may take, as a Go duration; then it is ended and counts as an error."""
+    """How long one cell may take, as a Go duration, in a VM five times as long; then it is ended and counts
+    as an error."""
     jobs: Annotated[Whole, Field(ge=1, le=64)] | None = None
     """How many cells run side by side at most. Unset: as many as this machine has CPUs."""

@@ -11,6 +11,7 @@ from kubewire.matrix.children import Child
 from kubewire.matrix.folder import CellOrder
 from kubewire.matrix.machine import BUILD_BYTES, CELL_BYTES, memory_available
 from kubewire.matrix.plan import Machine
+from kubewire.vm.endpoint import PATIENCE
 from kubewire.vm.hosting import HOST as VM
 
 HERE = ""
@@ -35,6 +36,11 @@ class Worker:
     def is_far(self) -> bool:
         """Its cells are reached by SSH: on another host, or in a VM."""
         return self.place is not None or self.name == VM
+
+    @property
+    def patience(self) -> float:
+        """How many times as long as elsewhere a cell may take: a VM is emulated, and made of parts first."""
+        return float(PATIENCE) if self.name == VM else 1.0
 
     def why_not(self, provider: str, mode: str) -> str:
         """Why it can't run such a cell; "" if it can. kind's engine and images are this machine's."""

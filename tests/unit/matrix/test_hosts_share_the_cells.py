@@ -67,6 +67,11 @@ def test_a_lost_host_takes_none_and_is_told() -> None:
     assert pool.why_none(order("ipvs")) == "alice: it doesn't answer; bob: kernel 6.18 has none"
 
 
+def test_only_a_vm_is_waited_for_longer() -> None:
+    assert Worker(VM, 1).patience > 1
+    assert {Worker(name, 1).patience for name in ("", "alice")} == {1.0}
+
+
 def test_hosts_with_one_reason_are_told_together() -> None:
     both = [host("a", 1, NO_IPVS), host("b", 1, NO_IPVS)]
     assert why_nowhere(both, "netns", "ipvs") == "a, b: kernel 6.18 has none"
