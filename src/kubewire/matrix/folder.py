@@ -9,8 +9,8 @@ run.json junit.xml summary.md report.html
 
 from __future__ import annotations
 
-import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,10 +21,13 @@ from pydantic import Field, ValidationError
 
 from kubewire.errors import DefinitionError, LabError
 from kubewire.files import write_atomically
+from kubewire.kubernetes.locks import try_lock
 from kubewire.lab.schema import Model
 from kubewire.matrix.plan import Cell
 from kubewire.matrix.results import CellResult
 
+GRACE = 1.0
+"""Seconds that a killed run may still hold its lock."""
 RESERVE_BYTES = 16 << 20
 """Several times what the reports of a large nightly take."""
 
@@ -134,18 +137,22 @@ class RunFolder:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """While a run works here; LabError if another one does."""
+        """While a run works here; LabError if another one does.
+
+        One that was killed holds its lock until a child that it was just starting has become another program.
+        """
         self.path.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise LabError(
-                    "another nightly is at work in this folder",
-                    where=str(self.path),
-                    mend="wait for it, or name another folder with --output",
-                ) from None
+            end = time.monotonic() + GRACE
+            while not try_lock(descriptor):
+                if time.monotonic() > end:
+                    raise LabError(
+                        "another nightly is at work in this folder",
+                        where=str(self.path),
+                        mend="wait for it, or name another folder with --output",
+                    )
+                time.sleep(0.05)
             yield
         finally:
             os.close(descriptor)

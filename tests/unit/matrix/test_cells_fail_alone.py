@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import signal
 import subprocess
 import sys
@@ -115,6 +117,17 @@ def test_what_has_a_result_is_not_run_again_and_a_cut_result_is(tmp_path: Path) 
     (tmp_path / "started").unlink()
     assert nightly(tmp_path, cells) == first
     assert (tmp_path / "started").read_text() == f"{cells[2].cell.id}\n"
+
+
+def test_the_lock_of_a_killed_run_is_waited_for(tmp_path: Path) -> None:
+    """Between fork and exec a child has what its killed parent had open."""
+    folder = RunFolder(tmp_path)
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    child = subprocess.Popen(["sleep", "0.3"], pass_fds=[descriptor])
+    os.close(descriptor)
+    with folder.held():
+        assert child.wait() == 0
 
 
 def test_killed_in_the_middle_it_is_resumed_to_the_same_results(tmp_path: Path) -> None:
