@@ -89,7 +89,8 @@ test: lint test-unit test-e2e
 test-all: node-binaries test
 	$(MAKE) differential VERSIONS=oldest,1.34,newest SEED=29
 	$(VENV)/bin/pytest -m "slow and not kind and not vm"
-	$(MAKE) -j2 test-kind test-vm
+	$(MAKE) test-kind
+	$(MAKE) test-vm
 
 # A lab's binaries and those that only a node image holds: one build of both takes far less than two.
 node-binaries: $(RUNTIME)
