@@ -50,12 +50,17 @@ def is_held(file: Path) -> bool:
         os.close(descriptor)
 
 
-def try_lock(descriptor: int) -> bool:
-    """Take the lock if nobody has it."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+def try_lock(descriptor: int, seconds: float = 0.0) -> bool:
+    """Take the lock if nobody has it, or lets go of it within some seconds."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                raise
+        else:
+            return True
+        if time.monotonic() >= end:
             return False
-        raise
-    return True
+        time.sleep(min(POLL_SECONDS, seconds))

@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from kubewire.errors import KubewireError, refusal
 from kubewire.files import write_atomically
 from kubewire.kubernetes.api import Api
@@ -65,11 +67,10 @@ def run_cell(order: CellOrder, folder: Path) -> CellResult:
                 _look_at_tools(provider, name)
             bring_workload(name)
         with phases.timed("verify"):
-            report, retold = _verdict(provider, record)
+            report = _verdict(provider, record)
         with phases.timed("snapshot"):
             _keep(provider, record, folder)
-        result = judged(cell, report, phases.seconds, control_plane)
-        return result.model_copy(update={"notes": (*result.notes, *retold)})
+        return judged(cell, report, phases.seconds, control_plane)
     except KubewireError as error:
         return unjudged(cell, "error", str(error), phases.seconds, control_plane)
     except OSError as error:
@@ -79,14 +80,16 @@ def run_cell(order: CellOrder, folder: Path) -> CellResult:
         provider.down(name)
 
 
-def _verdict(provider: Provider, record: Record) -> tuple[Report, list[str]]:
-    """The report, and what was done so that no race of kube-proxy's own start is in it."""
+def _verdict(provider: Provider, record: Record) -> Report:
+    """The report, without what a race of kube-proxy's own start does; its notes tell of such."""
     report = verify(provider, record)
     nodes = untold_networks(report.checks)
+    if not nodes:
+        return report
     for node in nodes:
         provider.restart_kube_proxy(record.lab.name, node)
-    told = [f"kube-proxy on {node}: {AGAIN}" for node in nodes]
-    return (verify(provider, record) if nodes else report), told
+    again = verify(provider, record)
+    return replace(again, notes=(*again.notes, *(f"kube-proxy on {node}: {AGAIN}" for node in nodes)))
 
 
 def overrides_of(order: CellOrder) -> dict[str, str]:

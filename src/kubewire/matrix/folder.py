@@ -10,7 +10,6 @@ run.json junit.xml summary.md report.html
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -144,15 +143,12 @@ class RunFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            end = time.monotonic() + GRACE
-            while not try_lock(descriptor):
-                if time.monotonic() > end:
-                    raise LabError(
-                        "another nightly is at work in this folder",
-                        where=str(self.path),
-                        mend="wait for it, or name another folder with --output",
-                    )
-                time.sleep(0.05)
+            if not try_lock(descriptor, GRACE):
+                raise LabError(
+                    "another nightly is at work in this folder",
+                    where=str(self.path),
+                    mend="wait for it, or name another folder with --output",
+                )
             yield
         finally:
             os.close(descriptor)

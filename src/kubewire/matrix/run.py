@@ -109,10 +109,14 @@ class Nightly:
         return children.start(
             [module, str(folder), str(os.getpid())],
             folder / "log.txt",
-            seconds=self.limits.deadline * worker.patience,
+            seconds=self._allowed(worker),
             state=self.folder.state(order.cell),
             order=told.encode(),
         )
+
+    def _allowed(self, worker: Worker) -> float:
+        """The deadline of a cell there, in seconds."""
+        return self.limits.deadline * worker.patience
 
     def _look(self) -> list[CellOrder]:
         """Take the results of cells that ended; press those that are overdue. Those to be run elsewhere."""
@@ -140,7 +144,7 @@ class Nightly:
         log = self.folder.cell(each.order.cell) / "log.txt"
         seconds = {"total": round(each.child.seconds, 2)}
         if each.child.stopped is not None:
-            allowed = self.limits.deadline * each.worker.patience
+            allowed = self._allowed(each.worker)
             reason = f"not done after {allowed:g} s, its deadline; it was at: {_last_line(log)}"
         elif code < 0:
             name = signal.Signals(-code).name

@@ -37,8 +37,7 @@ def is_dead(lab: str, host: str) -> bool:
     """Whether that host is the lab's VM, and it doesn't run any more."""
     if host != HOST:
         return False
-    found = state.read_state(lab)
-    return found is None or not found.alive()
+    return state.running(lab) is None
 
 
 def require_alive(lab: str, host: str) -> None:

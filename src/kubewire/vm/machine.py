@@ -40,8 +40,7 @@ def ensure(lab: str, parts: Parts, progress: Progress = emit) -> Endpoint:
     Until `commit` it ends with its maker. LabError with the console's last words where it doesn't come up;
     a VM that was made from other parts is replaced.
     """
-    running = state.read_state(lab)
-    if running and running.alive():
+    if running := state.running(lab):
         if running.parts == parts.names:
             return running.endpoint()
         remove(lab)
@@ -56,14 +55,14 @@ def ensure(lab: str, parts: Parts, progress: Progress = emit) -> Endpoint:
 
 def find(lab: str) -> Endpoint | None:
     """How the lab's VM is reached, if it runs."""
-    found = state.read_state(lab)
-    return found.endpoint() if found and found.alive() else None
+    found = state.running(lab)
+    return found.endpoint() if found else None
 
 
 def parts_of(lab: str) -> tuple[str, ...]:
     """The names of what the lab's VM is made of; none if it doesn't run."""
-    found = state.read_state(lab)
-    return found.parts if found and found.alive() else ()
+    found = state.running(lab)
+    return found.parts if found else ()
 
 
 def commit(lab: str) -> None:
@@ -91,8 +90,7 @@ def collect_garbage() -> list[str]:
     """Remove what crashes left of VMs that no longer run; what was removed, for people."""
     removed = []
     for lab in state.recorded():
-        found = state.read_state(lab)
-        if found is None or not found.alive():
+        if state.running(lab) is None:
             remove(lab)
             removed.append(f"lab {lab}: what a crash left of its VM in {state.folder(lab)}")
     return removed

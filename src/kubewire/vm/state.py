@@ -76,6 +76,12 @@ def read_state(lab: str) -> VmState | None:
         return None
 
 
+def running(lab: str) -> VmState | None:
+    """The lab's VM if it runs."""
+    found = read_state(lab)
+    return found if found and found.alive() else None
+
+
 def recorded() -> list[str]:
     """The labs that have a VM's folder, sorted."""
     base = state_dir() / "vm"
