@@ -7,6 +7,9 @@ RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 KIND_VERSION := v1.37.2
 
+# The long suites begin nothing after UNTIL=SECONDS since the epoch, and tell what they left out.
+UNTIL_FLAG = $(if $(UNTIL),--until '$(UNTIL)')
+
 # REPLICAS=7 K8S=1.34 PROVIDER=netns HOST=local pass through to `kubewire up`.
 UP_FLAGS = $(if $(REPLICAS),--replicas '$(REPLICAS)') $(if $(K8S),--kubernetes '$(K8S)') \
 	$(if $(PROVIDER),--provider '$(PROVIDER)') $(if $(HOST),--host '$(HOST)')
@@ -69,7 +72,7 @@ lint: $(DEV)
 	$(VENV)/bin/shellcheck --severity=warning $(SCRIPTS)
 
 test-unit: $(DEV)
-	$(VENV)/bin/pytest -m "not e2e and not slow" -q
+	$(VENV)/bin/pytest -m "not e2e and not slow" -q -n auto
 
 # VERSIONS=all, or a list of oldest, newest, 1.34, v1.34.2; SEED repeats a run.
 differential: $(DEV)
@@ -88,9 +91,10 @@ test: lint test-unit test-e2e
 
 test-all: node-binaries test
 	$(MAKE) differential VERSIONS=oldest,1.34,newest SEED=29
-	$(VENV)/bin/pytest -m "slow and not kind and not vm"
-	$(MAKE) test-kind
 	$(MAKE) test-vm
+	$(VENV)/bin/pytest -m "slow and not e2e" -q -n auto $(UNTIL_FLAG)
+	$(VENV)/bin/pytest -m "slow and e2e and not kind and not vm" $(UNTIL_FLAG)
+	$(MAKE) test-kind
 
 # A lab's binaries and those that only a node image holds: one build of both takes far less than two.
 node-binaries: $(RUNTIME)
@@ -98,16 +102,18 @@ node-binaries: $(RUNTIME)
 
 # What needs ip_vs, in a VM whose kernel has it; on KVM, or emulated where that doesn't work.
 test-vm: $(DEV)
-	$(VENV)/bin/pytest -m vm
-	$(VENV)/bin/python tests/differential --host vm --modes ipvs --versions oldest,1.34,newest --states 100 --seed 29
+	$(VENV)/bin/pytest -m vm $(UNTIL_FLAG)
+	$(VENV)/bin/python tests/differential --host vm --modes ipvs --versions oldest,1.34,newest \
+		--states 100 --seed 29 $(UNTIL_FLAG)
 
 # Real kind on a Docker engine; the node image is built once, its archive stays in the cache.
 # OVERLAY=DIR adds files to it: what the machine's kernel or capabilities need. ENGINE=ADDRESS is an engine of
 # their own; the other suites don't meet it.
 test-kind bench-kind: WITH_ENGINE = $(if $(ENGINE),DOCKER_HOST='$(ENGINE)')
 test-kind: $(DEV)
-	$(WITH_ENGINE) $(KUBEWIRE) image build $(KIND_VERSION) $(if $(OVERLAY),--overlay '$(OVERLAY)')
-	$(WITH_ENGINE) $(VENV)/bin/pytest -m kind
+	$(if $(UNTIL),test "$$(date +%s)" -ge '$(UNTIL)' ||) \
+		$(WITH_ENGINE) $(KUBEWIRE) image build $(KIND_VERSION) $(if $(OVERLAY),--overlay '$(OVERLAY)')
+	$(WITH_ENGINE) $(VENV)/bin/pytest -m kind $(UNTIL_FLAG)
 
 # labs/matrix.yml says which labs, versions and modes; MATRIX= holds further options.
 nightly: $(RUNTIME)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import random
 import signal
 import sys
@@ -20,6 +21,7 @@ from pathlib import Path
 from kubewire.errors import HostError, KubewireError
 from kubewire.kubernetes.binaries import ensure, ensure_kube_proxy
 from kubewire.kubernetes.catalog import MINORS, NEWEST
+from kubewire.vm.parts import prepare
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 MODES = ("iptables", "nftables")
@@ -39,6 +41,7 @@ def main(arguments: Sequence[str]) -> int:
         default=60.0,
         help="seconds that a kube-proxy has to follow; more where slow",
     )
+    parser.add_argument("--until", type=int, help="begin no state after this time (seconds since the epoch)")
     parser.add_argument("--seed", type=int, default=None, help="repeats a run")
     parser.add_argument("--record", action="store_true", help="record the goldens of these versions instead")
     parser.add_argument("--host", choices=("local", "vm"), default="local", help="where it runs")
@@ -49,23 +52,14 @@ def main(arguments: Sequence[str]) -> int:
     try:
         newest = ensure(NEWEST)
         proxies = {version: str(proxy) for version, proxy in _proxies(options.versions)}
+        if options.host == "vm":
+            from in_vm import needs
+
+            prepare(needs(proxies))
     except KubewireError as error:
         print(error, file=sys.stderr)
         return error.exit_code
     seed = options.seed if options.seed is not None else random.randrange(10**6)
-    if options.host == "vm":
-        from in_vm import run_in_vm
-
-        patience = str(max(options.patience, PATIENCE_IN_VM))
-        words = ["--host", "local", "--seed", str(seed), "--patience", patience]
-        words += ["--versions", ",".join(proxies)]
-        try:
-            return run_in_vm([*arguments, *words], list(proxies), GOLDEN)
-        except KeyboardInterrupt:
-            return 130
-        except KubewireError as error:
-            print(error, file=sys.stderr)
-            return error.exit_code
     from testbed import enter
 
     binaries = {"etcd": str(newest.etcd), "apiserver": str(newest.kube_apiserver), "proxies": proxies}
@@ -85,33 +79,45 @@ def inside(options: argparse.Namespace) -> int:
     from difference import Difference
     from explore import ENOUGH, explore
     from hypothesis.errors import HypothesisWarning
+    from in_vm import guest
     from oracle import Oracle
+    from places import Place
     from proxies import Node, lacks
     from recorder import record
     from tally import LEAST
-    from testbed import Testbed
+    from testbed import Testbed, furnish
 
     warnings.simplefilter("ignore", HypothesisWarning)  # of cases too large to print
     started = time.monotonic()
-    if why := lacks(options.modes.split(",")):
+    job, modes = json.loads(options.inside), options.modes.split(",")
+    if options.host == "local" and (why := lacks(modes)):
         print(why, file=sys.stderr)
         return HostError.exit_code
-    job = json.loads(options.inside)
+    furnish()
     bed = Testbed(Path(job["etcd"]), Path(job["apiserver"]))
     bed.add_nodes()
-    pairs = [(v, p, m) for v, p in job["proxies"].items() for m in options.modes.split(",")]
+    place, patience = Place(), options.patience
+    if options.host == "vm":
+        try:
+            place, patience = guest(job["proxies"]), max(patience, PATIENCE_IN_VM)
+        except KubewireError as error:
+            print(error, file=sys.stderr)
+            return error.exit_code
+    pairs = [(v, p, m) for v, p in job["proxies"].items() for m in modes]
     nodes = [
-        Node(bed, number, version, mode, Path(path)) for number, (version, path, mode) in enumerate(pairs, 1)
+        Node(place, number, version, mode, Path(path))
+        for number, (version, path, mode) in enumerate(pairs, 1)
     ]
-    oracle = Oracle(Cluster(bed), nodes, options.patience)
+    many = options.states >= ENOUGH or not place.emulated
+    oracle = Oracle(Cluster(bed), nodes, patience, many=many)
     ready = time.monotonic() - started
     told, code = "", 0
     signal.signal(signal.SIGTERM, _terminate)
     try:
         if options.record:
-            record(oracle.cluster, nodes, options.patience, GOLDEN)
+            record(oracle.cluster, nodes, patience, GOLDEN)
             return 0
-        explore(oracle, options.states, options.seed)
+        explore(oracle, options.states, options.seed, options.until or math.inf)
     except Difference as difference:
         told, code = f"DIFFERENCE, kept in {difference.keep(GOLDEN / 'differential')}\n{difference}", 1
     except KeyboardInterrupt as stop:

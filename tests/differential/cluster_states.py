@@ -50,15 +50,16 @@ PORT_NAMES = ("http", "p", "dns-tcp", "x" * 15, "j-accept", "0a")
 
 
 class Limits(NamedTuple):
-    """What some kube-proxy can't take.
+    """What some kube-proxy can't take, or a slow machine.
 
     `longest`: names beyond 128 bytes; `overlapping`: source ranges inside others; `portless`: slice ports
-    without a number.
+    without a number; `many`: more than three Services, and a thousand endpoints.
     """
 
     longest: bool = True
     overlapping: bool = True
     portless: bool = True
+    many: bool = True
 
     @property
     def left_out(self) -> tuple[str, ...]:
@@ -68,6 +69,7 @@ class Limits(NamedTuple):
             *(() if self.longest else ("the longest names",)),
             *(() if self.overlapping else ranges),
             *(() if self.portless else ("a slice port without number",)),
+            *(() if self.many else ("more than 1000 endpoints", "changed: across 1000 endpoints")),
         )
 
 
@@ -80,11 +82,12 @@ class Port(NamedTuple):
 
 @st.composite
 def states(draw: DrawFn, limits: Limits) -> State:
-    """Two to six Services, now and then a large one."""
+    """Two to six Services, now and then a large one; or up to three."""
     slots = range(len(NAMES) if limits.longest else len(NAMES) - 1)
-    chosen = draw(st.sets(st.sampled_from(slots), min_size=2, max_size=6))
+    fewest, most = (2, 6) if limits.many else (1, 3)
+    chosen = draw(st.sets(st.sampled_from(slots), min_size=fewest, max_size=most))
     state = {slot: draw(service(slot, limits)) for slot in sorted(chosen)}
-    return state | ({LARGE: draw(large())} if draw(st.integers(0, 4)) == 3 else {})
+    return state | ({LARGE: draw(large())} if limits.many and draw(st.integers(0, 4)) == 3 else {})
 
 
 @st.composite

@@ -16,6 +16,7 @@ from tally import LEAST
 from variants import variants
 
 ENOUGH = 200  # a run of so many states must hold each feature at least LEAST times
+FEW, FEWER = 6, 4  # configurations of each kube-proxy in a shorter run, and where starting it takes long
 MOST = 3  # times round all configurations, for features that are still rare
 
 
@@ -25,8 +26,8 @@ class Held:
     After that only what is known to differ does, so that hypothesis ends with the smallest case so far.
     """
 
-    def __init__(self, oracle: Oracle, budget: float = 120.0) -> None:
-        self.oracle, self.budget = oracle, budget
+    def __init__(self, oracle: Oracle, until: float, budget: float = 120.0) -> None:
+        self.oracle, self.until, self.budget = oracle, until, budget
         self.known: dict[str, Difference] = {}
         self.end = math.inf
 
@@ -34,7 +35,7 @@ class Held:
         key = repr(steps)
         if key in self.known:
             raise self.known[key]
-        if time.monotonic() > self.end:
+        if time.monotonic() > self.end or time.time() > self.until:
             return
         try:
             for state in steps:
@@ -47,17 +48,22 @@ class Held:
             raise
 
 
-def explore(oracle: Oracle, wanted: int, first_seed: int) -> None:
+def explore(oracle: Oracle, wanted: int, first_seed: int, until: float = math.inf) -> None:
     """Hold at least `wanted` generated states; hypothesis shrinks a case that differs, then it is raised.
 
-    A run of ENOUGH goes round all configurations, and on until no feature is rare.
+    A run of ENOUGH goes round all configurations, and on until no feature is rare. None begins after `until`.
     """
     full = wanted >= ENOUGH
-    rounds = max(len(variants(node.version, node.mode)) for node in oracle.nodes) if full else 6
+    rounds = max(len(variants(node.version, node.mode)) for node in oracle.nodes)
+    if not full:
+        rounds = FEW if oracle.limits.many else FEWER
     examples = math.ceil(max(wanted / rounds, LEAST if full else 0) / 2) + 1
-    held = Held(oracle)
+    held = Held(oracle, until)
     turn, started = 0, time.monotonic()
     while turn < rounds or oracle.tally.states < wanted or (full and oracle.tally.rare()):
+        if time.time() > until:
+            print(f"NOT ALL: this machine's time was over after {oracle.tally.states} of {wanted} states")
+            return
         if turn == MOST * rounds:
             return
         oracle.restart(turn)

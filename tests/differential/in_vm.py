@@ -1,78 +1,56 @@
-"""The oracle in a VM whose kernel has ip_vs: the same command, run there (`--host vm`)."""
+"""A place for kube-proxies in a VM whose kernel has ip_vs (`--host vm`); all else runs on this machine.
+
+Under emulation whatever runs in the guest takes many times as long, and only kube-proxy and the tools that
+dump what it wrote need its kernel.
+"""
 
 from __future__ import annotations
 
-import io
+import os
 import subprocess
-import tarfile
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
+from places import Place
+from testbed import GATEWAY, WORK
+from variants import KUBECONFIG
+
 from kubewire import progress
-from kubewire.kubernetes.catalog import KUBE_PROXY, NEWEST, Artifact
-from kubewire.kubernetes.fetchplan import Need, needs
-from kubewire.kubernetes.versions import Components
-from kubewire.vm import cache, disks, machine, recipe
-from kubewire.vm.endpoint import Endpoint
+from kubewire.kubernetes.catalog import KUBE_PROXY, Artifact
+from kubewire.kubernetes.fetchplan import Need
+from kubewire.vm import machine
+from kubewire.vm.endpoint import CACHE_HOME
 from kubewire.vm.parts import prepare
 
 NAME = "differential"
-ROOT = Path(__file__).parents[2]
-THERE = "/opt/kubewire/oracle"
-INPUTS = ("tests/golden/dataplane/objects.yaml", "tests/golden/versions/more.yaml")
-"""What it records is made of these."""
-ONLY_HERE = ("hypothesis", "sortedcontainers")
-"""What the oracle needs beside kubewire's own dependencies."""
+API = "6443"
+MUX = ("-S", str(WORK / "ssh"))
+BRIDGE = f"""
+set -e
+mkdir -p {WORK}
+ip link add br0 type bridge
+ip addr add {GATEWAY}/16 dev br0
+ip link set br0 up
+sysctl -qw net.ipv4.conf.br0.route_localnet=1
+iptables -t nat -A PREROUTING -d {GATEWAY} -p tcp --dport {API} -j DNAT --to 127.0.0.1:{API}
+"""
+"""The guest sees the apiserver at the nodes' gateway; SSH carries it there."""
 
 
-def run_in_vm(arguments: Sequence[str], versions: Sequence[str], golden: Path) -> int:
-    """Run the oracle with these arguments in a VM that ends with it; differences are kept here."""
-    machine.remove(NAME)
-    try:
-        endpoint = machine.ensure(NAME, prepare(_needs(versions)), progress.emit)
-        _ship(endpoint)
-        settings = [f"{key}={value}" for key, value in endpoint.environment.items()]
-        path = f"PYTHONPATH={THERE}/packages"
-        program = [endpoint.python, f"{THERE}/tests/differential", *arguments]
-        code = subprocess.run([*endpoint.ssh, "env", *settings, path, *program]).returncode
-        _fetch(endpoint, golden)
-    finally:
-        machine.remove(NAME)
-    return code
+def needs(versions: Iterable[str]) -> list[Need]:
+    """What lies on the guest's disk."""
+    return [(Artifact("kubernetes", version), (KUBE_PROXY,)) for version in versions]
 
 
-def _needs(versions: Sequence[str]) -> list[Need]:
-    """The newest control plane, and of every other version its kube-proxy."""
-    others = [version for version in versions if version != NEWEST]
-    proxies = [(Artifact("kubernetes", version), (KUBE_PROXY,)) for version in others]
-    return [*needs(Components(NEWEST, NEWEST), dns=False), *proxies]
-
-
-def _ship(endpoint: Endpoint) -> None:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for part in ("tests/differential", *INPUTS):
-            archive.add(ROOT / part, part)
-        archive.add(_packages(), "packages")
-    unpack = f"mkdir -p {THERE} && tar -xf - -C {THERE} --no-same-owner"
-    subprocess.run([*endpoint.ssh, unpack], input=buffer.getvalue(), check=True)
-
-
-def _packages() -> Path:
-    """hypothesis and what it needs, as locked, for the guest's Python."""
-    every = (ROOT / "requirements/dev.txt").read_text()
-    locked = recipe.picked(every, lambda name: name in ONLY_HERE)
-
-    def make(folder: Path) -> None:
-        disks.install(locked, folder, folder / "requirements.txt")
-
-    return cache.part("oracle", recipe.packages_key(locked), 0.1, make, progress.emit)
-
-
-def _fetch(endpoint: Endpoint, golden: Path) -> None:
-    """What the oracle kept or recorded there."""
-    packed = subprocess.run(
-        [*endpoint.ssh, f"tar -cf - -C {THERE}/tests/golden ."], capture_output=True, check=True
-    )
-    with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
-        archive.extractall(golden, filter="data")
+def guest(versions: Iterable[str]) -> Place:
+    """A VM of this sandbox's own, which ends with it; its parts are in the cache, and the bed is made."""
+    os.environ["XDG_STATE_HOME"] = str(WORK / "state")
+    endpoint = machine.ensure(NAME, prepare(needs(versions)), progress.emit)
+    client, *rest = endpoint.ssh
+    forward = ("-M", "-N", "-f", "-o", "ExitOnForwardFailure=yes", "-R", f"{API}:127.0.0.1:{API}")
+    subprocess.run([client, *MUX, *forward, *rest], check=True)
+    place = Place((client, *MUX, *rest), Path(CACHE_HOME, "kubewire", "bin"))
+    place.do(("sh", "-c", BRIDGE))
+    for path in (Path(KUBECONFIG), WORK / "ca.crt"):
+        place.write(path, path.read_text())
+    return place

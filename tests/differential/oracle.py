@@ -25,7 +25,7 @@ from kubewire.dataplane.versions import Version
 from kubewire.snapshot.cluster import read_cluster
 from kubewire.snapshot.model import Snapshot
 
-PAUSE, SLOWER = 0.05, 1.3  # seconds between two looks at a node, and how much longer each next one is
+SLOWER, MOST = 1.3, 3.0  # how much longer each next pause between two looks is, and the longest in seconds
 HASTY = 0.1  # of the patience, where waiting for the whole of it is seldom of use
 SHOWN = 600
 STARTS = 4
@@ -45,9 +45,14 @@ class Settled:
 
 
 class Oracle:
-    """Feeds states and compares. `patience`: seconds that a kube-proxy has to come to the expected state."""
+    """Feeds states and compares.
 
-    def __init__(self, cluster: Cluster, nodes: Sequence[Node], patience: float) -> None:
+    `patience`: seconds that a kube-proxy has to come to the expected state; `many`: as in Limits.
+    """
+
+    def __init__(
+        self, cluster: Cluster, nodes: Sequence[Node], patience: float, *, many: bool = True
+    ) -> None:
         self.cluster, self.nodes, self.patience = cluster, nodes, patience
         self.bed = cluster.bed
         oldest = min(node.version for node in nodes)
@@ -56,6 +61,7 @@ class Oracle:
             longest=oldest_nft >= Version(1, 37),
             overlapping=oldest_nft >= Version(1, 30),
             portless=oldest >= Version(1, 31),
+            many=many,
         )
         left_out = self.limits.left_out
         self.tally = Tally({node.label: rows_of(node.version, node.mode, left_out) for node in nodes})
@@ -135,15 +141,16 @@ class Oracle:
         """
         end = time.monotonic() + patience
         found = Settled({}, Judgement([], []))
-        starts, pause = 0, PAUSE
+        starts, pause = 0, node.place.pause
+        time.sleep(pause if node.place.emulated else 0)
         while True:
             late = time.monotonic() > end
-            dumps = node.dumps()
+            dumps, gave_up = node.look()
             if dumps != found.dumps:
                 found = _judged(listed, node, dumps)
                 if not found.failed:
                     return found
-            if starts < STARTS and node.gave_up():
+            if starts < STARTS and gave_up:
                 starts += 1
                 self.tally.gave_up[node.label] += 1
                 node.start(node.variant)
@@ -156,7 +163,7 @@ class Oracle:
             elif late:
                 return found
             time.sleep(pause)
-            pause *= SLOWER
+            pause = min(pause * SLOWER, MOST)
 
     def _difference(self, listed: dict[str, Any], wrong: Sequence[tuple[Node, list[Check]]]) -> Difference:
         """The first node's case, and what differs."""

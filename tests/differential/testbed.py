@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from places import DEADLINE
 from variants import KUBECONFIG
 
 from kubewire.kubernetes.api import Api, ApiError
@@ -30,7 +31,7 @@ NODE_IPS = {
     "node-d": (("172.20.0.13",), ()),
 }
 ZONES = {"node-a": "zone-a", "node-b": "zone-b", "node-d": "zone-a"}
-DEADLINE = 300  # seconds, for what takes one or less; an emulated machine takes its time
+WORK = Path("/run/work")
 
 
 def enter(arguments: Sequence[str]) -> int:
@@ -40,14 +41,28 @@ def enter(arguments: Sequence[str]) -> int:
     return os.execvp("unshare", [*unshare, sys.executable, str(Path(__file__).parent), *arguments])
 
 
+def furnish() -> None:
+    """Give the sandbox that this process runs in what a bed needs: its own /run, loopback and a bridge."""
+    for command in (
+        "mount --make-rprivate /",
+        "mount -t tmpfs tmpfs /run",
+        f"mkdir /run/netns {WORK}",
+        "mount --make-shared /run",
+        "ip link set lo up",
+        "ip link add br0 type bridge",
+        f"ip addr add {GATEWAY}/16 dev br0",
+        "ip link set br0 up",
+    ):
+        subprocess.run(command.split(), check=True)
+    os.chdir(WORK)
+
+
 class Testbed:
     """etcd, kube-apiserver and the nodes; their files lie in the sandbox's own /run."""
 
     __test__ = False
 
     def __init__(self, etcd: Path, apiserver: Path) -> None:
-        self.work = Path("/run/work")
-        self._prepare()
         self._write_pki()
         self._start(
             "etcd",
@@ -59,20 +74,6 @@ class Testbed:
         self.api = Api(Path(KUBECONFIG), timeout=DEADLINE)
         until("kube-apiserver", lambda: self.api.find("/api/v1/namespaces/default/services/kubernetes"))
         self.pool = ThreadPoolExecutor(6)
-
-    def _prepare(self) -> None:
-        for command in (
-            "mount --make-rprivate /",
-            "mount -t tmpfs tmpfs /run",
-            "mkdir /run/netns /run/work",
-            "mount --make-shared /run",
-            "ip link set lo up",
-            "ip link add br0 type bridge",
-            f"ip addr add {GATEWAY}/16 dev br0",
-            "ip link set br0 up",
-        ):
-            subprocess.run(command.split(), check=True)
-        os.chdir(self.work)
 
     def _write_pki(self) -> None:
         authority = Authority("differential")
@@ -86,7 +87,7 @@ class Testbed:
             ("tokens", f"{token},admin,1,system:masters\n"),
         ):
             Path(name).write_text(content)
-        server = {"server": f"https://{GATEWAY}:6443", "certificate-authority": str(self.work / "ca.crt")}
+        server = {"server": f"https://{GATEWAY}:6443", "certificate-authority": str(WORK / "ca.crt")}
         Path(KUBECONFIG).write_text(
             yaml.safe_dump(
                 {
@@ -150,12 +151,13 @@ _API_FLAGS = (
 )
 
 
-def ip(commands: Iterable[str], netns: str = "") -> None:
-    argv = ["ip", *(["-netns", netns] if netns else []), "-batch", "-"]
-    subprocess.run(argv, input="\n".join(commands) + "\n", text=True, check=True)
-
-
-def until(what: str, holds: Callable[[], Any], *, alive: subprocess.Popen[bytes] | None = None) -> None:
+def until(
+    what: str,
+    holds: Callable[[], Any],
+    *,
+    alive: subprocess.Popen[bytes] | None = None,
+    pause: float = 0.1,
+) -> None:
     end = time.monotonic() + DEADLINE
     while True:
         try:
@@ -165,4 +167,4 @@ def until(what: str, holds: Callable[[], Any], *, alive: subprocess.Popen[bytes]
             pass
         if time.monotonic() > end or (alive is not None and alive.poll() is not None):
             raise RuntimeError(f"{what} does not come up")
-        time.sleep(0.1)
+        time.sleep(pause)

@@ -23,9 +23,12 @@ from kubewire.kubernetes.workspace import Workspace
 from kubewire.progress import Progress
 
 KEPT = frozenset(
-    "GOPROXY GONOPROXY GOSUMDB GONOSUMDB GOPRIVATE GOINSECURE GOAUTH GOVCS GOENV".split()  # noqa: SIM905
+    "GOPROXY GONOPROXY GOSUMDB GONOSUMDB GOPRIVATE GOINSECURE GOAUTH GOVCS GOENV GOCACHE".split()  # noqa: SIM905
 )
-"""What of the user's Go settings is kept: where modules come from, and nothing that changes what is built."""
+"""What of the user's Go settings is kept: where modules come from, and nothing that changes what is built.
+
+A GOCACHE of the user's spares a build what another one, of another version too, has compiled already.
+"""
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 SWITCHES_ITSELF = (1, 21)
@@ -88,8 +91,9 @@ class Go:
 
     def _environment(self) -> dict[str, str]:
         kept = {k: v for k, v in os.environ.items() if k in KEPT or not k.startswith(("GO", "CGO_"))}
+        compiled = kept.get("GOCACHE") or str(self.space.subdirectory("gocache"))
         return kept | {
-            "GOCACHE": str(self.space.subdirectory("gocache")),
+            "GOCACHE": compiled,
             "GOMODCACHE": str(self.space.subdirectory("mod")),
             "GOPATH": str(self.space.subdirectory("gopath")),
             "GOTMPDIR": str(self.space.subdirectory("tmp")),

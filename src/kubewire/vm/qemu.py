@@ -17,9 +17,13 @@ PROGRAM = "qemu-system-x86_64"
 KERNEL = (
     "console=ttyS0 quiet loglevel=4 panic=-1 root=/dev/nvme0n1 rw rootfstype=ext4 net.ifnames=0 "
     "mitigations=off audit=0 nowatchdog no_timer_check rcupdate.rcu_cpu_stall_suppress=1 "
-    "init=/opt/kubewire/first"
+    "init_on_alloc=0 hardened_usercopy=off randomize_kstack_offset=off apparmor=0 nokaslr "
+    "transparent_hugepage=always init=/opt/kubewire/first"
 )
-"""Checks that a timer ticks in time, and that no CPU stalls, fail on a busy machine where all is well."""
+"""Checks that a timer ticks in time, and that no CPU stalls, fail on a busy machine where all is well.
+
+Hardening costs an emulated guest a third of each program's start, and nobody but its owner gets to it.
+"""
 
 
 @dataclass(frozen=True)
