@@ -5,11 +5,19 @@ from __future__ import annotations
 import os
 
 VARIABLE = "KUBEWIRE_PATIENCE"
+SELDOM_COLLECTED = {"GOGC": "400"}
+"""Memory for time: what a Go program does without there, most of its garbage collection."""
 
 
 def patient(seconds: float) -> float:
-    """The deadline times what the environment variable KUBEWIRE_PATIENCE says, never less than it."""
+    """A deadline or a pause times what the environment variable KUBEWIRE_PATIENCE says, never less."""
     try:
         return seconds * max(1.0, float(os.environ.get(VARIABLE, "1")))
     except ValueError:
         return seconds
+
+
+def inherited() -> dict[str, str]:
+    """What a component that gets an environment of its own must know of such a machine; nothing elsewhere."""
+    value = os.environ.get(VARIABLE)
+    return {VARIABLE: value, **SELDOM_COLLECTED} if value else {}

@@ -49,6 +49,9 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     if options.inside:
         return inside(options)
+    if time.time() > (options.until or math.inf):
+        print("NOT RUN: this machine's time was over")
+        return 0
     try:
         newest = ensure(NEWEST)
         proxies = {version: str(proxy) for version, proxy in _proxies(options.versions)}

@@ -10,11 +10,13 @@ import pytest
 from harness import Kubewire
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.vm]
-MATRIX = "versions: [1.37]\nmodes: [ipvs]\nlabs: [nodeport]\n"
+LAB = "mode: ipvs\nnodes: {workers: 1}\nhttpbin: {replicas: 2, type: NodePort, nodePort: 30080}\n"
+MATRIX = "versions: [1.37]\nmodes: [ipvs]\nlabs: [LAB]\n"
 
 
 def test_an_ipvs_cell_runs_in_a_vm(kubewire: Kubewire, tmp_path: Path) -> None:
-    (tmp_path / "m.yml").write_text(MATRIX)
+    (tmp_path / "small.yml").write_text(LAB)
+    (tmp_path / "m.yml").write_text(MATRIX.replace("LAB", str(tmp_path / "small.yml")))
     run = tmp_path / "run"
     done = kubewire.run("matrix", str(tmp_path / "m.yml"), "--host", "vm", "--output", str(run), timeout=3600)
     log = next(run.glob("cells/*/log.txt")).read_text()

@@ -15,11 +15,11 @@ from kubewire.netns import control_plane, topology
 from kubewire.netns.control_plane import API_PORT, KUBECONFIGS, PKI, Binaries, Credentials
 from kubewire.netns.plan import (
     AGENT,
-    COMPONENT_ENVIRONMENT,
     Component,
     File,
     NodePlan,
     Plan,
+    component_environment,
     namespace_path,
     pin_path,
 )
@@ -99,7 +99,7 @@ def agent_config(
 
 
 def _agent() -> Component:
-    env = {**COMPONENT_ENVIRONMENT, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}
+    env = component_environment() | {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}
     if "PYTHONPATH" in os.environ:
         env["PYTHONPATH"] = os.environ["PYTHONPATH"]
     argv = (sys.executable, "-m", "kubewire.netns.agent", "--config", AGENT_CONFIG)

@@ -12,7 +12,7 @@ from kubewire.dataplane.versions import Version, has
 from kubewire.lab.schema import Lab
 from kubewire.netns.certificates import Authority, KeyPair, signing_key
 from kubewire.netns.kubeconfig import kubeconfig
-from kubewire.netns.plan import COMPONENT_ENVIRONMENT, RUN, Check, Component, File
+from kubewire.netns.plan import RUN, Check, Component, File, component_environment
 from kubewire.netns.topology import Node, service_ip, url_host
 
 PKI = f"{RUN}/pki"
@@ -119,7 +119,7 @@ def files(
 def components(lab: Lab, nodes: Sequence[Node], binaries: Binaries) -> tuple[Component, ...]:
     """etcd, an apiserver on each control plane, one controller-manager and scheduler, kube-proxies."""
     first = nodes[0]
-    env = COMPONENT_ENVIRONMENT
+    env = component_environment()
     ready = _api_check(first, "/readyz")
     return (
         Component("etcd", _etcd(first, binaries, shared=lab.nodes.control_planes > 1), first.name, env),
@@ -128,7 +128,7 @@ def components(lab: Lab, nodes: Sequence[Node], binaries: Binaries) -> tuple[Com
                 f"kube-apiserver@{node.name}",
                 _api_server(lab, node, first, binaries),
                 node.name,
-                env | _QUICK_START,
+                _QUICK_START | env,
                 ready=_api_check(node, "/readyz"),
             )
             for node in nodes

@@ -157,7 +157,7 @@ def wait(name: str, directory: Path, keeper: subprocess.Popen[bytes] | None = No
                 where=f"lab {name}",
                 mend=component_log(directory, slow) if slow else "is the machine overloaded?",
             )
-        time.sleep(_POLL)
+        time.sleep(patient(_POLL))
 
 
 def _components(directory: Path) -> dict[str, Any]:
@@ -236,7 +236,7 @@ def _wait_for_nodes(lab: Lab, directory: Path) -> None:
                     where=f"lab {lab.name}",
                     mend=f"the node agent's last words:\n{component_log(directory, 'node-agent')}",
                 )
-            time.sleep(_POLL)
+            time.sleep(patient(_POLL))
         if lab.dns:
             from kubewire.netns.agent.dns import coredns_manifests
 

@@ -6,11 +6,17 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from kubewire.patience import inherited
+
 RUN = "/run/kubewire"
 LOGS = f"{RUN}/logs"
 AGENT = f"{RUN}/agent"
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-COMPONENT_ENVIRONMENT = {"HOME": f"{RUN}/home", "TMPDIR": f"{RUN}/scratch", "PATH": SYSTEM_PATH}
+
+
+def component_environment() -> dict[str, str]:
+    """What every component is started with."""
+    return {"HOME": f"{RUN}/home", "TMPDIR": f"{RUN}/scratch", "PATH": SYSTEM_PATH, **inherited()}
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from functools import cache
 from urllib.parse import urlsplit
 
 from kubewire.netns.plan import Check
+from kubewire.patience import patient
 
 _TIMEOUT = 2.0
 _PAUSE = 0.1
@@ -17,7 +18,7 @@ _PAUSE = 0.1
 async def until(check: Check) -> None:
     """Ask until the URL answers 200; a handshake costs both sides, so not too often."""
     while not await probe(check):
-        await asyncio.sleep(_PAUSE)
+        await asyncio.sleep(patient(_PAUSE))
 
 
 async def probe(check: Check) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 from kubewire.errors import LabError
 from kubewire.kubernetes.api import Api
 from kubewire.kubernetes.readiness import is_ready
+from kubewire.patience import patient
 from kubewire.progress import Progress
 from kubewire.steps.drift import title
 
@@ -44,7 +45,7 @@ def wait_for_rollout(
                 )
                 or "look at: kubewire kubeconfig LAB, then kubectl get pods -A",
             )
-        time.sleep(POLL)
+        time.sleep(patient(POLL))
 
 
 def _unfinished(api: Api, manifests: Sequence[Mapping[str, Any]]) -> list[tuple[Mapping[str, Any], str]]:

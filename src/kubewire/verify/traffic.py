@@ -89,7 +89,7 @@ def _counted(
             checks += judge_stats(asked, before[node], counts, pods)
         if time.monotonic() > deadline or all(check.status != "failed" for check in checks):
             return checks
-        time.sleep(POLL)
+        time.sleep(patient(POLL))
 
 
 def _counters(scene: Scene, prefixes: Mapping[str, tuple[str, ...]]) -> _Counters:

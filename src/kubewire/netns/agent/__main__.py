@@ -19,6 +19,7 @@ from kubewire.netns.agent.config import Config, load
 from kubewire.netns.agent.machine import Machine
 from kubewire.netns.agent.namespaces import set_sysctls
 from kubewire.netns.agent.pods import Pods, clear_predecessor
+from kubewire.patience import patient
 
 log = logging.getLogger("kubewire.netns.agent")
 REQUEST_SECONDS = 10.0
@@ -99,7 +100,7 @@ def _wait_until_ready(api: Api) -> None:
             if error.what != told:
                 told = error.what
                 log.info("waiting for the apiserver: %s", told)
-            time.sleep(0.05)
+            time.sleep(patient(0.05))
         else:
             return
 
