@@ -63,6 +63,22 @@ def test_kube_proxy_alone_needs_no_module_that_it_does_not_import(
 
 
 @needs_go
+def test_what_a_build_has_compiled_stays_in_the_users_gocache(
+    modules: ModuleProxy,
+    heard: Heard,
+    unreachable: Origins,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    cache: Path,
+) -> None:
+    monkeypatch.setenv("GOCACHE", str(tmp_path / "compiled"))
+    modules.publish_kubernetes("v1.34.4")
+    ensure_kube_proxy("1.34", progress=heard, origins=unreachable)
+    assert (tmp_path / "compiled" / "README").exists()
+    assert list((cache / "build").iterdir()) == [cache / "build" / ".lock"]
+
+
+@needs_go
 def test_code_that_does_not_compile_is_told_in_gos_words_and_leaves_nothing(
     modules: ModuleProxy, heard: Heard, unreachable: Origins, cache: Path
 ) -> None:

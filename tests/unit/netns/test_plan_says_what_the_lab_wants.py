@@ -125,3 +125,15 @@ def test_nothing_runs_with_anonymous_or_open_authorization(name: str, request: p
     server = next(c for c in plan_of(lab).components if c.name.startswith("kube-apiserver"))
     assert "--authorization-mode=Node,RBAC" in server.argv
     assert not any("AlwaysAllow" in flag or "insecure" in flag for flag in server.argv)
+
+
+def test_components_of_an_emulated_lab_know_of_it_and_trade_memory_for_time(
+    dual_lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = plan_of(dual_lab)
+    assert {c.name.partition("@")[0]: c.env.get("GOGC") for c in elsewhere.components if "GOGC" in c.env} == {
+        "kube-apiserver": "200"
+    }
+    monkeypatch.setenv("KUBEWIRE_PATIENCE", "5")
+    emulated = plan_of(dual_lab)
+    assert {(c.env["GOGC"], c.env["KUBEWIRE_PATIENCE"]) for c in emulated.components} == {("400", "5")}
