@@ -16,7 +16,7 @@ UP_FLAGS = $(if $(REPLICAS),--replicas '$(REPLICAS)') $(if $(K8S),--kubernetes '
 
 .DEFAULT_GOAL := help
 .PHONY: help setup lint test test-unit test-e2e test-all differential mutation test-kind test-vm nightly bench \
-	bench-kind node-binaries clean lock
+	bench-kind clean lock
 
 help:
 	@echo "make lab-NAME    bring up labs/NAME.yml and verify it   (REPLICAS= K8S= PROVIDER= HOST=)"
@@ -82,7 +82,9 @@ differential: $(DEV)
 mutation: $(DEV)
 	$(VENV)/bin/python tests/mutation --write docs/mutation.md
 
+# Building Kubernetes takes longer than a test may.
 test-e2e: $(DEV)
+	@$(VENV)/bin/python -m kubewire.kubernetes.binaries --dns
 	$(VENV)/bin/pytest -m "e2e and not slow"
 
 # The seed stands still here, so that a red run is the change's doing; other seeds by `make differential`.
@@ -92,7 +94,9 @@ test: lint test-unit test-e2e
 # What comes after all that is quicker: many cycles and kills, and another Kubernetes version built whole.
 LONGEST := tests/e2e/test_lifecycle.py tests/e2e/test_other_labs.py
 
-test-all: node-binaries test
+# What one Kubernetes version's build has compiled, the others and the node image's needn't.
+test-all: export GOCACHE := $(or $(GOCACHE),$(HOME)/.cache/kubewire/go-build)
+test-all: test
 	$(MAKE) differential VERSIONS=oldest,1.34,newest SEED=29
 	$(VENV)/bin/pytest -m "slow and not e2e" -q -n auto $(UNTIL_FLAG)
 	$(VENV)/bin/pytest -m "slow and e2e and not kind and not vm" $(addprefix --ignore ,$(LONGEST)) $(UNTIL_FLAG)
@@ -103,10 +107,6 @@ test-all: node-binaries test
 
 # What building the node image may take.
 IMAGE_SECONDS := 600
-
-# A lab's binaries and those that only a node image holds: one build of both takes far less than two.
-node-binaries: $(RUNTIME)
-	@$(VENV)/bin/python -m kubewire.kubernetes.binaries $(KIND_VERSION) --dns --node
 
 # What needs ip_vs, in a VM whose kernel has it; on KVM, or emulated where that doesn't work.
 test-vm: $(DEV)
