@@ -1,4 +1,6 @@
-"""A nightly's cell in a VM of its own, with a real ip_vs: judged as everywhere, and nothing of it stays."""
+"""A nightly's cell in a VM of its own, with a real ip_vs and another scheduler: judged as everywhere, and
+nothing of it stays.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,12 @@ import pytest
 from harness import Kubewire
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.vm]
-LAB = "mode: ipvs\nnodes: {workers: 1}\nhttpbin: {replicas: 2, type: NodePort, nodePort: 30080}\n"
+LAB = """
+mode: ipvs
+nodes: {workers: 1}
+httpbin: {replicas: 2, type: NodePort, nodePort: 30080}
+kubeProxy: {scheduler: wrr}
+"""
 MATRIX = "versions: [1.37]\nmodes: [ipvs]\nlabs: [LAB]\n"
 
 

@@ -19,6 +19,7 @@ import httpx
 import yaml
 
 from kubewire.errors import LabError
+from kubewire.patience import patient
 
 FIELD_MANAGER = "kubewire"
 
@@ -48,7 +49,7 @@ class Api:
             base_url=self.server,
             verify=_tls(cluster, user, kubeconfig.parent),
             headers=headers,
-            timeout=timeout,
+            timeout=patient(timeout),
             trust_env=False,
         )
 
@@ -147,7 +148,7 @@ class Api:
             "timeoutSeconds": timeout_seconds,
             **params,
         }
-        read_timeout = httpx.Timeout(10.0, read=timeout_seconds + 30.0)
+        read_timeout = httpx.Timeout(patient(10.0), read=timeout_seconds + 30.0)
         try:
             with self._client.stream("GET", path, params=query, timeout=read_timeout) as answer:
                 if not answer.is_success:
