@@ -97,14 +97,6 @@ def test_a_source_stays_with_one_server_where_the_scheduler_is_sh(vm: Kubewire) 
     assert re.search(rf"TCP +{re.escape(service(vm))} sh", up.text)
 
 
-def test_affinity_persists_whatever_the_scheduler(vm: Kubewire) -> None:
-    wanted = ("--set", "kubeProxy.scheduler=mh", "--set", "httpbin.sessionAffinity=ClientIP")
-    up = vm.ok("up", LAB, *wanted, "--verify")
-    shown = re.search(rf"TCP +{re.escape(service(vm))} mh (.*)", up.text)
-    assert shown
-    assert "persistent 10800" in shown[1]
-
-
 def test_a_vm_that_is_killed_is_told_and_leaves_nothing(vm: Kubewire) -> None:
     """The last one here: `down`, and that nothing stays, is the fixture's end."""
     state = vm.state / "kubewire" / "vm" / LAB / "vm.json"
