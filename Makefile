@@ -98,7 +98,7 @@ LONGEST := tests/e2e/test_lifecycle.py tests/e2e/test_other_labs.py
 test-all: export GOCACHE := $(or $(GOCACHE),$(HOME)/.cache/kubewire/go-build)
 test-all: test
 	$(MAKE) differential VERSIONS=oldest,1.34,newest SEED=29
-	$(VENV)/bin/pytest -m "slow and not e2e" -q -n auto $(UNTIL_FLAG)
+	$(VENV)/bin/pytest -m "slow and not e2e and not kind" -q -n auto $(UNTIL_FLAG)
 	$(VENV)/bin/pytest -m "slow and e2e and not kind and not vm" $(addprefix --ignore ,$(LONGEST)) $(UNTIL_FLAG)
 	$(MAKE) test-vm
 	$(VENV)/bin/pytest -m slow $(LONGEST) $(UNTIL_FLAG)
