@@ -146,12 +146,16 @@ class Node:
     def look(self) -> Look:
         """What the mode's checks read, and nothing else, by one command: an SSH session takes its time."""
         commands = {**DUMPS[self.mode], "failed": ("grep", "-c", "Sync failed", str(self._log))}
-        takes = [f"echo {self._mark} {name}; {shlex.join(argv)}" for name, argv in commands.items()]
+        mark = self._mark
+        takes = [
+            f"echo {mark} out {name}; {shlex.join(argv)}; printf '\\n%s\\n' \"{mark} err {name} $?\""
+            for name, argv in commands.items()
+        ]
         script = "\n".join([IDLE.format(log=self._log), *takes] if self.place.emulated else takes)
-        parts = self._run(("sh", "-c", script)).out.split(f"{self._mark} ")[1:]
-        sections = {name: text for name, _, text in (part.partition("\n") for part in parts)}
-        failed = sections.pop("failed", "").strip() != "0"
-        return Look(sections, failed or self._process is None or self._process.poll() is not None)
+        sections, _ = split_sections(self._run(("sh", "-c", script)).out, mark)
+        dumps = {name: section.out for name, section in sections.items()}
+        failed = dumps.pop("failed", "").strip() != "0"
+        return Look(dumps, failed or self._process is None or self._process.poll() is not None)
 
     def quick(self, dumps: Mapping[str, str]) -> NodeSnapshot:
         """The node as these dumps show it; the rest as it was when kube-proxy started."""

@@ -167,9 +167,9 @@ def test_a_port_in_use_is_exit_3_and_leaves_nothing(kubewire: Kubewire) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("untouched")
-def test_eight_cycles_leave_the_machine_as_it_was(kubewire: Kubewire) -> None:
+def test_twenty_cycles_leave_the_machine_as_it_was(kubewire: Kubewire) -> None:
     before = picture(kubewire.state)
-    for _ in range(8):
+    for _ in range(20):
         kubewire.ok("up", LAB)
         kubewire.ok("down", LAB)
     settle(before, kubewire.state)
