@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kubewire.snapshot.execute import Outcome, run
+from kubewire.core.processes import Outcome, run
 
 DEADLINE = 300  # seconds, for what takes one or less; an emulated machine takes its time
 

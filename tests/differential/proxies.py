@@ -15,8 +15,8 @@ from places import Place
 from testbed import GATEWAY, NODE_IPS, WORK, until
 from variants import Variant, document
 
+from kubewire.core.processes import Outcome
 from kubewire.dataplane.versions import Version
-from kubewire.snapshot.execute import Outcome
 from kubewire.snapshot.model import NodeSnapshot
 from kubewire.snapshot.node import SCRIPT, node_snapshot, split_sections
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from harness import Kubewire
 
+from kubewire.core.processes import run
 from kubewire.dataplane.trace import Outcome, trace
 from kubewire.errors import LabError
 from kubewire.kubernetes.api import Api
@@ -18,7 +19,6 @@ from kubewire.lab.record import read_record
 from kubewire.provider import Provider
 from kubewire.providers import get_provider
 from kubewire.snapshot.collect import take_snapshot
-from kubewire.snapshot.execute import run
 from kubewire.snapshot.model import Snapshot
 from kubewire.verify.probes import REFUSED, TIMED_OUT, Probe, Reply, Vantage
 from kubewire.verify.traffic import ask

@@ -63,7 +63,7 @@ def write_report(output: Path, text: str) -> None:
 
     Raises DefinitionError (exit 2) when it can't be written there.
     """
-    from kubewire.files import write_atomically
+    from kubewire.core.files import write_atomically
 
     try:
         if output.is_symlink() or (output.exists() and not output.is_file()):

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from kubewire.core.files import write_atomically
 from kubewire.errors import LabError
-from kubewire.files import write_atomically
 from kubewire.hosts.place import Place
 from kubewire.paths import state_dir
 from kubewire.steps.target import lab_name

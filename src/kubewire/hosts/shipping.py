@@ -11,8 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from kubewire.core.files import write_atomically
 from kubewire.errors import DefinitionError
-from kubewire.files import write_atomically
 from kubewire.lab.loading import find_lab, load_lab
 from kubewire.lab.rendering import dump_yaml, lab_data
 from kubewire.paths import state_dir

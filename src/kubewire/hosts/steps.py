@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from kubewire import progress
+from kubewire.core.files import write_atomically
 from kubewire.errors import LabError
-from kubewire.files import write_atomically
 from kubewire.hosts import shipping
 from kubewire.hosts.client import MARK
 from kubewire.hosts.place import Place

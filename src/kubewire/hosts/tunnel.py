@@ -9,8 +9,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from kubewire.core.files import write_atomically
 from kubewire.errors import LabError
-from kubewire.files import write_atomically
 from kubewire.hosts import far, records
 from kubewire.hosts.errors import unreachable
 from kubewire.hosts.records import Away

@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import Any
 
 from kubewire import paths
+from kubewire.core.files import write_atomically
 from kubewire.errors import DefinitionError, LabError
-from kubewire.files import write_atomically
 from kubewire.kind import httpbin, network, preflight, pull, state, tool
 from kubewire.kind.config import kind_config
 from kubewire.kind.engine import Engine

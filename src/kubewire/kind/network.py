@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kubewire import paths
-from kubewire.files import write_atomically
+from kubewire.core.files import write_atomically
 from kubewire.kind.engine import Engine
 
 PATIENCE, PAUSE = 3.0, 0.1

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from kubewire.core.processes import run
 from kubewire.errors import LabError
-from kubewire.snapshot.execute import run
 
 SECONDS = 60.0
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kubewire import paths
-from kubewire.files import write_atomically
+from kubewire.core.files import write_atomically
 
 FILE = "kind.json"
 KUBECONFIG = "kubeconfig"

@@ -11,8 +11,8 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from kubewire import paths
+from kubewire.core.files import write_atomically
 from kubewire.errors import DefinitionError, LabError
-from kubewire.files import write_atomically
 from kubewire.lab.rendering import lab_data
 from kubewire.lab.schema import Lab, Model
 

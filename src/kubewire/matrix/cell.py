@@ -17,8 +17,9 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from kubewire.core.files import write_atomically
+from kubewire.core.processes import run as run_command
 from kubewire.errors import KubewireError, refusal
-from kubewire.files import write_atomically
 from kubewire.kubernetes.api import Api
 from kubewire.lab.record import Record
 from kubewire.matrix.children import serve
@@ -29,7 +30,6 @@ from kubewire.providers import get_provider
 from kubewire.report.model import Report
 from kubewire.snapshot.archive import pack_snapshot
 from kubewire.snapshot.collect import take_snapshot
-from kubewire.snapshot.execute import run as run_command
 from kubewire.steps.cluster import make_cluster
 from kubewire.steps.node_tools import tell_tools
 from kubewire.steps.target import required_record

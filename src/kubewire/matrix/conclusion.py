@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from kubewire.core.files import write_atomically
 from kubewire.dataplane.explain_service import Explanation
 from kubewire.drift.acceptance import Acceptance, load_acceptances
 from kubewire.drift.model import Drift
 from kubewire.drift.roles import explained_by_roles
 from kubewire.errors import KubewireError
-from kubewire.files import write_atomically
 from kubewire.matrix import drifts, results
 from kubewire.matrix.folder import Order, RunFolder
 from kubewire.matrix.machine import described

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from kubewire.core.files import write_atomically
 from kubewire.errors import KubewireError, LabError
-from kubewire.files import write_atomically
 from kubewire.hosts import shipping
 from kubewire.hosts.binaries import ship_binaries
 from kubewire.hosts.errors import unreachable

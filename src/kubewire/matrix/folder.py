@@ -18,8 +18,8 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
+from kubewire.core.files import write_atomically
 from kubewire.errors import DefinitionError, LabError
-from kubewire.files import write_atomically
 from kubewire.kubernetes.locks import try_lock
 from kubewire.lab.schema import Model
 from kubewire.matrix.plan import Cell

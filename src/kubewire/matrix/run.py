@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kubewire.core.printable import printable
 from kubewire.dataplane.findings import brief
 from kubewire.errors import HostError
 from kubewire.matrix import children
@@ -19,7 +20,6 @@ from kubewire.matrix.folder import CellOrder, RunFolder
 from kubewire.matrix.machine import CELL_BYTES, memory_available
 from kubewire.matrix.results import CellResult, unjudged
 from kubewire.matrix.workers import HERE, Pool, Running, Worker
-from kubewire.report.printable import printable
 
 TICK = 0.5
 TOLD = 3

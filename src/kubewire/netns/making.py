@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kubewire import paths
+from kubewire.core.files import write_atomically
 from kubewire.errors import HostError, LabError
-from kubewire.files import write_atomically
 from kubewire.makers import makers
 from kubewire.netns import blueprint, control, linux, state, topology
 from kubewire.netns.control_plane import cluster_dns_ip, issue_credentials

@@ -88,7 +88,7 @@ def works(name: str) -> bool:
 
 
 def _has(tool: str) -> bool:
-    from kubewire.snapshot.execute import run
+    from kubewire.core.processes import run
 
     return run([tool, "-V" if tool == "ip" else "--version"], timeout=5.0).code != 127
 

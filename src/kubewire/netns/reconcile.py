@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kubewire import paths
+from kubewire.core.files import write_atomically
 from kubewire.errors import LabError
-from kubewire.files import write_atomically
 from kubewire.netns import control, gone, making, state, wiring
 from kubewire.netns.preflight import require
 from kubewire.progress import emit

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kubewire import paths
-from kubewire.files import write_atomically
+from kubewire.core.files import write_atomically
 from kubewire.netns.linux import Process
 
 FILE = "sandbox.json"

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from kubewire.core.processes import run
 from kubewire.errors import LabError
 from kubewire.netns import entry, topology
 from kubewire.provider import Change
-from kubewire.snapshot.execute import run
 
 if TYPE_CHECKING:
     from kubewire.lab.schema import Lab

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from rich.text import Text
 
+from kubewire.core.printable import printable
 from kubewire.matrix.results import ChangeResult, DriftResult, GroupResult
-from kubewire.report.printable import printable
 
 SHOWN = 3
 LINES = 6

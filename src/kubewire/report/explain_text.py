@@ -8,10 +8,10 @@ from itertools import groupby
 from rich.console import Console
 from rich.text import Text
 
+from kubewire.core.printable import printable
 from kubewire.dataplane.cluster import ServicePort
 from kubewire.dataplane.explain import Line
 from kubewire.dataplane.explain_service import Explanation
-from kubewire.report.printable import printable
 
 _FAMILIES = {"ipv4": "IPv4", "ipv6": "IPv6", "": ""}
 

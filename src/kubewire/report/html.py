@@ -10,11 +10,11 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined, Template
 
+from kubewire.core.printable import printable
 from kubewire.dataplane.explain_service import Explanation
 from kubewire.dataplane.registry import KINDS
 from kubewire.kubernetes.versions import sort_key
 from kubewire.matrix.results import CellResult, CheckResult, Run, counts
-from kubewire.report.printable import printable
 
 TEMPLATE = Path(__file__).with_name("nightly.html.j2")
 MARKS = {"passed": "✔", "failed": "✘", "error": "!", "skipped": "–", "missing": "…"}  # noqa: RUF001

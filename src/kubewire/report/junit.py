@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from junitparser import Failure, JUnitXml, Skipped, TestCase, TestSuite
 
+from kubewire.core.printable import xml_safe
 from kubewire.dataplane.findings import Check
 from kubewire.report.model import Report
-from kubewire.report.printable import xml_safe
 
 
 def to_junit(report: Report) -> str:

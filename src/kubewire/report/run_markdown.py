@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from kubewire.core.printable import printable
 from kubewire.kubernetes.versions import sort_key
 from kubewire.matrix.results import CellResult, Run, counts
-from kubewire.report.printable import printable
 
 MARKS = {"passed": "✅", "failed": "❌", "error": "💥", "skipped": "⏭", "missing": "⋯"}
 WORDS = {

@@ -8,13 +8,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from kubewire.core.printable import printable
 from kubewire.dataplane.findings import Check, adds_up
 from kubewire.dataplane.registry import KINDS
 from kubewire.report.folding import Folded, fold
 from kubewire.report.layout import Line, columns, plain
 from kubewire.report.layout import fold as fold_text
 from kubewire.report.model import Report
-from kubewire.report.printable import printable
 from kubewire.verify.registry import TRAFFIC_KINDS
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from fractions import Fraction
 from rich.console import Console
 from rich.text import Text
 
+from kubewire.core.printable import printable
 from kubewire.dataplane.trace import Outcome, Step, Trace
 from kubewire.dataplane.trace.packet import Address
 from kubewire.dataplane.trace.tree import Branch, fold
-from kubewire.report.printable import printable
 
 _PARTICULAR = re.compile(r"KUBE-[A-Z]+-[A-Z2-7]{16}|\S*\d\S*")
 _STYLES = {"delivered": "bold green", "left": "bold green", "refused": "bold yellow"}

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from kubewire.core.printable import printable
 from kubewire.kubernetes.offers import MODULES, Offer
 from kubewire.kubernetes.overview import Line
-from kubewire.report.printable import printable
 
 HEADS = ("VERSION", "KNOWN", "IN THE CACHE", "OFFERED", "NEWS")
 

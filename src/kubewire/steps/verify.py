@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kubewire.files import write_atomically
+from kubewire.core.files import write_atomically
 from kubewire.steps.outcome import Outcome
 
 if TYPE_CHECKING:

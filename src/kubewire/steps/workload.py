@@ -10,8 +10,8 @@ from typing import Any
 
 import httpx
 
+from kubewire.core.files import write_atomically
 from kubewire.errors import LabError
-from kubewire.files import write_atomically
 from kubewire.kubernetes.api import FIELD_MANAGER, Api, ApiError
 from kubewire.lab.workload import workload_manifests
 from kubewire.paths import lab_dir

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import yaml
 
+from kubewire.core.processes import run
 from kubewire.dataplane.config import ProxyConfig
 from kubewire.dataplane.findings import Check
 from kubewire.dataplane.versions import Version
@@ -16,7 +17,6 @@ from kubewire.errors import KubewireError
 from kubewire.lab.schema import Lab
 from kubewire.patience import patient
 from kubewire.provider import Provider
-from kubewire.snapshot.execute import run
 from kubewire.snapshot.model import NodeSnapshot, Snapshot
 from kubewire.verify.ipvs_traffic import STATS, Counts, judge_stats, parse_stats
 from kubewire.verify.plan import Proxied, Scene, is_random, plan, ready_pods

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import shlex
 
+from kubewire.core.files import write_atomically
 from kubewire.errors import LabError
-from kubewire.files import write_atomically
 from kubewire.hosts.inventory import Target
 from kubewire.vm import state
 from kubewire.vm.endpoint import Endpoint

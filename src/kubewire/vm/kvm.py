@@ -7,7 +7,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from kubewire.files import write_atomically
+from kubewire.core.files import write_atomically
 from kubewire.netns.state import boot_id
 from kubewire.vm.cache import folder
 from kubewire.vm.debian import Root

@@ -14,8 +14,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from kubewire.core.files import write_atomically
 from kubewire.errors import LabError
-from kubewire.files import write_atomically
 from kubewire.makers import makers
 from kubewire.progress import Progress, emit
 from kubewire.vm import preflight, qemu, seed, state

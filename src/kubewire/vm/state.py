@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from kubewire.files import write_atomically
+from kubewire.core.files import write_atomically
 from kubewire.netns.linux import Process
 from kubewire.netns.state import boot_id
 from kubewire.paths import state_dir

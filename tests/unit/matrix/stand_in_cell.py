@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from kubewire.files import write_atomically
+from kubewire.core.files import write_atomically
 from kubewire.matrix.folder import CellOrder
 from kubewire.matrix.results import unjudged
 

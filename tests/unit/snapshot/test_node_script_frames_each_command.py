@@ -9,7 +9,7 @@ import shutil
 import pytest
 import yaml
 
-from kubewire.snapshot.execute import TIMED_OUT, run
+from kubewire.core.processes import TIMED_OUT, run
 from kubewire.snapshot.model import NODE_FILES
 from kubewire.snapshot.node import SCRIPT, Section, facts, node_snapshot, split_sections, with_hostname
 

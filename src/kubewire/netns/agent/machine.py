@@ -8,7 +8,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from kubewire.files import write_atomically
+from kubewire.core.files import write_atomically
 from kubewire.kubernetes.api import Api
 from kubewire.netns.agent.cni import Cni
 from kubewire.netns.agent.config import Config, Node

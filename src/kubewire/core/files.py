@@ -1,0 +1,137 @@
+"""Files: written whole or not at all; read without trusting whoever could have put them there.
+
+Two kinds of file are read. One that *others* made (a snapshot, a lab, a run's folder): any owner, but a
+regular file of bounded size. One that is *ours* (a state record, a lock, a kubeconfig): also owned by this
+user, writable by nobody else, and never reached through a symbolic link. Both are checked on the open
+descriptor, so that nothing can be exchanged between the check and the use.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import stat
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from kubewire.errors import LabError
+
+RECORD_LIMIT = 4 << 20
+"""Bytes of one of our own records."""
+
+
+class UnsafeFileError(LabError):
+    """A file or folder of the wrong kind or owner, that others can write, or that is too large."""
+
+
+def write_atomically(path: Path, text: str, *, mode: int = 0o600) -> None:
+    """Write a text file so that a reader, or a crash, meets the old or the new content, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            os.fchmod(file.fileno(), mode)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def read_bounded(path: Path, limit: int) -> bytes:
+    """The content of a file that others made, at most `limit` bytes; links are followed.
+
+    FileNotFoundError where there is none; UnsafeFileError, a LabError, for anything but a regular file, for
+    one that can't be read and for one that is larger. Never blocks (a FIFO, a device).
+    """
+    return _content(_open(path, os.O_RDONLY), path, limit)
+
+
+def read_own(path: Path, limit: int = RECORD_LIMIT) -> bytes:
+    """The content of a file of this user's own, at most `limit` bytes; no link is followed.
+
+    Raises as `read_bounded`, and UnsafeFileError for a file of another user or one that others can write.
+    """
+    descriptor = _open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        check_owned(descriptor, path)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return _content(descriptor, path, limit)
+
+
+def read_own_json(path: Path, limit: int = RECORD_LIMIT) -> dict[str, Any]:
+    """The JSON object in a file of this user's own; raises as `read_own`, and LabError for anything else."""
+    try:
+        value = json.loads(read_own(path, limit))
+    except (ValueError, RecursionError) as error:
+        raise LabError(f"not JSON: {error}", where=str(path)) from error
+    if not isinstance(value, dict):
+        raise LabError("not a JSON object", where=str(path))
+    return value
+
+
+def open_own_folder(path: Path) -> int:
+    """A descriptor of a folder of this user's own (O_DIRECTORY, close-on-exec); raises as `read_own`."""
+    descriptor = _open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        check_owned(descriptor, path)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def own_folder(path: Path) -> Path:
+    """The folder, made with mode 0700 where it is missing; raises as `open_own_folder`."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(open_own_folder(path))
+    return path
+
+
+def check_owned(descriptor: int, path: Path) -> None:
+    """UnsafeFileError unless what is open belongs to this user and nobody else can write to it."""
+    status = os.fstat(descriptor)
+    if status.st_uid != os.geteuid():
+        raise UnsafeFileError(
+            f"belongs to user {status.st_uid}, not to this one ({os.geteuid()})", where=str(path)
+        )
+    if status.st_mode & 0o022:
+        mode = stat.S_IMODE(status.st_mode)
+        raise UnsafeFileError(
+            f"others can write to it (mode {mode:04o})", where=str(path), mend="chmod go-w it"
+        )
+
+
+def _open(path: Path, flags: int) -> int:
+    try:
+        return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        why = "is a symbolic link" if error.errno == errno.ELOOP else f"can't be read: {error.strerror}"
+        raise UnsafeFileError(why, where=str(path)) from error
+    except ValueError as error:  # a NUL in the name
+        raise UnsafeFileError(f"can't be read: {error}", where=str(path)) from error
+
+
+def _content(descriptor: int, path: Path, limit: int) -> bytes:
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise UnsafeFileError("is not a regular file", where=str(path))
+    with os.fdopen(descriptor, "rb") as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise UnsafeFileError(f"is larger than {size_text(limit)}", where=str(path))
+    return data
+
+
+def size_text(size: int) -> str:
+    """A size in bytes for people: `512 MiB`, `64 KiB`, `100 bytes`."""
+    for shift, unit in ((20, "MiB"), (10, "KiB")):
+        if size >> shift:
+            return f"{size >> shift} {unit}"
+    return f"{size} bytes"
