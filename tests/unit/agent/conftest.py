@@ -37,7 +37,7 @@ def inside_sandbox() -> RunInside:
             *("/bin/sh", "-euc", 'mount -t tmpfs tmpfs /run; exec "$@"', "sandbox"),
             *(sys.executable, "-c", script, str(int(rootful))),
         ]
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=900, check=False)
         if "unshare failed" in done.stderr:
             pytest.skip(f"no user namespaces here: {done.stderr.strip()}")
         assert done.returncode == 0, done.stderr

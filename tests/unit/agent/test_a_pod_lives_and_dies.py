@@ -40,7 +40,7 @@ def ready(status): return {c["type"]: c["status"] for c in status["conditions"]}
 
 def state(): return api.statuses[-1]["containerStatuses"][0]["state"]
 
-def until(holds, seconds=15):
+def until(holds, seconds=300):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if holds(): return True
@@ -72,7 +72,7 @@ found["again"] = until(lambda: ready(api.statuses[-1]) == "True")
 
 dying = {**web["metadata"], "deletionTimestamp": "now", "deletionGracePeriodSeconds": 30}
 worker.see({**web, "metadata": dying})
-worker.join(10)
+worker.join(300)
 found["gone"] = not worker.is_alive()
 found["deleted"] = api.deleted
 found["last"] = [ready(api.statuses[-1]), state()["terminated"]["exitCode"]]
@@ -85,7 +85,7 @@ odd.start()
 until(lambda: api.statuses)
 found["odd"] = [api.statuses[-1]["phase"], state()["waiting"]["reason"]]
 odd.forget()
-odd.join(5)
+odd.join(300)
 broken = PodWorker(machine, node, pod("broken", {"name": "c", "image": "registry.k8s.io/pause:3.10",
                                                  "volumeMounts": [{"name": "v"}]}))
 broken.start()
@@ -97,10 +97,12 @@ killed.start()
 until(lambda: killed.containers[0].ready)
 pid = killed.containers[0].process.pid
 killed.forget()
-killed.join(5)
+killed.join(300)
 found["forgotten"] = not killed.is_alive() and not Path(f"/proc/{pid}").exists()
-time.sleep(0.1)
-found["events"] = sorted({reason for reason, _ in api.events})
+EVENTS = ["BackOff", "ErrImageNotOnNetns", "Failed", "Killing", "Started"]
+seen = lambda: sorted({reason for reason, _ in api.events})
+until(lambda: seen() == EVENTS, 60)
+found["events"] = seen()
 print(json.dumps(found))
 """
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import http.client
 import os
 import ssl
-import threading
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ import pytest
 from kubewire.netns.agent import kubelet
 from kubewire.netns.agent.config import Config, KubeletTls, Node
 from kubewire.netns.certificates import Authority
+from waiting import DEADLINE
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="a socket in a network namespace needs root")
 ADDRESS = "127.0.0.1"
@@ -49,8 +48,11 @@ class Setup:
     client: ssl.SSLContext
     stranger: ssl.SSLContext
 
+    def connect(self) -> http.client.HTTPSConnection:
+        return http.client.HTTPSConnection(ADDRESS, self.port, context=self.client, timeout=DEADLINE)
+
     def get(self, path: str) -> tuple[int, str]:
-        connection = http.client.HTTPSConnection(ADDRESS, self.port, context=self.client, timeout=5)
+        connection = self.connect()
         connection.request("GET", path)
         answer = connection.getresponse()
         text = answer.read().decode()
@@ -109,17 +111,17 @@ def test_logs_and_their_options(setup: Setup) -> None:
 
 def test_follow_ends_with_the_process(setup: Setup) -> None:
     setup.container.process = object()
-
-    def write() -> None:
-        time.sleep(0.3)
-        with setup.container.log.open("a") as log:
-            log.write("four\n")
-        time.sleep(0.5)
-        setup.container.process = None
-
-    threading.Thread(target=write).start()
-    status, text = setup.get("/containerLogs/default/web/c?follow=true&tailLines=1")
-    assert (status, text) == (200, "three\nfour\n")
+    connection = setup.connect()
+    connection.request("GET", "/containerLogs/default/web/c?follow=true&tailLines=1")
+    answer = connection.getresponse()
+    assert answer.status == 200
+    assert answer.readline() == b"three\n"
+    with setup.container.log.open("a") as log:
+        log.write("four\n")
+    assert answer.readline() == b"four\n"
+    setup.container.process = None
+    assert answer.read() == b""
+    connection.close()
 
 
 @pytest.mark.parametrize(
@@ -132,7 +134,7 @@ def test_what_there_is_not_points_to_kubewire_exec(setup: Setup, path: str) -> N
 
 
 def test_strangers_are_turned_away(setup: Setup) -> None:
-    connection = http.client.HTTPSConnection(ADDRESS, setup.port, context=setup.stranger, timeout=5)
+    connection = http.client.HTTPSConnection(ADDRESS, setup.port, context=setup.stranger, timeout=DEADLINE)
     with pytest.raises((ssl.SSLError, ConnectionError)):
         connection.request("GET", "/healthz")
         connection.getresponse()

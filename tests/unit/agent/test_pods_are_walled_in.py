@@ -33,7 +33,7 @@ def start(name, argv, **environment):
     return Process(Launch(argv=argv, environment=environment, netns=netns, root=root, uid=100007,
                           fstab=root.parent / "fstab", log=work / f"{name}.log", rootful=rootful))
 
-def wait(process, seconds=10):
+def wait(process, seconds=300):
     end = time.monotonic() + seconds
     while process.exit_code() is None and time.monotonic() < end:
         time.sleep(0.01)

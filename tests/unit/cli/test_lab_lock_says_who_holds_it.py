@@ -7,13 +7,13 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
 
 from kubewire.errors import LabError
 from kubewire.steps.lock import HELD, is_locked, lab_lock
+from waiting import DEADLINE
 
 HOLDER = """
 import sys, time
@@ -97,6 +97,5 @@ for _ in range(5):
         f.write("in\\n"); f.flush(); time.sleep(0.005); f.write("out\\n")
 """
     many = [subprocess.Popen([sys.executable, "-c", code], env=os.environ) for _ in range(4)]
-    deadline = time.monotonic() + 60
-    assert [process.wait(deadline - time.monotonic()) for process in many] == [0, 0, 0, 0]
+    assert [process.wait(DEADLINE) for process in many] == [0, 0, 0, 0]
     assert log.read_text() == "in\nout\n" * 20

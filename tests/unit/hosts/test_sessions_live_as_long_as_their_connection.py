@@ -6,8 +6,7 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,8 @@ from kubewire.hosts.client import MARK
 from kubewire.hosts.place import Place
 from kubewire.hosts.steps import perform_there
 from kubewire.makers import VARIABLE
+from waiting import eventually
 
-DEADLINE = 120.0
 # The shell greets as a login shell may, then starts a client for each line that it is given.
 SHELL = """
 echo "welcome; you have mail"
@@ -73,13 +72,6 @@ def connection(state: Path) -> Iterator[Connection]:
     yield made
     made.end()
     eventually(lambda: not sockets(state))
-
-
-def eventually(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_steps_are_done_by_one_process_that_ends_with_the_connection(

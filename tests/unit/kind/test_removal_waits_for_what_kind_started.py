@@ -5,12 +5,12 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from kubewire.kind import state, tool
+from waiting import eventually
 
 KIND = """#!/bin/sh
 sh -c 'echo client started; sleep 1; touch "$MADE"' &
@@ -41,10 +41,7 @@ def test_until_the_last_that_a_killed_maker_had_started(
         assert any("client started" in line for line in maker.stdout)
         maker.send_signal(signal.SIGKILL)
     assert not made.exists()
-    deadline = time.monotonic() + 30
-    while not tool.is_over("lab"):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    eventually(lambda: tool.is_over("lab"))
     assert made.exists()
 
 

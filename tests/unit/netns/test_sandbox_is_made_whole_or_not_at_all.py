@@ -19,6 +19,7 @@ from kubewire.lab.schema import Lab
 from kubewire.netns import control, making, state
 from kubewire.netns.provider import NetnsProvider
 from kubewire.netns.tryout import try_sandbox
+from waiting import DEADLINE, eventually
 
 pytestmark = pytest.mark.skipif(bool(try_sandbox()), reason="namespaces are refused here")
 
@@ -152,7 +153,7 @@ def test_a_busy_port_is_exit_3_and_makes_nothing(lab: Lab, binaries: StandIns, s
 
 MAKER = """
 import sys
-sys.path.insert(0, sys.argv[1])
+sys.path[:0] = sys.argv[1].split(":")
 from pathlib import Path
 from test_sandbox_is_made_whole_or_not_at_all import StandIns
 from kubewire.lab.loading import load_lab
@@ -164,7 +165,8 @@ making.make(load_lab(sys.argv[2], {}), StandIns(Path(sys.argv[3])))
 @pytest.fixture
 def maker(lab: Lab, binaries: StandIns, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A process that makes the lab and waits, in vain, for its apiserver."""
-    arguments = [str(Path(__file__).parent), str(tmp_path / "lab.yml"), str(binaries.folder)]
+    here = Path(__file__).parent
+    arguments = [f"{here}:{here.parents[1]}", str(tmp_path / "lab.yml"), str(binaries.folder)]
     process = subprocess.Popen([sys.executable, "-c", MAKER, *arguments], stderr=subprocess.DEVNULL)
     yield process
     process.kill()
@@ -172,21 +174,21 @@ def maker(lab: Lab, binaries: StandIns, tmp_path: Path) -> Iterator[subprocess.P
 
 
 def running(lab: Lab, state_home: Path) -> state.SandboxState:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
+    found: list[state.SandboxState] = []
+
+    def there() -> bool:
         recorded = state.read_state(state_home / "labs" / lab.name)
         if recorded and recorded.init:
-            return recorded
-        time.sleep(0.01)
-    raise AssertionError("no sandbox")
+            found.append(recorded)
+        return bool(found)
+
+    eventually(there, "no sandbox")
+    return found[0]
 
 
 def ends(recorded: state.SandboxState) -> None:
-    deadline = time.monotonic() + 20
     assert recorded.init is not None
-    while recorded.keeper.alive() or recorded.init.alive():
-        assert time.monotonic() < deadline, "something outlives it"
-        time.sleep(0.02)
+    eventually(lambda: not (recorded.keeper.alive() or recorded.init.alive()), "something outlives it")
 
 
 def test_a_maker_killed_takes_the_lab_with_it(
@@ -203,7 +205,7 @@ def test_a_maker_interrupted_takes_the_lab_with_it(
 ) -> None:
     recorded = running(lab, state_home)
     maker.send_signal(signal.SIGINT)
-    maker.wait(20)
+    maker.wait(DEADLINE)
     ends(recorded)
     assert not (state_home / "labs" / lab.name).exists()
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from kubewire.vm import state
+from waiting import DEADLINE
 
 LAB = "kept"
-DEADLINE = 20.0
 Start = Callable[[], subprocess.Popen[bytes]]
 
 
