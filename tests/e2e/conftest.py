@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from harness import Kubewire
+from harness import Kubewire, adopt_orphans
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell leaves it to what runs in its background
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+adopt_orphans()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -29,8 +31,8 @@ def kubewire(tmp_path: Path) -> Iterator[Kubewire]:
     yield command
     labs = command.state / "kubewire" / "labs"
     for lab in sorted(labs.iterdir()) if labs.is_dir() else ():
-        command.run("down", lab.name, timeout=120)
-    command.run("gc", timeout=120)
+        command.run("down", lab.name)
+    command.run("gc")
 
 
 @pytest.fixture(scope="module")
@@ -40,4 +42,4 @@ def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     command = Kubewire(tmp_path_factory.mktemp("state"))
     command.ok("up", name)
     yield command
-    command.run("down", name, timeout=120)
+    command.run("down", name)

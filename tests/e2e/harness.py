@@ -1,18 +1,21 @@
-"""A `kubewire` with a state folder of the test's own, and a picture of the machine before and after."""
+"""A `kubewire` with a state folder of the test's own, and a picture of what is its own before and after."""
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from kubewire.netns.linux import stat_fields
 
 ROOT = Path(__file__).parents[2]
 
@@ -75,7 +78,7 @@ class Kubewire:
 
     def node(self, lab: str, node: str, *argv: str) -> str:
         """Run a command in a node, as a student would."""
-        return self.ok("exec", lab, node, "--", *argv, timeout=60).out
+        return self.ok("exec", lab, node, "--", *argv).out
 
     def privileges(self, lab: str, node: str) -> list[tuple[int, str, str]]:
         """Of each httpbin process: the uid it has to itself, its effective capabilities, NoNewPrivs."""
@@ -93,7 +96,7 @@ class Kubewire:
 
     def report(self, lab: str, *options: str) -> tuple[int, dict[str, Any]]:
         """`verify --format json`: the exit code and the report."""
-        outcome = self.run("verify", lab, "--format", "json", *options, timeout=120)
+        outcome = self.run("verify", lab, "--format", "json", *options)
         assert outcome.out.strip(), outcome.text
         return outcome.code, json.loads(outcome.out)
 
@@ -104,24 +107,55 @@ def pods(listing: str) -> list[dict[str, Any]]:
     return [pod for pod in items if "deletionTimestamp" not in pod["metadata"]]
 
 
-def picture(*folders: Path) -> dict[str, list[str]]:
-    """The machine as a lab must leave it: links, network namespaces, mounts, processes, files."""
-    ours = re.compile(r"kubewire|kube-|etcd|coredns|gunicorn|ansible-playbook")
-    commands = [_command(entry) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-    namespaces = subprocess.run(
-        ["lsns", "-n", "-t", "net", "-o", "NS"], capture_output=True, text=True, check=True
-    )
+def adopt_orphans() -> None:
+    """Make this process the parent of whatever its descendants leave behind, so that all of it can be found.
+
+    prctl(2), PR_SET_CHILD_SUBREAPER. A lab's monitor leaves its command's session and outlives it.
+    """
+    if ctypes.CDLL(None, use_errno=True).prctl(36, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "PR_SET_CHILD_SUBREAPER")
+
+
+def picture(*folders: Path) -> dict[str, set[str]]:
+    """What is there of this test process's own, whatever else runs on the machine.
+
+    Its descendants (without those that only wait to be reaped), the network namespaces that they are in, the
+    mounts below the folders, and the files there. What a lab makes in the kernel lies in those namespaces.
+    """
+    mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    found = list(_descendants())
     return {
-        "links": sorted(link.name for link in Path("/sys/class/net").iterdir()),
-        "namespaces": sorted(namespaces.stdout.split()),
-        "mounts": sorted(line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()),
-        "processes": sorted(text for text in commands if ours.search(text) and "pytest" not in text),
-        "files": sorted(str(path) for folder in folders for path in folder.rglob("*")),
+        "processes": {f"{pid} (started {started}): {_command(pid)}" for pid, started in found},
+        "namespaces": {_network(pid) for pid, _ in found} - {_network(os.getpid()), ""},
+        "mounts": {m for m in mounts if any(Path(m).is_relative_to(folder) for folder in folders)},
+        "files": {str(path) for folder in folders for path in folder.rglob("*")},
     }
 
 
-def _command(entry: Path) -> str:
+def _descendants() -> Iterator[tuple[int, str]]:
+    """The pid and start time of every process that this one, or one of its descendants, has started."""
+    children: dict[int, list[tuple[int, str]]] = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        fields = stat_fields(int(entry.name))
+        if fields and fields[0] not in "ZX":
+            children.setdefault(int(fields[1]), []).append((int(entry.name), fields[19]))
+    todo = [os.getpid()]
+    while todo:
+        found = children.get(todo.pop(), [])
+        yield from found
+        todo += [pid for pid, _ in found]
+
+
+def _network(pid: int) -> str:
     try:
-        return (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+        return str(Path(f"/proc/{pid}/ns/net").readlink())
     except OSError:
         return ""
+
+
+def _command(pid: int) -> str:
+    try:
+        text = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
+    except OSError:
+        return ""
+    return text.decode(errors="replace").strip()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ from typing import Any
 from harness import Kubewire
 
 NODE_IMAGE = "kubewire/node:v1.37.2"
-PATIENCE = 120.0
 
 
 def docker(*argv: str) -> str:
@@ -33,13 +31,6 @@ def write_lab(folder: Path, name: str, mode: str = "iptables", **keys: Any) -> s
     path = folder / f"{name}.yml"
     path.write_text(json.dumps({"mode": mode, "provider": "kind", **keys}))
     return str(path)
-
-
-def wait_until(reached: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
-    deadline = time.monotonic() + seconds
-    while not reached():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.1)
 
 
 def kept_files(command: Kubewire) -> list[str]:

@@ -6,12 +6,12 @@ the one that made it, and its files lie in the test's folder.
 
 from __future__ import annotations
 
+import secrets
 import shlex
 import shutil
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +20,9 @@ import yaml
 from harness import Kubewire
 
 from kubewire.paths import cache_dir
+from waiting import eventually
 
 SSHD = "/usr/sbin/sshd"
-DEADLINE = 300.0
 CONFIG = """
 Port 22
 ListenAddress {address}
@@ -82,9 +82,14 @@ class SshHost:
 
 
 @contextmanager
-def ssh_hosts(folder: Path, names: Sequence[str], network: str = "198.51.100") -> Iterator[list[SshHost]]:
-    """These hosts on a bridge of their own, and `folder/inventory.yml` that knows them; gone at the end."""
-    bridge = f"kwt{network.rpartition('.')[2]}"
+def ssh_hosts(folder: Path, names: Sequence[str]) -> Iterator[list[SshHost]]:
+    """These hosts on a bridge of their own, and `folder/inventory.yml` that knows them; gone at the end.
+
+    The bridge's name and its network, one of those for benchmarks (RFC 2544), are random: several runs of the
+    tests on one machine don't meet.
+    """
+    random = secrets.token_bytes(3)
+    bridge, network = f"kwt{random.hex()}", f"198.{18 + random[0] % 2}.{random[1]}"
     _key(folder / "key")
     hosts: list[SshHost] = []
     try:
@@ -123,9 +128,8 @@ def _boot(folder: Path, name: str, address: str, bridge: str) -> SshHost:
         env={"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"},
     )
     host = SshHost(name, address, base, process)
-    deadline = time.monotonic() + 20
-    while not _own_network(host):
-        assert time.monotonic() < deadline and process.poll() is None, (base / "sshd.log").read_text()
+    eventually(lambda: _own_network(host) or process.poll() is not None)
+    assert process.poll() is None, (base / "sshd.log").read_text()
     _call(f"ip link add {inner} type veth peer name {inner}i netns {host.pid}")
     _call(f"ip link set {inner} master {bridge} up")
     assert process.stdin is not None
@@ -142,14 +146,14 @@ def _own_network(host: SshHost) -> bool:
 
 
 def _await(host: SshHost) -> None:
-    deadline = time.monotonic() + 20
-    while True:
+    def answers() -> bool:
         try:
             socket.create_connection((host.address, 22), timeout=1).close()
         except OSError:
-            assert time.monotonic() < deadline, (host.folder / "sshd.log").read_text()
-            continue
-        return
+            return False
+        return True
+
+    eventually(answers, (host.folder / "sshd.log").read_text)
 
 
 def _write_inventory(folder: Path, hosts: Sequence[SshHost]) -> None:
@@ -186,13 +190,6 @@ class Room:
     @property
     def inventory(self) -> tuple[str, str]:
         return ("--inventory", str(self.folder / "inventory.yml"))
-
-
-def eventually(holds: Callable[[], bool], what: Callable[[], str]) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not holds():
-        assert time.monotonic() < deadline, what()
-        time.sleep(0.2)
 
 
 def left(host: SshHost) -> str:

@@ -13,6 +13,7 @@ import pytest
 from harness import Kubewire, pods
 
 from kubewire.paths import cache_dir
+from waiting import DEADLINE
 
 pytestmark = pytest.mark.e2e
 LAB = "iptables"
@@ -119,7 +120,7 @@ def test_damage_by_hand_is_found_named_and_mended(
     lab: Kubewire, damage: Callable[[Kubewire], tuple[str, ...]]
 ) -> None:
     named = damage(lab)
-    outcome = lab.run("verify", LAB, timeout=120)
+    outcome = lab.run("verify", LAB)
     assert outcome.code == 1, outcome.text
     for text in named:
         assert text in outcome.text
@@ -144,7 +145,7 @@ def kubectl(lab: Kubewire, *argv: str) -> str:
     binary = sorted(cache_dir().glob("bin/v*/kubectl"))[-1]
     config = lab.ok("kubeconfig", LAB).out.strip()
     return subprocess.run(
-        [binary, "--kubeconfig", config, *argv], capture_output=True, text=True, check=True, timeout=60
+        [binary, "--kubeconfig", config, *argv], capture_output=True, text=True, check=True, timeout=DEADLINE
     ).stdout
 
 
@@ -171,12 +172,12 @@ def test_pods_behave_as_on_kind(lab: Kubewire) -> None:
     assert set(re.findall(r"10\.244\.(\d)\.\d+", wide)) == {"1", "2"}
     kubectl(lab, "rollout", "restart", "deployment/httpbin")
     assert "successfully rolled out" in kubectl(
-        lab, "rollout", "status", "deployment/httpbin", "--timeout=60s"
+        lab, "rollout", "status", "deployment/httpbin", "--timeout=300s"
     )
     name = pods(kubectl(lab, "get", "pods", "-o", "json"))[0]["metadata"]["name"]
     assert "gunicorn" in kubectl(lab, "logs", name)
     kubectl(lab, "delete", "pod", name)
-    kubectl(lab, "rollout", "status", "deployment/httpbin", "--timeout=60s")
+    kubectl(lab, "rollout", "status", "deployment/httpbin", "--timeout=300s")
     assert lab.ok("verify", LAB).code == 0
 
 

@@ -13,6 +13,8 @@ import pytest
 from harness import Kubewire, pods
 from on_kind import docker, embedded_ids, engine_picture, ids_of_own_services, kept_files
 
+from waiting import DEADLINE
+
 pytestmark = [pytest.mark.kind, pytest.mark.slow]
 NODES = ("control-plane", "worker", "worker2")
 
@@ -28,7 +30,7 @@ class OnKind:
         return self.kubewire.ok(command, self.name, *argv).text
 
     def verify(self) -> int:
-        return self.kubewire.run("verify", self.name, timeout=120).code
+        return self.kubewire.run("verify", self.name).code
 
     def node(self, node: str, *argv: str) -> str:
         return self.kubewire.node(self.name, node, *argv)
@@ -38,7 +40,11 @@ class OnKind:
         config = self.kubewire.ok("kubeconfig", self.name).out.strip()
         assert Path(config).stat().st_mode & 0o777 == 0o600
         return subprocess.run(
-            [binary, "--kubeconfig", config, *argv], capture_output=True, text=True, check=True, timeout=60
+            [binary, "--kubeconfig", config, *argv],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=DEADLINE,
         ).stdout
 
 
@@ -115,7 +121,7 @@ def test_httpbin_is_on_every_worker(lab: OnKind) -> None:
 
 def test_damage_is_found_named_and_mended(lab: OnKind) -> None:
     damage(lab)
-    found = lab.kubewire.run("verify", lab.name, timeout=120)
+    found = lab.kubewire.run("verify", lab.name)
     assert found.code == 1, found.text
     assert f"{lab.name}-worker" in found.text
     assert "httpbin" in found.text
@@ -130,7 +136,7 @@ def test_lost_routes_are_put_back(lab: OnKind) -> None:
     cidr = next(line.split()[0] for line in routes if line.startswith("10.244.") and " via " in line)
     for lost in (pod, cidr):
         lab.node("worker", "ip", "route", "del", lost)
-    found = lab.kubewire.run("verify", lab.name, timeout=120)
+    found = lab.kubewire.run("verify", lab.name)
     assert found.code == 1
     for lost in (pod, cidr):
         assert lost in found.text
@@ -140,7 +146,7 @@ def test_lost_routes_are_put_back(lab: OnKind) -> None:
 
 def test_scaling_is_followed_and_taken_back(lab: OnKind) -> None:
     lab.kubectl("scale", "deployment", "httpbin", "--replicas=2")
-    lab.kubectl("rollout", "status", "deployment/httpbin", "--timeout=60s")
+    lab.kubectl("rollout", "status", "deployment/httpbin", "--timeout=300s")
     assert lab.verify() == 0
     assert "2 → 4" in lab.ok("up")
     assert len(pods(lab.kubectl("get", "pods", "-o", "json"))) == 4
@@ -148,7 +154,7 @@ def test_scaling_is_followed_and_taken_back(lab: OnKind) -> None:
 
 def test_a_stopped_node_is_named_and_started(lab: OnKind) -> None:
     docker("stop", "-t", "2", f"{lab.name}-worker2")
-    found = lab.kubewire.run("verify", lab.name, timeout=120)
+    found = lab.kubewire.run("verify", lab.name)
     assert found.code in (1, 4)
     assert f"{lab.name}-worker2" in found.text
     assert "the node does not answer" in found.text

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 from harness import Kubewire
-from on_kind import docker, engine_picture, kept_files, wait_until, write_lab
+from on_kind import docker, engine_picture, kept_files, write_lab
+
+from waiting import DEADLINE
 
 pytestmark = [pytest.mark.kind, pytest.mark.slow]
 LAB = "ending"
@@ -60,9 +62,9 @@ def test_an_interrupt_leaves_nothing(
 ) -> None:
     before = engine_picture()
     process = kubewire.popen("up", write_lab(tmp_path, LAB, nodes={"workers": 1}))
-    wait_until(lambda: MOMENTS[moment](kubewire), moment)
+    eventually(lambda: MOMENTS[moment](kubewire), moment)
     process.send_signal(number)
-    _, err = process.communicate(timeout=90)
+    _, err = process.communicate(timeout=DEADLINE)
     assert process.returncode == 128 + number, err
     assert "nothing is left" in err
     assert engine_picture() == before
@@ -73,7 +75,7 @@ def test_an_interrupt_leaves_nothing(
 def test_what_a_kill_leaves_is_found_by_gc(moment: str, tmp_path: Path, kubewire: Kubewire) -> None:
     before = engine_picture()
     process = kubewire.popen("up", write_lab(tmp_path, LAB, nodes={"workers": 1}))
-    wait_until(lambda: MOMENTS[moment](kubewire), moment)
+    eventually(lambda: MOMENTS[moment](kubewire), moment)
     process.kill()
     process.communicate()
 
@@ -81,5 +83,5 @@ def test_what_a_kill_leaves_is_found_by_gc(moment: str, tmp_path: Path, kubewire
         kubewire.run("gc")
         return engine_picture() == before and kept_files(kubewire) == []
 
-    wait_until(gone, f"left: {engine_picture()} {kept_files(kubewire)}")
+    eventually(gone, f"left: {engine_picture()} {kept_files(kubewire)}")
     assert kubewire.run("list").out.count("ready") == 0

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from harness import Kubewire
-from on_kind import built_on_node_image, docker, wait_until, write_lab
+from on_kind import built_on_node_image, docker, write_lab
 
 from kubewire.paths import cache_dir
 
@@ -31,14 +31,14 @@ def cut_off_engine(folder: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
     config.write_text(json.dumps(runtime_of_this_engine()))
     holder = subprocess.Popen(["unshare", "--net", "sh", "-c", "ip link set lo up && exec sleep infinity"])
     own = Path(f"/proc/{holder.pid}/ns/net")
-    wait_until(lambda: own.readlink() != Path("/proc/self/ns/net").readlink(), "no namespace")
+    eventually(lambda: own.readlink() != Path("/proc/self/ns/net").readlink(), "no namespace")
     inside = ("nsenter", f"--net={own}")
     places = (f"--data-root={folder}/data", f"--exec-root={folder}/exec", f"--pidfile={folder}/pid")
     with log.open("w") as out:
         argv = [*inside, "dockerd", f"--config-file={config}", f"--host={host}", *places]
         daemon = subprocess.Popen(argv, stdout=out, stderr=out)
     try:
-        wait_until(lambda: "API listen on" in log.read_text(), f"see {log}")
+        eventually(lambda: "API listen on" in log.read_text(), f"see {log}")
         yield host, inside
     finally:
         daemon.terminate()

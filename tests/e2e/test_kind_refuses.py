@@ -24,7 +24,7 @@ def _nothing_is_left(kubewire: Kubewire) -> Iterator[None]:
 
 
 def refused(kubewire: Kubewire, folder: Path, **keys: object) -> Outcome:
-    outcome = kubewire.run("up", write_lab(folder, "refused", **keys), timeout=300)
+    outcome = kubewire.run("up", write_lab(folder, "refused", **keys))
     assert not (kubewire.state / "kubewire" / "labs").exists()
     return outcome
 

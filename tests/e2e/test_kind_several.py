@@ -20,6 +20,7 @@ from on_kind import (
 )
 
 from kubewire.lab.workload import IMAGE
+from waiting import DEADLINE
 
 pytestmark = [pytest.mark.kind, pytest.mark.slow]
 OWN_IMAGE = "example.test/httpbin:own"
@@ -59,7 +60,7 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Three]:
         )
         three = Three(command, own)
         makers = [command.popen("up", lab, "--provider", "kind", *three.options(lab)) for lab in three.labs]
-        told = [maker.communicate(timeout=600) for maker in makers]
+        told = [maker.communicate(timeout=3 * DEADLINE) for maker in makers]
         assert [maker.returncode for maker in makers] == [0, 0, 0], told
         yield three
         with ThreadPoolExecutor() as pool:
@@ -96,7 +97,7 @@ def test_each_is_listed_and_changes_nothing_of_the_others(three: Three) -> None:
 def test_a_removed_node_is_named_and_asks_for_a_fresh_lab(three: Three, tmp_path: Path) -> None:
     docker("rm", "-f", "-v", "own-image-worker")
     assert "own-image-worker is gone" in three.kubewire.run("status", "own-image").text
-    found = three.kubewire.run("verify", "own-image", timeout=120)
+    found = three.kubewire.run("verify", "own-image")
     assert found.code in (1, 4)
     assert "own-image-worker" in found.text
     mended = three.kubewire.run("up", three.own)

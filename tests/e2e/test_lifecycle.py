@@ -1,4 +1,4 @@
-"""Labs come and go, also by SIGKILL, and leave the machine as it was: links, mounts, processes, files."""
+"""Labs come and go, also by SIGKILL, and leave nothing of theirs: processes, namespaces, mounts, files."""
 
 from __future__ import annotations
 
@@ -16,27 +16,29 @@ import pytest
 from harness import Kubewire, picture
 
 from kubewire.netns.linux import Process
+from waiting import DEADLINE, eventually
 
 pytestmark = pytest.mark.e2e
 LAB = "iptables"
-PATIENCE = 30.0
 
 
 @pytest.fixture
 def untouched(kubewire: Kubewire) -> Iterator[None]:
-    """After the test and a `gc`, the machine is as it was before."""
+    """After the test and a `gc`, nothing is there that wasn't before."""
     before = picture(kubewire.state)
     yield
     kubewire.run("gc")
     settle(before, kubewire.state)
 
 
-def settle(before: dict[str, list[str]], *folders: Path) -> None:
-    """Wait until the machine is as before: the kernel takes a moment to end namespaces."""
-    deadline = time.monotonic() + PATIENCE
-    while (now := picture(*folders)) != before:
-        assert time.monotonic() < deadline, {k: (before[k], now[k]) for k in now if now[k] != before[k]}
-        time.sleep(0.2)
+def settle(before: dict[str, set[str]], *folders: Path) -> None:
+    """Wait until all is as before: the kernel takes a moment to end namespaces."""
+
+    def difference() -> dict[str, list[str]]:
+        now = picture(*folders)
+        return {kind: sorted(now[kind] ^ before[kind]) for kind in now if now[kind] != before[kind]}
+
+    eventually(lambda: not difference(), difference)
 
 
 def sandbox(kubewire: Kubewire, lab: str = LAB) -> tuple[Process, Process]:
@@ -47,10 +49,7 @@ def sandbox(kubewire: Kubewire, lab: str = LAB) -> tuple[Process, Process]:
 
 
 def await_end(process: Process, why: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while process.alive():
-        assert time.monotonic() < deadline, why
-        time.sleep(0.05)
+    eventually(lambda: not process.alive(), why)
 
 
 def inside(kubewire: Kubewire, name: str) -> int:
@@ -122,11 +121,9 @@ def test_ctrl_c_in_the_middle_is_130_and_leaves_nothing(kubewire: Kubewire) -> N
     before = picture()
     maker = kubewire.popen("up", LAB)
     recorded = kubewire.state / "kubewire" / "labs" / LAB / "sandbox.json"
-    deadline = time.monotonic() + 60
-    while not recorded.exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
+    eventually(recorded.exists)
     maker.send_signal(signal.SIGINT)
-    _, err = maker.communicate(timeout=60)
+    _, err = maker.communicate(timeout=DEADLINE)
     assert maker.returncode == 130, err
     settle(before)
 
@@ -148,7 +145,7 @@ def test_components_killed_or_stopped_are_named_and_mended_by_the_next_up(kubewi
 def test_two_labs_at_once_do_not_touch_each_other(kubewire: Kubewire) -> None:
     makers = [kubewire.popen("up", lab) for lab in (LAB, "nodeport")]
     for maker in makers:
-        out, err = maker.communicate(timeout=300)
+        out, err = maker.communicate(timeout=DEADLINE)
         assert maker.returncode == 0, out + err
     assert kubewire.node(LAB, "worker", "hostname").strip() == "iptables-worker"
     kubewire.ok("down", LAB)
@@ -191,7 +188,7 @@ def test_ten_sigkills_at_random_moments_leave_the_machine_as_it_was(kubewire: Ku
         print(f"SIGKILL after {moment:.2f} s to number {victims.index(victim)} of command, keeper, PID 1")
         with suppress(ProcessLookupError):
             os.kill(victim, signal.SIGKILL)
-        maker.communicate(timeout=300)
+        maker.communicate(timeout=DEADLINE)
         kubewire.run("down", LAB)
         settle(before)
     kubewire.ok("up", LAB)

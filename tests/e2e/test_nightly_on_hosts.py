@@ -33,7 +33,7 @@ labs: [nodeport, no-endpoints]
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
     folder = tmp_path_factory.mktemp("pair")
     (folder / "cells.yml").write_text(MATRIX)
-    with ssh_hosts(folder, ["carol", "dave"], network="198.51.101") as hosts:
+    with ssh_hosts(folder, ["carol", "dave"]) as hosts:
         yield Room(hosts, Kubewire(folder / "state"), folder)
 
 

@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from harness import ROOT, Kubewire
 
+from waiting import DEADLINE
+
 pytestmark = pytest.mark.e2e
 UID = 54321
 
@@ -36,7 +38,7 @@ def ordinary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubewire]:
     command = User(home / "state", home=home, tree=tree)
     try:
         made = command.user("make", "setup", "PYTHON=/usr/bin/python3")
-        out, _ = made.communicate(timeout=600)
+        out, _ = made.communicate(timeout=3 * DEADLINE)
         assert made.returncode == 0, out
         yield command
     finally:
@@ -79,7 +81,7 @@ class User(Kubewire):
 
 @pytest.mark.parametrize("mode", ["iptables", "nftables"])
 def test_an_ordinary_user_brings_a_lab_up(ordinary: Kubewire, mode: str) -> None:
-    ordinary.ok("up", mode, "--verify", timeout=300)
+    ordinary.ok("up", mode, "--verify")
     held = ordinary.privileges(mode, "worker")
     assert held
     for uid, capabilities, no_new in held:

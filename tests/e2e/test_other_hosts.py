@@ -34,7 +34,7 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
         command = Kubewire(folder / "state")
         yield Room(hosts, command, folder)
         for lab in ("iptables", "nodeport"):
-            command.run("down", lab, timeout=300)
+            command.run("down", lab)
 
 
 @pytest.fixture(scope="module")

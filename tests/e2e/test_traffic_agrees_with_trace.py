@@ -85,7 +85,7 @@ def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
             command.ok("up", str(lab))
             yield settled(command, str(lab))
         finally:
-            command.run("down", "agreeing", timeout=120)
+            command.run("down", "agreeing")
 
 
 def settled(command: Kubewire, lab: str) -> Running:
