@@ -11,7 +11,7 @@ import pytest
 from harness import Kubewire
 from on_kind import docker, engine_picture, kept_files, write_lab
 
-from waiting import DEADLINE
+from waiting import DEADLINE, eventually
 
 pytestmark = [pytest.mark.kind, pytest.mark.slow]
 LAB = "ending"

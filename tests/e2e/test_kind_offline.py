@@ -14,6 +14,7 @@ from harness import Kubewire
 from on_kind import built_on_node_image, docker, write_lab
 
 from kubewire.paths import cache_dir
+from waiting import eventually
 
 pytestmark = [
     pytest.mark.kind,
