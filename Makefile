@@ -15,14 +15,16 @@ UP_FLAGS = $(if $(REPLICAS),--replicas '$(REPLICAS)') $(if $(K8S),--kubernetes '
 	$(if $(PROVIDER),--provider '$(PROVIDER)') $(if $(HOST),--host '$(HOST)')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint test test-unit test-e2e test-all differential mutation test-kind test-vm nightly bench \
+.PHONY: help setup lint test test-unit test-e2e test-ci test-all differential mutation test-kind test-vm nightly bench \
 	bench-kind clean lock
 
 help:
 	@echo "make lab-NAME    bring up labs/NAME.yml and verify it   (REPLICAS= K8S= PROVIDER= HOST=)"
 	@echo "make down-NAME   remove it"
-	@echo "make test        lint, unit and golden tests, the differential, real labs: about 15 minutes on a fresh machine"
-	@echo "make test-all    the same and the long suites; needs a Docker engine, .ci/run starts one"
+	@echo "make test        lint, unit and golden tests, the differential, real labs: about 8 minutes, and on a"
+	@echo "                 fresh machine the building of Kubernetes before"
+	@echo "make test-ci     the same, more of the differential, and a sample of the VM and kind suites; .ci/run calls it"
+	@echo "make test-all    the same and all of the long suites; needs a Docker engine, .ci/run test-all starts one"
 	@echo "make test-kind   real kind clusters, on a Docker engine   (OVERLAY= for the node image)"
 	@echo "make test-vm     the ipvs lab and the ipvs differential in a real VM with ip_vs"
 	@echo "make differential  real kube-proxies against the engine (VERSIONS=all|oldest,1.34,newest STATES=200 SEED=)"
@@ -82,20 +84,29 @@ differential: $(DEV)
 mutation: $(DEV)
 	$(VENV)/bin/python tests/mutation --write docs/mutation.md
 
-# Building Kubernetes takes longer than a test may.
+# Building Kubernetes takes longer than a test may. Two files of tests, and so two labs, at once.
 test-e2e: $(DEV)
 	@$(VENV)/bin/python -m kubewire.kubernetes.binaries --dns
-	$(VENV)/bin/pytest -m "e2e and not slow"
+	$(VENV)/bin/pytest -m "e2e and not slow" -n 2 --dist loadfile
 
 # The seed stands still here, so that a red run is the change's doing; other seeds by `make differential`.
 test: lint test-unit test-e2e
 	$(MAKE) differential SEED=11
 
+# What one Kubernetes version's build has compiled, the others and the node image's needn't.
+test-ci test-all: export GOCACHE := $(or $(GOCACHE),$(HOME)/.cache/kubewire/go-build)
+
+# What CI runs: of the suites that need a VM or a Docker engine one lab each, damaged and repaired.
+test-ci: test
+	$(MAKE) differential VERSIONS=oldest,1.34,newest SEED=29
+	$(VENV)/bin/pytest -m "vm and sample" $(UNTIL_FLAG)
+	@$(if $(UNTIL),test "$$(($$(date +%s) + $(IMAGE_SECONDS)))" -ge '$(UNTIL)' && \
+		echo "NOT RUN: the sample of make test-kind (this machine's time was over)" ||) \
+		$(MAKE) test-kind KIND_TESTS="kind and sample"
+
 # What comes after all that is quicker: many cycles and kills, and another Kubernetes version built whole.
 LONGEST := tests/e2e/test_lifecycle.py tests/e2e/test_other_labs.py
 
-# What one Kubernetes version's build has compiled, the others and the node image's needn't.
-test-all: export GOCACHE := $(or $(GOCACHE),$(HOME)/.cache/kubewire/go-build)
 test-all: test
 	$(MAKE) differential VERSIONS=oldest,1.34,newest SEED=29
 	$(VENV)/bin/pytest -m "slow and not e2e and not kind" -q -n auto $(UNTIL_FLAG)
@@ -118,9 +129,10 @@ test-vm: $(DEV)
 # OVERLAY=DIR adds files to it: what the machine's kernel or capabilities need. ENGINE=ADDRESS is an engine of
 # their own; the other suites don't meet it.
 test-kind bench-kind: WITH_ENGINE = $(if $(ENGINE),DOCKER_HOST='$(ENGINE)')
+KIND_TESTS := kind
 test-kind: $(DEV)
 	$(WITH_ENGINE) $(KUBEWIRE) image build $(KIND_VERSION) $(if $(OVERLAY),--overlay '$(OVERLAY)')
-	$(WITH_ENGINE) $(VENV)/bin/pytest -m kind $(UNTIL_FLAG)
+	$(WITH_ENGINE) $(VENV)/bin/pytest -m '$(KIND_TESTS)' $(UNTIL_FLAG)
 
 # labs/matrix.yml says which labs, versions and modes; MATRIX= holds further options.
 nightly: $(RUNTIME)

@@ -48,7 +48,7 @@ class OnKind:
         ).stdout
 
 
-@pytest.fixture(scope="module", params=["iptables", "nftables"])
+@pytest.fixture(scope="module", params=[pytest.param("iptables", marks=pytest.mark.sample), "nftables"])
 def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OnKind]:
     """The lab, up and proven in one run as `make lab-NAME PROVIDER=kind` does; afterwards nothing is left."""
     before = engine_picture()

@@ -42,6 +42,7 @@ def reals(vm: Kubewire) -> list[str]:
     return re.findall(r"-> (\S+:\d+) +Masq", listing)
 
 
+@pytest.mark.sample
 def test_the_summary_shows_the_set_and_the_virtual_servers(vm: Kubewire) -> None:
     told = (vm.state / "told").read_text()
     assert "ipset KUBE-CLUSTER-IP" in told
@@ -78,6 +79,7 @@ def damages(vm: Kubewire) -> dict[str, tuple[list[str], str]]:
     }
 
 
+@pytest.mark.sample
 def test_every_damage_is_named_and_all_are_mended(vm: Kubewire) -> None:
     done = damages(vm)
     for command, _ in done.values():
