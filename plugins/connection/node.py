@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import shlex
-import subprocess
 from pathlib import Path
 
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.connection import ConnectionBase
+
+from kubewire.core.processes import run
+
+SECONDS = 24 * 3600.0
+"""What one command on a node may take; a task's own `timeout` is shorter."""
 
 DOCUMENTATION = """
 name: node
@@ -64,5 +68,5 @@ class Connection(ConnectionBase):  # type: ignore[misc]
         return out
 
     def _run(self, argv: list[str], data: bytes | None) -> tuple[int, bytes, bytes]:
-        done = subprocess.run([*self._prefix(), *argv], input=data or b"", capture_output=True)
-        return done.returncode, done.stdout, done.stderr
+        done = run([*self._prefix(), *argv], data=data or b"", timeout=SECONDS)
+        return done.code, done.stdout, done.stderr

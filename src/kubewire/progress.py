@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 VARIABLE = "KUBEWIRE_PROGRESS"
+AT_ONCE = 1 << 20
+"""Bytes that are read of it at once; a line is never that long."""
 
 
 class Progress(Protocol):
@@ -52,13 +54,13 @@ class ProgressFeed:
         try:
             with self._path.open("rb") as file:
                 file.seek(self._offset)
-                text = file.read()
+                text = file.read(AT_ONCE)
         except FileNotFoundError:
             return []
-        whole = text[: text.rfind(b"\n") + 1]
+        whole = text[: text.rfind(b"\n") + 1] or (text if len(text) == AT_ONCE else b"")
         self._offset += len(whole)
         found = []
         for line in whole.splitlines():
-            with suppress(ValueError):
+            with suppress(ValueError, RecursionError):
                 found.append(json.loads(line))
         return [line for line in found if isinstance(line, dict)]

@@ -70,7 +70,13 @@ def matrix(
     `kubewire matrix --resume`
     """
     from kubewire.cli import nightly
+    from kubewire.matrix.plan import read_shard
+    from kubewire.matrix.selectors import parse_selector
 
+    if shard:
+        read_shard(shard)
+    for selector in only or ():
+        parse_selector(selector)
     if resume and (file or only or shard or fresh or host or inventory):
         raise DefinitionError(
             "--resume goes on with the cells of the run it resumes",

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kubewire.core.files import read_bounded
 from kubewire.errors import DefinitionError, LabError
 
 if TYPE_CHECKING:
@@ -32,6 +33,10 @@ def finish(run: Run, display: Display) -> int:
     return run.failure.exit_code
 
 
+REPORT_LIMIT = 256 << 20
+"""Bytes of the report that a verify step wrote."""
+
+
 def print_report(run: Run, display: Display, *, form: str = "text", output: Path | None = None) -> int:
     """Print the report that the run's verify step wrote; without one, the failure that kept it from it."""
     from kubewire.steps.verify import read_report
@@ -40,7 +45,7 @@ def print_report(run: Run, display: Display, *, form: str = "text", output: Path
     if path is None:
         return finish(run, display) or LabError.exit_code
     display.close()
-    return emit_report(read_report(json.loads(path.read_text())), form, output)
+    return emit_report(read_report(json.loads(read_bounded(path, REPORT_LIMIT))), form, output)
 
 
 def emit_report(report: Report, form: str, output: Path | None) -> int:

@@ -18,6 +18,7 @@ import yaml
 from kubewire import progress, resources
 from kubewire.cli.display import Display
 from kubewire.cli.signals import Terminated
+from kubewire.core.files import last_lines
 from kubewire.hosts.inventory import Target
 from kubewire.hosts.sharing import sharing, stop_sharing
 from kubewire.paths import state_dir
@@ -197,11 +198,7 @@ def note_event(event: Mapping[str, Any], run: Run, display: Display) -> None:
 
 def last_words(path: Path, lines: int = 12) -> str:
     """The end of Ansible's own output, for a failure that no task told."""
-    try:
-        text = path.read_text(errors="replace").strip().splitlines()
-    except OSError:
-        text = []
-    return "\n".join(text[-lines:]) or "ansible-playbook said nothing"
+    return "\n".join(last_lines(path, lines)) or "ansible-playbook said nothing"
 
 
 def _unsafe(value: object) -> object:

@@ -12,7 +12,6 @@ import errno
 import json
 import os
 import stat
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,8 @@ class UnsafeFileError(LabError):
 
 def write_atomically(path: Path, text: str, *, mode: int = 0o600) -> None:
     """Write a text file so that a reader, or a crash, meets the old or the new content, never a part."""
+    import tempfile  # slow to import, and readers don't need it
+
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
@@ -40,13 +41,29 @@ def write_atomically(path: Path, text: str, *, mode: int = 0o600) -> None:
         raise
 
 
-def read_bounded(path: Path, limit: int) -> bytes:
-    """The content of a file that others made, at most `limit` bytes; links are followed.
+def read_bounded(path: Path, limit: int, *, follow: bool = True) -> bytes:
+    """The content of a file that others made, at most `limit` bytes; a link is followed or refused.
 
     FileNotFoundError where there is none; UnsafeFileError, a LabError, for anything but a regular file, for
     one that can't be read and for one that is larger. Never blocks (a FIFO, a device).
     """
-    return _content(_open(path, os.O_RDONLY), path, limit)
+    return _content(_open(path, os.O_RDONLY | (0 if follow else os.O_NOFOLLOW)), path, limit)
+
+
+def last_lines(path: Path, lines: int, limit: int = 1 << 16) -> list[str]:
+    """The last lines of a log within its last `limit` bytes; [] where there is none that can be read."""
+    try:
+        descriptor = _open(path, os.O_RDONLY)
+    except (FileNotFoundError, UnsafeFileError):
+        return []
+    try:
+        status = os.fstat(descriptor)
+        data = b""
+        if stat.S_ISREG(status.st_mode):
+            data = os.pread(descriptor, limit, max(0, status.st_size - limit))
+    finally:
+        os.close(descriptor)
+    return data.decode(errors="replace").strip().splitlines()[-lines:]
 
 
 def read_own(path: Path, limit: int = RECORD_LIMIT) -> bytes:
@@ -119,11 +136,12 @@ def _open(path: Path, flags: int) -> int:
 
 
 def _content(descriptor: int, path: Path, limit: int) -> bytes:
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
         raise UnsafeFileError("is not a regular file", where=str(path))
-    with os.fdopen(descriptor, "rb") as file:
-        data = file.read(limit + 1)
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
+        data = file.read(min(status.st_size or limit, limit) + 1)  # /proc gives no size
     if len(data) > limit:
         raise UnsafeFileError(f"is larger than {size_text(limit)}", where=str(path))
     return data

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from ipaddress import ip_address, ip_network
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from msgspec import Struct, field
 
@@ -16,9 +17,12 @@ from kubewire.errors import LabError
 
 DetectMode = Literal["ClusterCIDR", "NodeCIDR", "BridgeInterface", "InterfaceNamePrefix"]
 _MODES: dict[str, Mode] = {"iptables": "iptables", "ipvs": "ipvs", "nftables": "nftables"}
+_DETECT_MODES: dict[str, DetectMode] = {mode: mode for mode in get_args(DetectMode)}
 _ZERO: dict[IpFamily, str] = {"ipv4": "0.0.0.0/0", "ipv6": "::/0"}
 _LOOPBACK: dict[IpFamily, str] = {"ipv4": "127.0.0.0/8", "ipv6": "::1/128"}
 _LOCALHOST: dict[IpFamily, str] = {"ipv4": "127.0.0.1", "ipv6": "::1"}
+LIMIT = 1 << 20
+"""Characters of a KubeProxyConfiguration; a ConfigMap holds no more bytes."""
 
 
 class LocalDetector(Struct, frozen=True):
@@ -58,36 +62,44 @@ class ProxyConfig(Struct, frozen=True):
         return 1 << self.masquerade_bit
 
     @classmethod
+    def parse(cls, text: str) -> ProxyConfig:
+        """A KubeProxyConfiguration's text, YAML or JSON. Raises LabError."""
+        try:
+            return cls.from_mapping(_document(text))
+        except (TypeError, ValueError, AttributeError) as error:
+            raise LabError(f"not a KubeProxyConfiguration: {error}", where="kube-proxy.yaml") from error
+
+    @classmethod
     def from_mapping(cls, document: Mapping[str, Any]) -> ProxyConfig:
         """Read a KubeProxyConfiguration as written; zero values stand for defaults. Raises LabError."""
         if not isinstance(document, Mapping) or document.get("kind") != "KubeProxyConfiguration":
             raise LabError("not a KubeProxyConfiguration", where="kube-proxy.yaml")
-        mode = _MODES.get(document.get("mode") or "iptables")
+        written = _word(document, "mode") or "iptables"
+        mode = _MODES.get(written)
         if mode is None:
             raise LabError(
-                f"kube-proxy mode {document['mode']!r} has no Linux dataplane to compare",
+                f"kube-proxy mode {written[:40]!r} has no Linux dataplane to compare",
                 where="kube-proxy.yaml",
             )
         iptables, ipvs = document.get("iptables") or {}, document.get("ipvs") or {}
         section = (document.get("nftables") or {}) if mode == "nftables" else iptables
         detect = document.get("detectLocal") or {}
-        bit = section.get("masqueradeBit")
         localhost = iptables.get("localhostNodePorts")
         return cls(
             mode=mode,
-            hostname_override=document.get("hostnameOverride") or "",
-            bind_address=document.get("bindAddress") or "",
-            cluster_cidrs=_cidrs(str(document.get("clusterCIDR") or "").split(",")),
-            detect_local_mode=document.get("detectLocalMode") or "ClusterCIDR",
-            bridge_interface=detect.get("bridgeInterface") or "",
-            interface_name_prefix=detect.get("interfaceNamePrefix") or "",
-            masquerade_bit=14 if bit is None else int(bit),
+            hostname_override=_word(document, "hostnameOverride"),
+            bind_address=_address(_word(document, "bindAddress")),
+            cluster_cidrs=_cidrs(_word(document, "clusterCIDR").split(",")),
+            detect_local_mode=_detect_mode(_word(document, "detectLocalMode")),
+            bridge_interface=_word(detect, "bridgeInterface"),
+            interface_name_prefix=_word(detect, "interfaceNamePrefix"),
+            masquerade_bit=_bit(section),
             masquerade_all=bool(section.get("masqueradeAll")),
-            node_port_addresses=tuple(map(str, document.get("nodePortAddresses") or ())),
+            node_port_addresses=_words(document, "nodePortAddresses"),
             localhost_node_ports=localhost is not False,
-            ipvs_scheduler=ipvs.get("scheduler") or "rr",
+            ipvs_scheduler=_word(ipvs, "scheduler") or "rr",
             ipvs_strict_arp=bool(ipvs.get("strictARP")),
-            ipvs_exclude_cidrs=_cidrs(ipvs.get("excludeCIDRs") or ()),
+            ipvs_exclude_cidrs=_cidrs(_words(ipvs, "excludeCIDRs")),
             feature_gates={str(k): bool(v) for k, v in (document.get("featureGates") or {}).items()},
         )
 
@@ -133,6 +145,54 @@ class ProxyConfig(Struct, frozen=True):
             else:
                 cidrs += [cidr for cidr in _cidrs([entry]) if family_of(cidr) == family]
         return tuple(cidrs) or (own if primary and not keyword else _ZERO[family],)
+
+
+def _document(text: str) -> Any:
+    """YAML; what is JSON, and so YAML too, is read without a parser of YAML. Raises ValueError."""
+    if len(text) > LIMIT:
+        raise ValueError(f"larger than {LIMIT >> 20} MiB")
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        from kubewire.core.yamltext import read_yaml
+    return read_yaml(text)
+
+
+def _word(section: Mapping[str, Any], key: str) -> str:
+    value = section.get(key)
+    if value is None or isinstance(value, str):
+        return value or ""
+    raise ValueError(f"{key} is not a string")
+
+
+def _words(section: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    value = section.get(key) or ()
+    if isinstance(value, list | tuple) and all(isinstance(each, str) for each in value):
+        return tuple(value)
+    raise ValueError(f"{key} is not a list of strings")
+
+
+def _bit(section: Mapping[str, Any]) -> int:
+    """Source: ValidateKubeProxyConfiguration in pkg/proxy/apis/config/validation."""
+    value = section.get("masqueradeBit")
+    if value is None:
+        return 14
+    if type(value) is int and 0 <= value <= 31:
+        return value
+    raise ValueError("masqueradeBit is not a number from 0 to 31")
+
+
+def _detect_mode(text: str) -> DetectMode:
+    mode = _DETECT_MODES.get(text or "ClusterCIDR")
+    if mode is None:
+        raise ValueError(f"detectLocalMode {text[:40]!r} is not known")
+    return mode
+
+
+def _address(text: str) -> str:
+    if text:
+        ip_address(text)
+    return text
 
 
 def _cidrs(texts: Sequence[str]) -> tuple[str, ...]:

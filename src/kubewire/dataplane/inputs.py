@@ -60,10 +60,7 @@ def read_inputs(node: NodeSnapshot, cluster: ClusterState) -> Inputs:
             raise LabError(
                 node.errors.get(name) or node.errors.get("node") or "the file is missing or empty", where=name
             )
-    try:
-        config = ProxyConfig.from_mapping(_document(files["kube-proxy.yaml"]))
-    except (TypeError, ValueError, AttributeError) as error:
-        raise LabError(f"not a KubeProxyConfiguration: {error}", where="kube-proxy.yaml") from error
+    config = ProxyConfig.parse(files["kube-proxy.yaml"])
     name = config.hostname_override or node.name
     facts, addresses = _json(files, "facts.json", dict), _json(files, "ip-addr.json", list)
     try:
@@ -77,25 +74,13 @@ def read_inputs(node: NodeSnapshot, cluster: ClusterState) -> Inputs:
     return Inputs(node, config, built, version)
 
 
-def _document(text: str) -> Any:
-    """YAML; what is JSON, and so YAML too, is read without a parser of YAML. Raises ValueError."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        import yaml
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ValueError(str(error)) from error
-
-
 def _json(files: Mapping[str, str], name: str, kind: type) -> Any:
     """An optional JSON file, None when it is absent; raises LabError for one that can't be used."""
     if name not in files:
         return None
     try:
         value = json.loads(files[name])
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise LabError(f"not JSON: {error}", where=name) from error
     if not isinstance(value, kind):
         raise LabError(f"not a JSON {kind.__name__}", where=name)

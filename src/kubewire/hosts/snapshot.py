@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import io
-import tarfile
-import tempfile
 from pathlib import Path
 
 from kubewire.errors import LabError
 from kubewire.hosts import far
 from kubewire.hosts.records import Away
-from kubewire.snapshot.folder import read_snapshot
+from kubewire.snapshot.archive import read_tar
 from kubewire.snapshot.model import Snapshot
 
 SCRIPT = """
@@ -29,7 +27,4 @@ def bring_snapshot(away: Away) -> Snapshot:
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip().removeprefix("kubewire: ")
         raise LabError(said, where=away.place.name)
-    with tempfile.TemporaryDirectory(prefix="kubewire-snapshot-") as folder:
-        with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
-            archive.extractall(folder, filter="data")
-        return read_snapshot(Path(folder))
+    return read_tar(io.BytesIO(done.stdout), Path(f"{away.place.name}:{away.lab}"))

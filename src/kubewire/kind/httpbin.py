@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-import subprocess
 import tarfile
 import tempfile
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from kubewire.core.processes import run
 from kubewire.errors import HostError, LabError
 from kubewire.kind import node
 from kubewire.kind.engine import Engine
@@ -17,6 +17,7 @@ from kubewire.lab.schema import Lab
 from kubewire.lab.workload import IMAGE
 from kubewire.progress import Progress
 
+IMPORT_SECONDS = 1800.0
 LABEL = "io.kubewire.httpbin"
 BASE = "python:3.11-slim"
 """Below the image where it is built by the engine; of the Python that image/pods.py takes wheels for."""
@@ -88,7 +89,6 @@ def build(engine: Engine, progress: Progress) -> None:
 def _import(name: str, archive: Path) -> None:
     argv = [*node.prefix(name), "ctr", "-n", "k8s.io", "images", "import", "-"]
     with archive.open("rb") as stream:
-        answer = subprocess.run(argv, stdin=stream, capture_output=True)
-    if answer.returncode:
-        words = answer.stderr.decode(errors="replace").strip()
-        raise LabError(f"the httpbin image can't be imported: {words}", where=name)
+        answer = run(argv, stdin=stream.fileno(), timeout=IMPORT_SECONDS)
+    if answer.code:
+        raise LabError(f"the httpbin image can't be imported: {answer.err}", where=name)

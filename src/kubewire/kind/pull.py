@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import tarfile
+from collections.abc import Iterable
 from io import BytesIO
 
+from kubewire.core.tarball import Bounds, read_members
 from kubewire.errors import DefinitionError, HostError, LabError
 from kubewire.kind.engine import Engine
 from kubewire.kind.images import DOWNLOAD, fits
@@ -13,6 +14,8 @@ from kubewire.lab.schema import Lab
 from kubewire.progress import Progress
 
 VERSION_FILE = "/kind/version"
+VERSION_BYTES = 1 << 16
+VERSION_BOUNDS = Bounds(file=1024, total=VERSION_BYTES, members=8)
 
 
 def pull(engine: Engine, reference: str, progress: Progress) -> None:
@@ -54,15 +57,23 @@ def peek_version(engine: Engine, reference: str) -> str:
         container = engine.client.api.create_container(reference, command="true")["Id"]
         try:
             chunks, _ = engine.client.api.get_archive(container, VERSION_FILE)
-            with tarfile.open(fileobj=BytesIO(b"".join(chunks))) as archive:
-                content = archive.extractfile("version")
-                return content.read().decode().strip() if content else ""
+            return _one_file(chunks).decode().strip()
         finally:
             engine.client.api.remove_container(container, v=True, force=True)
-    except (DockerException, OSError, KeyError, tarfile.TarError) as error:
+    except (DockerException, OSError, ValueError) as error:
         raise LabError(
             f"{reference} is not a kind node image: it has no {VERSION_FILE}", where="Docker engine"
         ) from error
+
+
+def _one_file(chunks: Iterable[bytes]) -> bytes:
+    """The content of the one small file in a tar; ValueError for anything else."""
+    archive = b""
+    for chunk in chunks:
+        archive += chunk
+        if len(archive) > VERSION_BYTES:
+            raise ValueError("larger than any version")
+    return next((content for _, content in read_members(BytesIO(archive), VERSION_BOUNDS)), b"")
 
 
 def require_fitting(lab: Lab, reference: str, version: str, engine: Engine) -> None:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kubewire import paths
+from kubewire.core.processes import run
 from kubewire.errors import HostError, LabError
 from kubewire.kind import state
 from kubewire.kubernetes.binaries import ensure_artifact
@@ -21,6 +22,7 @@ from kubewire.makers import ended_with_makers
 from kubewire.progress import Progress
 
 SHOWN_LINES = 12
+VERSION_SECONDS = 60.0
 LONGEST = 300
 NOISE = re.compile(r"[IW]\d{4} |\s*\S+\.\S+$|Stack Trace:")
 """klog's information and warnings; a Go call stack's places and functions."""
@@ -126,5 +128,4 @@ def _started(argv: Sequence[str], lock: int) -> subprocess.Popen[str]:
 
 
 def _version(command: str) -> str:
-    answer = subprocess.run([command, "version", "-q"], capture_output=True, text=True)
-    return f"v{answer.stdout.strip()}"
+    return f"v{run([command, 'version', '-q'], timeout=VERSION_SECONDS).out.strip()}"

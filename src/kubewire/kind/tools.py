@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import io
-import subprocess
+import re
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from kubewire import paths
+from kubewire.core import processes
+from kubewire.core.tarball import Bounds, read_members
 from kubewire.errors import HostError, LabError
 from kubewire.kind.node import script
 
 SECONDS = 300.0
+FETCH_SECONDS = 1800.0
+BOUNDS = Bounds(file=256 << 20, total=1 << 30, members=1000)
+PACKAGE = re.compile(r"[a-z0-9][a-z0-9.+-]*_[A-Za-z0-9.+~%-]+_[a-z0-9]+\.deb")
 PACKAGES = {"nft": "nftables"}
 """A tool's command → its Debian package, where the two differ."""
 DISTRIBUTION = """. /etc/os-release
@@ -37,7 +42,7 @@ apt-get update -q && apt-get install -y -q --no-install-recommends --download-on
 def install(node: str, tools: Sequence[str]) -> None:
     """Install tools on a node; HostError with apt's words and the ways out."""
     packages = [PACKAGES.get(tool, tool) for tool in tools]
-    cached = folder(script(node, DISTRIBUTION).strip())
+    cached = folder(_distribution(script(node, DISTRIBUTION)))
     if all(any(cached.glob(f"{package}_*.deb")) for package in packages):
         _copy(node, sorted(cached.glob("*.deb")))
     try:
@@ -63,23 +68,37 @@ def prefetch(image: str, tools: Sequence[str]) -> Path:
     """
     run = ("docker", "run", "--rm", "--network", "host", "--entrypoint", "/bin/sh", image, "-c")
     packages = " ".join(PACKAGES.get(tool, tool) for tool in tools)
-    told = subprocess.run([*run, DISTRIBUTION], capture_output=True, text=True)
-    target = folder(told.stdout.strip())
+    told = processes.run([*run, DISTRIBUTION], timeout=SECONDS)
     text = f"({FETCH.format(packages=packages)}) >&2 && cd /var/cache/apt/archives && tar c *.deb"
-    answer = subprocess.run([*run, text], capture_output=True)
-    if told.returncode or answer.returncode:
-        words = answer.stderr.decode(errors="replace").strip().splitlines()
+    answer = processes.run([*run, text], timeout=FETCH_SECONDS)
+    if told.code or answer.code:
+        words = answer.err.splitlines()
         raise HostError(
-            f"the packages {packages} for {image} can't be fetched: {words[-1] if words else told.stderr}",
+            f"the packages {packages} for {image} can't be fetched: {words[-1] if words else told.err}",
             mend="give this machine a way to Debian's packages",
         )
+    target = folder(_distribution(told.out))
+    try:
+        packages_read = dict(read_members(io.BytesIO(answer.stdout), BOUNDS))
+    except ValueError as error:
+        raise HostError(f"the packages of {image} can't be read: {error}") from error
+    if odd := next((name for name in packages_read if not PACKAGE.fullmatch(name)), ""):
+        raise HostError(f"{image} gave {odd[:80]!r}, which is no Debian package")
     target.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(fileobj=io.BytesIO(answer.stdout)) as archive:
-        for name in archive.getnames():
-            for former in target.glob(f"{name.partition('_')[0]}_*.deb"):
-                former.unlink()
-        archive.extractall(target, filter="data")
+    for name in packages_read:
+        for former in target.glob(f"{name.partition('_')[0]}_*.deb"):
+            former.unlink()
+    for name, content in packages_read.items():
+        (target / name).write_bytes(content)
     return target
+
+
+def _distribution(text: str) -> str:
+    """`debian-trixie-amd64` as the image says it, which becomes a folder's name."""
+    name = text.strip()
+    if not re.fullmatch(r"[a-z0-9][a-z0-9.+~_-]{0,80}", name):
+        raise HostError(f"the node says that its distribution is {name[:80]!r}")
+    return name
 
 
 def _copy(node: str, packages: Sequence[Path]) -> None:
@@ -88,9 +107,7 @@ def _copy(node: str, packages: Sequence[Path]) -> None:
         for package in packages:
             archive.add(package, package.name)
     command = f"mkdir -p {FOLDER} && tar x -C {FOLDER}"
-    subprocess.run(
-        ["docker", "exec", "-i", node, "sh", "-c", command],
-        input=bundle.getvalue(),
-        check=True,
-        capture_output=True,
-    )
+    argv = ["docker", "exec", "-i", node, "sh", "-c", command]
+    answer = processes.run(argv, data=bundle.getvalue(), timeout=SECONDS)
+    if answer.code:
+        raise LabError(f"the packages can't be copied: {answer.err}", where=node)

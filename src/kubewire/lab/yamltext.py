@@ -8,13 +8,13 @@ from typing import Any
 
 import yaml
 
+from kubewire.core.files import UnsafeFileError, read_bounded
+from kubewire.core.yamltext import LONGEST_NUMBER, MAX_BYTES, MAX_DEPTH, MAX_NODES, RESOLVERS
 from kubewire.errors import DefinitionError
 from kubewire.lab.rules import Path
 
-MAX_BYTES = 1 << 20
-MAX_NODES = 100_000
-MAX_DEPTH = 64
 _TAG = "tag:yaml.org,2002:"
+_NUMBERS = frozenset((_TAG + "int", _TAG + "float"))
 _SCALARS = frozenset(_TAG + name for name in ("str", "int", "float", "bool", "null"))
 
 
@@ -43,11 +43,7 @@ class Document:
 class _Loader(yaml.SafeLoader):
     """SafeLoader that leaves dates as text."""
 
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != _TAG + "timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
+    yaml_implicit_resolvers = RESOLVERS
 
 
 def read_text(path: FilePath, where: str) -> str:
@@ -56,16 +52,12 @@ def read_text(path: FilePath, where: str) -> str:
     `where` is how messages name the file.
     """
     try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
+        raw = read_bounded(path, MAX_BYTES)
     except FileNotFoundError:
         raise DefinitionError("there is no such file", where=where) from None
-    except IsADirectoryError:
-        raise DefinitionError("this is a directory, not a file", where=where) from None
-    except OSError as error:
-        raise DefinitionError(f"can't be read: {error.strerror}", where=where) from error
-    if len(raw) > MAX_BYTES:
-        raise DefinitionError(f"is larger than {MAX_BYTES >> 20} MiB", where=where)
+    except UnsafeFileError as error:
+        what = "this is a directory, not a file" if path.is_dir() else error.what
+        raise DefinitionError(what, where=where) from error
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -144,10 +136,12 @@ class _Reader:
         if isinstance(node, yaml.ScalarNode) and node.tag in _SCALARS:
             self.document.source[path] = node.value
             try:
-                return self.loader.construct_object(node)
-            except (ValueError, KeyError):
-                self._wrong(node, f"“{node.value}” does not fit its tag {node.tag.removeprefix(_TAG)}")
-                return None
+                if len(node.value) <= LONGEST_NUMBER or node.tag not in _NUMBERS:
+                    return self.loader.construct_object(node)
+            except (ValueError, KeyError, OverflowError):
+                pass
+            self._wrong(node, f"“{node.value[:80]}” does not fit its tag {node.tag.removeprefix(_TAG)}")
+            return None
         shown = node.tag.replace(_TAG, "!!")
         self._wrong(node, f"the tag {shown} is not used here: write plain values, lists and mappings")
         return None

@@ -16,11 +16,14 @@ from pathlib import Path
 
 from kubewire import progress
 from kubewire.cli.signals import Terminated, raise_on_terminate
+from kubewire.core.processes import TIMED_OUT, run
 from kubewire.makers import VARIABLE as MAKER
 from kubewire.steps.lock import HELD
 
 TIDY_SECONDS = 20.0
 """What a child is given, after SIGTERM, to remove its lab."""
+DOWN_SECONDS = 600.0
+"""What removing one left lab may take; what takes longer is left for `gc`."""
 
 
 @dataclass
@@ -115,14 +118,17 @@ def wait_for_any(children: Iterable[Child], seconds: float) -> None:
 
 
 def sweep(state: Path) -> None:
-    """Remove the labs of a state folder whose process is gone, then the folder."""
+    """Remove the labs of a state folder whose process is gone, then the folder.
+
+    A lab whose removal doesn't end keeps it, for `gc`.
+    """
     labs = state / "kubewire" / "labs"
     for lab in sorted(labs.iterdir()) if labs.is_dir() else ():
-        subprocess.run(
+        done = run(
             [sys.executable, "-m", "kubewire", "down", lab.name],
+            timeout=DOWN_SECONDS,
             env={**os.environ, "XDG_STATE_HOME": str(state)},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=120,
         )
+        if done.code == TIMED_OUT:
+            return
     shutil.rmtree(state, ignore_errors=True)

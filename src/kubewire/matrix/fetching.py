@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kubewire.core.files import last_lines
 from kubewire.kubernetes.fetchplan import plan as fetch_plan
 from kubewire.lab.loading import load_lab
 from kubewire.matrix.cell import overrides_of
@@ -104,8 +105,4 @@ def _cached(need: Need, progress: Progress) -> bool:
 
 
 def _end_of(log: Path) -> str:
-    try:
-        lines = log.read_text(errors="replace").strip().splitlines()
-    except OSError:
-        return ""
-    return " ".join(line.strip() for line in lines[-LAST_WORDS:])
+    return " ".join(line.strip() for line in last_lines(log, LAST_WORDS))

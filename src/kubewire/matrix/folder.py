@@ -18,13 +18,15 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from kubewire.core.files import write_atomically
+from kubewire.core.files import RECORD_LIMIT, UnsafeFileError, read_bounded, write_atomically
 from kubewire.errors import DefinitionError, LabError
 from kubewire.kubernetes.locks import try_lock
 from kubewire.lab.schema import Model
 from kubewire.matrix.plan import Cell
 from kubewire.matrix.results import CellResult
 
+CELL_LIMIT = 64 << 20
+"""Bytes of one cell's result."""
 GRACE = 1.0
 """Seconds that a killed run may still hold its lock."""
 RESERVE_BYTES = 16 << 20
@@ -96,11 +98,13 @@ class RunFolder:
         """What the run in this folder was to do; DefinitionError if there is none to resume."""
         file = self.path / "order.json"
         try:
-            return Order.model_validate_json(file.read_bytes())
-        except OSError as error:
+            return Order.model_validate_json(read_bounded(file, RECORD_LIMIT))
+        except FileNotFoundError as error:
             raise DefinitionError(
                 f"no nightly to resume: {error.strerror}", where=str(file), mend="start one without --resume"
             ) from error
+        except UnsafeFileError as error:
+            raise DefinitionError(error.what, where=str(file), mend="start one without --resume") from error
         except ValidationError as error:
             raise DefinitionError(
                 "this order can't be understood, so it can't be resumed",
@@ -114,8 +118,8 @@ class RunFolder:
     def read_result(self, cell: Cell) -> CellResult | None:
         """A cell's result; None if it has none, or one that is not whole."""
         try:
-            found = CellResult.model_validate_json((self.cell(cell) / "result.json").read_bytes())
-        except (OSError, ValidationError):
+            found = CellResult.model_validate_json(read_bounded(self.cell(cell) / "result.json", CELL_LIMIT))
+        except (FileNotFoundError, UnsafeFileError, ValidationError):
             return None
         return found if found.id == cell.id else None
 

@@ -113,16 +113,24 @@ def plan(
     )
 
 
+def read_shard(shard: str) -> tuple[int, int]:
+    """K and N of `K/N`; DefinitionError for what is none."""
+    match = SHARD.fullmatch(shard)
+    number, total = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not 1 <= number <= total:
+        raise DefinitionError(
+            f"--shard {shard[:40]} is out of range", mend="write 1/5 to 5/5 for five runners"
+        )
+    return number, total
+
+
 def part_of(cells: Sequence[Cell], shard: str) -> Sequence[Cell]:
     """The K-th of N parts (`K/N`) that differ by one cell at most; neighbours stay together, so that a runner
     fetches few versions.
     """
     if not shard:
         return cells
-    match = SHARD.fullmatch(shard)
-    number, total = (int(match[1]), int(match[2])) if match else (0, 0)
-    if not 1 <= number <= total:
-        raise DefinitionError(f"--shard {shard} is out of range", mend="write 1/5 to 5/5 for five runners")
+    number, total = read_shard(shard)
     if total > len(cells):
         raise DefinitionError(
             f"--shard {shard}: there are only {len(cells)} cells for {total} shards",

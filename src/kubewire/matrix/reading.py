@@ -7,9 +7,12 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from kubewire.core.files import UnsafeFileError, read_bounded
 from kubewire.errors import DefinitionError
 from kubewire.matrix.results import SCHEMA, Run
 
+RUN_LIMIT = 256 << 20
+"""Bytes of a nightly's run.json: some hundred cells, each with the checks of a large lab."""
 WHICH = "name the folder of a nightly, or its run.json"
 
 
@@ -17,9 +20,11 @@ def read_run(path: Path) -> Run:
     """A run from its folder or its run.json; DefinitionError says what is wrong with the file."""
     file = path / "run.json" if path.is_dir() else path
     try:
-        text = file.read_bytes()
-    except OSError as error:
+        text = read_bounded(file, RUN_LIMIT)
+    except FileNotFoundError as error:
         raise DefinitionError(f"can't be read: {error.strerror}", where=str(file), mend=WHICH) from error
+    except UnsafeFileError as error:
+        raise DefinitionError(error.what, where=str(file), mend=WHICH) from error
     try:
         return Run.model_validate_json(text)
     except ValidationError as error:
@@ -36,7 +41,7 @@ def _refusal(file: Path, text: bytes, error: ValidationError) -> DefinitionError
         return DefinitionError("this is no result of a nightly", where=str(file), mend=WHICH)
     if schema != SCHEMA:
         return DefinitionError(
-            f"its schema is {schema!r}, and this kubewire reads {SCHEMA}",
+            f"its schema is {str(schema)[:40]}, and this kubewire reads {SCHEMA}",
             where=str(file),
             mend="take a nightly of this version of kubewire, or read it with the version that wrote it",
         )

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kubewire.core.files import last_lines
 from kubewire.core.printable import printable
 from kubewire.dataplane.findings import brief
 from kubewire.errors import HostError
@@ -187,11 +188,7 @@ def _too_little_memory(order: CellOrder) -> str:
 
 
 def _last_line(log: Path) -> str:
-    try:
-        lines = log.read_text(errors="replace").strip().splitlines()
-    except OSError:
-        lines = []
-    return lines[-1] if lines else "it said nothing"
+    return next(iter(last_lines(log, 1)), "it said nothing")
 
 
 def now() -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kubewire import paths
-from kubewire.core.files import write_atomically
+from kubewire.core.files import last_lines, write_atomically
 from kubewire.errors import HostError, LabError
 from kubewire.makers import makers
 from kubewire.netns import blueprint, control, linux, state, topology
@@ -193,7 +193,7 @@ def component_log(directory: Path, component: str, lines: int = 12) -> str:
 
 def _died(name: str) -> LabError:
     log = state.post_mortem(name) / state.KEEPER_LOG
-    words = "\n".join(log.read_text(errors="replace").splitlines()[-12:]) if log.exists() else ""
+    words = "\n".join(last_lines(log, 12))
     return LabError(
         "the lab's sandbox ended while it was being made",
         where=f"lab {name}",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
@@ -58,11 +57,9 @@ def load(names: Sequence[str]) -> bool:
     """Load these modules if this process may: root in the machine's own user namespace."""
     if not names or not may_load():
         return not names
-    try:
-        done = subprocess.run(["modprobe", "-a", *names], capture_output=True, timeout=60)
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return done.returncode == 0
+    from kubewire.core.processes import run
+
+    return run(["modprobe", "-a", *names], timeout=60.0).code == 0
 
 
 def may_load() -> bool:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from kubewire.core.processes import run
 from kubewire.netns import linux
 from kubewire.netns.plan import AGENT, LOGS, RUN, File, NodePlan, Plan, namespace_path, pin_path
 
@@ -122,7 +122,9 @@ def _node_commands(node: NodePlan) -> Iterator[str]:
 
 
 def _ip(commands: Iterator[str]) -> None:
-    subprocess.run(["ip", "-batch", "-"], input="\n".join(commands) + "\n", text=True, check=True)
+    done = run(["ip", "-batch", "-"], data=("\n".join(commands) + "\n").encode(), timeout=60.0)
+    if done.code:
+        raise RuntimeError(f"ip -batch: {done.err or f'exit code {done.code}'}")
 
 
 class _Child:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
+from kubewire.core.processes import run
 from kubewire.netns import linux
 from kubewire.netns.plan import SYSTEM_PATH
 
@@ -67,10 +67,5 @@ def in_throwaway(argv: tuple[str, ...], text: str) -> str:
     user = () if linux.may_make_namespaces() else ("--user", "--map-root-user")
     own_lock = {**os.environ, "XTABLES_LOCKFILE": os.devnull, "PATH": path}
     command = ("unshare", *user, "--net", "--", *argv)
-    try:
-        done = subprocess.run(
-            command, input=text, capture_output=True, text=True, timeout=PATIENCE, check=False, env=own_lock
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return str(error)
-    return "" if done.returncode == 0 else " ".join(done.stderr.split())[:300] or f"exit {done.returncode}"
+    done = run(command, data=text.encode(), timeout=PATIENCE, env=own_lock)
+    return "" if done.code == 0 else " ".join(done.err.split())[:300] or f"exit {done.code}"

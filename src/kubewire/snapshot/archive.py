@@ -8,10 +8,17 @@ import json
 import tarfile
 import zlib
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO, cast
 
+from kubewire.core.files import read_bounded
+from kubewire.core.tarball import Bounds, read_members
 from kubewire.errors import LabError
-from kubewire.snapshot.folder import ERRORS, FILE_LIMIT, NODE_NAME
-from kubewire.snapshot.model import NODE_FILES, NodeSnapshot, Snapshot
+from kubewire.snapshot.folder import ERRORS, FILE_LIMIT, NODE_NAME, NODES_LIMIT, TOTAL_LIMIT, snapshot_of
+from kubewire.snapshot.model import NODE_FILES, Snapshot
+
+ARCHIVE_LIMIT = 256 << 20
+"""Bytes of the compressed file."""
+BOUNDS = Bounds(FILE_LIMIT, TOTAL_LIMIT, NODES_LIMIT * (len(NODE_FILES) + 2))
 
 
 def pack_snapshot(snapshot: Snapshot) -> bytes:
@@ -42,33 +49,35 @@ def _add(tar: tarfile.TarFile, name: str, text: str) -> None:
 def read_archive(path: Path) -> Snapshot:
     """The snapshot of an archive, read in memory: nothing of it is unpacked. LabError for one of no use."""
     try:
-        with tarfile.open(path, "r:gz") as tar:
-            files = {member.name: _text(tar, member) for member in tar}
-        meta, cluster = (json.loads(files.pop(name, "{}")) for name in ("snapshot.json", "cluster.json"))
-        reasons = meta.pop(ERRORS, {})
-        nodes: dict[str, dict[str, str]] = {}
-        for name, text in files.items():
-            node, file = _place(name)
-            nodes.setdefault(node, {})[file] = text
-        taken = tuple(NodeSnapshot(name, nodes[name], dict(reasons.get(name, {}))) for name in sorted(nodes))
-    except (OSError, tarfile.TarError, zlib.error, EOFError, ValueError, AttributeError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise LabError(f"not a whole snapshot: {why}", where=str(path)) from error
-    if not cluster or not taken:
-        raise LabError("the snapshot has no cluster.json or no nodes", where=str(path))
-    return Snapshot(cluster, taken, meta)
+        data = read_bounded(path, ARCHIVE_LIMIT)
+    except FileNotFoundError as error:
+        raise LabError(f"not a whole snapshot: {error.strerror}", where=str(path)) from error
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
+            return read_tar(cast(BinaryIO, stream), path)
+    except (OSError, zlib.error, EOFError) as error:
+        raise LabError(f"not a whole snapshot: {error}", where=str(path)) from error
 
 
-def _place(name: str) -> tuple[str, str]:
-    parts = PurePosixPath(name).parts
+def read_tar(stream: BinaryIO, source: Path) -> Snapshot:
+    """The snapshot of a tar of its folder; LabError for one of no use. The stream's errors pass through."""
+    texts: dict[str, str] = {}
+    nodes: dict[str, dict[str, str]] = {}
+    try:
+        for name, content in read_members(stream, BOUNDS):
+            parts = PurePosixPath(name).parts
+            text = content.decode(errors="backslashreplace")
+            if parts in (("snapshot.json",), ("cluster.json",)):
+                texts[parts[0]] = text
+            elif _is_nodes_file(parts):
+                nodes.setdefault(parts[1], {})[parts[2]] = text
+            else:
+                raise ValueError(f"{name[:200]} is no file of a snapshot")  # noqa: TRY301
+    except ValueError as error:
+        raise LabError(f"not a whole snapshot: {error}", where=str(source)) from error
+    return snapshot_of(texts.get("snapshot.json"), texts.get("cluster.json"), nodes, source)
+
+
+def _is_nodes_file(parts: tuple[str, ...]) -> bool:
     known = len(parts) == 3 and parts[0] == "nodes" and parts[2] in NODE_FILES
-    if not known or not NODE_NAME.fullmatch(parts[1]):
-        raise ValueError(f"{name} is no file of a snapshot")
-    return parts[1], parts[2]
-
-
-def _text(tar: tarfile.TarFile, member: tarfile.TarInfo) -> str:
-    stream = tar.extractfile(member) if member.isreg() and member.size <= FILE_LIMIT else None
-    if stream is None:
-        raise ValueError(f"{member.name} is no plain file of reasonable size")
-    return stream.read().decode()
+    return known and NODE_NAME.fullmatch(parts[1]) is not None

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from kubewire.core.yamltext import read_yaml
 from kubewire.snapshot.model import NodeSnapshot
 
 SCRIPT = r"""
@@ -172,8 +173,8 @@ def _add_kube_proxy(
 def with_hostname(text: str, node: str) -> str:
     """The configuration with hostnameOverride, which kubeadm's DaemonSet gives as a flag instead."""
     try:
-        config = yaml.safe_load(text)
-    except yaml.YAMLError:
+        config = read_yaml(text)
+    except ValueError:
         return text
     if not isinstance(config, dict) or config.get("hostnameOverride"):
         return text
@@ -190,7 +191,7 @@ def _add_routes(sections: Mapping[str, Section], files: dict[str, str], errors: 
             return
         try:
             routes += json.loads(section.out or "[]")
-        except ValueError as error:
+        except (ValueError, TypeError, RecursionError) as error:
             errors["ip-route.json"] = f"not JSON: {error}"
             return
     files["ip-route.json"] = json.dumps(routes)

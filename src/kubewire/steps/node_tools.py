@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import shlex
-import subprocess
 from collections.abc import Callable
 
+from kubewire.core import processes
 from kubewire.errors import HostError
 from kubewire.provider import Change
 from kubewire.steps.outcome import Outcome
 from kubewire.steps.target import required_record
 
 ALWAYS = ("iptables", "nft", "ip", "conntrack")
+SECONDS = 300.0
 MARK = "\x1f"
 # One line a tool: its name, a separator, the first line it says of itself (or nothing if it isn't there).
 # ipvsadm says nothing where the kernel has no ip_vs; its package does.
@@ -66,7 +67,7 @@ def tell_all_tools(lab: str) -> Outcome:
     for node in recorded_provider(lab).nodes(lab):
 
         def run(command: str, prefix: tuple[str, ...] = node.prefix) -> str:
-            return subprocess.run([*prefix, "/bin/sh", "-c", command], capture_output=True, text=True).stdout
+            return processes.run([*prefix, "/bin/sh", "-c", command], timeout=SECONDS).out
 
         outcome = tell_tools(lab, node.name, run)
         changes += outcome.changes

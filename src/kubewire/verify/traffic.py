@@ -7,8 +7,6 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-import yaml
-
 from kubewire.core.processes import run
 from kubewire.dataplane.config import ProxyConfig
 from kubewire.dataplane.findings import Check
@@ -133,9 +131,9 @@ def scene_of(snapshot: Snapshot) -> Scene:
 
 def _proxied(node: NodeSnapshot) -> Proxied | None:
     try:
-        config = ProxyConfig.from_mapping(yaml.safe_load(node.files["kube-proxy.yaml"]))
+        config = ProxyConfig.parse(node.files["kube-proxy.yaml"])
         return Proxied(node.name, config, Version.parse(node.files["kube-proxy-version"]))
-    except (KeyError, yaml.YAMLError, KubewireError):
+    except (KeyError, KubewireError):
         return None
 
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from kubewire import paths
+from kubewire.core.processes import NOT_STARTED, run
 from kubewire.errors import HostError
 from kubewire.kubernetes.locks import locked
 from kubewire.progress import Progress
 
 STEP = "vm"
+TOOL_SECONDS = 3600.0
 
 
 def folder() -> Path:
@@ -60,15 +61,12 @@ def require_space(where: Path, gib: float, what: str) -> None:
 
 def run_tool(argv: Sequence[str], what: str, mend: str = "") -> None:
     """Run a tool to its end; HostError with its last words."""
-    try:
-        done = subprocess.run(
-            argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace"
-        )
-    except OSError as error:
-        raise HostError(f"{what}: {argv[0]}: {error.strerror}", mend=mend) from error
-    if done.returncode:
-        words = "\n".join((done.stderr or done.stdout).strip().splitlines()[-12:])
-        raise HostError(f"{what} (exit code {done.returncode})", mend=f"{mend}\n{words}".strip())
+    done = run(argv, timeout=TOOL_SECONDS)
+    if done.code == NOT_STARTED and not done.out:
+        raise HostError(f"{what}: {done.err}", mend=mend)
+    if done.code:
+        words = "\n".join((done.err or done.out).strip().splitlines()[-12:])
+        raise HostError(f"{what} (exit code {done.code})", mend=f"{mend}\n{words}".strip())
 
 
 def remove_tree(tree: Path) -> None:

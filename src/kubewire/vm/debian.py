@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kubewire.core.processes import run
 from kubewire.progress import Progress
 from kubewire.vm import recipe
 from kubewire.vm.cache import STEP, part, run_tool
 
+COMPILE_SECONDS = 1800.0
 BLOCKS = "4G"
 """The root's file system, sparse; what a VM writes goes into a copy of its own."""
 _FETCH = "Debian's packages could not be fetched"
@@ -35,7 +36,7 @@ class Tools:
         options = ("-qq", "--invalidation-mode=unchecked-hash", "-s", str(folder), "-p", shown)
         python = self.argv("usr/bin/python3", "-m", "compileall", *options, str(folder))
         home = f"PYTHONHOME={self.folder / 'usr'}"
-        subprocess.run(["env", home, *python], stdin=subprocess.DEVNULL, capture_output=True)
+        run(["env", home, *python], timeout=COMPILE_SECONDS)
 
     def make_image(self, source: Path, image: Path, size: str) -> None:
         """An ext4 image of a folder or a tar."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 from pathlib import Path
 
 from kubewire.core.files import write_atomically
+from kubewire.core.processes import run
 from kubewire.netns.state import boot_id
 from kubewire.vm.cache import folder
 from kubewire.vm.debian import Root
@@ -39,8 +39,4 @@ def _try(qemu: Qemu, root: Root) -> bool:
         *base(qemu, "kvm", "host", 512, 1),
         *("-kernel", str(root.kernel), "-append", "panic=-1 quiet", "-serial", "null"),
     ]
-    try:
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE)
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return done.returncode == 0
+    return run(argv, timeout=PATIENCE).code == 0

@@ -14,7 +14,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from kubewire.core.files import write_atomically
+from kubewire.core.files import last_lines, write_atomically
 from kubewire.errors import LabError
 from kubewire.makers import makers
 from kubewire.progress import Progress, emit
@@ -193,10 +193,7 @@ def _ended(lab: str) -> LabError:
 
 
 def _tail(path: Path, lines: int = 12) -> str:
-    try:
-        return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
-    except OSError:
-        return ""
+    return "\n".join(last_lines(path, lines))
 
 
 def _greets(port: int) -> bool:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from kubewire.core.processes import run
 from kubewire.vm import recipe
 from kubewire.vm.debian import Root, Tools
 
@@ -63,10 +63,7 @@ def debians_qemu(tools: Tools) -> Qemu:
 
 def version_of(argv: list[str]) -> tuple[int, str]:
     """(10, "10.0.13"), or (0, "") for a program that doesn't say."""
-    try:
-        said = subprocess.run([*argv, "--version"], capture_output=True, text=True, timeout=20).stdout
-    except (OSError, subprocess.TimeoutExpired):
-        return 0, ""
+    said = run([*argv, "--version"], timeout=60.0).out
     found = re.search(r"version (\d+)\.[\d.]+", said)
     return (int(found[1]), found[0].removeprefix("version ")) if found else (0, "")
 

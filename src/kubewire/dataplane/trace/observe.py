@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-import yaml
-
 from kubewire.dataplane.config import ProxyConfig
 from kubewire.dataplane.findings import IpFamily
 from kubewire.dataplane.model import Dataplane
@@ -55,9 +53,9 @@ def _rules(node: NodeSnapshot, family: IpFamily) -> tuple[Rules, ...]:
 
 def _mode(node: NodeSnapshot) -> str:
     try:
-        mode = ProxyConfig.from_mapping(yaml.safe_load(_needed(node, "kube-proxy.yaml"))).mode
-    except yaml.YAMLError as error:
-        raise LabError(f"not YAML: {error}", where=f"{node.name}: kube-proxy.yaml") from error
+        mode = ProxyConfig.parse(_needed(node, "kube-proxy.yaml")).mode
+    except LabError as error:
+        raise LabError(error.what, where=f"{node.name}: kube-proxy.yaml", mend=error.mend) from error
     if mode == "ipvs":
         raise DefinitionError(
             "a trace follows iptables and nftables mode; here kube-proxy runs in ipvs mode",
@@ -95,6 +93,6 @@ def _sysctls(node: NodeSnapshot) -> dict[str, bool]:
         found = {name: str(value) != "0" for name, value in (facts.get("sysctls") or {}).items()}
         if "route_localnet" in facts:
             found[LOCALNET] = str(facts["route_localnet"]) != "0"
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, TypeError, RecursionError) as error:
         raise LabError(f"not as expected: {error}", where=f"{node.name}: facts.json") from error
     return found

@@ -11,6 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kubewire.core.processes import run
+from kubewire.errors import LabError
+
+SECONDS = 3600.0
 EPOCH = "1970-01-01T00:00:00Z"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -34,6 +38,15 @@ class Image:
     labels: Mapping[str, str] = field(default_factory=dict)
     user: str = ""
     stop_signal: str = ""
+
+
+def pack(root: Path, file: Path) -> None:
+    """Write everything below `root` into the tar `file`."""
+    done = run(
+        ["tar", "--numeric-owner", "--sort=name", "-C", str(root), "-cf", str(file), "."], timeout=SECONDS
+    )
+    if done.code:
+        raise LabError(f"tar failed: {done.err[-500:]}", where=str(root))
 
 
 def layer(file: Path) -> Layer:

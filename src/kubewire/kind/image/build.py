@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -104,9 +103,7 @@ def _assemble(job: Job, target: Path) -> None:
     stored.unlink()
     progress("image", "the node image")
     whole = scratch / "root.tar"
-    subprocess.run(
-        ["tar", "--numeric-owner", "--sort=name", "-C", str(root), "-cf", str(whole), "."], check=True
-    )
+    archive.pack(root, whole)
     whole_image = archive.Image(
         (reference(kubernetes),),
         (archive.layer(whole),),

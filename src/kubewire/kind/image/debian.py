@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
+from kubewire.core.processes import run
 from kubewire.errors import HostError
 
 SUITE = "bookworm"
 """Debian 12: the last whose systemd still runs on cgroup v1."""
+SECONDS = 3600.0
 PYTHON = "3.11"
 """The Python of that suite."""
 
@@ -61,14 +62,13 @@ def pod_root(target: Path, packages: str) -> None:
 
 
 def _mmdebstrap(target: Path, *options: str) -> None:
-    answer = subprocess.run(
+    answer = run(
         ["mmdebstrap", "--quiet", "--mode=root", "--dpkgopt=force-unsafe-io", *options, SUITE, str(target)],
-        capture_output=True,
-        text=True,
-        errors="replace",
+        timeout=SECONDS,
     )
-    if answer.returncode:
-        words = [line for line in answer.stderr.splitlines() if line.startswith("E:")] or ["it said nothing"]
+    if answer.code:
+        said = answer.err.splitlines()
+        words = [line for line in said if line.startswith("E:")] or said[-1:] or ["it said nothing"]
         raise HostError(
             f"mmdebstrap failed: {' '.join(words[-3:])}",
             mend="it needs a way to Debian's packages; a proxy is taken from http_proxy",

@@ -8,6 +8,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from kubewire.core.files import last_lines
+from kubewire.core.processes import run
 from kubewire.errors import LabError
 
 FILES = Path(__file__).parent / "files"
@@ -32,6 +34,7 @@ MASKED = (
     "ipvsadm.service",
 )
 STORE_SECONDS = 30.0
+IMPORT_SECONDS = 1800.0
 # containerd only as a store of images: nothing runs, no snapshot is made.
 STORE = """version = 3
 root = "{root}"
@@ -98,26 +101,14 @@ def _import(daemon: subprocess.Popen[bytes], ctr: Path, socket: Path, archive: P
     deadline = time.monotonic() + STORE_SECONDS
     while not socket.exists():
         if daemon.poll() is not None or time.monotonic() > deadline:
-            raise LabError(f"containerd does not start: {log.read_text()[-500:]}", where="image build")
+            raise LabError(
+                f"containerd does not start: {' '.join(last_lines(log, 5))[-500:]}", where="image build"
+            )
         time.sleep(0.1)
-    answer = subprocess.run(
-        [
-            str(ctr),
-            "-a",
-            str(socket),
-            "-n",
-            "k8s.io",
-            "images",
-            "import",
-            "--local",
-            "--no-unpack",
-            str(archive),
-        ],
-        capture_output=True,
-        text=True,
-    )
-    if answer.returncode:
-        raise LabError(f"ctr images import failed: {answer.stderr.strip()[-500:]}", where="image build")
+    words = ("-n", "k8s.io", "images", "import", "--local", "--no-unpack", str(archive))
+    answer = run([str(ctr), "-a", str(socket), *words], timeout=IMPORT_SECONDS)
+    if answer.code:
+        raise LabError(f"ctr images import failed: {answer.err[-500:]}", where="image build")
 
 
 def _link_units(root: Path) -> None:

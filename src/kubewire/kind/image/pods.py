@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,9 +12,10 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from kubewire.core.processes import run
 from kubewire.errors import HostError
 from kubewire.kind.image import debian
-from kubewire.kind.image.archive import Image, Layer, layer, make_layer
+from kubewire.kind.image.archive import Image, Layer, layer, make_layer, pack
 from kubewire.lab.workload import IMAGE as HTTPBIN_IMAGE
 
 EMPTY = "docker.io/kubewire/empty:1"
@@ -26,6 +26,7 @@ PAUSE = (
     "-c",
     "trap 'exit 0' TERM INT; while :; do /bin/busybox sleep 3600 & wait $!; done",
 )
+SECONDS = 1800.0
 NOBODY = "65534:65534"
 COMMAND = ("python3", "-m", "gunicorn", "-c", "/etc/httpbin.conf.py", "httpbin_app:application")
 APP = Path(__file__).parents[2] / "httpbin_app.py"
@@ -43,12 +44,12 @@ class Sources:
 
 def wanted(kubeadm: Path, kubernetes: str) -> tuple[str, ...]:
     """The references that kubeadm of that version asks for."""
-    answer = subprocess.run(
+    answer = run(
         [str(kubeadm), "config", "images", "list", "--kubernetes-version", kubernetes, "-o", "json"],
-        capture_output=True,
-        text=True,
-        check=True,
+        timeout=SECONDS,
     )
+    if answer.code:
+        raise HostError(f"kubeadm doesn't list its images: {answer.err}")
     images: list[str] = json.loads(answer.stdout)["images"]
     return tuple(images)
 
@@ -106,18 +107,16 @@ def httpbin_image(root: Path, sources: Sources, install_folder: Path) -> Image:
 def install_httpbin(target: Path) -> None:
     """httpbin, gunicorn and all they need, in this environment's versions, as wheels for the image."""
     platforms = (option for libc in ("2_28", "2_17", "2014") for option in ("--platform", _manylinux(libc)))
-    answer = subprocess.run(
+    answer = run(
         [
             *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"),
             *("--no-deps", "--only-binary=:all:", "--no-compile", "--target", str(target)),
             *("--python-version", debian.PYTHON, "--implementation", "cp", *platforms, *pins()),
         ],
-        capture_output=True,
-        text=True,
-        errors="replace",
+        timeout=SECONDS,
     )
-    if answer.returncode:
-        words = answer.stderr.strip().splitlines() or ["pip said nothing"]
+    if answer.code:
+        words = answer.err.splitlines() or ["pip said nothing"]
         raise HostError(
             f"httpbin can't be installed for the image: {words[-1]}", mend="it needs a way to PyPI"
         )
@@ -161,9 +160,7 @@ def _root_layer(root: Path, file: Path, *, links: Mapping[str, str]) -> Layer:
         place = root / name
         if not place.is_symlink():
             place.symlink_to(target)
-    subprocess.run(
-        ["tar", "--numeric-owner", "--sort=name", "-C", str(root), "-cf", str(file), "."], check=True
-    )
+    pack(root, file)
     return layer(file)
 
 
