@@ -16,7 +16,7 @@ UP_FLAGS = $(if $(REPLICAS),--replicas '$(REPLICAS)') $(if $(K8S),--kubernetes '
 
 .DEFAULT_GOAL := help
 .PHONY: help setup lint test test-unit test-e2e test-ci test-all differential mutation test-kind test-vm nightly bench \
-	bench-kind clean lock
+	bench-kind clean lock lock-binaries
 
 help:
 	@echo "make lab-NAME    bring up labs/NAME.yml and verify it   (REPLICAS= K8S= PROVIDER= HOST=)"
@@ -151,6 +151,10 @@ LOCK := $(VENV)/bin/pip-compile -q --generate-hashes --no-emit-index-url --no-em
 lock: $(DEV)
 	$(LOCK) -o requirements/runtime.txt pyproject.toml
 	$(LOCK) --extra dev -c requirements/runtime.txt -o requirements/dev.txt pyproject.toml
+
+# The hashes of what is downloaded or built, on a machine that reaches the official hosts.
+lock-binaries: $(RUNTIME)
+	@$(VENV)/bin/python -m kubewire.kubernetes.lock_binaries
 
 clean:
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

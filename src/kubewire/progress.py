@@ -16,6 +16,8 @@ from typing import Any, Protocol
 VARIABLE = "KUBEWIRE_PROGRESS"
 AT_ONCE = 1 << 20
 """Bytes that are read of it at once; a line is never that long."""
+WARNING = "warning"
+"""A step whose detail is shown as a line of its own that stays."""
 
 
 class Progress(Protocol):

@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.status import Status
 from rich.text import Text
 
+from kubewire.progress import WARNING
+
 PLAIN_PAUSE = 10.0
 """Seconds between two lines about the same step where there is no terminal."""
 
@@ -43,6 +45,9 @@ class Display:
 
     def progress(self, line: Mapping[str, Any]) -> None:
         """A line of the progress file (see kubewire.progress)."""
+        if line.get("step") == WARNING:
+            self.line(f"  ! {line.get('detail') or ''}", "yellow")
+            return
         done, total = line.get("done"), line.get("total")
         share = (
             f" {100 * done // total} %" if isinstance(done, int) and isinstance(total, int) and total else ""

@@ -24,12 +24,13 @@ from kubewire.kubernetes.catalog import (
     Origins,
     releases,
 )
-from kubewire.kubernetes.download import SourceFailed, fetch, require_reachable, unpack
+from kubewire.kubernetes.download import fetch, unpack
 from kubewire.kubernetes.fetchplan import FetchPlan, Step, components_of, needs, origin_of, plan
 from kubewire.kubernetes.locks import locked
 from kubewire.kubernetes.resolving import resolve
 from kubewire.kubernetes.toolchain import architecture, find_go
 from kubewire.kubernetes.versions import parse
+from kubewire.kubernetes.web import SourceFailed, require_reachable
 from kubewire.kubernetes.workspace import Workspace, sweep, workspace
 from kubewire.progress import Progress, emit
 

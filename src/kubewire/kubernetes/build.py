@@ -10,17 +10,20 @@ import json
 import re
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kubewire import paths
+from kubewire.kubernetes import sums
 from kubewire.kubernetes.catalog import COSTS, UNUSED_STAGING, Artifact, recipe
-from kubewire.kubernetes.download import SourceFailed, require_space, why_unreachable
-from kubewire.kubernetes.toolchain import Go, last_words
-from kubewire.progress import Progress
+from kubewire.kubernetes.download import require_space
+from kubewire.kubernetes.toolchain import Go, failure, last_words
+from kubewire.kubernetes.web import SourceFailed, why_unreachable
+from kubewire.progress import WARNING, Progress
 
+BUILD_SECONDS = 6 * 3600.0
 MODULE = "kubewire.invalid/build"
 STAGING = re.compile(r"^\s*(k8s\.io/[a-z0-9-]+) v0\.0\.0$", re.MULTILINE)
 GO_LINE = re.compile(r"^go (\S+)$", re.MULTILINE)
@@ -75,14 +78,11 @@ def build(go: Go, artifact: Artifact, binaries: tuple[str, ...], progress: Progr
         f"building {artifact.title} from its Go modules",
     )
     progress("build", f"{artifact.title}: fetching Go modules")
-    directory = go.space.subdirectory(artifact.key)
-    (directory / "go.mod").write_text(module_file(artifact, _go_mod(go, artifact)))
-    absent = directory / "absent"
-    absent.mkdir(exist_ok=True)
-    (absent / "go.mod").write_text("module kubewire.invalid/absent\n")
+    for weak in go.unverified():
+        progress(WARNING, weak)
     made = recipe(artifact)
     packages = [made.packages[b] for b in binaries]
-    total = len(go.run("list", "-deps", *packages, cwd=directory).splitlines())
+    directory, total = fetch_modules(go, artifact, packages, progress)
     out = go.space.subdirectory("out")
     output = f"{out}/" if len(binaries) > 1 else str(out / binaries[0])
     flags = " ".join(["-s -w", *(f"-X {value}" for value in made.stamp)])
@@ -91,6 +91,25 @@ def build(go: Go, artifact: Artifact, binaries: tuple[str, ...], progress: Progr
         ["build", "-v", "-trimpath", "-buildvcs=false", "-ldflags", flags, "-o", output, *packages],
     )
     return {b: out / b for b in binaries}
+
+
+def fetch_modules(
+    go: Go, artifact: Artifact, packages: Sequence[str], progress: Progress
+) -> tuple[Path, int]:
+    """A module that builds these packages, everything they need fetched; and how many packages that is.
+
+    Each module must have the hash that a go.sum of ours holds: the shipped one, or that of earlier builds.
+    """
+    directory = go.space.subdirectory(artifact.key)
+    (directory / "go.mod").write_text(module_file(artifact, _go_mod(go, artifact)))
+    absent = directory / "absent"
+    absent.mkdir(exist_ok=True)
+    (absent / "go.mod").write_text("module kubewire.invalid/absent\n")
+    known = sums.known()
+    (directory / "go.sum").write_text(sums.text(known))
+    total = len(go.run("list", "-deps", *packages, cwd=directory).splitlines())
+    sums.remember(sums.parse((directory / "go.sum").read_text()) - known, progress)
+    return directory, total
 
 
 def module_file(artifact: Artifact, upstream: str) -> str:
@@ -125,7 +144,7 @@ class Job:
 def _compile(job: Job, arguments: list[str]) -> None:
     started, done = time.monotonic(), 0
     tail: deque[str] = deque(maxlen=8)
-    with job.go.started(*arguments, cwd=job.directory) as process:
+    with job.go.started(*arguments, cwd=job.directory, timeout=BUILD_SECONDS) as process:
         for line in process.stderr or ():
             tail.append(line)
             if len(line.split()) != 1:
@@ -135,7 +154,7 @@ def _compile(job: Job, arguments: list[str]) -> None:
             job.progress("build", f"{job.title}: {left}", done, job.total)
         status = process.wait()
     if status != 0:
-        raise SourceFailed(f"go build of {job.title} failed: {last_words(''.join(tail), 4)}")
+        raise failure(f"go build of {job.title} failed: {''.join(tail)}", 4)
 
 
 def _left(elapsed: float, done: int, total: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
+from urllib.parse import urlsplit
 
 ArtifactName = Literal["kubernetes", "etcd", "cni", "coredns", "kind", "containerd"]
 
@@ -111,6 +112,11 @@ class Release:
     @property
     def filename(self) -> str:
         return self.url.rsplit("/", 1)[1]
+
+    @property
+    def path(self) -> str:
+        """Names the file whatever host it comes from: project, version and architecture are in it."""
+        return urlsplit(self.url).path
 
 
 def releases(

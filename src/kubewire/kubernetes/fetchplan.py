@@ -20,9 +20,9 @@ from kubewire.kubernetes.catalog import (
     Artifact,
     Origins,
 )
-from kubewire.kubernetes.download import why_unreachable
 from kubewire.kubernetes.resolving import resolve
 from kubewire.kubernetes.versions import Components, components
+from kubewire.kubernetes.web import why_unreachable
 from kubewire.progress import Progress, emit
 
 BYTES_PER_SECOND = 10 * MIB

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import re
 
-import httpx
-
-from kubewire.kubernetes.download import SourceFailed, get_text, network, trust
+from kubewire.kubernetes.web import SourceFailed, answer, get_text
 
 
 def stable_patch(origin: str, minor: int) -> str:
@@ -29,19 +27,18 @@ def _marker(url: str, pattern: str) -> str:
 def latest_tag(origin: str, repository: str) -> str:
     """The tag of a GitHub project's latest release, to which its page `releases/latest` leads."""
     url = f"{origin}/{repository}/releases/latest"
-    with network():
-        answer = httpx.head(url, timeout=10, verify=trust())
-    tag: str = answer.headers.get("Location", "").rpartition("/tag/")[2]
+    with answer("HEAD", url, follow=False) as found:
+        tag: str = found.headers.get("Location", "").rpartition("/tag/")[2]
     if not re.fullmatch(r"v\d+\.\d+\.\d+", tag):
-        raise SourceFailed(f"{url} answered {answer.status_code} and leads to no release")
+        raise SourceFailed(f"{url} answered {found.status_code} and leads to no release")
     return tag
 
 
 def released(origin: str, version: str) -> bool:
     """Whether the project has published that version (its kubectl has a checksum file)."""
     url = f"{origin}/release/{version}/bin/linux/amd64/kubectl.sha256"
-    with network():
-        status = httpx.head(url, follow_redirects=True, timeout=10, verify=trust()).status_code
+    with answer("HEAD", url) as found:
+        status = found.status_code
     if status in (403, 404):
         return False
     if status != 200:

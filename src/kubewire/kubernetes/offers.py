@@ -9,10 +9,10 @@ from functools import partial
 
 from kubewire.kubernetes import build
 from kubewire.kubernetes.catalog import MINORS, PUBLIC, Origins
-from kubewire.kubernetes.download import NotListed, SourceFailed, require_reachable
 from kubewire.kubernetes.markers import latest_tag, stable, stable_patch
 from kubewire.kubernetes.toolchain import require_go_at_hand
 from kubewire.kubernetes.versions import minor_of, sort_key
+from kubewire.kubernetes.web import NotListed, SourceFailed, require_reachable
 from kubewire.kubernetes.workspace import workspace
 from kubewire.progress import Progress, emit
 

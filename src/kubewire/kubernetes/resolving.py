@@ -16,10 +16,10 @@ from kubewire.kubernetes.catalog import (
     Artifact,
     Origins,
 )
-from kubewire.kubernetes.download import NotListed, SourceFailed, require_reachable, why_unreachable
 from kubewire.kubernetes.markers import released, stable_patch
 from kubewire.kubernetes.toolchain import Go, go_at_hand, require_go_at_hand
 from kubewire.kubernetes.versions import KNOWN, Wanted, minor_of, parse, sort_key
+from kubewire.kubernetes.web import NotListed, SourceFailed, require_reachable, why_unreachable
 from kubewire.kubernetes.workspace import Workspace, workspace
 from kubewire.progress import Progress, emit
 

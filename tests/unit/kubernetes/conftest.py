@@ -4,36 +4,81 @@ from __future__ import annotations
 
 import functools
 import os
+import ssl
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from releasehost import Handler, Heard, ReleaseHost
 
-from kubewire.kubernetes import download
+from kubewire.kubernetes import hashes, sums, web
 from kubewire.kubernetes.catalog import Origins
+from kubewire.netns.certificates import Authority
+
+
+@pytest.fixture(scope="session")
+def authority() -> Authority:
+    return Authority("release hosts of the tests")
 
 
 @pytest.fixture
-def release_host() -> Iterator[ReleaseHost]:
-    host = ReleaseHost()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, host))
-    host.url = f"http://127.0.0.1:{server.server_address[1]}"
+def trusted(authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our authority is one that this machine trusts."""
+    (tmp_path / "ca.pem").write_text(authority.certificate)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    web.trust.cache_clear()
+
+
+@pytest.fixture
+def release_host(authority: Authority, tmp_path: Path, trusted: None) -> Iterator[ReleaseHost]:
+    with served(ReleaseHost(), server_side(authority, tmp_path)) as host:
+        yield host
+
+
+def server_side(authority: Authority, folder: Path) -> ssl.SSLContext:
+    """What a server needs that calls itself 127.0.0.1."""
+    pair = authority.issue("127.0.0.1", hosts=("127.0.0.1",), server=True)
+    (folder / "server.pem").write_text(pair.certificate + pair.key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "server.pem")
+    return context
+
+
+@contextmanager
+def served(host: ReleaseHost, tls: ssl.SSLContext | None) -> Iterator[ReleaseHost]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, host, tls))
+    host.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
-    yield host
-    server.shutdown()
-    server.server_close()
+    try:
+        yield host
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def plain_host() -> Iterator[ReleaseHost]:
+    """A host without TLS."""
+    with served(ReleaseHost(), None) as host:
+        yield host
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache; what a probe found is forgotten."""
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty cache, no hash that ships; what a probe found is forgotten."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    download._probe.cache_clear()
-    return tmp_path / "cache" / "kubewire"
+    monkeypatch.setattr(hashes, "LOCK", Path(os.devnull))
+    monkeypatch.setattr(sums, "SHIPPED", Path(os.devnull))
+    caches = (web._probe, web.trust, hashes.shipped, sums.shipped)
+    for each in caches:
+        each.cache_clear()
+    yield tmp_path / "cache" / "kubewire"
+    for each in caches:
+        each.cache_clear()
 
 
 @pytest.fixture
@@ -51,7 +96,7 @@ def nothing_to_build_with(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
 @pytest.fixture
 def unreachable() -> Origins:
     """Release hosts that refuse the connection."""
-    return Origins(kubernetes="http://127.0.0.1:9", github="http://127.0.0.1:9")
+    return Origins(kubernetes="https://127.0.0.1:9", github="https://127.0.0.1:9")
 
 
 @pytest.fixture

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import io
+import ssl
 import tarfile
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 
@@ -24,6 +26,7 @@ class ReleaseHost:
     break_off_once: dict[str, int] = field(default_factory=dict)
     ignores_range: bool = False
     without_length: bool = False
+    claims_length: dict[str, int] = field(default_factory=dict)
     seconds_per_chunk: float = 0.0
     chunk: int = 64 * 1024
     go_on: threading.Event = field(default_factory=threading.Event)
@@ -85,9 +88,17 @@ def tgz(members: dict[str, bytes]) -> bytes:
 
 
 class Handler(BaseHTTPRequestHandler):
-    def __init__(self, host: ReleaseHost, *arguments: object) -> None:
+    def __init__(self, host: ReleaseHost, tls: ssl.SSLContext | None, *arguments: object) -> None:
         self.host = host
-        super().__init__(*arguments)  # type: ignore[arg-type]
+        self.tls = tls
+        with suppress(OSError):  # a client that doesn't trust us, or went away
+            super().__init__(*arguments)  # type: ignore[arg-type]
+
+    def setup(self) -> None:
+        """The handshake, in this connection's own thread."""
+        if self.tls:
+            self.request = self.tls.wrap_socket(self.request, server_side=True)
+        super().setup()
 
     def log_message(self, *_: object) -> None:
         pass
@@ -102,7 +113,8 @@ class Handler(BaseHTTPRequestHandler):
     def _answer(self, send: bool) -> None:
         if self.path in self.host.redirects:
             self.send_response(302)
-            self.send_header("Location", self.host.url + self.host.redirects[self.path])
+            target = self.host.redirects[self.path]
+            self.send_header("Location", target if "://" in target else self.host.url + target)
             self.end_headers()
             return
         content = self.host.files.get(self.path)
@@ -118,7 +130,9 @@ class Handler(BaseHTTPRequestHandler):
                 return
         self.send_response(206 if start else 200)
         if not self.host.without_length:
-            self.send_header("Content-Length", str(len(content) - start))
+            self.send_header(
+                "Content-Length", str(self.host.claims_length.get(self.path, len(content) - start))
+            )
         self.end_headers()
         if not send:
             return

@@ -8,11 +8,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from moduleproxy import ModuleProxy
+from moduleproxy import MAIN, ModuleProxy
 from releasehost import Heard
 
 from kubewire.errors import DefinitionError, HostError
-from kubewire.kubernetes import build, catalog, store
+from kubewire.kubernetes import build, catalog, store, sums
 from kubewire.kubernetes.binaries import ensure_kube_proxy, plan
 from kubewire.kubernetes.build import module_file
 from kubewire.kubernetes.catalog import COSTS, Artifact, Cost, Origins
@@ -226,3 +226,43 @@ def test_runtime_defaults_and_staging_are_taken_over() -> None:
         "require k8s.io/kubernetes v1.34.4\nreplace k8s.io/api => k8s.io/api v0.34.4\n"
         "replace k8s.io/sample-apiserver => ./absent\n"
     )
+
+
+@needs_go
+def test_settings_that_leave_modules_unchecked_are_told_loudly(
+    modules: ModuleProxy, heard: Heard, unreachable: Origins, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GONOSUMDB", "k8s.io/*")
+    monkeypatch.setenv("GOFLAGS", "-insecure")
+    modules.publish_kubernetes("v1.34.4")
+    ensure_kube_proxy("1.34.4", progress=heard, origins=unreachable)
+    assert sorted(line for line in heard if line.startswith("warning: ")) == [
+        "warning: GOFLAGS=-insecure: left out, modules are checked all the same",
+        "warning: GONOSUMDB=k8s.io/*: these Go modules are not checked against the checksum database",
+        "warning: GOSUMDB=off: no Go module is checked against the checksum database",
+    ]
+
+
+@needs_go
+def test_a_module_that_changes_after_the_first_build_is_refused(
+    modules: ModuleProxy, heard: Heard, unreachable: Origins
+) -> None:
+    modules.publish_kubernetes("v1.34.4")
+    path = ensure_kube_proxy("1.34.4", progress=heard, origins=unreachable)
+    assert "k8s.io/kubernetes v1.34.4 h1:" in sums.kept_file().read_text()
+    path.unlink()
+    modules.publish_kubernetes("v1.34.4", main=MAIN.replace("println(", 'println("and more", '))
+    with pytest.raises(HostError, match=r"kubernetes@v1\.34\.4 is not the one whose hash is known"):
+        ensure_kube_proxy("1.34.4", progress=heard, origins=unreachable)
+    assert not path.exists()
+
+
+@needs_go
+def test_a_module_that_is_not_the_one_whose_hash_ships_is_refused(
+    modules: ModuleProxy, heard: Heard, unreachable: Origins, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sums, "SHIPPED", Path(sums.__file__).with_name("go.sum"))
+    sums.shipped.cache_clear()
+    modules.publish_kubernetes("v1.34.4")
+    with pytest.raises(HostError, match="is not the one whose hash is known"):
+        ensure_kube_proxy("1.34.4", progress=heard, origins=unreachable)

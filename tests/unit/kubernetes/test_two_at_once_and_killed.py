@@ -24,8 +24,11 @@ from waiting import DEADLINE, eventually
 VERSION = "v1.37.2"
 KUBERNETES = Artifact("kubernetes", VERSION)
 SCRIPT = """
+import os
 import sys
-from kubewire.kubernetes import catalog
+from pathlib import Path
+from kubewire.kubernetes import catalog, hashes, sums
+hashes.LOCK = sums.SHIPPED = Path(os.devnull)
 from kubewire.kubernetes.binaries import ensure_kube_proxy
 catalog.COSTS["kubernetes"] = catalog.Cost(1, 1, 1)
 def say(step, detail="", done=None, total=None):
@@ -113,7 +116,7 @@ def test_an_interrupted_build_leaves_no_process_and_no_caches(
     proxy.publish_kubernetes(VERSION, main='package main\n\nimport _ "net/http"\n' + MAIN.split("\n", 1)[1])
     monkeypatch.setenv("GOPROXY", proxy.url)
     monkeypatch.setenv("GOSUMDB", "off")
-    process = start("http://127.0.0.1:9")
+    process = start("https://127.0.0.1:9")
     assert process.stdout
     for line in process.stdout:
         if "compiling" in line:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubewire.errors import DefinitionError
-from kubewire.kubernetes import download, store
+from kubewire.kubernetes import store, web
 from kubewire.kubernetes.catalog import (
     COMPLETE,
     CONTROL_PLANE,
@@ -105,7 +105,7 @@ def test_a_kube_proxy_without_control_plane_gets_the_nearest_newer_within_the_sk
 
 
 def test_a_control_plane_that_is_asked_for_is_taken() -> None:
-    nowhere = Origins(kubernetes="http://not.a.host.invalid", github="")
+    nowhere = Origins(kubernetes="https://not.a.host.invalid", github="")
     chosen = components_of("v1.34.4", nowhere, "v1.37.2")
     assert (chosen.kube_proxy, chosen.control_plane) == ("v1.34.4", "v1.37.2")
     assert needs(chosen, dns=False)[:2] == (
@@ -125,6 +125,6 @@ def test_what_the_cache_decides_asks_no_network(cache: Path) -> None:
             cache.mkdir(parents=True, exist_ok=True)
             file.write_bytes(b"x")
             store.add(Artifact("kubernetes", version), binary, file, "test")
-    nowhere = Origins(kubernetes="http://not.a.host.invalid", github="")
+    nowhere = Origins(kubernetes="https://not.a.host.invalid", github="")
     assert components_of("v1.29.6", nowhere).control_plane == "v1.31.0"
-    assert download._probe.cache_info().currsize == 0
+    assert web._probe.cache_info().currsize == 0
