@@ -107,7 +107,7 @@ def _own(name: str, engine: Engine) -> list[NodeContainer]:
 
 def _create(lab: Lab, engine: Engine) -> None:
     """Until the nodes are ready; `commit` waits for the rest, beside the workload."""
-    preflight.require(lab, engine)
+    preflight.require(lab, engine, load=True)
     kind = tool.find(emit)
     image = choose_image(lab, engine.images())
     if not image.present:

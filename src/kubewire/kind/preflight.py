@@ -15,9 +15,9 @@ MEMORY = 2 * GIB
 NODE_DISK = GIB // 2
 
 
-def require(lab: Lab, engine: Engine) -> None:
-    """HostError naming everything: the docker command, memory, disk, and ip_vs for mode ipvs; DefinitionError
-    for a control plane of another version.
+def require(lab: Lab, engine: Engine, *, load: bool = False) -> None:
+    """HostError naming everything: the docker command, memory, disk, and ip_vs for mode ipvs, which `load`
+    loads; DefinitionError for a control plane of another version.
     """
     if lab.control_plane:
         raise DefinitionError(
@@ -41,7 +41,7 @@ def require(lab: Lab, engine: Engine) -> None:
     if lab.mode is Mode.IPVS and engine.local:
         from kubewire.netns.preflight import survey
 
-        for need in survey():
+        for need in survey(load=load):
             if not need.ok and need.name.startswith("kernel:") and "ipvs" in need.modes:
                 lacks.append(f"{need.name}: {need.detail}")
                 mends.append(need.mend)

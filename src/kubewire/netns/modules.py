@@ -22,6 +22,8 @@ SETS = {
 """Module → the type of set that it brings, as `ipset create` takes it."""
 NEEDED = ("ip_vs", "nf_conntrack", "dummy", "ip_set", *SETS, "xt_set")
 DEFAULT_SCHEDULER = "rr"
+BY_USE = frozenset({*SETS, "dummy", "xt_set"})
+"""What the kernel loads by itself when it is used; `works` uses it."""
 
 SYS = Path("/sys/module")
 LIB = Path("/lib/modules")
@@ -60,6 +62,11 @@ def load(names: Sequence[str]) -> bool:
     from kubewire.core.processes import run
 
     return run(["modprobe", "-a", *names], timeout=60.0).code == 0
+
+
+def comes_with_up(name: str, state: State) -> bool:
+    """Whether `up` may get a module that isn't loaded: it loads it, or the kernel does at its first use."""
+    return (state == "loadable" and may_load()) or (state in ("loadable", "unknown") and name in BY_USE)
 
 
 def may_load() -> bool:

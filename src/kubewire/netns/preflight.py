@@ -54,6 +54,22 @@ _NFT = """table ip kube-try {
 """
 
 
+_USED = {
+    "bridge and veth": ("bridge", "veth"),
+    "iptables rules": (
+        *("nf_tables", "nft_compat", "nf_nat", "nf_conntrack", "xt_comment", "xt_statistic", "xt_addrtype"),
+        *("xt_recent", "xt_mark", "xt_nat", "xt_conntrack", "xt_MASQUERADE"),
+    ),
+    "nftables rules": (
+        "nf_tables",
+        "nft_chain_nat",
+        "nft_numgen",
+        "nft_masq",
+        "nft_reject",
+        "nft_reject_ipv4",
+    ),
+}
+"""The modules that each try has the kernel load; one that a kernel doesn't know is no hindrance."""
 _IPVS = ("ipvs",)
 _NO_IPVS = (
     "mode ipvs needs a kernel with ip_vs and dummy: --host vm brings one; else another kernel (Debian's "
@@ -75,11 +91,11 @@ class Requirement:
     modes: tuple[str, ...] = ()
 
 
-def require(lab: Lab) -> None:
-    """Raise one HostError that names everything this lab lacks here."""
-    found = survey()
+def require(lab: Lab, *, load: bool = False) -> None:
+    """Raise one HostError that names everything this lab lacks here; `load` as in `survey`."""
+    found = survey(load=load)
     if lab.mode.value in _IPVS and lab.kube_proxy.scheduler and all(need.ok for need in found):
-        found += list(_ip_vs(lab.kube_proxy.scheduler))
+        found += list(_ip_vs(lab.kube_proxy.scheduler, load=load))
     missing = [need for need in found if not need.ok and (not need.modes or lab.mode.value in need.modes)]
     if missing:
         raise HostError(
@@ -95,13 +111,17 @@ def kernel_lacks(lab: Lab) -> list[str]:
     return [need.name.removeprefix("kernel: ") for need in needs if not need.ok and need.mend == _NO_IPVS]
 
 
-def survey() -> list[Requirement]:
-    """Everything an embedded lab may need, tried for real where that is the only way to know."""
+def survey(*, load: bool = False) -> list[Requirement]:
+    """Everything an embedded lab may need, tried for real where that is the only way to know.
+
+    Without `load` nothing is tried that would have the kernel load a module: what can be loaded counts as
+    there. Only `up` loads.
+    """
     system = _system()
     if not system.ok:
         return [system]
     namespaces = _namespaces()
-    kernel = [*_netfilter(), *_ip_vs()] if namespaces.ok else []
+    kernel = [*_netfilter(load=load), *_ip_vs(load=load)] if namespaces.ok else []
     return [system, namespaces, *_tools(), *kernel]
 
 
@@ -168,7 +188,7 @@ def _tools() -> Iterator[Requirement]:
             yield Requirement(tool, bool(found), found or "not installed", mend, modes)
 
 
-def _netfilter() -> Iterator[Requirement]:
+def _netfilter(*, load: bool) -> Iterator[Requirement]:
     """Write what a lab will write, in a network namespace that is gone at once."""
     other = "use another kernel: most distributions' own have all of netfilter; in WSL, a newer one"
     tries: tuple[tuple[str, tuple[str, ...], str, tuple[str, ...]], ...] = (
@@ -177,21 +197,33 @@ def _netfilter() -> Iterator[Requirement]:
         ("nftables rules", ("nft", "-f", "-"), _NFT, ("nftables",)),
     )
     for name, argv, text, modes in tries:
+        found = {} if load else modules.states(_USED[name])
+        if would := [module for module, state in found.items() if state in ("loadable", "unknown")]:
+            detail = f"not tried, since that may load {', '.join(would)}: `up` does"
+            yield Requirement(f"kernel: {name}", True, detail, "", modes)
+            continue
         refused = in_throwaway(argv, text)
         yield Requirement(f"kernel: {name}", not refused, refused or "work", other if refused else "", modes)
 
 
-def _ip_vs(scheduler: str | None = None) -> Iterator[Requirement]:
-    """What kube-proxy's ipvs mode asks of the kernel; modules that can be loaded are loaded, if we may."""
+def _ip_vs(scheduler: str | None = None, *, load: bool = False) -> Iterator[Requirement]:
+    """What kube-proxy's ipvs mode asks of the kernel; with `load`, what can be loaded is, if we may."""
     names = modules.needed(scheduler)
     found = modules.states(names)
-    if modules.load([name for name in names if found[name] == "loadable"]):
+    if load and modules.load([name for name in names if found[name] == "loadable"]):
         found = modules.states(names)
-    lacking = [name for name in names if found[name] in ("loadable", "unknown") and not modules.works(name)]
+    left = [] if load else [name for name in names if modules.comes_with_up(name, found[name])]
+    lacking = [
+        name
+        for name in names
+        if name not in left and found[name] in ("loadable", "unknown") and not modules.works(name)
+    ]
     line = f"sudo modprobe -a {' '.join(lacking)}"
     for name in names:
         state = found[name]
-        if state == "absent" and not modules.works(name):
+        if name in left:
+            yield Requirement(f"kernel: {name}", True, f"{state}, not tried: `up` does", "", _IPVS)
+        elif state == "absent" and not modules.works(name):
             yield Requirement(
                 f"kernel: {name}", False, f"kernel {platform.release()} has none", _NO_IPVS, _IPVS
             )

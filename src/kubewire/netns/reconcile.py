@@ -49,7 +49,7 @@ def cluster_differences(definition: dict[str, Any], lab: Lab) -> list[str]:
 def _create(lab: Lab) -> None:
     from kubewire.kubernetes.binaries import ensure
 
-    require(lab)
+    require(lab, load=True)
     making.end(paths.lab_dir(lab.name))  # a keeper that is still tidying up
     gone.clear_leftovers(lab.name)
     binaries = ensure(lab.kubernetes, control_plane=lab.control_plane, dns=lab.dns, progress=emit)

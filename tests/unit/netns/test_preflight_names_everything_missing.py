@@ -19,7 +19,7 @@ NO_IPVS = Requirement("kernel: ip_vs", False, "kernel 6.1 has none", "another ke
 
 
 def surveyed(monkeypatch: pytest.MonkeyPatch, *found: Requirement) -> None:
-    monkeypatch.setattr(preflight, "survey", lambda: list(found))
+    monkeypatch.setattr(preflight, "survey", lambda **_: list(found))
 
 
 def test_all_that_is_missing_is_in_one_error(monkeypatch: pytest.MonkeyPatch, plain_lab: Lab) -> None:
