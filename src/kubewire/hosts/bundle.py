@@ -6,7 +6,7 @@ import hashlib
 import io
 import tarfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -55,6 +55,16 @@ def lock() -> bytes:
             where=str(path),
             mend="install kubewire again, or run it from a complete checkout",
         ) from error
+
+
+def picked(requirements: str, wanted: Callable[[str], bool]) -> str:
+    """Of a lock file the packages whose name is wanted, with their hashes."""
+    blocks: list[list[str]] = []
+    for line in requirements.splitlines():
+        if line[:1].isalnum() or not blocks:
+            blocks.append([])
+        blocks[-1].append(line)
+    return "\n".join("\n".join(block) for block in blocks if wanted(block[0].partition("==")[0])) + "\n"
 
 
 def digest() -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
+
+from kubewire.hosts.bundle import picked
 
 SUITE = "trixie"
 GUEST = Path(__file__).parent / "guest"
@@ -63,16 +64,6 @@ def packages_key(requirements: str) -> str:
 def installable(requirements: str) -> str:
     """The lock file without what the guest can't and needn't install."""
     return picked(requirements, lambda name: name not in UNUSED)
-
-
-def picked(requirements: str, wanted: Callable[[str], bool]) -> str:
-    """Of a lock file the packages whose name is wanted, with their hashes."""
-    blocks: list[list[str]] = []
-    for line in requirements.splitlines():
-        if line[:1].isalnum() or not blocks:
-            blocks.append([])
-        blocks[-1].append(line)
-    return "\n".join("\n".join(block) for block in blocks if wanted(block[0].partition("==")[0])) + "\n"
 
 
 def guest_file(name: str) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import pytest
 
-from kubewire.errors import DefinitionError
-from kubewire.kind.image import making, stored
+from kubewire.errors import DefinitionError, HostError
+from kubewire.hosts import bundle
+from kubewire.hosts.bundle import picked
+from kubewire.kind.image import making, pods, stored
 from kubewire.progress import emit
 
 VERSION = "v1.37.2"
@@ -75,3 +78,20 @@ def test_all_that_decides_the_content_is_in_the_key(tmp_path: Path) -> None:
     keys.append(stored.inputs(VERSION, overlay))
     assert len(set(keys)) == len(keys)
     assert keys[-1] == stored.inputs(VERSION, overlay)
+
+
+def test_a_wheel_that_is_not_the_locked_one_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with zipfile.ZipFile(tmp_path / "six-1.17.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("six.py", "evil = True\n")
+        wheel.writestr("six-1.17.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: six\nVersion: 1.17.0\n")
+        wheel.writestr("six-1.17.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        wheel.writestr("six-1.17.0.dist-info/RECORD", "")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    locked = picked(bundle.lock().decode(), lambda name: name == "six")
+    monkeypatch.setattr(pods, "pins", lambda: locked)
+    with pytest.raises(HostError, match="httpbin can't be installed"):
+        pods.install_httpbin(tmp_path / "site")
+    assert not (tmp_path / "site" / "six.py").exists()

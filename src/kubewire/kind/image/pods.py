@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 
 from packaging.requirements import Requirement
 
 from kubewire.core.processes import run
 from kubewire.errors import HostError
+from kubewire.hosts.bundle import lock, picked
 from kubewire.kind.image import debian
 from kubewire.kind.image.archive import Image, Layer, layer, make_layer, pack
 from kubewire.lab.workload import IMAGE as HTTPBIN_IMAGE
@@ -105,16 +108,16 @@ def httpbin_image(root: Path, sources: Sources, install_folder: Path) -> Image:
 
 
 def install_httpbin(target: Path) -> None:
-    """httpbin, gunicorn and all they need, in this environment's versions, as wheels for the image."""
+    """httpbin, gunicorn and all they need, as the wheels that kubewire's lock file names by their hashes."""
     platforms = (option for libc in ("2_28", "2_17", "2014") for option in ("--platform", _manylinux(libc)))
-    answer = run(
-        [
-            *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"),
-            *("--no-deps", "--only-binary=:all:", "--no-compile", "--target", str(target)),
-            *("--python-version", debian.PYTHON, "--implementation", "cp", *platforms, *pins()),
-        ],
-        timeout=SECONDS,
-    )
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+        file.write(pins())
+        file.flush()
+        pip = (sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input")
+        narrow = ("--no-deps", "--only-binary=:all:", "--require-hashes", "--no-compile")
+        place = ("--target", str(target), "--python-version", debian.PYTHON, "--implementation", "cp")
+        argv = [*pip, *narrow, *place, *platforms, "-r", file.name]
+        answer = run(argv, timeout=SECONDS, env=os.environ)
     if answer.code:
         words = answer.err.splitlines() or ["pip said nothing"]
         raise HostError(
@@ -122,9 +125,10 @@ def install_httpbin(target: Path) -> None:
         )
 
 
-def pins() -> list[str]:
-    """`httpbin==0.10.4` and so on: what goes into the image, in this environment's versions."""
-    return sorted({f"{name}=={version(name)}" for name in closure("httpbin", "gunicorn")})
+def pins() -> str:
+    """`httpbin==0.10.4 --hash=…` and so on: what goes into the image, out of kubewire's lock file."""
+    names = set(closure("httpbin", "gunicorn"))
+    return picked(lock().decode(), lambda name: name in names)
 
 
 def closure(*names: str) -> Iterator[str]:
