@@ -1,10 +1,12 @@
 """The HTML page in a real browser, from disk: it asks for nothing, complains of nothing, and keys are enough.
 
-`--update-screenshots` makes the pictures in docs/ anew; otherwise only a missing one is made.
+`--update-screenshots` makes the pictures in docs/ anew, from the real run in nightly/; otherwise only a
+missing one is made.
 """
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,10 +14,12 @@ import pytest
 from chromium import Browser, required_chromium, started
 from sample_page import sample_page
 
+from kubewire.matrix.reading import read_run
 from kubewire.matrix.results import Run
 from kubewire.report.html import run_to_html
 
 DOCS = Path(__file__).parents[3] / "docs"
+RECORDED = Path(__file__).parent / "nightly"
 COMPLAINTS = ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded")
 ASKED = ("Network.requestWillBeSent", "Network.webSocketCreated")
 TAB, ENTER = ("Tab", 9), ("Enter", 13, "\r")
@@ -50,6 +54,16 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     required_chromium()
     scratch = tmp_path_factory.mktemp("page")
     (scratch / "report.html").write_text(sample_page(), encoding="utf-8")
+    return scratch / "report.html"
+
+
+@pytest.fixture(scope="module")
+def recorded_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of the real run that docs/ shows."""
+    required_chromium()
+    scratch = tmp_path_factory.mktemp("recorded")
+    (scratch / "run.json").write_bytes(gzip.decompress((RECORDED / "run.json.gz").read_bytes()))
+    (scratch / "report.html").write_text(run_to_html(read_run(scratch)), encoding="utf-8")
     return scratch / "report.html"
 
 
@@ -160,10 +174,16 @@ def test_it_is_never_wider_than_the_window(browser: Browser, page: Path, width: 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_looks_as_the_docs_show_it(
-    browser: Browser, page: Path, scheme: str, request: pytest.FixtureRequest
+    browser: Browser, recorded_page: Path, scheme: str, request: pytest.FixtureRequest
 ) -> None:
     show(browser, scheme, 1200, 900)
-    browser.open(page)
+    browser.open(recorded_page)
+    for words in (
+        "1 failed, 1 error",
+        "--set-xmark 0x8000/0x8000",
+        "kube-apiserver@no-endpoints-control-plane",
+    ):
+        assert words in browser.evaluate("document.body.innerText")
     taken = browser.screenshot()
     assert taken.startswith(b"\x89PNG")
     assert len(taken) > 50_000, "an empty page is smaller"
