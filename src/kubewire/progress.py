@@ -18,6 +18,8 @@ AT_ONCE = 1 << 20
 """Bytes that are read of it at once; a line is never that long."""
 WARNING = "warning"
 """A step whose detail is shown as a line of its own that stays."""
+WARNED = "  ! "
+"""How that line begins."""
 
 
 class Progress(Protocol):

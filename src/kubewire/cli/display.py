@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.status import Status
 from rich.text import Text
 
-from kubewire.progress import WARNING
+from kubewire.progress import WARNED, WARNING
 
 PLAIN_PAUSE = 10.0
 """Seconds between two lines about the same step where there is no terminal."""
@@ -46,7 +46,7 @@ class Display:
     def progress(self, line: Mapping[str, Any]) -> None:
         """A line of the progress file (see kubewire.progress)."""
         if line.get("step") == WARNING:
-            self.line(f"  ! {line.get('detail') or ''}", "yellow")
+            self.line(f"{WARNED}{line.get('detail') or ''}", "yellow")
             return
         done, total = line.get("done"), line.get("total")
         share = (

@@ -13,11 +13,13 @@ from kubewire.matrix.cell import overrides_of
 from kubewire.matrix.children import Child, start, sweep
 from kubewire.matrix.folder import CellOrder
 from kubewire.matrix.results import Fetch
-from kubewire.progress import Progress
+from kubewire.progress import WARNED, Progress
 
 DEADLINE = 3600.0
 """Seconds that one version may take; a whole Kubernetes takes a quarter of that on two cores."""
 LAST_WORDS = 3
+LOG_LINES = 1000
+"""Of a fetch, among which its warnings are looked for."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ class Fetching:
         if code == 0:
             self.ready.add(need)
             self.done.append(Fetch(what=str(need), status="passed", seconds=seconds))
-            return f"fetched {need} in {seconds:.0f} s"
+            return "\n".join([f"fetched {need} in {seconds:.0f} s", *_warnings(self._log(need))])
         reason = f"{need} can't be had: {_end_of(self._log(need)) or f'exit code {code}'}"
         self.failed[need] = reason
         self.done.append(Fetch(what=str(need), status="error", reason=reason, seconds=seconds))
@@ -106,3 +108,7 @@ def _cached(need: Need, progress: Progress) -> bool:
 
 def _end_of(log: Path) -> str:
     return " ".join(line.strip() for line in last_lines(log, LAST_WORDS))
+
+
+def _warnings(log: Path) -> list[str]:
+    return [line for line in last_lines(log, LOG_LINES) if line.startswith(WARNED)]

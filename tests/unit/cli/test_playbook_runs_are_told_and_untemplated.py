@@ -90,3 +90,11 @@ def test_the_feed_gives_whole_lines_once(tmp_path: Path) -> None:
         file.write('"}\n')
     assert feed.new_lines() == [{"step": "b"}]
     assert feed.new_lines() == []
+
+
+def test_a_warning_is_a_line_that_stays() -> None:
+    shown, stream = display()
+    shown.step("cluster")
+    shown.tell("build", "Kubernetes v1.37.2: compiling", 1, 10)
+    shown.tell("warning", "GOSUMDB=off: no Go module is checked")
+    assert stream.getvalue() == "  ! GOSUMDB=off: no Go module is checked\n"
