@@ -30,9 +30,9 @@ from kubewire.kubernetes.locks import locked
 from kubewire.kubernetes.resolving import resolve
 from kubewire.kubernetes.toolchain import architecture, find_go
 from kubewire.kubernetes.versions import parse
-from kubewire.kubernetes.web import SourceFailed, require_reachable
+from kubewire.kubernetes.web import Refused, SourceFailed, require_reachable
 from kubewire.kubernetes.workspace import Workspace, sweep, workspace
-from kubewire.progress import Progress, emit
+from kubewire.progress import WARNING, Progress, emit
 
 __all__ = ["Binaries", "FetchPlan", "Step", "ensure", "ensure_artifact", "ensure_kube_proxy", "plan"]
 
@@ -130,7 +130,8 @@ def _provide(
             try:
                 _from_release(artifact, missing, space, progress, origins)
             except SourceFailed as failure:
-                progress("fetch", f"{artifact.title}: no official release ({failure})")
+                step = WARNING if isinstance(failure, Refused) else "fetch"
+                progress(step, f"{artifact.title}: no official release ({failure})")
                 tried.append(f"official release: {failure}")
         if missing := store.missing(artifact, binaries):
             try:

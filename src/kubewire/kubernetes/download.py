@@ -62,7 +62,7 @@ def fetch(release: Release, prefix: str, progress: Progress) -> Path:
         progress("download", f"what was left of {release.filename} was not usable; from the start")
     if pinned:
         raise _changed(release, "does not have the hash that kubewire's binaries.lock holds", hashes.LOCK)
-    raise SourceFailed(f"{release.filename} does not have its published checksum")
+    raise Refused(f"{release.filename} does not have its published checksum")
 
 
 def _published(release: Release, progress: Progress) -> str:

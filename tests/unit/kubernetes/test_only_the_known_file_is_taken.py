@@ -65,6 +65,7 @@ def test_a_redirect_to_http_is_refused(
         fetched(published, heard)
     assert plain_host.asked == []
     assert nothing_stored()
+    assert any(line.startswith("warning: Kubernetes") and "not https" in line for line in heard)
 
 
 def test_a_host_without_tls_is_refused(plain_host: ReleaseHost, heard: Heard) -> None:

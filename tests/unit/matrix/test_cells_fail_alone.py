@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from kubewire.errors import DefinitionError, LabError
-from kubewire.matrix import children, run, workers
+from kubewire.matrix import children, fetching, run, workers
 from kubewire.matrix.fetching import Fetching
 from kubewire.matrix.folder import CellOrder, Order, RunFolder
 from kubewire.matrix.run import Limits, Nightly
@@ -203,3 +203,10 @@ def test_a_folder_in_use_or_without_a_run_is_refused(tmp_path: Path) -> None:
         RunFolder(tmp_path).write_order(order)
     with pytest.raises(DefinitionError, match="something already"):
         RunFolder(tmp_path / "order.json").write_order(order)
+
+
+def test_what_a_fetch_warned_of_is_told(tmp_path: Path) -> None:
+    log = tmp_path / "fetch.log"
+    assert fetching._warnings(log) == []
+    log.write_text("  ! GOSUMDB=off: no Go module is checked\n    build: 3 %\n  \u2714 Kubernetes v1.37.2\n")
+    assert fetching._warnings(log) == ["  ! GOSUMDB=off: no Go module is checked"]
