@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import yaml
-
+from kubewire.core.yamltext import read_yaml
 from kubewire.kind.state import OWNER_MOUNT
 from kubewire.lab.rendering import dump_yaml, render_kind
 from kubewire.lab.schema import Lab
@@ -17,7 +16,7 @@ Its API v1beta4 has these; kind leaves the patch out where a node's kubeadm is o
 
 def kind_config(lab: Lab, owner: Path) -> str:
     """kind's Cluster for this lab. The node image is given to kind by its option, for all nodes alike."""
-    config = yaml.safe_load(render_kind(lab))
+    config = read_yaml(render_kind(lab))
     patches = [
         dump_yaml({"apiVersion": "kubeadm.k8s.io/v1beta4", "kind": kind, "timeouts": PATIENCE})
         for kind in ("InitConfiguration", "JoinConfiguration")

@@ -1,0 +1,80 @@
+"""Commands, YAML and archives of others are handled in one place each, where their bounds are."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
+SOURCES = sorted([*(ROOT / "src").rglob("*.py"), *(ROOT / "plugins").rglob("*.py")])
+WAITING = {"run", "call", "check_call", "check_output", "getoutput", "getstatusoutput"}
+LONG_LIVED = {
+    "core/processes.py",
+    "hosts/client.py",  # a session outlives its caller
+    "hosts/leash.py",
+    "kind/image/node.py",  # containerd as a store of images
+    "kind/tool.py",  # kind, its lines told as they come
+    "kubernetes/toolchain.py",  # go, its lines told as they come
+    "matrix/children.py",
+    "matrix/far_cell.py",
+    "netns/agent/process.py",
+    "netns/making.py",
+    "netns/supervisor.py",
+    "vm/keeper.py",
+    "vm/machine.py",
+}
+ELSEWHERE = ("hosts/", "netns/agent/")
+"""Not over core.processes.run yet."""
+
+
+def place(path: Path) -> str:
+    return str(path.relative_to(ROOT)).removeprefix("src/kubewire/")
+
+
+def uses(path: Path) -> Iterator[tuple[str, str]]:
+    """Each `something.name` and each name imported from a module, by its two words."""
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Attribute):
+            yield ast.unparse(node.value), node.attr
+        if isinstance(node, ast.ImportFrom) and node.module in ("subprocess", "yaml"):
+            for name in node.names:
+                yield node.module, name.name
+
+
+def offenders(wrong: Callable[[Path], object]) -> dict[str, object]:
+    return {place(path): found for path in SOURCES if (found := wrong(path))}
+
+
+def test_commands_run_over_one_function_with_a_deadline() -> None:
+    def wrong(path: Path) -> object:
+        found = set(uses(path))
+        waiting = {name for module, name in found if module == "subprocess" and name in WAITING}
+        return (set() if place(path).startswith(ELSEWHERE) else waiting) | (
+            found & {("os", "system"), ("os", "popen")}
+        )
+
+    assert offenders(wrong) == {}
+
+
+def test_processes_live_on_in_few_places() -> None:
+    def wrong(path: Path) -> object:
+        return place(path) not in LONG_LIVED and any(
+            isinstance(node, ast.Call) and ast.unparse(node.func) == "subprocess.Popen"
+            for node in ast.walk(ast.parse(path.read_bytes()))
+        )
+
+    assert offenders(wrong) == {}
+
+
+def test_yaml_is_loaded_by_the_bounded_readers() -> None:
+    def wrong(path: Path) -> object:
+        loads = {name for module, name in uses(path) if module == "yaml" and "load" in name.lower()}
+        allowed = {"core/yamltext.py": loads, "lab/yamltext.py": {"SafeLoader"}}
+        return loads - allowed.get(place(path), set())
+
+    assert offenders(wrong) == {}
+
+
+def test_no_archive_is_unpacked_whole() -> None:
+    assert offenders(lambda path: {name for _, name in uses(path)} & {"extractall", "unpack_archive"}) == {}
