@@ -44,7 +44,9 @@ def _exit_code(command: Callable[[], object]) -> int:
 
 
 def _say(text: str) -> None:
-    print(f"kubewire: {text}", file=sys.stderr, flush=True)
+    from kubewire.core.printable import printable
+
+    print(f"kubewire: {printable(text)}", file=sys.stderr, flush=True)
 
 
 def _keep_traceback() -> str:
