@@ -20,6 +20,9 @@ from kubewire.verify import exit_code
 from kubewire.verify.offline import verify_folder
 
 GOLDEN = Path(__file__).parents[2] / "golden"
+BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 10)
+)
 LABS = sorted(path for path in (GOLDEN / "verify").iterdir())
 RECORDED = sorted(path.parent for path in (GOLDEN / "dataplane").glob("*/cluster.json"))
 REQUIRED = {
@@ -136,7 +139,31 @@ def test_a_lost_route_is_named(copied: Callable[[Path], Path]) -> None:
     ]
 
 
-@pytest.mark.parametrize("name", ["kube-proxy.yaml", "facts.json", "ip-addr.json", "ip-route.json"])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[" * 20_000, "nested more than 64 deep"),
+        ("x" * (2 << 20), "larger than 1 MiB"),
+        ('{"kind": "KubeProxyConfiguration", "iptables": {"masqueradeBit": 99999999999}}', "masqueradeBit"),
+        ('{"kind": "KubeProxyConfiguration", "iptables": {"masqueradeBit": 32}}', "masqueradeBit"),
+        ('{"kind": "KubeProxyConfiguration", "iptables": {"masqueradeBit": true}}', "masqueradeBit"),
+        ("kind: KubeProxyConfiguration\nnodePortAddresses: *a9\n", "alias"),
+        (f"{BOMB}kind: KubeProxyConfiguration\nnodePortAddresses: *a9\n", "aliases followed"),
+        ('{"kind": "KubeProxyConfiguration", "mode": ["x"]}', "mode is not a string"),
+        ('{"kind": "KubeProxyConfiguration", "hostnameOverride": {}}', "hostnameOverride is not a string"),
+        ('{"kind": "KubeProxyConfiguration", "bindAddress": "x"}', "does not appear to be an IPv4 or IPv6"),
+        ('{"kind": "KubeProxyConfiguration", "detectLocalMode": "x"}', "detectLocalMode"),
+    ],
+)
+def test_an_odd_configuration_is_a_finding(copied: Callable[[Path], Path], text: str, said: str) -> None:
+    folder = copied(LABS[0])
+    (first_worker(folder) / "kube-proxy.yaml").write_text(text)
+    report = verify_folder(folder)
+    assert report.status == "failed"
+    assert any(said in c.observed for c in report.checks if c.object == "kube-proxy.yaml")
+
+
+@pytest.mark.parametrize("name", ["facts.json", "ip-addr.json", "ip-route.json"])
 def test_a_file_nested_too_deeply_cannot_be_judged(copied: Callable[[Path], Path], name: str) -> None:
     folder = copied(LABS[0])
     (first_worker(folder) / name).write_text("[" * 20_000)
