@@ -41,6 +41,8 @@ class Status:
     kubernetes: str = ""
     reason: str = ""
     components: dict[str, str] = field(default_factory=dict)
+    pod_limits: str = ""
+    """What one pod may use at most, for people."""
 
 
 class Provider(Protocol):

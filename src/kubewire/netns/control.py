@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 Handler = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 _LIMIT = 1 << 20
+IDLE_SECONDS = 60.0
+"""How long a connection may say nothing."""
 
 
 async def serve(listener: socket.socket, handler: Handler) -> asyncio.Server:
@@ -22,15 +24,15 @@ async def serve(listener: socket.socket, handler: Handler) -> asyncio.Server:
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            while line := await reader.readline():
+            while line := await asyncio.wait_for(reader.readline(), IDLE_SECONDS):
                 try:
                     answer = await handler(json.loads(line))
                 except (ValueError, KeyError, TypeError) as error:
                     answer = {"error": str(error)}
                 writer.write(json.dumps(answer).encode() + b"\n")
                 await writer.drain()
-        except OSError:
-            pass
+        except (OSError, TimeoutError, ValueError):
+            pass  # gone, idle for too long, or a line over the limit
         finally:
             writer.close()
 
@@ -39,8 +41,9 @@ async def serve(listener: socket.socket, handler: Handler) -> asyncio.Server:
 
 
 def listen(path: Path) -> socket.socket:
-    """A listening unix socket at `path`, which may be longer than the kernel's 107 bytes."""
+    """A listening unix socket at `path` (mode 0600), which may be longer than the kernel's 107 bytes."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    os.fchmod(listener.fileno(), 0o600)  # before `bind`, which makes the file with this mode
     _through_directory(path, listener.bind)
     listener.listen()
     return listener

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shutil
 from contextlib import suppress
+from pathlib import Path
 
 from kubewire import paths
-from kubewire.netns import making, state
+from kubewire.netns import cgroups, making, state
 from kubewire.steps.lock import is_locked
 
 OTHERS = "kind.json"
@@ -25,6 +26,9 @@ def remove_lab(name: str) -> bool:
 def clear_leftovers(name: str) -> None:
     """Remove what a dead sandbox of this name left, but not the lab's record."""
     directory = paths.lab_dir(name)
+    recorded = state.read_state(directory)
+    for folder in recorded.cgroups if recorded and recorded.boot == state.boot_id() else ():
+        cgroups.remove_left(Path(folder))
     for leftover in (state.SOCKET, state.KUBECONFIG, state.KEEPER_LOG, state.FILE):
         (directory / leftover).unlink(missing_ok=True)
     logs = state.post_mortem(name)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kubewire.netns import control, linux, relay, sandbox
+from kubewire.netns import cgroups, control, linux, relay, sandbox
 from kubewire.netns.plan import LOGS, SYSTEM_PATH, Plan
 from kubewire.netns.supervisor import Reaper, Supervisor
 
@@ -42,6 +42,7 @@ class _Init:
         self._reaper = Reaper()
         self._supervisor = Supervisor(plan.components, self._reaper, Path(LOGS))
         self._committed = False
+        self._groups = cgroups.lab_groups()
 
     async def serve(self) -> None:
         self._reaper.install()
@@ -60,6 +61,7 @@ class _Init:
             case "status":
                 components = self._supervisor.status()
                 return {
+                    "limited": sorted(self._groups),
                     "committed": self._committed,
                     "components": components,
                     "events": self._supervisor.events,

@@ -10,16 +10,18 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import secrets
 import select
 import signal
 import socket
 import sys
 import traceback
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from kubewire.netns import linux
+from kubewire.netns import cgroups, linux
 from kubewire.netns.linux import Process
 from kubewire.netns.plan import LOGS, Plan
 from kubewire.netns.state import (
@@ -62,6 +64,7 @@ class Keeper:
         self._post_mortem = post_mortem
         self._makers = makers
         self._logs: int | None = None
+        self._cgroups: tuple[Path, ...] = ()
 
     def start(
         self, plan: Plan, about: dict[str, object], kubectl: socket.socket, control: socket.socket
@@ -69,8 +72,13 @@ class Keeper:
         """Record ourselves, then fork PID 1 into its namespaces."""
         from kubewire.netns import init
 
-        state = _initial_state(plan, about)
+        name = f"{cgroups.PREFIX}{plan.lab}-{secrets.token_hex(4)}"
+        homes = cgroups.homes(cgroups.own_groups())
+        self._cgroups = tuple(dict.fromkeys(home / name for home in homes.values()))
+        state = replace(_initial_state(plan, about), cgroups=tuple(map(str, self._cgroups)))
         write_state(self._lab_dir, state)
+        with _unlimited_if_refused():
+            cgroups.make(self._cgroups)
         if plan.rootful:
             linux.unshare(linux.CLONE_NEWPID)
         else:
@@ -79,7 +87,14 @@ class Keeper:
             linux.map_single_user(uid, gid)
         ours, theirs = socket.socketpair()
         sockets = init.Sockets(kubectl, control, theirs)
-        self._pid = linux.fork(lambda: init.run(plan, sockets), close=(ours.fileno(),))
+        inner = [folder / cgroups.SELF for folder in self._cgroups]
+
+        def first() -> None:
+            with _unlimited_if_refused():
+                cgroups.join(inner)
+            init.run(plan, sockets)
+
+        self._pid = linux.fork(first, close=(ours.fileno(),))
         for inherited in (theirs, kubectl, control):
             inherited.close()
         self._line = ours
@@ -140,6 +155,8 @@ class Keeper:
         if hasattr(self, "_init"):
             self._kill()
             os.waitpid(self._pid, 0)
+        for folder in self._cgroups:
+            cgroups.remove(folder)
         with suppress(OSError):
             self._keep_tails()
         remove(self._lab_dir)
@@ -150,6 +167,15 @@ class Keeper:
         if self._logs is not None:
             for name in os.listdir(self._logs):  # noqa: PTH208 - a directory that only its descriptor reaches
                 _copy_tail(os.open(name, os.O_RDONLY, dir_fd=self._logs), self._post_mortem / Path(name).name)
+
+
+@contextmanager
+def _unlimited_if_refused() -> Iterator[None]:
+    """A lab runs also where its pods can't be limited; `status` says so."""
+    try:
+        yield
+    except OSError as error:
+        print(f"pods are not limited: {error}", file=sys.stderr)
 
 
 def _copy_tail(descriptor: int, target: Path) -> None:

@@ -1,9 +1,11 @@
-"""The few Linux calls that Python 3.11 lacks: namespaces, mounts, parent-death signal, process identity."""
+"""The few Linux calls that Python 3.11 lacks: namespaces, mounts, privileges, process identity."""
 
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
+import struct
 import subprocess
 import sys
 import traceback
@@ -19,13 +21,26 @@ CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
 
 MS_RDONLY = 0x1
+MS_NOSUID = 0x2
+MS_NODEV = 0x4
+MS_NOEXEC = 0x8
+MS_REMOUNT = 0x20
+MS_NOATIME = 0x400
+MS_NODIRATIME = 0x800
 MS_BIND = 0x1000
 MS_REC = 0x4000
-MS_PRIVATE = 1 << 18
+MS_SLAVE = 1 << 19
 MS_SHARED = 1 << 20
+MS_RELATIME = 1 << 21
+_MNT_DETACH = 2
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
+_PR_CAPBSET_DROP = 24
+_PR_SET_NO_NEW_PRIVS = 38
+_PR_CAP_AMBIENT = 47
+_PR_CAP_AMBIENT_CLEAR_ALL = 4
+_CAPABILITY_VERSION_3 = 0x20080522
 _CAP_NET_ADMIN = 12
 _CAP_SYS_ADMIN = 21
 
@@ -47,6 +62,39 @@ def mount(source: str, target: str | Path, kind: str = "", flags: int = 0, data:
         os.fsencode(source), os.fsencode(target), kind.encode(), ctypes.c_ulong(flags), data.encode()
     )
     _check(result, f"mount {source} on {target}")
+
+
+def pivot_root(root: int) -> None:
+    """Make the open folder `root`, a mount, this mount namespace's root; the former one is out of sight."""
+    os.fchdir(root)
+    _check(_libc.pivot_root(b".", b"."), "pivot_root")
+    _check(_libc.umount2(b".", _MNT_DETACH), "umount the former root")
+    os.chdir("/")
+
+
+def setns(descriptor: int, kind: int) -> None:
+    _check(_libc.setns(descriptor, kind), "setns")
+
+
+def no_new_privileges() -> None:
+    """From now on no `execve` gives this process more than it has."""
+    _check(_libc.prctl(_PR_SET_NO_NEW_PRIVS, ctypes.c_ulong(1), 0, 0, 0), "prctl PR_SET_NO_NEW_PRIVS")
+
+
+def empty_bounding_set() -> None:
+    """Needs CAP_SETPCAP; without an ambient or a bounding set, no capability comes back with `execve`."""
+    _check(_libc.prctl(_PR_CAP_AMBIENT, ctypes.c_ulong(_PR_CAP_AMBIENT_CLEAR_ALL), 0, 0, 0), "prctl")
+    capability = 0
+    while _libc.prctl(_PR_CAPBSET_DROP, ctypes.c_ulong(capability), 0, 0, 0) == 0:
+        capability += 1
+    if ctypes.get_errno() != errno.EINVAL or capability == 0:  # EINVAL: the kernel has no more of them
+        _check(-1, "prctl PR_CAPBSET_DROP")
+
+
+def drop_capabilities() -> None:
+    """Empty the effective, permitted and inheritable sets."""
+    header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
+    _check(_libc.capset(header, bytes(24)), "capset")
 
 
 def fork(work: Callable[[], None], *, close: Sequence[int] = ()) -> int:

@@ -67,7 +67,8 @@ class NetnsProvider:
         units: dict[str, dict[str, Any]] = answer["components"]
         phase, reason = _phase(units)
         components = {name: unit["state"] for name, unit in units.items()}
-        return Status(name, phase, NAME, recorded.kubernetes, reason, components)
+        limits = pod_limits(answer["limited"], rootful=recorded.rootful)
+        return Status(name, phase, NAME, recorded.kubernetes, reason, components, limits)
 
     def nodes(self, name: str) -> tuple[NodeHandle, ...]:
         recorded = _living(name)
@@ -106,6 +107,17 @@ class NetnsProvider:
         """(component, the end of its log) for each component of a living lab."""
         for component in _call(name, {"command": "status"})["components"]:
             yield component, _call(name, {"command": "logs", "component": component, "lines": 200})["log"]
+
+
+def pod_limits(controllers: list[str], *, rootful: bool) -> str:
+    """What one pod may use at most, with these controllers of control groups."""
+    from kubewire.netns.agent import limits
+
+    bounded = "pids" in controllers or limits.user_processes(rootful)
+    processes = f"{limits.PROCESSES} processes" if bounded else "any number of processes"
+    if "memory" in controllers:
+        return f"{processes}; {limits.MEMORY >> 20} MiB for a container without a limit of its own"
+    return f"{processes}; memory is not limited (no writable control group)"
 
 
 def _living(name: str) -> state.SandboxState:

@@ -28,7 +28,7 @@ def build(plan: Plan) -> None:
     with _one_cpu():
         linux.unshare(linux.CLONE_NEWNS | linux.CLONE_NEWNET | linux.CLONE_NEWUTS | linux.CLONE_NEWIPC)
         linux.set_hostname(plan.lab)
-        linux.mount("none", "/", flags=linux.MS_REC | linux.MS_PRIVATE)
+        linux.mount("none", "/", flags=linux.MS_REC | linux.MS_SLAVE)
         linux.mount("proc", "/proc", "proc")
         _mount_run()
         for file in plan.files:

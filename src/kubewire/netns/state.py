@@ -40,6 +40,7 @@ class SandboxState:
     init: Process | None
     nodes: tuple[NodeRecord, ...]
     definition: dict[str, Any]
+    cgroups: tuple[str, ...] = ()
 
     def alive(self) -> bool:
         """Whether its keeper lives, and its PID 1 unless that is yet to be made."""

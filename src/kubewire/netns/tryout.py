@@ -47,7 +47,7 @@ def _attempt(report: int) -> None:
         step = "unshare of mount and network namespaces"
         linux.unshare(linux.CLONE_NEWNS | linux.CLONE_NEWNET | linux.CLONE_NEWUTS | linux.CLONE_NEWIPC)
         step = "mount propagation"
-        linux.mount("none", "/", flags=linux.MS_REC | linux.MS_PRIVATE)
+        linux.mount("none", "/", flags=linux.MS_REC | linux.MS_SLAVE)
         step = "mounting /proc"
         linux.mount("proc", "/proc", "proc")
         step = "writing /proc/sys/net"

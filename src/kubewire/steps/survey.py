@@ -54,6 +54,8 @@ def status_lines(lab: str) -> tuple[str, list[tuple[str, str]]]:
         lines += [
             (node.name, f"{node.role}, {', '.join(node.internal_ips)}") for node in provider.nodes(name)
         ]
+    if status.pod_limits:
+        lines.append(("each pod", status.pod_limits))
     return status.phase, lines + sorted(status.components.items())
 
 
@@ -106,7 +108,7 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Everything `doctor` tells about this machine."""
-    return [*_versions(), *_provider(), *_embedded(), *_vm(), *_known_bites(), *_cache()]
+    return [*_versions(), *_provider(), *_embedded(), _pod_limits(), *_vm(), *_known_bites(), *_cache()]
 
 
 def _versions() -> list[Finding]:
@@ -135,6 +137,18 @@ def _embedded() -> list[Finding]:
         )
         for need in survey()
     ]
+
+
+def _pod_limits() -> Finding:
+    """What the pods of an embedded lab may use here."""
+    from kubewire.netns import cgroups, linux
+    from kubewire.netns.provider import pod_limits
+
+    controllers = sorted(cgroups.homes(cgroups.own_groups()))
+    text = pod_limits(controllers, rootful=linux.may_make_namespaces())
+    whole = len(controllers) == len(cgroups.CONTROLLERS)
+    mend = "" if whole else "run the lab as root, or in a session of systemd --user (delegated cgroup v2)"
+    return Finding("limits of each pod", "ok" if whole else "note", text, mend)
 
 
 def _vm() -> list[Finding]:

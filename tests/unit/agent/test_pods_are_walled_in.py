@@ -28,10 +28,9 @@ def start(name, argv, **environment):
     etc = rootfs.etc_files(hostname="web-0", uid=100007, ips=["10.244.1.2"], nameserver="10.96.0.10",
                            namespace="shop")
     mounts = rootfs.build(root, etc, [rootfs.Mount(odd, "/data/a b#c")])
-    (root.parent / "fstab").write_text(rootfs.fstab(root, mounts))
     environment["PATH"] = "/usr/bin:/bin"
     return Process(Launch(argv=argv, environment=environment, netns=netns, root=root, uid=100007,
-                          fstab=root.parent / "fstab", log=work / f"{name}.log", rootful=rootful))
+                          mounts=tuple(mounts), log=work / f"{name}.log", rootful=rootful))
 
 def wait(process, seconds=300):
     end = time.monotonic() + seconds

@@ -11,10 +11,12 @@ import logging
 import socketserver
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from kubewire.errors import KubewireError
+from kubewire.netns.control import IDLE_SECONDS, listen
 
 log = logging.getLogger(__name__)
 Json = dict[str, Any]
@@ -24,16 +26,21 @@ _LONGEST = 65_536
 
 
 def serve(path: Path, handlers: dict[str, Handler]) -> None:
-    """Answer on a unix socket at `path` (mode 0600), in a thread of its own; one request at a time."""
+    """Answer on a unix socket at `path` (mode 0600), each connection in a thread of its own."""
 
     class Request(socketserver.StreamRequestHandler):
+        timeout = IDLE_SECONDS
+
         def handle(self) -> None:
-            answer = _answer(self.rfile.readline(_LONGEST), handlers)
-            self.wfile.write(json.dumps(answer).encode() + b"\n")
+            with suppress(OSError):  # gone, or idle for too long
+                answer = _answer(self.rfile.readline(_LONGEST), handlers)
+                self.wfile.write(json.dumps(answer).encode() + b"\n")
 
     path.unlink(missing_ok=True)
-    server = socketserver.UnixStreamServer(str(path), Request)
-    path.chmod(0o600)
+    server = socketserver.ThreadingUnixStreamServer(str(path), Request, bind_and_activate=False)
+    server.daemon_threads = True
+    server.socket.close()
+    server.socket = listen(path)
     threading.Thread(target=server.serve_forever, name="control", daemon=True).start()
 
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import itertools
 import json
+import secrets
 import threading
 from collections.abc import Mapping
 from typing import Any
 
 from kubewire.core.files import write_atomically
 from kubewire.kubernetes.api import Api
+from kubewire.netns import cgroups
 from kubewire.netns.agent.cni import Cni
 from kubewire.netns.agent.config import Config, Node
 from kubewire.netns.agent.environment import service_variables
 from kubewire.netns.agent.events import Events
-from kubewire.netns.agent.process import FIRST_UID
 
 INDEX = "pods.json"
+# Nobody's: above the ranges that useradd (subuid) and systemd hand out. An owner of the same uid, on the host
+# or in another lab, could read a pod's environment and would count as its processes.
+UIDS = range(0x7000_0000, 0x7FFE_0000)
 
 
 class Machine:
@@ -32,7 +35,8 @@ class Machine:
         self.cni = Cni(config.cni_bin, config.run_dir / "ipam")
         self.cidrs: dict[str, tuple[str, ...]] = {}
         self.networks = {node.name: threading.RLock() for node in config.nodes}
-        self._uids = itertools.count(FIRST_UID + 1)
+        self.cgroups = cgroups.lab_groups()
+        self._uids: set[int] = set()
         self._lock = threading.Lock()
         self._index: dict[str, Mapping[str, Any]] = {}
         self._service_variables: dict[str, str] | None = None
@@ -42,8 +46,12 @@ class Machine:
         return any(":" in subnet for subnet in self.config.pod_subnets)
 
     def next_uid(self) -> int:
+        """A user for a pod, of no other one."""
         with self._lock:
-            return next(self._uids)
+            while (uid := UIDS[secrets.randbelow(len(UIDS))]) in self._uids:
+                continue
+            self._uids.add(uid)
+            return uid
 
     def others(self, node: Node) -> list[tuple[Node, tuple[str, ...]]]:
         """Every other node with its pod CIDRs."""

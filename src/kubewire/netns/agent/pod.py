@@ -124,7 +124,7 @@ class PodWorker(threading.Thread):
         try:
             with self.machine.networks[self.node.name]:
                 self.sandbox = Sandbox.open(self.machine, self.node, pod)
-        except (KubewireError, OSError, KeyError) as error:
+        except (KubewireError, OSError, KeyError, ValueError) as error:
             if str(error) != self._problem:
                 self._say("Warning", "FailedCreatePodSandBox", f"Failed to create pod sandbox: {error}")
             self._problem = str(error)

@@ -1,14 +1,14 @@
 """A pod's root folder: the host's programs and libraries, an /etc of its own, its volumes, nothing else.
 
 The tree is plain folders and files below the agent's run folder; what is shared with the host comes in by
-mounts that an fstab lists and that exist only in the pod's own mount namespace.
+mounts that the launcher makes and that exist only in the pod's own mount namespace.
 """
 
 from __future__ import annotations
 
-import os
+import posixpath
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 HOST_FOLDERS = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "nix", "gnu")
@@ -17,64 +17,40 @@ DEVICES = ("null", "zero", "full", "random", "urandom")
 PASSWD = "root:x:0:0:root:/:/usr/sbin/nologin\npod:x:{uid}:{uid}:pod:/tmp:/usr/sbin/nologin\n"  # noqa: S105
 
 
-# What a remount in a user namespace may not drop, by its bit in statvfs.
-LOCKED_OPTIONS = {
-    os.ST_NOSUID: "nosuid",
-    os.ST_NODEV: "nodev",
-    os.ST_NOEXEC: "noexec",
-    os.ST_NOATIME: "noatime",
-    os.ST_NODIRATIME: "nodiratime",
-    os.ST_RELATIME: "relatime",
-}
-
-
 @dataclass(frozen=True)
 class Mount:
-    """A host path and where it appears in the pod (absolute, as the pod sees it)."""
+    """A host path and where it appears in the pod (absolute, as the pod sees it).
+
+    `below` is a path inside `source` that the pod may have put there itself. Only what is `devices` may hold
+    device files.
+    """
 
     source: Path
     target: str
     writable: bool = False
-
-    def options(self) -> str:
-        """The fstab options; a read-only one keeps what its file system was mounted with."""
-        if self.writable:
-            return "rbind"
-        flags = os.statvfs(self.source).f_flag
-        return ",".join(("rbind", "ro", *(name for bit, name in LOCKED_OPTIONS.items() if flags & bit)))
-
-
-def fstab(root: Path, mounts: Iterable[Mount]) -> str:
-    """The mounts of a pod in fstab syntax: its root onto itself first, /proc of its own last."""
-    lines = [f"{_quote(root)} {_quote(root)} none bind 0 0"]
-    lines += [f"{_quote(m.source)} {_quote(_below(root, m.target))} none {m.options()} 0 0" for m in mounts]
-    lines += [
-        f"tmpfs {_quote(_below(root, '/dev/shm'))} tmpfs nosuid,nodev,size=16m,mode=1777 0 0",  # noqa: S108
-        f"proc {_quote(_below(root, '/proc'))} proc nosuid,nodev,noexec 0 0",
-    ]
-    return "\n".join(lines) + "\n"
+    below: str = ""
+    devices: bool = False
 
 
 def build(root: Path, etc: Mapping[str, str], mounts: Iterable[Mount]) -> list[Mount]:
-    """Make the tree, with the files of /etc given as name → text; all mounts it needs, in order."""
+    """Make the tree in a new folder, with these files of /etc (name → text); all mounts it needs, in order."""
     for folder in ("etc", "proc", "dev", "dev/shm", "run", "var", "opt"):
         (root / folder).mkdir(parents=True, exist_ok=True)
     (root / "tmp").mkdir(exist_ok=True)
     (root / "tmp").chmod(0o1777)
-    if not (root / "var/run").is_symlink():
-        (root / "var/run").symlink_to("../run")
+    links = {"var/run": "run", **_host_links()}
+    for name, leads_to in links.items():
+        (root / name).symlink_to(posixpath.relpath(leads_to, posixpath.dirname(name) or "."))
     for name, text in etc.items():
         (root / "etc" / name).write_text(text)
-    needed = [*_host_folders(root), *mounts]
+    needed = [*_host_folders(), *mounts]
     needed += [Mount(Path("/etc", name), f"/etc/{name}") for name in HOST_ETC if Path("/etc", name).exists()]
     needed += [
-        Mount(Path("/dev", name), f"/dev/{name}", writable=True)
+        Mount(Path("/dev", name), f"/dev/{name}", writable=True, devices=True)
         for name in DEVICES
         if Path("/dev", name).exists()
     ]
-    for mount in needed:
-        _mount_point(mount.source, _below(root, mount.target))
-    return needed
+    return [replace(mount, target=_without_links(mount.target, links)) for mount in needed]
 
 
 def host_mounts(paths: Iterable[Path]) -> list[Mount]:
@@ -106,32 +82,24 @@ def etc_files(
     }
 
 
-def _host_folders(root: Path) -> list[Mount]:
-    """The host's program folders; where the host has a link (merged /usr) the pod gets the same link."""
-    mounts = []
-    for name in HOST_FOLDERS:
-        on_host = Path("/", name)
-        if on_host.is_symlink():
-            link = root / name
-            if not link.is_symlink():
-                link.symlink_to(str(on_host.readlink()).lstrip("/"))
-        elif on_host.is_dir():
-            mounts.append(Mount(on_host, f"/{name}"))
-    return mounts
+def _host_links() -> dict[str, str]:
+    """Program folders that are links on this host (merged /usr): name → where they lead, from the root."""
+    links = {name: Path("/", name) for name in HOST_FOLDERS if Path("/", name).is_symlink()}
+    return {name: str(link.readlink()).lstrip("/") for name, link in links.items()}
 
 
-def _mount_point(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if source.is_dir():
-        target.mkdir(exist_ok=True)
-    else:
-        target.touch()
+def _host_folders() -> list[Mount]:
+    return [
+        Mount(folder, str(folder))
+        for folder in (Path("/", name) for name in HOST_FOLDERS)
+        if folder.is_dir() and not folder.is_symlink()
+    ]
 
 
-def _below(root: Path, target: str) -> Path:
-    """`target` taken as absolute inside `root`; `..` can't leave it."""
-    return root / os.path.normpath("/" + target).lstrip("/")
-
-
-def _quote(path: Path) -> str:
-    return "".join(f"\\{ord(char):03o}" if char in " \t\n\\#" else char for char in str(path))
+def _without_links(target: str, links: Mapping[str, str]) -> str:
+    """`target`, with the links that this root itself has followed: no other link is, when mounts are made."""
+    path = posixpath.normpath("/" + target).lstrip("/")
+    for link, leads_to in links.items():
+        if path == link or path.startswith(f"{link}/"):
+            return leads_to + path[len(link) :]
+    return path

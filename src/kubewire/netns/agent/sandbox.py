@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from kubewire.errors import KubewireError
-from kubewire.netns.agent import cni, namespaces, rootfs, volumes
+from kubewire.netns import cgroups
+from kubewire.netns.agent import cni, limits, namespaces, rootfs, volumes
 from kubewire.netns.agent.config import Node
 from kubewire.netns.agent.environment import BASE, variables
 from kubewire.netns.agent.images import Program
@@ -35,6 +36,7 @@ class Sandbox:
     folder: Path
     attachment: cni.Attachment | None
     volumes: Mapping[str, Path]
+    cgroups: tuple[Path, ...] = ()
 
     @classmethod
     def open(cls, machine: Machine, node: Node, pod: Mapping[str, Any]) -> Sandbox:
@@ -44,11 +46,14 @@ class Sandbox:
         box = cls(machine, node, pod, machine.next_uid(), node.netns, folder, None, {})
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            box.cgroups = cgroups.limit(
+                machine.cgroups, identity, processes=limits.PROCESSES, memory=limits.memory(pod)
+            )
             box.volumes = volumes.prepare(machine.api, pod, folder / "volumes")
             if not pod["spec"].get("hostNetwork"):
                 box.netns = _network_namespace(identity, machine.ipv6)
                 box.attachment = box._attach_as_before()
-        except (KubewireError, OSError, KeyError):
+        except (KubewireError, OSError, KeyError, ValueError):
             box.close()
             raise
         return box
@@ -75,6 +80,8 @@ class Sandbox:
                 self._detach()
             with suppress(KubewireError):
                 namespaces.delete(self.netns.name)
+        for folder in self.cgroups:
+            cgroups.remove(folder)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def launch(self, container: Mapping[str, Any], program: Program, log: Path) -> Launch:
@@ -83,7 +90,7 @@ class Sandbox:
             *rootfs.host_mounts(program.paths),
             *volumes.mounts(container, self.volumes),
         ]
-        place = self.folder / container["name"]
+        place = self.folder / "containers" / container["name"]
         shutil.rmtree(place, ignore_errors=True)
         etc = rootfs.etc_files(
             hostname=self.hostname,
@@ -94,9 +101,7 @@ class Sandbox:
             else self.machine.config.cluster_dns,
             namespace=self.pod["metadata"]["namespace"],
         )
-        root, fstab = place / "root", place / "fstab"
-        fstab.parent.mkdir(parents=True, exist_ok=True)
-        fstab.write_text(rootfs.fstab(root, rootfs.build(root, etc, mounts)))
+        root = place / "root"
         api = self.machine.api
         environment = {
             **BASE,
@@ -110,10 +115,12 @@ class Sandbox:
             environment=environment,
             netns=self.netns,
             root=root,
-            fstab=fstab,
+            mounts=tuple(rootfs.build(root, etc, mounts)),
             uid=self.uid,
             log=log,
             rootful=self.machine.config.rootful,
+            cgroups=self.cgroups,
+            processes=limits.user_processes(self.machine.config.rootful),
             workdir=container.get("workingDir") or "/",
         )
 
