@@ -16,7 +16,7 @@ import pytest
 
 from kubewire.errors import HostError, LabError
 from kubewire.lab.schema import Lab
-from kubewire.netns import control, making, state
+from kubewire.netns import cgroups, control, making, state
 from kubewire.netns.provider import NetnsProvider
 from kubewire.netns.tryout import try_sandbox
 from waiting import DEADLINE, eventually
@@ -104,9 +104,55 @@ def test_a_netns_made_in_one_place_is_seen_on_every_node(made: Lab) -> None:
     assert "lo" in on_node(made, "worker2", "ip", "netns", "exec", "cni-try", "ip", "link")
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+def test_what_the_host_unmounts_is_free_and_what_a_node_mounts_stays_there(
+    lab: Lab, binaries: StandIns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    media, disk = tmp_path / "media", tmp_path / "media" / "disk"
+    monkeypatch.setattr(making, "wait", lambda *_: None)
+    monkeypatch.setattr(making, "_wait_for_nodes", lambda *_: None)
+    media.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "kubewire-media", media], check=True)
+    try:
+        subprocess.run(["mount", "--make-shared", media], check=True)
+        disk.mkdir()
+        (media / "inner").mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "kubewire-disk", disk], check=True)
+        making.make(lab, binaries)  # type: ignore[arg-type]
+        recorded = state.read_state(state.paths.lab_dir(lab.name))
+        assert recorded is not None and recorded.init is not None
+        seen = Path(f"/proc/{recorded.init.pid}/mounts")
+        assert str(disk) in seen.read_text()
+        assert str(disk) in on_node(lab, "worker", "cat", "/proc/self/mounts")
+        subprocess.run(["umount", disk], check=True)
+        assert str(disk) not in seen.read_text()
+        assert str(disk) not in on_node(lab, "worker", "cat", "/proc/self/mounts")
+        on_node(lab, "worker", "mount", "-t", "tmpfs", "tmpfs", str(media / "inner"))
+        assert str(media / "inner") not in Path("/proc/mounts").read_text()
+    finally:
+        NetnsProvider().down(lab.name)
+        subprocess.run(["umount", "--lazy", "--recursive", media], check=True)
+
+
+@pytest.mark.parametrize("killed", ["keeper", "init"])
+def test_a_labs_control_groups_end_with_it(made: Lab, killed: str) -> None:
+    recorded = state.read_state(state.paths.lab_dir(made.name))
+    assert recorded is not None and recorded.init is not None
+    groups = [Path(folder) for folder in recorded.cgroups]
+    if not groups:
+        pytest.skip("no writable control group here")
+    assert all((folder / "lab" / "cgroup.procs").read_text().split() for folder in groups)
+    assert not any(cgroups.remove(folder) for folder in groups), "a living lab's group can't be removed"
+    os.kill((recorded.keeper if killed == "keeper" else recorded.init).pid, signal.SIGKILL)
+    ends(recorded)
+    NetnsProvider().collect_garbage()
+    assert not any(folder.exists() for folder in groups)
+
+
 def test_secrets_are_roots_and_the_kubeconfig_is_private(made: Lab) -> None:
     assert on_node(made, "worker", "stat", "-c", "%a", "/run/kubewire/pki/sa.key").strip() == "600"
     assert NetnsProvider().kubeconfig(made.name).stat().st_mode & 0o777 == 0o600
+    assert (state.paths.lab_dir(made.name) / state.SOCKET).stat().st_mode & 0o777 == 0o600
 
 
 def test_a_component_that_dies_at_its_start_is_named_with_its_last_words(

@@ -61,7 +61,7 @@ def _container(order: dict[str, Any], parent: int) -> None:
         os.dup2(1, 2)
         code = NOT_EXECUTABLE
         os.chdir(order["workdir"])
-        os.execve(order["argv"][0], order["argv"], order["environment"])
+        os.execve(order["argv"][0], order["argv"], order["environment"])  # noqa: S606
     except (OSError, ValueError) as error:
         code = NOT_FOUND if code == NOT_EXECUTABLE and isinstance(error, FileNotFoundError) else code
         text = f"{error}\n".encode(errors="backslashreplace")
@@ -140,15 +140,21 @@ def walk(start: int, path: str, *, folder: bool = True, mode: int = 0o755, anyth
         raise ValueError(f"{path!r} can't be mounted on")
     for index, part in enumerate(parts):
         wants_folder = folder or index + 1 < len(parts)
-        inner = _enter(here, part, path, wants_folder, mode, anything and index + 1 == len(parts))
+        if part == "..":
+            raise ValueError(f"{path!r} leads out")
+        inner = _enter(here, part, wants_folder, mode)
+        kind = os.fstat(inner).st_mode
+        if stat.S_ISLNK(kind):
+            raise ValueError(f"{path!r} leads through the symbolic link {part!r}")
+        if stat.S_ISDIR(kind) != wants_folder and not (anything and index + 1 == len(parts)):
+            raise ValueError(f"{path!r}: {part!r} is {'not ' if wants_folder else ''}a folder")
         os.close(here)
         here = inner
     return here
 
 
-def _enter(here: int, part: str, path: str, folder: bool, mode: int, anything: bool) -> int:
-    if part == "..":
-        raise ValueError(f"{path!r} leads out")
+def _enter(here: int, part: str, folder: bool, mode: int) -> int:
+    """Open one entry of a folder as it is, a link too; a missing one is made."""
     flags = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         inner = os.open(part, flags, dir_fd=here)
@@ -160,16 +166,11 @@ def _enter(here: int, part: str, path: str, folder: bool, mode: int, anything: b
         inner = os.open(part, flags, dir_fd=here)
         if folder and mode != 0o755:
             os.chmod(_path(inner), mode)  # noqa: PTH101
-    kind = os.fstat(inner).st_mode
-    if stat.S_ISLNK(kind):
-        raise ValueError(f"{path!r} leads through the symbolic link {part!r}")
-    if not anything and stat.S_ISDIR(kind) != folder:
-        raise ValueError(f"{path!r}: {part!r} is {'not ' if folder else ''}a folder")
     return inner
 
 
 def _become(uid: int, rootful: bool, itself: int) -> None:
-    """The pod's user, without any capability; where there is only one user, in a namespace that renames it."""
+    """The pod's user, without any capability; one user's lab renames its only one in a namespace."""
     if rootful:
         linux.empty_bounding_set()
         os.setgroups([])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -23,7 +24,7 @@ def memory(pod: Mapping[str, Any]) -> int:
 
 
 def quantity(text: str) -> int:
-    """A Kubernetes quantity such as `64Mi`, rounded up. Source: apimachinery, pkg/api/resource/quantity.go."""
+    """A Kubernetes quantity such as `64Mi`, rounded up. Source: apimachinery, api/resource/quantity.go."""
     match = _QUANTITY.fullmatch(text)
     if match is None:
         raise ValueError(f"{text!r} is no quantity")
@@ -33,7 +34,7 @@ def quantity(text: str) -> int:
     else:
         base = 1024 if suffix.endswith("i") else 1000
         factor = Decimal(base) ** (_PREFIXES.index(suffix[0].replace("K", "k")) + 1 if suffix else 0)
-    return -int(-(Decimal(match["number"]) * factor) // 1)
+    return math.ceil(Decimal(match["number"]) * factor)
 
 
 def user_processes(rootful: bool) -> int:

@@ -44,7 +44,7 @@ class Launch:
     processes: int = 0
 
     def order(self) -> bytes:
-        """What the launcher reads: nothing of it, least of all the environment, may stand on a command line."""
+        """What the launcher reads: no part of it, least of all the environment, is on a command line."""
         return json.dumps(asdict(self), default=str).encode()
 
 

@@ -33,7 +33,7 @@ class Mount:
 
 
 def build(root: Path, etc: Mapping[str, str], mounts: Iterable[Mount]) -> list[Mount]:
-    """Make the tree in a new folder, with these files of /etc (name → text); all mounts it needs, in order."""
+    """Make the tree in a new folder, with these files of /etc (name → text); the mounts it needs."""
     for folder in ("etc", "proc", "dev", "dev/shm", "run", "var", "opt"):
         (root / folder).mkdir(parents=True, exist_ok=True)
     (root / "tmp").mkdir(exist_ok=True)

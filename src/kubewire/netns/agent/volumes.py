@@ -33,7 +33,7 @@ def prepare(api: Api, pod: Mapping[str, Any], folder: Path) -> dict[str, Path]:
 
 
 def mounts(container: Mapping[str, Any], volumes: Mapping[str, Path]) -> list[Mount]:
-    """The mounts a container asks for; what lies in a volume is looked at when it is mounted, without links."""
+    """The mounts a container asks for; the launcher looks for a `subPath` in the volume itself."""
     return [
         Mount(
             volumes[entry["name"]],
