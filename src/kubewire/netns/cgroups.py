@@ -126,6 +126,13 @@ def remove(folder: Path) -> bool:
     return not folder.exists()
 
 
+def clear(group: Path) -> None:
+    """Remove the groups of all pods of a lab whose processes have ended."""
+    for inner in group.iterdir():
+        if inner.is_dir() and inner.name != SELF:
+            remove(inner)
+
+
 def remove_left(folder: Path) -> None:
     """Remove what a killed keeper left of its lab's group, named in the lab's record."""
     if folder.name.startswith(PREFIX) and (folder / SELF / "cgroup.procs").exists():

@@ -70,6 +70,7 @@ def read_state(directory: Path) -> SandboxState | None:
         data["keeper"] = Process(**data["keeper"])
         data["init"] = Process(**data["init"]) if data["init"] else None
         data["nodes"] = tuple(NodeRecord(n["name"], n["role"], tuple(n["ips"])) for n in data["nodes"])
+        data["cgroups"] = tuple(str(folder) for folder in data.get("cgroups", ()))
         return SandboxState(**data)
     except (OSError, ValueError, KeyError, TypeError):
         return None

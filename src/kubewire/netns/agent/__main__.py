@@ -45,6 +45,7 @@ def main() -> int:
 def run(config: Config) -> None:
     """Register the nodes, wire them, then follow the pods; returns only by an exception."""
     config.run_dir.mkdir(parents=True, exist_ok=True)
+    config.run_dir.chmod(0o700)  # pods' volumes lie there, Secrets among them
     api = Api(config.kubeconfig, timeout=REQUEST_SECONDS)
     machine = Machine(config, api)
     _wait_until_ready(api)

@@ -13,6 +13,7 @@ from typing import Any
 
 from kubewire.errors import KubewireError
 from kubewire.kubernetes.api import ApiError
+from kubewire.netns import cgroups
 from kubewire.netns.agent import namespaces
 from kubewire.netns.agent.machine import INDEX, Machine
 from kubewire.netns.agent.pod import PodWorker
@@ -106,6 +107,8 @@ def clear_predecessor(machine: Machine) -> None:
                 )
     for name in namespaces.pod_namespaces():
         namespaces.delete(name)
+    for group in machine.cgroups.values():
+        cgroups.clear(group)
     for folder in ("ipam", "pods"):
         shutil.rmtree(run_dir / folder, ignore_errors=True)
     (run_dir / INDEX).unlink(missing_ok=True)
