@@ -11,7 +11,9 @@ from ..plugin_utils.step import Step
 
 class ActionModule(Step):
     def perform(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        return tell_tools(arguments["lab"], self._task_vars["inventory_hostname"], self._on_node).result()
+        node = self._task_vars["inventory_hostname"]
+        outcome = tell_tools(arguments["lab"], node, self._on_node, check=self.check)
+        return outcome.result(check=self.check)
 
     def _on_node(self, command: str) -> str:
         answer = self._low_level_execute_command(command, sudoable=False)

@@ -33,4 +33,4 @@ class ActionModule(Step):
             sources = tuple(str(source) for source in self._task_vars.get("ansible_inventory_sources") or ())
             records.write(records.Away(lab, str(find_lab(arguments["lab"])), place, sources))
         facts = {"ansible_facts": {"kubewire_python": place.python}, "place": asdict(place)}
-        return Outcome([Change(place.name, what) for what in done], facts).result()
+        return Outcome([Change(place.name, what) for what in done], facts).result(check=self.check)

@@ -9,4 +9,8 @@ from ..plugin_utils.step import LAB, Step
 
 class ActionModule(Step):
     STEP = "workload"
-    ARGUMENTS: ClassVar[dict[str, Any]] = LAB | {"timeout": {"type": "int", "default": 90}}
+    ARGUMENTS: ClassVar[dict[str, Any]] = LAB | {
+        "timeout": {"type": "int", "default": 90},
+        "overrides": {"type": "dict"},
+        "anew": {"type": "bool", "default": False},
+    }

@@ -49,6 +49,10 @@ why:
   description: Why it was chosen.
   type: str
   returned: always
+anew:
+  description: Whether the cluster is a new one, with nothing of the lab in it yet.
+  type: bool
+  returned: always
 kubernetes:
   description: The exact version that runs.
   type: str

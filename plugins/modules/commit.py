@@ -7,6 +7,7 @@ module: commit
 short_description: Let a lab outlive its maker
 description:
   - Until this, a lab vanishes with the run that makes it.
+  - The roles P(kubewire.lab.workload#role) and P(kubewire.lab.verify#role) end with it.
 options:
   lab:
     description: The lab's name, or the path of its file.

@@ -7,6 +7,7 @@ module: remove
 short_description: Remove a lab and all that belongs to it
 description:
   - Removes the lab's nodes, processes, files and record.
+  - A lab that isn't there is no failure and no change, also where no file says what it was.
 options:
   lab:
     description: The lab's name, or the path of its file.

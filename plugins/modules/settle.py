@@ -8,7 +8,7 @@ short_description: Wait until every node's dataplane is what it must be
 description:
   - A node that stays different is mended (its kube-proxy restarted, stray rules removed, routes put back),
     and each mend is named.
-  - In check mode the nodes aren't looked at.
+  - In check mode the nodes are looked at, and what would be mended is named.
 options:
   lab:
     description: The lab's name, or the path of its file.

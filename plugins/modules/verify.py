@@ -7,7 +7,7 @@ module: verify
 short_description: Prove a lab's dataplane and its traffic
 description:
   - Compares every node's rules with the live API objects, then sends real traffic.
-  - Writes nothing to the cluster.
+  - Writes nothing to the cluster. Skipped in check mode.
 options:
   lab:
     description: The lab's name, or the path of its file.

@@ -17,6 +17,15 @@ options:
     description: Seconds until the roll-out must be done.
     type: int
     default: 90
+  overrides:
+    description:
+      - In check mode, values over those of the lab's file, as the cluster would have recorded them by now.
+      - The recorded definition counts where they are left out; outside check mode it always does.
+    type: dict
+  anew:
+    description: In check mode, whether the cluster would be a new one, with nothing of the lab in it.
+    type: bool
+    default: false
 author: The kubewire authors
 """
 
@@ -27,6 +36,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+waited:
+  description: Whether pods or endpoints were still to come.
+  type: bool
+  returned: outside check mode
 changes:
   description: What was created, changed back or removed, a line each.
   type: list

@@ -43,7 +43,10 @@ class Step(ActionBase):  # type: ignore[misc]
         self._task_vars = task_vars or {}
         _, arguments = self.validate_argument_spec(argument_spec=self.ARGUMENTS)
         try:
-            return result | self.perform(arguments)
+            done = self.perform(arguments)
+            if not self._task.diff:
+                done.pop("diff", None)
+            return result | done
         except KubewireError as error:
             return result | failure(error)
 

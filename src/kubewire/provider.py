@@ -24,11 +24,19 @@ class NodeHandle:
 
 @dataclass(frozen=True)
 class Change:
-    """One thing `up` did, named: where (a node or the lab's name), what, and why."""
+    """One thing that `up` did, or would do: where (a node or the lab's name), what, and why.
+
+    `before` and `after` are the texts that --diff compares. `anew`: the cluster is a new one, with nothing in
+    it. `reported`: it happened before, and `up` only tells it.
+    """
 
     where: str
     what: str
     why: str = ""
+    before: str = ""
+    after: str = ""
+    anew: bool = False
+    reported: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,8 +82,8 @@ class Provider(Protocol):
     def restart_kube_proxy(self, name: str, node: str) -> None:
         """Start that node's kube-proxy afresh after removing all it had written (`kube-proxy --cleanup`)."""
 
-    def repair_routes(self, name: str, node: str) -> list[Change]:
-        """Bring back pod routes and routes to the other nodes' pod CIDRs on that node."""
+    def repair_routes(self, name: str, node: str, *, check: bool = False) -> list[Change]:
+        """Bring back pod routes and routes to the other nodes' pod CIDRs on that node. `check` only looks."""
 
     def pod_prefix(self, name: str, namespace: str, pod: str) -> tuple[str, ...]:
         """The argv prefix that runs a command in that pod's network namespace."""

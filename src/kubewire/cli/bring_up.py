@@ -22,6 +22,7 @@ def bring_up(
     verify: bool = False,
     recreate: bool = False,
     check: bool = False,
+    diff: bool = False,
     wait: bool = True,
 ) -> int:
     """Run the playbook under the lab's lock; the exit code."""
@@ -39,14 +40,14 @@ def bring_up(
     with lab_lock(name, command, wait=wait, tell=lambda who: display.line(f"lab {name}: {who}", "yellow")):
         intent = intend(lab, overrides, provider)  # another command may have worked on it meanwhile
         try:
-            run = _run(intent, display, variables, verify=verify and not check, check=check)
+            run = _run(intent, display, variables, verify=verify and not check, check=check, diff=diff)
         except (KeyboardInterrupt, Terminated):
             tell_removal(name, display, lived=intent.record is not None)
             raise
     if run.failure and not check:
         get_provider(intent.choice.name).abandon(name)
-    if run.failure is None and not check:
-        tell_changes(run, name, display)
+    if run.failure is None:
+        tell_changes(run, name, display, check=check)
     if verify and not check:
         return print_report(run, display)
     code = finish(run, display)
@@ -55,7 +56,15 @@ def bring_up(
     return code
 
 
-def _run(intent: Intent, display: Display, variables: dict[str, object], *, verify: bool, check: bool) -> Run:
+def _run(
+    intent: Intent,
+    display: Display,
+    variables: dict[str, object],
+    *,
+    verify: bool,
+    check: bool,
+    diff: bool,
+) -> Run:
     from kubewire.kubernetes import binaries
 
     embedded = intent.choice.name == "netns"
@@ -70,11 +79,16 @@ def _run(intent: Intent, display: Display, variables: dict[str, object], *, veri
                 progress=display.tell,
             )
     playbook = "lab" if verify else "up"
-    return run_playbook(playbook, intent.lab.name, variables, display, check=check, report=verify)
+    return run_playbook(playbook, intent.lab.name, variables, display, check=check, diff=diff, report=verify)
 
 
-def tell_changes(run: Run, name: str, display: Display) -> None:
+def tell_changes(run: Run, name: str, display: Display, *, check: bool = False) -> None:
+    """The last line: on which hosts something was changed, or with `check` would be."""
     display.close()
     changed = [f"{host} changed={count}" for host, count in sorted(run.changed.items()) if count]
+    if check:
+        would = f"up would change it: {', '.join(changed)}"
+        display.line(f"lab {name}: {would if changed else 'up would change nothing'}", "green")
+        return
     what = ", ".join(changed) or "nothing was to be done, changed=0 for every host"
     display.line(f"lab {name} is up: {what}", "green")

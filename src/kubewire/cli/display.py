@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,6 +16,7 @@ from kubewire.progress import WARNED, WARNING
 
 PLAIN_PAUSE = 10.0
 """Seconds between two lines about the same step where there is no terminal."""
+DIFF_STYLES = {"-": "red", "+": "green", "@": "cyan"}
 
 
 class Display:
@@ -27,6 +29,7 @@ class Display:
         self._started = 0.0
         self._said = 0.0
         self._changes: list[str] = []
+        self._diffs: list[Mapping[str, Any]] = []
         self._status: Status | None = None
 
     def line(self, text: str, style: str = "") -> None:
@@ -77,6 +80,10 @@ class Display:
     def changes(self, lines: list[str]) -> None:
         self._changes += lines
 
+    def diffs(self, entries: Sequence[Mapping[str, Any]]) -> None:
+        """Entries of Ansible's `diff`."""
+        self._diffs += entries
+
     def tick(self) -> None:
         """Show how long the step has taken so far; only a terminal shows it."""
         if not self._console.is_terminal or not self._name:
@@ -113,4 +120,13 @@ class Display:
             )
             for change in self._changes:
                 self.line(f"      {change}", "yellow")
-        self._name, self._changes = "", []
+            for entry in self._diffs:
+                for line in _unified(entry):
+                    self.line(f"      {line}", DIFF_STYLES.get(line[:1], "dim"))
+        self._name, self._changes, self._diffs = "", [], []
+
+
+def _unified(entry: Mapping[str, Any]) -> Iterator[str]:
+    before, after = (str(entry.get(key) or "").splitlines() for key in ("before", "after"))
+    title = str(entry.get("before_header") or "")
+    return difflib.unified_diff(before, after, f"{title} (before)", f"{title} (after)", lineterm="")

@@ -41,6 +41,7 @@ def bring_up(
     verify: bool = False,
     recreate: bool = False,
     check: bool = False,
+    diff: bool = False,
     wait: bool = True,
     reports: Path | None = None,
 ) -> int:
@@ -59,15 +60,17 @@ def bring_up(
         known = records.read(name)
         try:
             playbook = "lab" if verify else "up"
-            run = run_playbook(playbook, name, variables, display, check=check, report=verify, target=target)
+            run = run_playbook(
+                playbook, name, variables, display, check=check, diff=diff, report=verify, target=target
+            )
         except (KeyboardInterrupt, Terminated):
             _forget_absent(name, known, display)
             display.line(f"interrupted; what wasn't ready is gone from {target.pattern}", "yellow")
             raise
         if run.failures:
             _forget_absent(name, known, display)
-    if not run.failures and not check:
-        tell_changes(run, name, display)
+    if not run.failures:
+        tell_changes(run, name, display, check=check)
     return _tell(run, target, name, display, verify=verify, reports=reports)
 
 

@@ -22,6 +22,7 @@ def bring_up(
     verify: bool = False,
     recreate: bool = False,
     check: bool = False,
+    diff: bool = False,
     wait: bool = True,
 ) -> int:
     """Start the lab's VM unless it runs, make or mend the lab in it; the exit code."""
@@ -49,6 +50,7 @@ def bring_up(
                 verify=verify,
                 recreate=recreate,
                 check=check,
+                diff=diff,
                 wait=wait,
             )
         except BaseException:

@@ -89,6 +89,7 @@ def run_playbook(
     display: Display,
     *,
     check: bool = False,
+    diff: bool = False,
     report: bool = False,
     target: Target | None = None,
 ) -> Run:
@@ -107,7 +108,7 @@ def run_playbook(
     _link_collection(folder)
     stop = threading.Event()
     run = Run(folder)
-    options = {"check": check, "target": target}
+    options = {"mode": " ".join(["--check"] * check + ["--diff"] * diff), "target": target}
     worker = threading.Thread(target=_ansible, args=(name, run, display, stop), kwargs=options, daemon=True)
     feed = ProgressFeed(folder / "progress.jsonl")
     worker.start()
@@ -132,7 +133,7 @@ def run_playbook(
 
 
 def _ansible(
-    name: str, run: Run, display: Display, stop: threading.Event, *, check: bool, target: Target | None
+    name: str, run: Run, display: Display, stop: threading.Event, *, mode: str, target: Target | None
 ) -> None:
     import ansible_runner
 
@@ -147,7 +148,7 @@ def _ansible(
             project_dir=str(resources.root()),
             playbook=str(resources.playbooks_dir() / f"{name}.yml"),
             inventory=list(target.inventory) if target else here,
-            cmdline="--check" if check else None,
+            cmdline=mode or None,
             artifact_dir=str(run.folder),
             ident="run",
             envvars=_environment(run.folder) | (sharing(run.folder, target) if target else {}),
@@ -178,6 +179,7 @@ def note_event(event: Mapping[str, Any], run: Run, display: Display) -> None:
                 run.changed[host] = run.changed.get(host, 0) + 1
             run.results.setdefault(host, {})[str(data.get("task_action"))] = result
             display.changes([str(line) for line in result.get("changes") or ()])
+            display.diffs([entry for entry in result.get("diff") or () if isinstance(entry, Mapping)])
         case "playbook_on_stats":
             display.close()
         case "runner_on_skipped":

@@ -30,7 +30,12 @@ def up(
     keep: Annotated[
         bool, typer.Option("--keep", help="On kind: keep what a failed creation made, to look into it.")
     ] = False,
-    check: Annotated[bool, typer.Option("--check", help="Only tell what would be done.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only tell what would be done; nothing is written.")
+    ] = False,
+    diff: Annotated[
+        bool, typer.Option("--diff", help="Show what is changed before and after, also with --check.")
+    ] = False,
     reports: Annotated[
         Path | None,
         typer.Option(help="With --verify on a group: the folder for each host's report.", metavar="DIR"),
@@ -66,7 +71,9 @@ def up(
             from kubewire.cli import in_vm
 
             raise typer.Exit(
-                in_vm.bring_up(lab, overrides, why, verify=verify, recreate=recreate, check=check, wait=wait)
+                in_vm.bring_up(
+                    lab, overrides, why, verify=verify, recreate=recreate, check=check, diff=diff, wait=wait
+                )
             )
     if target := target_of(lab, host, inventory or ()):
         from kubewire.cli import elsewhere
@@ -80,6 +87,7 @@ def up(
                 verify=verify,
                 recreate=recreate,
                 check=check,
+                diff=diff,
                 wait=wait,
                 reports=reports,
             )

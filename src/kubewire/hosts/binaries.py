@@ -17,6 +17,7 @@ from kubewire.kubernetes.locks import locked
 from kubewire.kubernetes.toolchain import architecture
 from kubewire.lab.loading import load_lab
 from kubewire.paths import cache_dir
+from kubewire.provider import Change
 from kubewire.steps.outcome import Outcome
 
 
@@ -43,7 +44,12 @@ def _send(run: Run, place: Place, wanted: list[list[Any]], *, check: bool) -> di
     if there.get("failed") or not there["missing"] or there["architecture"] != architecture():
         return there
     if check:
-        return there | {"changed": True, "changes": [f"{place.name}: Kubernetes binaries would be brought"]}
+        changes = [
+            Change(Artifact(name, version).title, f"{binary} brought")
+            for name, version, binaries in there["missing"]
+            for binary in binaries
+        ]
+        return there | Outcome(changes).result(check=True)
     shipped = []
     for name, version, binaries in there["missing"]:
         artifact = Artifact(name, version)

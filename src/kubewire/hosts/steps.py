@@ -15,7 +15,7 @@ from kubewire.hosts import shipping
 from kubewire.hosts.client import MARK
 from kubewire.hosts.place import Place
 from kubewire.makers import command_lives
-from kubewire.steps.target import lab_name
+from kubewire.steps.target import lab_name, name_to_remove
 
 Run = Callable[[str, bytes], tuple[int, str, str]]
 """Runs a shell command on the host with this standard input: exit code, standard output and error."""
@@ -32,11 +32,12 @@ def perform_there(
     arguments = dict(arguments)
     report = arguments.pop("report", None)
     request: dict[str, Any] = {"step": step, "check": check}
-    if step in DEFINING:
-        request["definition"] = shipping.pack(arguments["lab"], arguments.pop("overrides", {}))
+    if step in DEFINING or (step == "workload" and check and arguments.get("overrides") is not None):
+        request["definition"] = shipping.pack(arguments["lab"], arguments.pop("overrides") or {})
         arguments["overrides"] = {}
     elif "lab" in arguments:
-        arguments["lab"] = lab_name(arguments["lab"])
+        named = name_to_remove if step == "remove" else lab_name
+        arguments["lab"] = named(arguments["lab"])
     answer = _ask(run, place, request | {"arguments": arguments})
     while "result" not in answer:
         answer = _ask(run, place, {"job": answer["job"]})

@@ -43,7 +43,9 @@ def up(lab: Lab, engine: Engine, *, check: bool = False) -> list[Change]:
             remove(lab.name, engine)
         _create(lab, engine)
     made = "cluster made anew" if left_over else "cluster made"
-    return [Change(lab.name, made, "what an unfinished `up` had left was removed" if left_over else "")]
+    return [
+        Change(lab.name, made, "what an unfinished `up` had left was removed" if left_over else "", anew=True)
+    ]
 
 
 def require_own(name: str, containers: Sequence[NodeContainer]) -> None:

@@ -33,13 +33,13 @@ exit 1
 """
 
 # $@: wanted routes as DESTINATION=GATEWAY. Pod routes are those that each pod's own veth pair asks for.
-REPAIR = r"""
+_ROUTES = r"""
 mend() { # family, destination, the rest of the route
   family=$1 destination=$2; shift 2
   current=$(ip "-$family" route show exact "$destination" | sed 's/ *$//')
   case "$current" in *"
-"*) ip "-$family" route flush exact "$destination" ;; "$destination $*"*) return ;; esac
-  ip "-$family" route replace "$destination" "$@" && echo "route $destination $* put back"
+"*) write "-$family" route flush exact "$destination" ;; "$destination $*"*) return ;; esac
+  write "-$family" route replace "$destination" "$@" && echo "route $destination $* put back"
 }
 for route in "$@"; do
   destination=${route%%=*} gateway=${route#*=} family=4
@@ -51,7 +51,7 @@ for space in $(ip netns list | cut -d ' ' -f 1); do
   [ -n "$peer" ] || continue
   veth=$(ip -o link | sed -n "s/^$peer: \([^@:]*\).*/\1/p")
   [ -n "$veth" ] || continue
-  ip link set "$veth" up
+  write link set "$veth" up
   addresses=$(ip -n "$space" -o addr show dev eth0 scope global | awk '{sub("/.*", "", $4); print $4}')
   for address in $addresses; do
     family=4
@@ -60,6 +60,9 @@ for space in $(ip netns list | cut -d ' ' -f 1); do
   done
 done
 """
+REPAIR = f'write() {{ ip "$@"; }}\n{_ROUTES}'
+LOOK = f"write() {{ :; }}\n{_ROUTES}"
+"""REPAIR without its writing: it says the same."""
 
 
 def prefix(node: str) -> tuple[str, ...]:

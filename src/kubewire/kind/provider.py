@@ -119,10 +119,10 @@ class KindProvider:
 
         proxy.restart(self.kubeconfig(name), node)
 
-    def repair_routes(self, name: str, node: str) -> list[Change]:
+    def repair_routes(self, name: str, node: str, *, check: bool = False) -> list[Change]:
         from kubewire.kind import routes
 
-        return [Change(node, what) for what in routes.repair(self.kubeconfig(name), node)]
+        return [Change(node, what) for what in routes.repair(self.kubeconfig(name), node, check=check)]
 
     def pod_prefix(self, name: str, namespace: str, pod: str) -> tuple[str, ...]:
         from kubewire.kubernetes.api import Api

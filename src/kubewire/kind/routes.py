@@ -7,15 +7,15 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
-from kubewire.kind.node import REPAIR, script
+from kubewire.kind.node import LOOK, REPAIR, script
 from kubewire.kubernetes.api import Api
 
 
-def repair(kubeconfig: Path, node: str) -> list[str]:
-    """What was put back on that node, in words."""
+def repair(kubeconfig: Path, node: str, *, check: bool = False) -> list[str]:
+    """What was put back on that node, or with `check` what would be, in words."""
     with Api(kubeconfig) as api:
         items = api.get("/api/v1/nodes")["items"]
-    return script(node, REPAIR, *wanted(items, node)).splitlines()
+    return script(node, LOOK if check else REPAIR, *wanted(items, node)).splitlines()
 
 
 def wanted(nodes: list[Mapping[str, Any]], here: str) -> list[str]:

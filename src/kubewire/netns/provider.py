@@ -85,10 +85,10 @@ class NetnsProvider:
     def restart_kube_proxy(self, name: str, node: str) -> None:
         _call(name, {"command": "restart", "component": f"kube-proxy@{node}", "cleanup": True}, timeout=60.0)
 
-    def repair_routes(self, name: str, node: str) -> list[Change]:
+    def repair_routes(self, name: str, node: str, *, check: bool = False) -> list[Change]:
         socket = Path(f"{entry.root(_living(name))}{entry.AGENT_SOCKET}")
         try:
-            answer = control.call(socket, {"op": "repair", "node": node}, timeout=30.0)
+            answer = control.call(socket, {"op": "repair", "node": node, "check": check}, timeout=30.0)
         except (OSError, ValueError) as error:
             raise LabError(f"the node agent could not repair {node}: {error}", where=f"lab {name}") from error
         return [Change(node, what) for what in answer["mended"]]

@@ -26,14 +26,12 @@ def up(lab: Lab, *, check: bool = False) -> list[Change]:
         why = "" if recorded is None else "what supervised it was killed"
         if not check:
             _create(lab)
-        return [Change(lab.name, f"cluster {was}", why)]
+        return [Change(lab.name, f"cluster {was}", why, anew=True)]
     differences = cluster_differences(recorded.definition, lab)
     if differences:
         if not check:
             _recreate(lab, directory)
-        return [
-            Change(lab.name, difference, "the cluster was made anew for it") for difference in differences
-        ]
+        return [_made_anew(lab.name, difference) for difference in differences]
     return wiring.mend(lab, recorded, check=check) + _mend(lab, directory, check=check)
 
 
@@ -44,6 +42,14 @@ def cluster_differences(definition: dict[str, Any], lab: Lab) -> list[str]:
 
     cluster, _ = changes_between(Definition.model_validate(definition), lab)
     return cluster
+
+
+def _made_anew(lab: str, difference: str) -> Change:
+    """The change that `key: old → new` asks for."""
+    key, _, values = difference.partition(": ")
+    old, _, new = values.partition(" → ")
+    what = f"cluster made anew: {difference}"
+    return Change(lab, what, before=f"{key}: {old}", after=f"{key}: {new}", anew=True)
 
 
 def _create(lab: Lab) -> None:
@@ -79,7 +85,12 @@ def _mend(lab: Lab, directory: Path, *, check: bool) -> list[Change]:
             mend=f"remove it and start again: kubewire down {lab.name}",
         ) from error
     mishaps = [
-        Change(event["node"] or lab.name, f"{event['component']} restarted by its supervisor", event["what"])
+        Change(
+            event["node"] or lab.name,
+            f"{event['component']} restarted by its supervisor",
+            event["what"],
+            reported=True,
+        )
         for event in found["events"]
     ]
     broken = {n: u for n, u in found["components"].items() if u["state"] in ("stopped", "failed")}
@@ -97,8 +108,10 @@ def _mend(lab: Lab, directory: Path, *, check: bool) -> list[Change]:
 
 def _start_again(lab: str, directory: Path, name: str, unit: dict[str, Any]) -> None:
     emit("cluster", f"starting {name} again")
-    command = "resume" if unit["pid"] else "restart"
+    request: dict[str, Any] = {"command": "resume" if unit["pid"] else "restart", "component": name}
+    if name.startswith("kube-proxy@"):  # what it missed, or somebody changed meanwhile, is written afresh
+        request |= {"command": "restart", "cleanup": True}
     try:
-        control.call(directory / state.SOCKET, {"command": command, "component": name}, timeout=60.0)
+        control.call(directory / state.SOCKET, request, timeout=60.0)
     except ValueError as error:
         raise making.component_failed(lab, directory, name, {"reason": str(error)}) from error

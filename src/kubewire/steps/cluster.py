@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +10,8 @@ from pathlib import Path
 from kubewire.lab.loading import find_lab, load_lab
 from kubewire.lab.record import Record, read_record, require_same_source, write_record
 from kubewire.lab.schema import Lab
-from kubewire.provider import Change
+from kubewire.paths import lab_dir
+from kubewire.provider import Change, Provider
 from kubewire.providers import Choice, choose, get_provider
 from kubewire.steps.lock import lab_lock
 from kubewire.steps.outcome import Outcome
@@ -75,24 +76,42 @@ def make_cluster(
     check: bool = False,
 ) -> Outcome:
     """Make or mend the cluster and record it; each change is named. `check` only tells what would be done."""
+    from kubewire.steps.packages import missing_packages
+
     intent = intend(lab, overrides, provider)
     name = intent.lab.name
     maker = get_provider(intent.choice.name)
-    maker.preflight(intent.lab)
+    if not (check and missing_packages(intent.lab, intent.choice.name)):  # they would be installed by now
+        maker.preflight(intent.lab)
     facts = {"lab": name, "provider": intent.choice.name, "why": intent.choice.why}
     if check:
-        afresh = [Change(name, "would be made afresh", "recreate")] if recreate and intent.record else []
-        return Outcome(afresh or maker.up(intent.lab, check=True), facts)
+        return _outcome(_planned(intent, maker, recreate), facts)
     with lab_lock(name, "up"):
         changes = []
         if recreate and maker.down(name):
-            changes.append(Change(name, "removed, to be made afresh", "recreate"))
+            changes.append(_removed(name))
         changes += maker.up(intent.lab)
         version = maker.status(name).kubernetes
         if intent.record is None:
             _forget(name)
         write_record(_record(intent, overrides, version))
-    return Outcome(changes, facts | {"kubernetes": version})
+    return _outcome(changes, facts | {"kubernetes": version})
+
+
+def _planned(intent: Intent, maker: Provider, recreate: bool) -> list[Change]:
+    name = intent.lab.name
+    if recreate and lab_dir(name).exists():
+        return [_removed(name), Change(name, "cluster made", anew=True)]
+    return maker.up(intent.lab, check=True)
+
+
+def _removed(name: str) -> Change:
+    return Change(name, "removed, to be made afresh", "recreate")
+
+
+def _outcome(changes: Sequence[Change], facts: Mapping[str, object]) -> Outcome:
+    """`anew`: the cluster is a new one, so that nothing of the lab is in it yet."""
+    return Outcome(changes, {**facts, "anew": any(change.anew for change in changes)})
 
 
 def commit_cluster(lab: str, *, check: bool = False) -> Outcome:

@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import yaml
+
 IGNORED = frozenset(
     {
         ("status",),
@@ -73,6 +75,80 @@ def with_ownership(live: Mapping[str, Any], manager: str) -> list[dict[str, Any]
         return None
     rest = [entry for entry in entries if not any(entry is taken for taken in (*mine, *foreign))]
     return [*rest, mine[0] | {"fieldsV1": fields}]
+
+
+def taken_back(live: Mapping[str, Any], wanted: Mapping[str, Any], manager: str) -> dict[str, Any]:
+    """The fields, as a fieldsV1 set, that go once `manager` has taken over what people's tools wrote: those
+    that neither its manifest, of which `wanted` is the result, nor a controller holds.
+    """
+    owned = with_ownership(live, manager)
+    if not owned:
+        return {}
+    rest = [entry for entry in owned if not _is(entry, manager)]
+    mine = [entry for entry in wanted["metadata"].get("managedFields") or () if _is(entry, manager)]
+    kept: dict[str, Any] = {}
+    for entry in (*rest, *mine):
+        kept = _union(kept, entry.get("fieldsV1") or {})
+    return _minus(next(entry for entry in owned if _is(entry, manager))["fieldsV1"], kept)
+
+
+def without(value: Any, fields: Mapping[str, Any]) -> Any:
+    """An object, or a part of it, without these fields (a fieldsV1 set)."""
+    if isinstance(value, Mapping):
+        left = {}
+        for key, item in value.items():
+            inner = fields.get(f"f:{key}")
+            rest = item if inner is None else without(item, inner) if inner else None
+            if rest is not None and (rest or not item or inner is None):
+                left[key] = rest
+        return left
+    if isinstance(value, list):
+        kept = []
+        for item in value:
+            inner = _entry_of(item, fields)
+            if inner is None:
+                kept.append(item)
+            elif inner and "." not in inner:
+                kept.append(without(item, inner))
+        return kept
+    return value
+
+
+def _entry_of(item: Any, fields: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """What a fieldsV1 set says of one list item, which it names by its keys (`k:`) or its value (`v:`)."""
+    for name, inner in fields.items():
+        mark, _, text = name.partition(":")
+        if mark == "v" and json.loads(text) == item:
+            return {}
+        if mark == "k" and isinstance(item, Mapping) and json.loads(text).items() <= item.items():
+            return dict(inner)
+    return None
+
+
+def _minus(left: Mapping[str, Any], right: Mapping[str, Any]) -> dict[str, Any]:
+    """The leaves of one fieldsV1 set that another lacks."""
+    found: dict[str, Any] = {}
+    for key, inner in left.items():
+        if key not in right:
+            found[key] = inner
+        elif inner and right[key] and (rest := _minus(inner, right[key])):
+            found[key] = {name: value for name, value in rest.items() if name != "."}
+    return {key: inner for key, inner in found.items() if inner or not left[key]}
+
+
+def as_text(obj: Mapping[str, Any]) -> str:
+    """An object for people, without what the cluster itself keeps in it."""
+    kept = {key: value for key, value in obj.items() if (key,) not in IGNORED}
+    kept["metadata"] = {key: v for key, v in obj["metadata"].items() if ("metadata", key) not in IGNORED}
+    return yaml.safe_dump(kept, sort_keys=True, allow_unicode=True, width=1000)
+
+
+def hidden(obj: Mapping[str, Any]) -> dict[str, Any]:
+    """A Secret with its values hidden, as kubectl diff hides them; any other object as it is."""
+    if obj.get("kind") != "Secret":
+        return dict(obj)
+    hide = {key: dict.fromkeys(obj[key], "***") for key in ("data", "stringData") if obj.get(key)}
+    return {**obj, **hide}
 
 
 def _is(entry: Mapping[str, Any], manager: str) -> bool:

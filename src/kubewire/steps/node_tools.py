@@ -40,8 +40,11 @@ def parse_versions(text: str) -> dict[str, str]:
     return {tool.strip(): version.strip() for tool, _, version in pairs}
 
 
-def tell_tools(lab: str, node: str, run: Callable[[str], str]) -> Outcome:
-    """The versions of a node's tools; HostError naming those that the lab asks for and the node lacks."""
+def tell_tools(lab: str, node: str, run: Callable[[str], str], *, check: bool = False) -> Outcome:
+    """The versions of a node's tools; HostError naming those that the lab asks for and the node lacks.
+
+    A node of kind gets what is missing; with `check` that is only named.
+    """
     wanted = tuple(COMMANDS.get(tool, tool) for tool in required_record(lab).lab.tools)
     versions = parse_versions(run(script(tuple(dict.fromkeys((*ALWAYS, *wanted))))))
     missing = [tool for tool in wanted if not versions.get(tool)]
@@ -49,8 +52,12 @@ def tell_tools(lab: str, node: str, run: Callable[[str], str]) -> Outcome:
     if missing and required_record(lab).provider == "kind":
         from kubewire.kind.tools import install
 
-        install(node, missing)
         changes = [Change(node, f"{tool} installed") for tool in missing]
+        if check:
+            return Outcome(
+                changes, {"tools": {tool: version for tool, version in versions.items() if version}}
+            )
+        install(node, missing)
         versions = parse_versions(run(script(tuple(versions))))
         missing = [tool for tool in wanted if not versions.get(tool)]
     if missing:
@@ -58,7 +65,7 @@ def tell_tools(lab: str, node: str, run: Callable[[str], str]) -> Outcome:
     return Outcome(changes, {"tools": {tool: version for tool, version in versions.items() if version}})
 
 
-def tell_all_tools(lab: str) -> Outcome:
+def tell_all_tools(lab: str, *, check: bool = False) -> Outcome:
     """The same for every node of a lab on this machine, each entered by its prefix."""
     from kubewire.providers import recorded_provider
 
@@ -69,7 +76,7 @@ def tell_all_tools(lab: str) -> Outcome:
         def run(command: str, prefix: tuple[str, ...] = node.prefix) -> str:
             return processes.run([*prefix, "/bin/sh", "-c", command], timeout=SECONDS).out
 
-        outcome = tell_tools(lab, node.name, run)
+        outcome = tell_tools(lab, node.name, run, check=check)
         changes += outcome.changes
         tools[node.name] = outcome.facts["tools"]
     return Outcome(changes, {"tools": tools})

@@ -24,7 +24,7 @@ STEPS = {
     "adopt_binaries": ("kubewire.hosts.adopting", "adopt_binaries"),
 }
 """A step → the module and the name of its function. A module is imported when it is needed."""
-UNCHECKED = frozenset({"packages", "cell_host", "tools", "verify", "missing_binaries", "adopt_binaries"})
+UNCHECKED = frozenset({"packages", "cell_host", "missing_binaries", "adopt_binaries"})
 """Steps that know no check mode: they change nothing of the lab."""
 
 
@@ -34,7 +34,7 @@ def perform(step: str, arguments: Mapping[str, Any], *, check: bool = False) -> 
     options = dict(arguments) if step in UNCHECKED else {**arguments, "check": check}
     try:
         outcome: Outcome = getattr(import_module(module), function)(**options)
-        return outcome.result()
+        return outcome.result(check=check)
     except KubewireError as error:
         return failure(error)
     except OSError as error:

@@ -21,25 +21,27 @@ HOPELESS = frozenset({"ErrImageNotOnNetns", "InvalidImageName", "ErrImageNeverPu
 
 def wait_for_rollout(
     api: Api, manifests: Sequence[Mapping[str, Any]], timeout: float, progress: Progress
-) -> None:
+) -> bool:
     """Wait until every workload among the manifests is rolled out and every Service has its pods among its
-    endpoints; LabError with the pods' own words.
+    endpoints; whether anything was still to come. LabError with the pods' own words.
     """
     workloads = [manifest for manifest in manifests if manifest["kind"] in WORKLOADS]
     services = [manifest for manifest in manifests if manifest["kind"] == "Service"]
     deadline = time.monotonic() + timeout
+    waited = False
     while True:
         open_ones = _unfinished(api, workloads) or _unfinished(api, services)
         if not open_ones:
-            return
+            return waited
+        waited = True
         live, lack = open_ones[0]
         progress("workload", f"{title(live)}: {lack}")
         stuck = [problem for live, _ in open_ones for problem in pod_problems(_pods(api, live))]
         hopeless = any(reason in HOPELESS for _, reason, _ in stuck)
         if hopeless or time.monotonic() > deadline:
-            waited = "" if hopeless else f" within {timeout:.0f} s"
+            within = "" if hopeless else f" within {timeout:.0f} s"
             raise LabError(
-                "; ".join(f"{title(live)} isn't rolled out{waited}: {lack}" for live, lack in open_ones),
+                "; ".join(f"{title(live)} isn't rolled out{within}: {lack}" for live, lack in open_ones),
                 mend="\n  ".join(
                     [*(f"{pod}: {reason}: {text}" for pod, reason, text in stuck), *_events(api, live)]
                 )

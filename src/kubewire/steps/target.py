@@ -36,6 +36,20 @@ def lab_name(lab: str) -> str:
     return load_lab(lab).name
 
 
+def name_to_remove(lab: str) -> str:
+    """As `lab_name`; where neither a record nor a file says anything, the name that the argument itself has.
+
+    What isn't there needs no definition to be gone.
+    """
+    try:
+        return lab_name(lab)
+    except DefinitionError:
+        name = Path(lab).stem
+        if NAME.fullmatch(name):
+            return name
+        raise
+
+
 def recorded_labs() -> list[str]:
     """The names of all labs with a record on this machine, sorted."""
     folder = state_dir() / "labs"

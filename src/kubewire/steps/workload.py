@@ -13,16 +13,20 @@ import httpx
 from kubewire.core.files import write_atomically
 from kubewire.errors import LabError
 from kubewire.kubernetes.api import FIELD_MANAGER, Api, ApiError
+from kubewire.lab.loading import load_lab
+from kubewire.lab.record import Record
+from kubewire.lab.schema import Lab
 from kubewire.lab.workload import workload_manifests
 from kubewire.paths import lab_dir
 from kubewire.patience import patient
 from kubewire.progress import emit
 from kubewire.provider import Change
 from kubewire.providers import get_provider
-from kubewire.steps.drift import differences, title, with_ownership
+from kubewire.steps.cluster import living_record
+from kubewire.steps.drift import as_text, differences, hidden, taken_back, title, with_ownership, without
 from kubewire.steps.outcome import Outcome
 from kubewire.steps.rollout import wait_for_rollout
-from kubewire.steps.target import is_recorded, lab_name, required_record
+from kubewire.steps.target import lab_name, required_record
 
 Manifest = Mapping[str, Any]
 Key = tuple[str, str, str, str]
@@ -31,73 +35,129 @@ SETTLING = 10.0
 """Seconds that a new cluster may take for its namespace `default`, and an object for its deletion."""
 
 
-def bring_workload(lab: str, timeout: float = 90, *, check: bool = False) -> Outcome:
-    """Apply what the definition holds, remove what a former one had applied, wait for the roll-out."""
+def bring_workload(
+    lab: str,
+    timeout: float = 90,
+    overrides: Mapping[str, object] | None = None,
+    anew: bool = False,
+    *,
+    check: bool = False,
+) -> Outcome:
+    """Apply what the definition holds, remove what a former one had applied, wait for the roll-out.
+
+    With `check` nothing is written. The definition is then what this run would have recorded before: the
+    file's with `overrides`, or the recorded one without; with `anew` the cluster would be empty.
+    """
     name = lab_name(lab)
-    if check and not is_recorded(name):
-        return Outcome([Change(name, "the workload would be created")])
-    record = required_record(name)
-    manifests = workload_manifests(record.lab)
+    if not check:
+        record = required_record(name)
+        changes, waited = _bring(record, record.lab, timeout)
+        return Outcome(changes, {"waited": waited})
+    living = living_record(name)
+    wanted = living.lab if living and overrides is None else load_lab(lab, overrides or {})
+    if living is None or anew:
+        return Outcome([_created(name, manifest) for manifest in workload_manifests(wanted)])
+    try:
+        return Outcome(_bring(living, wanted, check=True)[0])
+    except ApiError as error:
+        planned = get_provider(living.provider).up(living.lab, check=True)
+        if error.status or not any(not change.reported for change in planned):
+            raise
+        return Outcome(message=f"the objects can't be compared before the cluster is repaired: {error.what}")
+
+
+def _bring(record: Record, lab: Lab, timeout: float = 0, *, check: bool = False) -> tuple[list[Change], bool]:
+    """The changes, and whether pods or endpoints had to be waited for."""
+    name, manifests = lab.name, workload_manifests(lab)
     ledger = Ledger(lab_dir(name) / "workload.json")
     with Api(get_provider(record.provider).kubeconfig(name)) as api:
         formerly = ledger.read()
         known = {_key(former) for former in formerly}
-        changes = [
-            Change(name, what, "a former definition had applied it")
-            for what in remove_former(api, formerly, manifests, check)
-        ]
+        changes = remove_former(api, name, formerly, manifests, check)
         if not check:
             ledger.write([*formerly, *manifests])
         for manifest in manifests:
             emit("workload", title(manifest))
-            changes += [Change(name, what, why) for what, why in bring_object(api, manifest, known, check)]
+            changes += bring_object(api, name, manifest, known, check)
         if not check:
             ledger.write(manifests)
-            wait_for_rollout(api, manifests, patient(timeout), emit)
-    return Outcome(changes)
+        waited = not check and wait_for_rollout(api, manifests, patient(timeout), emit)
+    return changes, waited
 
 
-def bring_object(api: Api, manifest: Manifest, known: Collection[Key], check: bool) -> list[tuple[str, str]]:
-    """Make one live object what its manifest says; (what was done, why), none if nothing was.
+def bring_object(api: Api, lab: str, manifest: Manifest, known: Collection[Key], check: bool) -> list[Change]:
+    """Make one live object what its manifest says; the change, none if there was nothing to do.
 
     `known` are the objects that this lab applied before: one of them that is gone was deleted.
     """
-    path = api.object_path(manifest)
-    live = api.find(path)
-    if live and live["metadata"].get("deletionTimestamp") and not check:
-        emit("workload", f"{title(manifest)}: waiting for its deletion")
-        _retry(lambda: _must_be_gone(api, path), SETTLING)
+    live = _find(api, manifest)
+    if live and live["metadata"].get("deletionTimestamp"):
+        if not check:
+            emit("workload", f"{title(manifest)}: waiting for its deletion")
+            _retry(lambda: _must_be_gone(api, api.object_path(manifest)), SETTLING)
         live = None
     if live is None:
         if not check:
             _retry(lambda: api.apply(manifest), SETTLING)
-        return [(f"created {title(manifest)}", "it was deleted" if _key(manifest) in known else "")]
-    owned = with_ownership(live, FIELD_MANAGER)
-    if owned and not check:
+        return [_created(lab, manifest, "it was deleted" if _key(manifest) in known else "")]
+    wanted = _planned(api, live, manifest) if check else _applied(api, live, manifest)
+    sides = hidden(live), hidden(wanted)
+    drift = differences(*sides) or (["its data"] if differences(live, wanted) else [])
+    if not drift:
+        return []
+    before, after = map(as_text, sides)
+    return [Change(lab, f"{title(manifest)}: {'; '.join(drift)}", before=before, after=after)]
+
+
+def _applied(api: Api, live: Manifest, manifest: Manifest) -> Manifest:
+    """The object once it is as its manifest says; what people's tools wrote into it is taken over first."""
+    if owned := with_ownership(live, FIELD_MANAGER):
         version = live["metadata"]["resourceVersion"]
-        api.patch(path, {"metadata": {"resourceVersion": version, "managedFields": owned}})
-    drift = differences(live, api.apply(manifest, dry_run=True))
-    if drift and not check:
-        api.apply(manifest)
-    return [(f"{title(manifest)}: {'; '.join(drift)}", "")] if drift else []
+        api.patch(
+            api.object_path(manifest), {"metadata": {"resourceVersion": version, "managedFields": owned}}
+        )
+    wanted = api.apply(manifest, dry_run=True)
+    return api.apply(manifest) if differences(live, wanted) else wanted
+
+
+def _planned(api: Api, live: Manifest, manifest: Manifest) -> Manifest:
+    """What `_applied` would lead to, as the apiserver says it in dry runs."""
+    wanted = api.apply(manifest, dry_run=True)
+    fields = taken_back(live, wanted, FIELD_MANAGER)
+    if not fields:
+        return wanted
+    return api.request("PUT", api.object_path(manifest), body=without(wanted, fields), dryRun="All")
+
+
+def _created(lab: str, manifest: Manifest, why: str = "") -> Change:
+    return Change(lab, f"created {title(manifest)}", why, after=as_text(hidden(manifest)))
+
+
+def _find(api: Api, manifest: Manifest) -> Manifest | None:
+    """The live object; None also where its kind is yet to come."""
+    try:
+        return api.find(api.object_path(manifest))
+    except ApiError as error:
+        if error.status == httpx.codes.NOT_FOUND:
+            return None
+        raise
 
 
 def remove_former(
-    api: Api, formerly: Sequence[Manifest], manifests: Sequence[Manifest], check: bool
-) -> list[str]:
+    api: Api, lab: str, formerly: Sequence[Manifest], manifests: Sequence[Manifest], check: bool
+) -> list[Change]:
     """Delete the objects that this lab once applied and its definition no longer holds."""
     kept = {_key(manifest) for manifest in manifests}
-    lines = []
+    changes = []
     for former in formerly:
-        if _key(former) in kept:
-            continue
-        path = api.object_path(former)
-        if api.find(path) is None:
+        live = None if _key(former) in kept else api.find(api.object_path(former))
+        if live is None:
             continue
         if not check:
-            api.delete(path, propagationPolicy="Background")
-        lines.append(f"removed {title(former)}")
-    return lines
+            api.delete(api.object_path(former), propagationPolicy="Background")
+        why = "a former definition had applied it"
+        changes.append(Change(lab, f"removed {title(former)}", why, before=as_text(hidden(live))))
+    return changes
 
 
 class Ledger:

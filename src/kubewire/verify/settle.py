@@ -18,6 +18,7 @@ from kubewire.verify.live import LabRecord
 PARTS = ("dataplane", "routes")
 ROUNDS = 2
 SHOWN = 3
+NOTHING = "(nothing)"
 DELETE_SECONDS = 10.0
 STRAY = ".stray"
 TOOLS = ("iptables", "ip6tables")
@@ -37,24 +38,51 @@ def settle(provider: Provider, record: LabRecord) -> list[Change]:
     return changes
 
 
-def mend(provider: Provider, lab: str, snapshot: Snapshot, failed: Sequence[Check]) -> list[Change]:
-    """Mend each node by what is wrong there: routes, stray rules, else everything kube-proxy writes."""
+def look(provider: Provider, record: LabRecord, planned: Sequence[Change]) -> list[Change]:
+    """What `settle` would mend once these changes of the cluster are done; nothing is written."""
+    started = {change.where for change in planned if change.what.startswith("kube-proxy@")}
+    with Api(provider.kubeconfig(record.lab.name)) as api:
+        found = observe(provider, record.lab, api, kubernetes=record.kubernetes, parts=PARTS)
+    failed = [
+        check for check in found.verdict.failed if check.node not in started or _is_not_kube_proxys(check)
+    ]
+    return mend(provider, record.lab.name, found.snapshot, failed, check=True)
+
+
+def _is_not_kube_proxys(check: Check) -> bool:
+    return check.id.startswith("route.") or check.id.endswith(STRAY)
+
+
+def mend(
+    provider: Provider, lab: str, snapshot: Snapshot, failed: Sequence[Check], *, check: bool = False
+) -> list[Change]:
+    """Mend each node by what is wrong there: routes, stray rules, else everything kube-proxy writes. With
+    `check` only name what would be.
+    """
     changes: list[Change] = []
     for node in snapshot.nodes:
-        here = [check for check in failed if check.node == node.name]
-        routes = [check for check in here if check.id.startswith("route.")]
-        strays = [check for check in here if check.id.endswith(STRAY)]
-        rest = [check for check in here if check not in (*routes, *strays) and not adds_up(check)]
+        here = [finding for finding in failed if finding.node == node.name]
+        routes = [finding for finding in here if finding.id.startswith("route.")]
+        strays = [finding for finding in here if finding.id.endswith(STRAY)]
+        rest = [f for f in here if f not in (*routes, *strays) and not adds_up(f)]
         if here and not (routes or strays or rest):
             rest = here
         if routes:
-            changes += provider.repair_routes(lab, node.name)
+            changes += provider.repair_routes(lab, node.name, check=check)
         if strays:
-            changes += _delete_strays(provider, lab, node.name, strays)
+            changes += _delete_strays(provider, lab, node.name, strays, check=check)
         if rest:
-            provider.restart_kube_proxy(lab, node.name)
-            changes.append(Change(node.name, "restarted kube-proxy", why(rest)))
+            if not check:
+                provider.restart_kube_proxy(lab, node.name)
+            changes.append(Change(node.name, "restarted kube-proxy", why(rest), *_sides(rest)))
     return changes
+
+
+def _sides(checks: Sequence[Check]) -> tuple[str, str]:
+    """What the node shows and what it must show, a finding after another."""
+    sides = zip(*((c.observed or NOTHING, c.expected or NOTHING) for c in checks), strict=True)
+    before, after = ("\n".join(side) for side in sides)
+    return before, after
 
 
 def why(checks: Sequence[Check]) -> str:
@@ -64,15 +92,18 @@ def why(checks: Sequence[Check]) -> str:
     return "; ".join([*texts, *([f"and {more} more"] if more else [])])
 
 
-def _delete_strays(provider: Provider, lab: str, node: str, strays: Iterable[Check]) -> list[Change]:
+def _delete_strays(
+    provider: Provider, lab: str, node: str, strays: Iterable[Check], *, check: bool
+) -> list[Change]:
     prefix = next(handle.prefix for handle in provider.nodes(lab) if handle.name == node)
     changes = []
-    for check in strays:
-        for argv in deletions(check):
-            outcome = run([*prefix, *argv], timeout=DELETE_SECONDS)
-            if outcome.code:
+    for stray in strays:
+        for argv in deletions(stray):
+            outcome = None if check else run([*prefix, *argv], timeout=DELETE_SECONDS)
+            if outcome and outcome.code:
                 raise LabError(f"a stray rule can't be deleted: {outcome.err}", where=node)
-            changes.append(Change(node, f"deleted a stray rule: {shlex.join(argv)}", check.reason))
+            text = f"deleted a stray rule: {shlex.join(argv)}"
+            changes.append(Change(node, text, stray.reason, before=shlex.join(argv[4:])))
     return changes
 
 

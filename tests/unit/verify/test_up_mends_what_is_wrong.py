@@ -45,7 +45,7 @@ class Mender:
     def restart_kube_proxy(self, name: str, node: str) -> None:
         self.asked.append(("restart", node))
 
-    def repair_routes(self, name: str, node: str) -> list[Change]:
+    def repair_routes(self, name: str, node: str, *, check: bool = False) -> list[Change]:
         self.asked.append(("routes", node))
         return [Change(node, "put back the route to 10.244.2.0/24")]
 

@@ -84,7 +84,7 @@ def _handlers(machine: Machine, pods: Pods) -> dict[str, control.Handler]:
         if node is None:
             known = ", ".join(node.name for node in machine.config.nodes)
             return {"ok": False, "error": f"no node {request.get('node')!r}; there are {known}"}
-        return {"mended": repair.repair(machine, node, pods.workers())}
+        return {"mended": repair.repair(machine, node, pods.workers(), check=request.get("check") is True)}
 
     return {"status": status, "repair": mend}
 

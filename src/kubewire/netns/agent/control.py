@@ -1,7 +1,8 @@
 """The agent's control socket: one JSON line asks, one JSON line answers.
 
 `{"op": "status"}` → `{"ok": true, "nodes": […], "pods": […]}`;
-`{"op": "repair", "node": NAME}` → `{"ok": true, "mended": [text…]}`; faults → `{"ok": false, "error": text}`.
+`{"op": "repair", "node": NAME, "check": BOOL}` → `{"ok": true, "mended": [text…]}`, with `check` what would
+be mended; faults → `{"ok": false, "error": text}`.
 """
 
 from __future__ import annotations

@@ -54,14 +54,14 @@ def restore_input(subnets: Iterable[str], saved: str) -> tuple[str, list[str]]:
     return ("\n".join(["*nat", *commands, "COMMIT", ""]) if commands else ""), mended
 
 
-def ensure(node: Node, pod_subnets: Iterable[str]) -> list[str]:
-    """Make the node's masquerade rules right; what was mended, in words."""
+def ensure(node: Node, pod_subnets: Iterable[str], *, check: bool = False) -> list[str]:
+    """Make the node's masquerade rules right; in words what was mended, or with `check` what would be."""
     done: list[str] = []
     for version, subnets in by_family(pod_subnets).items():
         tool = "iptables" if version == 4 else "ip6tables"
         saved = run([*node.enter(), f"{tool}-save", "-t", "nat"])
         text, mended = restore_input(subnets, saved)
-        if text:
+        if text and not check:
             run([*node.enter(), f"{tool}-restore", "--wait", "5", "--noflush"], stdin=text)
-            done += [f"{tool}: {what}" for what in mended]
+        done += [f"{tool}: {what}" for what in mended]
     return done

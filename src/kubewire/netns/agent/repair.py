@@ -23,13 +23,16 @@ def program(machine: Machine, node: Node) -> list[str]:
     return [call.text for call in calls] + masquerade.ensure(node, machine.config.pod_subnets)
 
 
-def repair(machine: Machine, node: Node, workers: Iterable[PodWorker]) -> list[str]:
-    """Everything `program` does, and the way to each pod on the node; what was mended, in words."""
+def repair(machine: Machine, node: Node, workers: Iterable[PodWorker], *, check: bool = False) -> list[str]:
+    """Everything `program` does, and the way to each pod on the node; what was mended, in words.
+
+    With `check` nothing is, and the words say what would be.
+    """
     with machine.networks[node.name]:
-        return _repair(machine, node, workers)
+        return _repair(machine, node, workers, check=check)
 
 
-def _repair(machine: Machine, node: Node, workers: Iterable[PodWorker]) -> list[str]:
+def _repair(machine: Machine, node: Node, workers: Iterable[PodWorker], *, check: bool) -> list[str]:
     mended: list[str] = []
     here = [worker for worker in workers if worker.node == node and worker.sandbox is not None]
     links = _links(node)
@@ -39,31 +42,43 @@ def _repair(machine: Machine, node: Node, workers: Iterable[PodWorker]) -> list[
         if box is None or box.attachment is None:
             continue
         if box.attachment.veth not in links:
-            box.reattach()
+            if not check:
+                box.reattach()
             mended.append(f"a new veth {box.attachment.veth} for pod {worker.key}")
         else:
-            mended += _mend_link(node, box.attachment.veth, box.attachment.gateways, links, worker.key)
+            mended += _mend_link(
+                node, box.attachment.veth, box.attachment.gateways, links, worker.key, check=check
+            )
         expected += [routes.pod_route(ip, box.attachment.veth) for ip in box.attachment.ips]
     calls = routes.mends(expected, _observed(machine, node))
-    routes.apply(node, (call.argv for call in calls))
+    if not check:
+        routes.apply(node, (call.argv for call in calls))
     mended += [call.text for call in calls]
-    return mended + masquerade.ensure(node, machine.config.pod_subnets)
+    return mended + masquerade.ensure(node, machine.config.pod_subnets, check=check)
 
 
 def _mend_link(
-    node: Node, veth: str, gateways: Iterable[str], links: dict[str, tuple[bool, set[str]]], pod: str
+    node: Node,
+    veth: str,
+    gateways: Iterable[str],
+    links: dict[str, tuple[bool, set[str]]],
+    pod: str,
+    *,
+    check: bool,
 ) -> list[str]:
     """Put a pod's veth up again and give it back the gateway's address."""
     up, addresses = links[veth]
-    mended = []
+    mended, calls = [], []
     if not up:
-        routes.apply(node, [["link", "set", veth, "up"]])
+        calls.append(["link", "set", veth, "up"])
         mended.append(f"veth {veth} of pod {pod} set up again")
     for gateway in gateways:
         if gateway not in addresses:
             prefix = 128 if ":" in gateway else 32
-            routes.apply(node, [["address", "replace", f"{gateway}/{prefix}", "dev", veth]])
+            calls.append(["address", "replace", f"{gateway}/{prefix}", "dev", veth])
             mended.append(f"address {gateway} of veth {veth} put back")
+    if not check:
+        routes.apply(node, calls)
     return mended
 
 
