@@ -94,6 +94,13 @@ def up(
         )
     raise typer.Exit(
         bring_up.bring_up(
-            lab, overrides, provider=provider, verify=verify, recreate=recreate, check=check, wait=wait
+            lab,
+            overrides,
+            provider=provider,
+            verify=verify,
+            recreate=recreate,
+            check=check,
+            diff=diff,
+            wait=wait,
         )
     )
