@@ -17,14 +17,14 @@ from kubewire.dataplane.versions import Version, has
 class NodeFacts(Struct, frozen=True):
     """One node as its kube-proxy sees it; absent facts mean kernel defaults.
 
-    `ipv6` is `on`, `disabled` (by sysctl) or `absent` (from the kernel).
+    `ipv6` is `on`, `disabled` (by sysctl), `absent` (from the kernel) or "" where nobody told.
     `addresses` maps an interface to its addresses of both families (without prefix length).
     """
 
     node: Node
     tcp_be_liberal: bool = False
     nfacct: bool = True
-    ipv6: str = "on"
+    ipv6: str = ""
     addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
@@ -52,7 +52,7 @@ class NodeFacts(Struct, frozen=True):
             node=node,
             tcp_be_liberal=bool(int(facts.get("tcp_be_liberal") or 0)),
             nfacct=True if nfacct is None else bool(nfacct),
-            ipv6=str(facts.get("ipv6") or "on"),
+            ipv6=str(facts.get("ipv6") or ""),
             addresses=addresses,
         )
 

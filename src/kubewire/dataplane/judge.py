@@ -20,6 +20,7 @@ from kubewire.dataplane.iptables_foreign import Traffic
 from kubewire.dataplane.iptables_names import owned
 from kubewire.dataplane.model import Dataplane, Problem
 from kubewire.dataplane.observed.iptables import known_lines, parse_iptables_save
+from kubewire.dataplane.unused import FAMILIES, IPTABLES_FILES, NFT_FILES, dump_file, unused_families
 from kubewire.dataplane.verbatim import held_checks, shrink
 from kubewire.dataplane.versions import unknown_version
 from kubewire.errors import KubewireError, LabError
@@ -28,10 +29,9 @@ from kubewire.snapshot.model import NodeSnapshot, Snapshot
 if TYPE_CHECKING:
     from kubewire.dataplane.observed.ipvs import IpvsDumps
 
-FAMILIES: tuple[IpFamily, ...] = ("ipv4", "ipv6")
-IPTABLES_FILES: dict[IpFamily, str] = {"ipv4": "iptables-save.txt", "ipv6": "ip6tables-save.txt"}
 _MOST, _LONGEST = 50, 1000
-NFT_FILES: dict[IpFamily, str] = {"ipv4": "nft-ip.json", "ipv6": "nft-ip6.json"}
+_NAMES: dict[IpFamily, str] = {"ipv4": "IPv4", "ipv6": "IPv6"}
+_UNUSED = "not judged, since no Service uses it and kube-proxy has programmed it on no node"
 
 
 class Judgement(Struct, frozen=True):
@@ -57,35 +57,34 @@ def judge(snapshot: Snapshot, *, brief: bool = False) -> Judgement:
     if not snapshot.nodes:
         raise LabError("the snapshot holds no node", where="nodes")
     checks: list[Check] = []
-    notes: list[Note] = []
     chains: list[NodeChains] = []
-    several = len(snapshot.nodes) > 1
-    if brief and not several:
-        judgement = _judge_briefly(snapshot.nodes[0], cluster)
-        if judgement is not None:
-            return judgement
+    read: dict[str, Inputs] = {}
     for node in snapshot.nodes:
         try:
-            read = read_inputs(node, cluster)
+            read[node.name] = read_inputs(node, cluster)
         except KubewireError as error:
             checks.append(_unreadable(node, error))
-            continue
-        judged, said, pairs = _judge_node(read, cluster)
+    unused = unused_families(cluster, snapshot.nodes, read)
+    families = [family for family in FAMILIES if family not in unused]
+    notes = [Note(f"{_NAMES[family]}: {_UNUSED}") for family in unused]
+    several = len(snapshot.nodes) > 1
+    if brief and read and not several:
+        judgement = _judge_briefly(read[snapshot.nodes[0].name], cluster, families)
+        if judgement is not None:
+            return Judgement(judgement.checks, [*notes, *judgement.notes], judgement.held)
+    for inputs in read.values():
+        judged, said, pairs = _judge_node(inputs, cluster, families)
         checks += judged
         notes += said
         if several:
-            chains += [service_chains(node.name, family, *pair) for family, pair in pairs.items()]
+            chains += [service_chains(inputs.snapshot.name, family, *pair) for family, pair in pairs.items()]
     return Judgement(checks + judge_agreement(chains), notes)
 
 
-def _judge_briefly(node: NodeSnapshot, cluster: ClusterState) -> Judgement | None:
+def _judge_briefly(node: Inputs, cluster: ClusterState, families: Sequence[IpFamily]) -> Judgement | None:
     """The judgement of a node on which most Services hold by their text; None unless all checks pass."""
-    try:
-        read = read_inputs(node, cluster)
-    except KubewireError:
-        return None
     held: Counter[str] = Counter()
-    checks, notes, _ = _judge_node(read, cluster, held)
+    checks, notes, _ = _judge_node(node, cluster, families, held)
     if any(check.status == "failed" for check in checks):
         return None
     return Judgement(checks, notes, held)
@@ -107,7 +106,10 @@ def _unreadable(node: NodeSnapshot, error: KubewireError) -> Check:
 
 
 def _judge_node(
-    node: Inputs, cluster: ClusterState, held: Counter[str] | None = None
+    node: Inputs,
+    cluster: ClusterState,
+    families: Sequence[IpFamily],
+    held: Counter[str] | None = None,
 ) -> tuple[list[Check], list[Note], dict[IpFamily, tuple[Dataplane, Dataplane]]]:
     """Checks, notes, and what was expected and observed of each family that could be judged.
 
@@ -118,7 +120,7 @@ def _judge_node(
     kept: dict[IpFamily, tuple[Dataplane, Dataplane]] = {}
     mode, name = node.config.mode, node.snapshot.name
     ipvs = _observe_ipvs(node) if mode == "ipvs" else None
-    for family in FAMILIES:
+    for family in families:
         if node.facts.leaves_out(family, node.version):
             checks.append(_left_out(node, family))
             continue
@@ -157,7 +159,7 @@ def _judge_node(
 
 
 def _left_out(node: Inputs, family: IpFamily) -> Check:
-    name = (NFT_FILES if node.config.mode == "nftables" else IPTABLES_FILES)[family]
+    name = dump_file(node.config.mode, family)
     reason = f"IPv6 is {node.facts.ipv6} in the node's kernel, and kube-proxy leaves the family out"
     return Check("dump.present", "skipped", node.snapshot.name, family, "", name, reason)
 
@@ -170,7 +172,7 @@ def observe(
     What stands in it exactly as in `expected` is not parsed.
     """
     files, errors = node.snapshot.files, node.snapshot.errors
-    name = (NFT_FILES if node.config.mode == "nftables" else IPTABLES_FILES)[family]
+    name = dump_file(node.config.mode, family)
     if not files.get(name, "").strip():
         return None, _present(node, family, name, [errors.get(name) or "the dump is missing or empty"])
     if node.config.mode == "nftables":

@@ -1,0 +1,75 @@
+"""Address families that no Service uses and that kube-proxy has programmed on no node: nothing to judge."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+from kubewire.dataplane.cluster import ClusterState
+from kubewire.dataplane.findings import IpFamily
+from kubewire.dataplane.inputs import Inputs
+from kubewire.dataplane.observed.iptables import parse_iptables_save
+from kubewire.snapshot.model import NodeSnapshot
+
+FAMILIES: tuple[IpFamily, ...] = ("ipv4", "ipv6")
+IPTABLES_FILES: dict[IpFamily, str] = {"ipv4": "iptables-save.txt", "ipv6": "ip6tables-save.txt"}
+NFT_FILES: dict[IpFamily, str] = {"ipv4": "nft-ip.json", "ipv6": "nft-ip6.json"}
+OF_KUBELET = ("KUBE-KUBELET-CANARY", "KUBE-IPTABLES-HINT", "KUBE-FIREWALL")
+NOTHING_THERE = ("No such file or directory", "not supported")
+"""What tools say of a table that isn't there, and of a family that the kernel doesn't have."""
+
+
+def dump_file(mode: str, family: IpFamily) -> str:
+    """The dump without which nothing can be said of a family in that mode."""
+    return (NFT_FILES if mode == "nftables" else IPTABLES_FILES)[family]
+
+
+def unused_families(
+    cluster: ClusterState, nodes: Sequence[NodeSnapshot], read: Mapping[str, Inputs]
+) -> tuple[IpFamily, ...]:
+    """The families that need no judgement. A node whose facts say that it has IPv6 must have been programmed.
+
+    `read` has the inputs of those nodes that have them.
+    """
+    return tuple(
+        family
+        for family in FAMILIES
+        if not any(service.cluster_ips.get(family) for service in cluster.services)
+        and not any(_is_served(node, read.get(node.name), family) for node in nodes)
+    )
+
+
+def _is_served(node: NodeSnapshot, inputs: Inputs | None, family: IpFamily) -> bool:
+    """Whether kube-proxy programs the family on the node, or may do so: what isn't understood counts."""
+    if inputs is not None:
+        if inputs.facts.leaves_out(family, inputs.version):
+            return False
+        error = node.errors.get(dump_file(inputs.config.mode, family), "")
+        if inputs.facts.ipv6 or (error and not any(words in error for words in NOTHING_THERE)):
+            return True
+    return _has_chains(node, family) or _has_table(node, family) or _has_ipvs(node, family)
+
+
+def _has_chains(node: NodeSnapshot, family: IpFamily) -> bool:
+    dump = parse_iptables_save(node.files.get(IPTABLES_FILES[family], ""), family)
+    names = (chain.name for chain in dump.chains)
+    kube = any(name.startswith("KUBE-") and name not in OF_KUBELET for name in names)
+    return kube or bool(node.files.get(IPTABLES_FILES[family], "").strip() and dump.problems)
+
+
+def _has_table(node: NodeSnapshot, family: IpFamily) -> bool:
+    text = node.files.get(NFT_FILES[family], "").strip()
+    try:
+        return bool(text) and '"kube-proxy"' in json.dumps(json.loads(text))
+    except (ValueError, RecursionError):
+        return True
+
+
+def _has_ipvs(node: NodeSnapshot, family: IpFamily) -> bool:
+    """Virtual servers (`-A -t [fd00::1]:80 …`) or sets (`create KUBE-6-CLUSTER-IP …`) of the family."""
+    ipv6 = family == "ipv6"
+    servers = node.files.get("ipvsadm-save.txt", "").splitlines()
+    sets = node.files.get("ipset-save.txt", "").splitlines()
+    return any(line.startswith("-A ") and ("[" in line) == ipv6 for line in servers) or any(
+        line.startswith("create KUBE-") and line.startswith("create KUBE-6-") == ipv6 for line in sets
+    )
