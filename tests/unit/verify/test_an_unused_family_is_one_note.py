@@ -118,7 +118,7 @@ def test_one_node_that_has_it_leaves_the_others_failing(folder: Path, mode: str,
     assert exit_code(report) == 1
 
 
-def test_a_service_that_uses_it_fails(folder: Path, mode: str) -> None:  # noqa: ARG001
+def test_a_service_that_uses_it_fails(folder: Path, mode: str) -> None:
     change_services(folder, ipv6=True)
     report = verify_folder(folder)
     assert {(node.name, "ipv6") for node in nodes(folder)} <= failures(report)
