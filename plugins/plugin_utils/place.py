@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import shlex
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from kubewire.errors import HostError
 from kubewire.hosts.place import Place
+
+PERSIST = "20s"
+"""As in ansible.cfg: a lab in the making lives as long as its connection."""
 
 
 def place_of(connection: Any, variables: Mapping[str, Any]) -> Place:
@@ -31,6 +37,23 @@ def place_of(connection: Any, variables: Mapping[str, Any]) -> Place:
         },
         become=("sudo", "-H", "-n", "--") if become else (),
     )
+
+
+def shared(place: Place, connection: Any) -> Place:
+    """The place, reached through one connection for all steps of a run, beside those of Ansible's modules."""
+    folder = Path(str(connection.get_option("control_path_dir"))).expanduser()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    name = hashlib.sha256("\0".join(place.ssh).encode()).hexdigest()[:10]
+    program, *rest = place.ssh
+    options = (
+        "-o",
+        "ControlMaster=auto",
+        "-o",
+        f"ControlPersist={PERSIST}",
+        "-o",
+        f"ControlPath={folder}/{name}",
+    )
+    return replace(place, ssh=(program, *options, *rest))
 
 
 def ssh_options(connection: Any) -> list[str]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 
+from kubewire.core.printable import printable_values
 from kubewire.errors import KubewireError
 from kubewire.steps.registry import failure, perform
 
@@ -43,12 +43,12 @@ class Step(ActionBase):  # type: ignore[misc]
         self._task_vars = task_vars or {}
         _, arguments = self.validate_argument_spec(argument_spec=self.ARGUMENTS)
         try:
-            done = self.perform(arguments)
+            found = self.perform(arguments)
             if not self._task.diff:
-                done.pop("diff", None)
-            return result | done
+                found.pop("diff", None)
         except KubewireError as error:
-            return result | failure(error)
+            found = failure(error)
+        return result | {key: printable_values(value) for key, value in found.items()}
 
     def perform(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """The task result of the step."""
@@ -67,13 +67,13 @@ class Step(ActionBase):  # type: ignore[misc]
         return place_with_python(place_of(self._connection, self._task_vars), arguments["lab"])
 
     def on_host(self, command: str, data: bytes = b"") -> tuple[int, str, str]:
-        """Run a shell command on the play's host; HostError where it can't be reached."""
-        try:
-            answer = self._low_level_execute_command(
-                command, in_data=data or b"\n"
-            )  # empty would ask for a tty
-        except AnsibleConnectionFailure as error:
-            from kubewire.hosts.errors import unreachable
+        """Run a shell command on the play's host; HostError where it can't be reached.
 
-            raise unreachable(str(error), self._task_vars["inventory_hostname"]) from error
-        return int(answer["rc"]), str(answer["stdout"]), str(answer["stderr"])
+        Not through Ansible's own connection, which reads what a host sends without a bound.
+        """
+        from kubewire.hosts.far import runner
+
+        from .place import place_of, shared
+
+        place = shared(place_of(self._connection, self._task_vars), self._connection)
+        return runner(place)(command, data)

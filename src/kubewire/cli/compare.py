@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rich.console import Console
-from rich.text import Text
-
+from kubewire.core.console import Screen
 from kubewire.drift.acceptance import expired, load_acceptances
 from kubewire.drift.compare import drift
 from kubewire.drift.model import Drift
@@ -32,13 +30,13 @@ def compare(before: Path, after: Path | None, accept: Path | None, *, everything
         raise DefinitionError(
             "they have no cell in common that was judged", where=f"{before} {after or ''}".strip()
         )
-    console = Console(highlight=False)
+    screen = Screen()
     for each in found:
         for line in render(each, everything=everything):
-            console.print(line, soft_wrap=True)
+            screen.rendered(line)
     for over in expired(acceptances, today):
         told = f"no longer accepted since {over.expires}: {over.cause} {over.object} ({over.reason})"
-        console.print(Text(told, style="yellow"), soft_wrap=True)
+        screen.line(told, style="yellow")
     return 1 if drifts.is_open(found) else 0
 
 

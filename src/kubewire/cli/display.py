@@ -10,7 +10,8 @@ from typing import Any
 
 from rich.console import Console
 from rich.status import Status
-from rich.text import Text
+
+from kubewire.core.console import Screen
 
 from kubewire.progress import WARNED, WARNING
 
@@ -23,7 +24,7 @@ class Display:
     """Shows one run on standard error. Text from nodes and clusters is never taken for markup."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(stderr=True, highlight=False)
+        self._screen = Screen(console, stderr=True)
         self._name = ""
         self._detail = ""
         self._started = 0.0
@@ -33,7 +34,11 @@ class Display:
         self._status: Status | None = None
 
     def line(self, text: str, style: str = "") -> None:
-        self._console.print(Text(text, style=style), soft_wrap=True)
+        self._screen.line(text, style=style)
+
+    def paragraph(self, text: str, style: str = "") -> None:
+        """A text that may have several lines."""
+        self._screen.paragraph(text, style)
 
     def step(self, name: str) -> None:
         """A task begins; the one before it is done."""
@@ -57,7 +62,7 @@ class Display:
         )
         words = [str(line.get(key) or "") for key in ("step", "detail")]
         self._detail = ": ".join(word for word in words if word) + share
-        if not self._console.is_terminal and time.monotonic() - self._said > PLAIN_PAUSE:
+        if not self._screen.is_terminal and time.monotonic() - self._said > PLAIN_PAUSE:
             self._said = time.monotonic()
             self.line(f"    {self._detail}", "dim")
 
@@ -86,16 +91,15 @@ class Display:
 
     def tick(self) -> None:
         """Show how long the step has taken so far; only a terminal shows it."""
-        if not self._console.is_terminal or not self._name:
+        if not self._screen.is_terminal or not self._name:
             return
         seconds = time.monotonic() - self._started
-        text = Text(f"{self._name}  {seconds:.0f} s  {self._detail}")
-        text.truncate(max(20, self._console.width - 4), overflow="ellipsis")
+        text = f"{self._name}  {seconds:.0f} s  {self._detail}"
         if self._status is None:
-            self._status = self._console.status(text)
+            self._status = self._screen.status(text)
             self._status.start()
         else:
-            self._status.update(text)
+            self._status.update(self._screen.status_text(text))
 
     def failed(self) -> None:
         self._close("✘", "red")
@@ -114,10 +118,7 @@ class Display:
             self._status = None
         if self._name:
             seconds = time.monotonic() - self._started
-            self._console.print(
-                Text.assemble((f"  {mark} ", style), f"{self._name:<46}", (f"{seconds:6.1f} s", "dim")),
-                soft_wrap=True,
-            )
+            self._screen.line((f"  {mark} ", style), f"{self._name:<46}", (f"{seconds:6.1f} s", "dim"))
             for change in self._changes:
                 self.line(f"      {change}", "yellow")
             for entry in self._diffs:

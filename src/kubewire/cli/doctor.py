@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from rich.console import Console
-from rich.text import Text
-
 MARKS = {"ok": ("✔", "green"), "missing": ("✘", "red"), "note": ("·", "dim")}
 
 
@@ -15,18 +12,16 @@ def doctor() -> None:
     """
     import typer
 
+    from kubewire.core.console import Screen
     from kubewire.errors import HostError
     from kubewire.steps.survey import examine
 
-    console = Console(highlight=False)
+    screen = Screen()
     findings = examine()
     for finding in findings:
         mark, style = MARKS[finding.state]
-        console.print(
-            Text.assemble((f"{mark} ", style), f"{finding.name:<26} ", finding.detail), soft_wrap=True
-        )
-        if finding.mend:
-            for line in finding.mend.splitlines():
-                console.print(Text(f"{'':<29}{line.strip()}", style="yellow"), soft_wrap=True)
+        screen.line((f"{mark} ", style), f"{finding.name:<26} ", finding.detail)
+        for line in finding.mend.splitlines():
+            screen.line(f"{'':<29}{line.strip()}", style="yellow")
     if any(finding.state == "missing" for finding in findings):
         raise typer.Exit(HostError.exit_code)

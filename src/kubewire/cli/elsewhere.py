@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 import time
@@ -11,15 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from kubewire.cli.bring_up import tell_changes
 from kubewire.cli.display import Display
 from kubewire.cli.outcome import REMOVAL, finish, print_report
-from kubewire.cli.playbook import Run, forget_logs, log_folder, run_playbook
+from kubewire.cli.playbook import Failure, Run, forget_logs, log_folder, run_playbook
 from kubewire.cli.signals import Terminated
+from kubewire.core.console import Screen
 from kubewire.errors import KubewireError, LabError
 from kubewire.hosts import far, records, tunnel
 from kubewire.hosts.choice import recorded_target
@@ -27,7 +23,10 @@ from kubewire.hosts.inventory import Target
 from kubewire.hosts.overview import AT_ONCE, GONE, READY
 from kubewire.hosts.records import Away
 from kubewire.lab.loading import load_lab
+from kubewire.report.model import Report
 from kubewire.steps.lock import lab_lock
+from kubewire.steps.verify import read_report
+from kubewire.verify import exit_code
 from kubewire.vm.hosting import HOST
 from kubewire.vm.machine import remove as remove_vm
 
@@ -105,13 +104,13 @@ def _remove(away: Away, display: Display) -> int:
     try:
         done = far.call(away, ["down", away.lab])
     except KubewireError as error:
-        display.line(f"kubewire: {error}", "red")
+        display.paragraph(f"kubewire: {error}", "red")
         return error.exit_code
-    words = done.stderr.decode(errors="replace").strip().splitlines()
-    display.line(f"{host}: {words[-1] if words else f'exit code {done.returncode}'}")
-    if done.returncode == 0:
+    words = done.err.splitlines()
+    display.line(f"{host}: {words[-1] if words else f'exit code {done.code}'}")
+    if done.code == 0:
         records.forget(away.lab, host)
-    return done.returncode
+    return far.exit_code(done)
 
 
 def _locked(name: str, command: str, display: Display, wait: bool):  # type: ignore[no-untyped-def]
@@ -162,51 +161,50 @@ def _tell(
     display.close()
     for failure in run.failures.values():
         if not (run.reports / f"{failure.host}.json").exists():
-            display.line(f"kubewire: {failure.host}: {failure.message}", "red")
+            display.paragraph(f"kubewire: {failure.host}: {failure.message}", "red")
     if not verify:
         return max((failure.exit_code for failure in run.failures.values()), default=0)
     folder = reports or log_folder(name) / "reports"
-    gathered = _gather(run.reports, folder)
+    gathered = _gather(run, folder)
     codes = [_row_code(host, gathered, run) for host in target.hosts]
     _print_table(target, gathered, codes, run)
     display.line(f"the reports: {folder}", "dim")
     return max(codes)
 
 
-def _gather(source: Path, folder: Path) -> dict[str, dict[str, object]]:
+def _gather(run: Run, folder: Path) -> dict[str, Report]:
+    """Each host's report, copied into the folder; one that can't be read is that host's failure."""
     folder.mkdir(parents=True, exist_ok=True)
     found = {}
-    for path in sorted(source.glob("*.json")):
-        shutil.copyfile(path, folder / path.name)
-        found[path.stem] = json.loads(path.read_text())
+    for path in sorted(run.reports.glob("*.json")):
+        try:
+            found[path.stem] = read_report(path)
+            shutil.copyfile(path, folder / path.name)
+        except LabError as error:
+            run.fail(Failure("", path.stem, error.what, error.exit_code))
     return found
 
 
-def _row_code(host: str, gathered: Mapping[str, object], run: Run) -> int:
+def _row_code(host: str, gathered: Mapping[str, Report], run: Run) -> int:
     if failure := run.failures.get(host):
         return failure.exit_code
-    return 0 if host in gathered else LabError.exit_code
+    return exit_code(gathered[host]) if host in gathered else LabError.exit_code
 
 
-def _print_table(
-    target: Target, gathered: Mapping[str, dict[str, object]], codes: list[int], run: Run
-) -> None:
-    table = Table("HOST", "RESULT", "PASSED", "FAILED", "SKIPPED", "FIRST FAILURE", box=None, pad_edge=False)
+def _print_table(target: Target, gathered: Mapping[str, Report], codes: list[int], run: Run) -> None:
+    rows: list[list[str | tuple[str, str]]] = []
     for host, code in zip(target.hosts, codes, strict=True):
-        report = gathered.get(host, {})
-        summary: Mapping[str, object] = report.get("summary", {})  # type: ignore[assignment]
-        counts = [str(summary.get(key, "")) for key in ("passed", "failed", "skipped")]
-        result = str(report.get("status", "error"))
+        report = gathered.get(host)
+        result = report.status if report else "error"
         style = {"passed": "green", "failed": "red"}.get(result, "yellow")
-        table.add_row(
-            Text(host), Text(result, style), *counts, Text(_first_failure(report, run, host) if code else "")
-        )
-    Console(highlight=False).print(table)
+        counts = [str(report.count(status)) if report else "" for status in ("passed", "failed", "skipped")]
+        rows.append([host, (result, style), *counts, _first_failure(report, run, host) if code else ""])
+    Screen().table(["HOST", "RESULT", "PASSED", "FAILED", "SKIPPED", "FIRST FAILURE"], rows)
 
 
-def _first_failure(report: Mapping[str, object], run: Run, host: str) -> str:
-    for check in report.get("checks", ()):  # type: ignore[attr-defined]
-        if check["status"] == "failed":
-            return " ".join(str(check[key]) for key in ("node", "service", "object") if check[key])
+def _first_failure(report: Report | None, run: Run, host: str) -> str:
+    for check in report.checks if report else ():
+        if check.status == "failed":
+            return " ".join(filter(None, (check.node, check.service, check.object)))
     failure = run.failures.get(host)
     return failure.message.splitlines()[0] if failure and failure.message else ""

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from kubewire.cli.signals import Terminated, raise_on_terminate
+from kubewire.core import console
 from kubewire.errors import KubewireError, refusal
 
 
@@ -44,9 +45,7 @@ def _exit_code(command: Callable[[], object]) -> int:
 
 
 def _say(text: str) -> None:
-    from kubewire.core.printable import printable
-
-    print(f"kubewire: {printable(text)}", file=sys.stderr, flush=True)
+    console.err(f"kubewire: {text}")
 
 
 def _keep_traceback() -> str:

@@ -32,15 +32,14 @@ def explain(
 
     `kubewire explain --snapshot my-snapshot --service kube-system/kube-dns:dns --node control-plane`
     """
-    from rich.console import Console
-
     from kubewire.cli.observe import observe
+    from kubewire.core.console import Screen
     from kubewire.dataplane.explain_service import explain_service
     from kubewire.hosts.choice import one_away
-    from kubewire.hosts.far import become
+    from kubewire.hosts.far import relay
     from kubewire.report.explain_text import print_explanation
 
     if lab and snapshot is None and (there := one_away(lab, host)):
-        become(there, ["explain", there.lab, "--service", service, "--node", node])
+        relay(there, ["explain", there.lab, "--service", service, "--node", node])
     found = explain_service(observe(lab, snapshot, "explain"), service, node)
-    print_explanation(found, Console(highlight=False))
+    print_explanation(found, Screen())

@@ -16,14 +16,18 @@ def gc(
 
     `kubewire gc --host alice`
     """
-    from kubewire.hosts.overview import clean
+    from kubewire.core import console
+    from kubewire.hosts.overview import broken_records, clean
     from kubewire.steps.survey import collect_garbage
 
     if host:
-        typer.echo("\n".join(clean(host)))
+        for line in clean(host):
+            console.out(line)
         return
     removed = collect_garbage()
     for line in removed:
-        typer.echo(f"removed {line}")
+        console.out(f"removed {line}")
     if not removed:
-        typer.echo("nothing to remove")
+        console.out("nothing to remove")
+    for line in broken_records():
+        console.out(f"kept: the record of {line}")

@@ -46,10 +46,11 @@ def build(
     `sudo kubewire image build 1.34 --output node.tar`
     """
     from kubewire.cli.display import Display
+    from kubewire.core import console
     from kubewire.kind.image.making import make
 
     display = Display()
     with display.running(f"node image of Kubernetes {version}"):
         made = make(version, overlay=overlay, output=output, fresh=fresh, progress=display.tell)
     where = f"in {output}" if output else "in the Docker engine"
-    typer.echo(f"{made.node} and {made.httpbin} are {where} ({made.how})")
+    console.out(f"{made.node} and {made.httpbin} are {where} ({made.how})")

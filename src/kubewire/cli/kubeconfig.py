@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-import typer
-
 from kubewire.cli import options
 
 
-def kubeconfig(lab: options.RunningLab, host: options.OnHost = "") -> None:
-    """The path of the lab's kubeconfig, for kubectl on this machine.
+def kubeconfig(lab: options.RunningLab, host: options.OnHost = "", form: options.Form = "text") -> None:
+    """The path of the lab's kubeconfig, for kubectl on this machine; as JSON its credentials themselves.
 
     **Example**
 
     `export KUBECONFIG="$(kubewire kubeconfig iptables)"; kubectl get pods -o wide`
     """
-    from kubewire.hosts import tunnel
+    from kubewire.core import console
     from kubewire.hosts.choice import one_away
     from kubewire.providers import recorded_provider
     from kubewire.steps.target import lab_name
 
     if there := one_away(lab, host):
-        typer.echo(tunnel.kubeconfig(there))
-        return
-    name = lab_name(lab)
-    typer.echo(recorded_provider(name).kubeconfig(name))
+        from kubewire.hosts import tunnel
+
+        path = tunnel.kubeconfig(there)
+    else:
+        name = lab_name(lab)
+        path = recorded_provider(name).kubeconfig(name)
+    if form == "json":
+        from kubewire.hosts import credentials
+
+        console.document(credentials.to_json(credentials.read_credentials(path)))
+    else:
+        console.document(f"{path}\n")

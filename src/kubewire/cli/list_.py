@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from kubewire.cli import options
 
-UNCUT = 10_000
-"""Columns enough for every path, where what reads it isn't a terminal."""
+COLUMNS = ("lab", "phase", "provider", "kubernetes", "definition")
 
 
-def list_() -> None:
-    """The labs that can be brought up, and how those that were are now."""
+def list_(form: options.Form = "text") -> None:
+    """The labs that can be brought up, and how those that were are now.
+
+    **Example**
+
+    `kubewire list --format json`
+    """
+    import json
+
+    from kubewire.core import console
     from kubewire.hosts.overview import listed
     from kubewire.steps.survey import listed_labs
 
-    table = Table("LAB", "PHASE", "PROVIDER", "KUBERNETES", "DEFINITION", box=None, pad_edge=False)
     away = listed()
     names = {row[0] for row in away}
-    for row in sorted([*away, *(row for row in listed_labs() if row[0] not in names)]):
-        table.add_row(*(Text(cell) for cell in row))
-    table.columns[-1].overflow = "fold"
-    console = Console(highlight=False)
-    console.print(table, width=console.width if console.is_terminal else UNCUT)
+    rows = sorted([*away, *(row for row in listed_labs() if row[0] not in names)])
+    if form == "json":
+        labs = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
+        console.document(json.dumps({"schema": 1, "labs": labs}, indent=1) + "\n")
+    else:
+        console.Screen().table([column.upper() for column in COLUMNS], rows)

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import typer
-
 from kubewire.cli.cell_hosts import Crew, Task, at_hand, meet, unseen
 from kubewire.cli.display import Display
+from kubewire.core import console
 from kubewire.matrix import drifts, nightly
 from kubewire.matrix.conclusion import Baseline
 from kubewire.matrix.folder import Order, RunFolder
@@ -50,11 +49,11 @@ def show_plan(file: Path | None, wishes: Wishes) -> int:
     crew, task = Crew.of(wishes.hosts, wishes.inventory), _task(file)
     order = _planned(file, wishes, Display(), crew, at_hand(crew, task, wishes.jobs))
     for note in order.notes:
-        typer.echo(f"note: {note}")
+        console.out(f"note: {note}")
     for each in order.cells:
         beside = f", control plane {each.control_plane}" if each.control_plane else ""
         skip = f"  skipped: {each.skip}" if each.skip else ""
-        typer.echo(f"{each.cell.id}{beside}{skip}")
+        console.out(f"{each.cell.id}{beside}{skip}")
     return 0
 
 

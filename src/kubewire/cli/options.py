@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -81,6 +81,9 @@ Set = Annotated[
     typer.Option(
         "--set", help="Any key of the lab's file, as `httpbin.port=9000`; repeatable.", metavar="KEY=VALUE"
     ),
+]
+Form = Annotated[
+    Literal["text", "json"], typer.Option("--format", help="How to print it.", metavar="text|json")
 ]
 Wait = Annotated[
     bool, typer.Option("--wait/--no-wait", help="Whether to wait while another command works on this lab.")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kubewire.core.files import read_bounded
+from kubewire.core import console
 from kubewire.errors import DefinitionError, LabError
 
 if TYPE_CHECKING:
@@ -28,7 +26,7 @@ def finish(run: Run, display: Display) -> int:
     if run.failure is None:
         return 0
     where = f" on {run.failure.host}" if run.failure.host not in ("", "localhost") else ""
-    display.line(f"kubewire: {run.failure.message}", "red")
+    display.paragraph(f"kubewire: {run.failure.message}", "red")
     display.line(f"in the step “{run.failure.task}”{where}; the log: {run.folder / 'run' / 'stdout'}", "dim")
     return run.failure.exit_code
 
@@ -45,7 +43,7 @@ def print_report(run: Run, display: Display, *, form: str = "text", output: Path
     if path is None:
         return finish(run, display) or LabError.exit_code
     display.close()
-    return emit_report(read_report(json.loads(read_bounded(path, REPORT_LIMIT))), form, output)
+    return emit_report(read_report(path), form, output)
 
 
 def emit_report(report: Report, form: str, output: Path | None) -> int:
@@ -59,7 +57,7 @@ def emit_report(report: Report, form: str, output: Path | None) -> int:
 
         text.show(report)
     else:
-        sys.stdout.write(formatted(report, form))
+        console.document(formatted(report, form))
     return exit_code(report)
 
 

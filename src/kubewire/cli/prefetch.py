@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import typer
-
 from kubewire.cli import options
 
 
@@ -27,6 +25,7 @@ def prefetch(
     `kubewire prefetch ipvs --host vm`
     """
     from kubewire.cli.display import Display
+    from kubewire.core import console
     from kubewire.errors import DefinitionError
     from kubewire.hosts.choice import LOCAL
     from kubewire.kubernetes import binaries
@@ -44,10 +43,10 @@ def prefetch(
         from kubewire.lab.loading import load_lab
         from kubewire.steps.vm import prepare_parts
 
-        typer.echo(f"vm: {why}")
+        console.out(f"vm: {why}")
         with display.running("what a VM is made of"):
             parts, version = prepare_parts(load_lab(lab, overrides), display.tell)
-        typer.echo(f"Kubernetes {version} and a VM's parts ({parts.about}) are in the cache")
+        console.out(f"Kubernetes {version} and a VM's parts ({parts.about}) are in the cache")
         return
     intent = intend(lab, overrides, provider)
     loaded = intent.lab
@@ -56,13 +55,13 @@ def prefetch(
 
         with display.running("what the lab needs on kind"):
             lines = prefetch_kind(loaded, display.tell)
-        typer.echo("\n".join(lines))
+        console.block("".join(f"{line}\n" for line in lines))
         return
     plan = binaries.plan(loaded.kubernetes, control_plane=loaded.control_plane, dns=loaded.dns)
     for step in plan.steps:
-        typer.echo(step)
+        console.out(str(step))
     with display.running(f"Kubernetes {plan.version}"):
         found = binaries.ensure(
             loaded.kubernetes, control_plane=loaded.control_plane, dns=loaded.dns, progress=display.tell
         )
-    typer.echo(f"Kubernetes {found.version} is in the cache")
+    console.out(f"Kubernetes {found.version} is in the cache")

@@ -33,6 +33,7 @@ def render(
 
     `kubewire render ipvs --as kind`
     """
+    from kubewire.core import console
     from kubewire.lab import rendering
     from kubewire.lab.loading import load_lab
 
@@ -42,4 +43,4 @@ def render(
         Form.KIND: rendering.render_kind,
         Form.INVENTORY: rendering.render_inventory,
     }
-    typer.echo(to_text[form](loaded), nl=False)
+    console.document(to_text[form](loaded))

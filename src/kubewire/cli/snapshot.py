@@ -22,6 +22,7 @@ def snapshot(
     `kubewire snapshot iptables before; kubewire verify --snapshot before`
     """
     from kubewire.cli.observe import take
+    from kubewire.core import console
     from kubewire.hosts.choice import one_away
     from kubewire.hosts.snapshot import bring_snapshot
     from kubewire.snapshot.folder import write_snapshot
@@ -29,4 +30,4 @@ def snapshot(
     there = one_away(lab, host)
     taken = bring_snapshot(there) if there else take(lab)
     write_snapshot(taken, folder)
-    typer.echo(f"snapshot of {len(taken.nodes)} nodes: {folder}")
+    console.out(f"snapshot of {len(taken.nodes)} nodes: {folder}")

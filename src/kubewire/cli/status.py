@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
-from rich.console import Console
-from rich.text import Text
-
 from kubewire.cli import options
 
 
-def status(lab: options.Lab, host: options.OnHost = "") -> None:
+def status(lab: options.Lab, host: options.OnHost = "", form: options.Form = "text") -> None:
     """How a lab is now: its phase, its nodes, each component. Exit code 4 unless the lab is ready.
 
-    **Example**
+    As JSON also a lab of which nothing is known has a phase, `absent`.
+
+    **Examples**
 
     `kubewire status iptables`
+
+    `kubewire status iptables --format json`
     """
+    import json
+
     import typer
 
+    from kubewire.core import console
     from kubewire.errors import LabError
     from kubewire.hosts.choice import one_away
-    from kubewire.hosts.far import become
-    from kubewire.steps.survey import status_lines
+    from kubewire.hosts.far import relay
+    from kubewire.steps.survey import lab_status, status_lines, status_or_absent
 
-    console = Console(highlight=False)
     if there := one_away(lab, host):
-        console.print(Text.assemble((f"{'host':<40} ", "bold"), there.place.name), soft_wrap=True)
-        become(there, ["status", there.lab])
-    phase, lines = status_lines(lab)
-    for label, text in lines:
-        console.print(Text.assemble((f"{label:<40} ", "bold"), text), soft_wrap=True)
-    if phase != "ready":
+        if form == "text":
+            console.out(f"{'host':<40} {there.place.name}")
+        relay(there, ["status", there.lab, "--format", form])
+    found = status_or_absent(lab) if form == "json" else lab_status(lab)
+    if form == "json":
+        console.document(json.dumps(found, indent=1) + "\n")
+    else:
+        screen = console.Screen()
+        for label, text in status_lines(found):
+            screen.line((f"{label:<40} ", "bold"), text)
+    if found["phase"] != "ready":
         raise typer.Exit(LabError.exit_code)

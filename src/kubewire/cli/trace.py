@@ -39,18 +39,17 @@ def trace(
 
     `kubewire trace --snapshot my-snapshot --from node/worker --to 10.96.0.10:53/udp`
     """
-    from rich.console import Console
-
     from kubewire.cli.observe import observe
+    from kubewire.core.console import Screen
     from kubewire.dataplane.trace import trace as follow
     from kubewire.errors import LabError
     from kubewire.hosts.choice import one_away
-    from kubewire.hosts.far import become
+    from kubewire.hosts.far import relay
     from kubewire.report.trace_text import print_trace
 
     if lab and snapshot is None and (there := one_away(lab, host)):
-        become(there, ["trace", there.lab, "--from", source, "--to", target, "--node", node])
+        relay(there, ["trace", there.lab, "--from", source, "--to", target, "--node", node])
     found = follow(observe(lab, snapshot, "trace"), source, target, node)
-    print_trace(found, Console(highlight=False))
+    print_trace(found, Screen())
     if found.refused:
         raise typer.Exit(LabError.exit_code)

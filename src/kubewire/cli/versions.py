@@ -24,6 +24,7 @@ def versions(
     `kubewire versions --format json`
     """
     from kubewire.cli.display import Display
+    from kubewire.core import console
     from kubewire.kubernetes import store
     from kubewire.kubernetes.catalog import KIND, KUBE_PROXY
     from kubewire.kubernetes.offers import offers
@@ -36,4 +37,4 @@ def versions(
     lines = kubernetes_lines(store.complete_versions((KUBE_PROXY,)), kubernetes)
     own = kind_line(KIND, store.complete_versions(("kind",), "kind"), kind)
     tell = to_json if form == "json" else to_text
-    typer.echo(tell(lines, own, kubernetes, kind), nl=False)
+    console.document(tell(lines, own, kubernetes, kind))

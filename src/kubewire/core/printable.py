@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import cache
+from typing import Any
 
 
 def printable(text: str) -> str:
@@ -11,6 +13,28 @@ def printable(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return "".join(c if c == "\n" or c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def one_line(text: str) -> str:
+    """The same on one line: line ends are escapes, too."""
+    return printable(text).replace("\n", "\\n")
+
+
+def indented(text: str) -> str:
+    """The same as a paragraph: lines after the first are indented, so that none begins a paragraph."""
+    first, *more = printable(text).split("\n")
+    return "\n".join([first, *(line if line.startswith("  ") else f"  {line}" for line in more)])
+
+
+def printable_values(value: Any) -> Any:
+    """JSON-like data with every text in it printable, keys included."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, Mapping):
+        return {printable_values(key): printable_values(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [printable_values(item) for item in value]
+    return value
 
 
 @cache

@@ -51,9 +51,12 @@ def _send(run: Run, place: Place, wanted: list[list[Any]], *, check: bool) -> di
         ]
         return there | Outcome(changes).result(check=True)
     shipped = []
-    for name, version, binaries in there["missing"]:
+    lacking = {(name, version, binary) for name, version, binaries in there["missing"] for binary in binaries}
+    for name, version, binaries in wanted:
         artifact = Artifact(name, version)
         for binary in binaries:
+            if (name, version, binary) not in lacking:
+                continue
             file = store.path(artifact, binary)
             progress.emit("host", f"{place.name}: {binary} {version}")
             target = (there["incoming"], f"{artifact.key}-{binary}")

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from kubewire import paths
+from kubewire.core import console
 from kubewire.netns import control
 
 MARK = "kubewire-answer "
@@ -29,7 +30,7 @@ def main() -> int:
     except OSError:
         _start(path)
         answer = control.call(path, request, timeout=PATIENCE)
-    print(f"{MARK}{json.dumps(answer)}", flush=True)
+    console.document(f"{MARK}{json.dumps(answer)}\n")
     return 0
 
 

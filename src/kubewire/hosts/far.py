@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import os
 import shlex
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
-from kubewire.errors import LabError
+from msgspec import Meta, Struct
+
+from kubewire.core import console
+from kubewire.core.printable import one_line
+from kubewire.core.processes import TIMED_OUT, Outcome
+from kubewire.core.processes import run as run_here
+from kubewire.errors import HostError, LabError
 from kubewire.hosts import records
-from kubewire.hosts.errors import unreachable
+from kubewire.hosts.errors import last_line, unreachable
 from kubewire.hosts.place import Place
 from kubewire.hosts.records import Away
+from kubewire.patience import patient
+from kubewire.provider import Phase
 from kubewire.vm.hosting import is_dead
 
 if TYPE_CHECKING:
@@ -22,11 +29,23 @@ if TYPE_CHECKING:
 
 SSH_FAILED = 255
 """ssh's own exit code where it could not reach the host, or lost it."""
+SECONDS = 1800.0
+"""What any command there may take: the longest installs packages or takes in binaries over a slow line."""
+STATUS_SECONDS = 120.0
+OUTPUT_LIMIT = 64 << 20
+"""Bytes that a command there may print."""
+
+
+class LabStatus(Struct):
+    """What is read of `kubewire status --format json`; more keys may come."""
+
+    schema: Annotated[int, Meta(ge=1, le=1)]
+    phase: Phase
 
 
 def become(away: Away, command: Sequence[str]) -> NoReturn:
-    """Replace this process by `kubewire COMMAND` over there: its streams, its exit code, and a terminal
-    where this process has one.
+    """Replace this process by `kubewire COMMAND` over there, a program on a node: its streams, its exit code,
+    and a terminal where this process has one.
     """
     terminal = os.isatty(0) and os.isatty(1)
     argv = away.place.argv(
@@ -39,17 +58,31 @@ def become(away: Away, command: Sequence[str]) -> NoReturn:
         raise LabError(f"{argv[0]}: {error.strerror}", where=away.place.name) from error
 
 
-def call(away: Away, command: Sequence[str], data: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
+def relay(away: Away, command: Sequence[str]) -> NoReturn:
+    """Print what `kubewire COMMAND` over there prints, made printable; end with its exit code."""
+    done = call(away, command)
+    console.block(done.out)
+    if done.err:
+        console.err(done.err)
+    raise SystemExit(exit_code(done))
+
+
+def exit_code(done: Outcome) -> int:
+    """A code of the CLI contract; 4 for any other."""
+    return done.code if done.code in range(5) else LabError.exit_code
+
+
+def call(away: Away, command: Sequence[str], *, timeout: float = SECONDS) -> Outcome:
     """`kubewire COMMAND` over there, to its end; HostError where the host can't be reached."""
-    return run(away, _kubewire(away.place, command, leash=True), data)
+    return run(away, _kubewire(away.place, command, leash=True), timeout=timeout)
 
 
-def run(away: Away, argv: Sequence[str], data: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
+def run(away: Away, argv: Sequence[str], *, timeout: float = SECONDS, limit: int = OUTPUT_LIMIT) -> Outcome:
     """Any command over there, to its end; HostError where the host can't be reached."""
     command = away.place.argv(argv, "-T", "-o", "BatchMode=yes", *_shared(away))
-    done = subprocess.run(command, input=data if data is not None else b"", capture_output=True)
-    if done.returncode == SSH_FAILED:
-        raise unreachable(done.stderr.decode(errors="replace"), away.place.name)
+    done = run_here(command, timeout=patient(timeout), limit=limit)
+    if done.code == SSH_FAILED:
+        raise unreachable(done.err, away.place.name)
     return done
 
 
@@ -57,26 +90,32 @@ def runner(place: Place) -> Run:
     """What runs a shell command over there, as the place's user; HostError where it can't be reached."""
 
     def run(command: str, data: bytes) -> tuple[int, str, str]:
-        words = [*place.become, *shlex.split(command)]
-        done = subprocess.run(place.argv(words, "-T", "-o", "BatchMode=yes"), input=data, capture_output=True)
-        error = done.stderr.decode(errors="replace")
-        if done.returncode == SSH_FAILED:
-            raise unreachable(error, place.name)
-        return done.returncode, done.stdout.decode(errors="replace"), error
+        argv = place.argv([*place.become, *shlex.split(command)], "-T", "-o", "BatchMode=yes")
+        done = run_here(argv, data=data, timeout=patient(SECONDS), limit=OUTPUT_LIMIT)
+        if done.code == SSH_FAILED:
+            raise unreachable(done.err, place.name)
+        return done.code, done.out, done.err
 
     return run
 
 
 def phase(away: Away) -> str:
-    """How the lab is over there: a phase as `status` tells it, `absent` for none."""
+    """How the lab is over there: a phase as `status` tells it. HostError for a host that can't be reached,
+    LabError for one that doesn't say it: only the host's own word is `absent`.
+    """
+    from kubewire.hosts.answers import decode
+
     if is_dead(away.lab, away.place.name):
         return "dead"
-    told = call(away, ["status", away.lab]).stdout.decode(errors="replace")
-    for line in told.splitlines():
-        label, _, text = line.partition(" ")
-        if label == "phase":
-            return text.strip().partition(":")[0]
-    return "absent"
+    done = call(away, ["status", away.lab, "--format", "json"], timeout=STATUS_SECONDS)
+    if done.code == TIMED_OUT:
+        raise HostError("it doesn't answer", where=away.place.name)
+    if done.code not in (0, LabError.exit_code) or not done.stdout:
+        raise LabError(
+            f"it can't tell how lab {away.lab} is (exit code {done.code}): {one_line(last_line(done.err))}",
+            where=away.place.name,
+        )
+    return decode(done.stdout, LabStatus, away.place.name, "status").phase
 
 
 def _kubewire(place: Place, command: Sequence[str], *, leash: bool) -> tuple[str, ...]:

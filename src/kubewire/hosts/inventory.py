@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,11 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from kubewire import resources
+from kubewire.core.processes import run
 from kubewire.errors import DefinitionError
 from kubewire.lab.values import nearest
+from kubewire.patience import patient
 
 VARIABLE = "KUBEWIRE_INVENTORY"
 SYSTEM = Path("/etc/ansible/hosts")
+SECONDS = 120.0
+"""What an inventory may take: one may be a script that asks a cloud."""
+LIMIT = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -75,9 +79,9 @@ def read_inventory(sources: Iterable[str]) -> Mapping[str, Any]:
         "ANSIBLE_INVENTORY_UNPARSED_FAILED": "1",
         "ANSIBLE_VERBOSITY": "0",
     }
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    if done.returncode:
-        words = [line for line in done.stderr.splitlines() if line.strip()]
+    done = run(command, timeout=patient(SECONDS), limit=LIMIT, env=environment)
+    if done.code:
+        words = [line for line in done.err.splitlines() if line.strip()]
         raise DefinitionError(
             "the inventory can't be read: " + "\n  ".join(words[-3:]), where=", ".join(sources)
         )

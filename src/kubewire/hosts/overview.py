@@ -5,38 +5,38 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from kubewire.errors import DefinitionError, KubewireError
+from kubewire.core.printable import indented, one_line
+from kubewire.errors import DefinitionError, HostError, KubewireError, LabError
 from kubewire.hosts import far, records, tunnel
 from kubewire.hosts.records import Away
 
 AT_ONCE = 20
 GONE = ("absent", "dead")
 READY = "ready"
-
-
-def everywhere() -> list[Away]:
-    """Each lab on each other host that is known here."""
-    return [away for lab in records.labs() for away in records.read(lab).values()]
+UNREACHABLE = "unreachable"
+UNKNOWN = "unknown"
 
 
 def phases(labs: Sequence[Away]) -> list[str]:
-    """How each is now, all asked at once; `unreachable` where the host doesn't answer."""
+    """How each is now, all asked at once; `unreachable` where the host doesn't answer, `unknown` where it
+    doesn't say.
+    """
     with ThreadPoolExecutor(AT_ONCE) as pool:
         return list(pool.map(_phase, labs))
 
 
 def listed() -> list[tuple[str, str, str, str, str]]:
     """Rows as `steps.survey.listed_labs` gives them; the provider is told as `on HOST`."""
-    found = everywhere()
+    found, broken = records.everywhere()
     return [
         (away.lab, phase, f"on {away.place.name}", "", away.source)
         for away, phase in zip(found, phases(found), strict=True)
-    ]
+    ] + [(each.lab, UNKNOWN, f"on {each.host}", "", each.why) for each in broken]
 
 
 def forget_gone() -> list[str]:
-    """Drop the records of labs that are no more; a line for each. Hosts that don't answer keep theirs."""
-    found = everywhere()
+    """Drop the records of labs that their hosts say are no more; a line for each. All others are kept."""
+    found, _ = records.everywhere()
     gone = [away for away, phase in zip(found, phases(found), strict=True) if phase in GONE]
     for away in gone:
         tunnel.close(away)
@@ -44,13 +44,24 @@ def forget_gone() -> list[str]:
     return [f"what was kept of lab {away.lab} on {away.place.name}" for away in gone]
 
 
+def broken_records() -> list[str]:
+    """A line for each record that can't be read."""
+    return [f"lab {each.lab} on {each.host}: {each.why}" for each in records.everywhere()[1]]
+
+
 def clean(host: str) -> list[str]:
-    """`kubewire gc` over there; its lines. DefinitionError for a host that no lab was brought up on."""
-    for away in everywhere():
+    """`kubewire gc` over there; its lines. DefinitionError for a host that no lab was brought up on, LabError
+    for one on which it fails.
+    """
+    known, _ = records.everywhere()
+    for away in known:
         if away.place.name == host:
             done = far.call(away, ["gc"])
-            return [f"{host}: {line}" for line in done.stdout.decode(errors="replace").splitlines()]
-    hosts = sorted({away.place.name for away in everywhere()})
+            if done.code:
+                said = indented(done.err).removeprefix("kubewire: ")
+                raise LabError(said or f"gc there ended with {done.code}", where=host)
+            return [f"{host}: {one_line(line)}" for line in done.out.splitlines()]
+    hosts = sorted({away.place.name for away in known})
     raise DefinitionError(
         f"no lab was brought up on {host!r} from here",
         mend=f"hosts with labs: {', '.join(hosts)}" if hosts else "there is no lab on another host",
@@ -60,5 +71,7 @@ def clean(host: str) -> list[str]:
 def _phase(away: Away) -> str:
     try:
         return far.phase(away)
+    except HostError:
+        return UNREACHABLE
     except KubewireError:
-        return "unreachable"
+        return UNKNOWN

@@ -6,8 +6,9 @@ from another version keep theirs.
 
 from __future__ import annotations
 
+import os
+import re
 import shlex
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -15,15 +16,30 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kubewire import progress
+from kubewire.core.printable import one_line
+from kubewire.core.processes import run as run_here
 from kubewire.errors import HostError
 from kubewire.hosts import bundle, scripts
 from kubewire.kubernetes.locks import locked
 from kubewire.paths import cache_dir
+from kubewire.patience import patient
 
 Run = Callable[[str, bytes], tuple[int, str, str]]
 PLATFORMS = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
 GLIBC = ("2014", "_2_28", "_2_34")
 """The manylinux tags that Debian 12 and newer can run."""
+DOWNLOAD_SECONDS = 1800.0
+ANSWERS = {
+    "base": re.compile(r"/[^\0\n]{0,1000}"),
+    "system": re.compile(r"[A-Za-z0-9_.-]{1,50}"),
+    "machine": re.compile(r"[a-z0-9_]{1,30}"),
+    "seen": re.compile(r"/[^\0\n]{0,1000}"),
+    "python": re.compile(r"/[^\0\n]{0,1000}"),
+    "minor": re.compile(r"3\.\d{1,3}"),
+    "packages": re.compile("yes"),
+    "kubewire": re.compile("yes"),
+}
+"""What the probe may tell: names of files are made of some of it here."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +83,7 @@ def provision(run: Run, name: str, *, python: str = "", check: bool = False) -> 
 def probe(run: Run, name: str, python: str = "") -> Host:
     """What the host is and has; HostError where it can't be a lab host."""
     out = checked(run, name, scripts.PROBE, (bundle.digest(), bundle.lock_digest(), python or "python3"))
-    told = dict(line.split("=", 1) for line in out.splitlines() if "=" in line)
+    told = _told(out, name)
     if told.get("system") != "Linux":
         raise HostError(f"it runs {told.get('system') or 'no POSIX system'}; labs need Linux", where=name)
     if "python" not in told:
@@ -86,6 +102,16 @@ def probe(run: Run, name: str, python: str = "") -> Host:
         packages="packages" in told,
         kubewire="kubewire" in told,
     )
+
+
+def _told(out: str, name: str) -> dict[str, str]:
+    """The probe's answers, besides what a login shell prints; HostError for one that can't be."""
+    lines = (line.partition("=") for line in out.splitlines())
+    told = {key: value for key, equals, value in lines if equals and key in ANSWERS}
+    for key, value in told.items():
+        if not ANSWERS[key].fullmatch(value):
+            raise HostError(f"it says an odd {key} of itself: {one_line(value[:200])}", where=name)
+    return told
 
 
 def _install_packages(run: Run, name: str, host: Host) -> None:
@@ -132,11 +158,11 @@ def _download(host: Host, name: str, said: str, work: Path) -> None:
             *platforms,
         ),
     ]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
+    done = run_here(command, timeout=patient(DOWNLOAD_SECONDS), env=os.environ)
+    if done.code:
         raise HostError(
             "kubewire's dependencies can be had neither there nor here\n"
-            f"  there: {_end(said)}\n  here: {_end(done.stderr)}",
+            f"  there: {_end(said)}\n  here: {_end(done.err)}",
             where=name,
             mend="give one of the two a way to a Python package index (pip's own configuration counts)",
         )

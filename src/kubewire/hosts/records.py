@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from kubewire.core.files import write_atomically
 from kubewire.errors import LabError
@@ -17,6 +15,7 @@ from kubewire.paths import state_dir
 from kubewire.steps.target import lab_name
 
 SCHEMA = 1
+MEND = "remove the file; kubewire gc --host NAME then cleans the host itself"
 
 
 @dataclass(frozen=True)
@@ -48,8 +47,33 @@ def read(lab: str) -> dict[str, Away]:
 
 def labs() -> list[str]:
     """The names of all labs on other hosts, sorted."""
-    base = state_dir() / "hosts"
-    return sorted({_read(path).lab for path in base.glob("*/*/record.json")})
+    return sorted({unquote(path.parent.parent.name) for path in _files()})
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A record that can't be read: of which lab and host by its place, and why."""
+
+    lab: str
+    host: str
+    why: str
+
+
+def everywhere() -> tuple[list[Away], list[Broken]]:
+    """Each lab on each other host that is known here, and the records that can't be read."""
+    found: list[Away] = []
+    broken: list[Broken] = []
+    for path in _files():
+        try:
+            found.append(_read(path))
+        except LabError as error:
+            lab, host = (unquote(folder.name) for folder in (path.parent.parent, path.parent))
+            broken.append(Broken(lab, host, f"{error.what} ({error.where})"))
+    return found, broken
+
+
+def _files() -> list[Path]:
+    return sorted((state_dir() / "hosts").glob("*/*/record.json"))
 
 
 def place_with_python(place: Place, lab: str) -> Place:
@@ -77,24 +101,16 @@ def forget(lab: str, host: str) -> None:
 
 
 def _read(path: Path) -> Away:
+    from msgspec import convert
+
     try:
-        data: Mapping[str, Any] = json.loads(path.read_text())
-        place = data["place"]
-        return Away(
-            lab=data["lab"],
-            source=data["source"],
-            place=Place(
-                place["name"],
-                tuple(place["ssh"]),
-                place["python"],
-                place["environment"],
-                tuple(place["become"]),
-            ),
-            inventory=tuple(data["inventory"]),
-        )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        away = convert(json.loads(path.read_text()), Away)
+    except (OSError, ValueError, RecursionError) as error:
         raise LabError(
             f"the record of a lab on another host can't be read: {error}",
             where=str(path),
-            mend="remove the file; kubewire gc --host NAME then cleans the host itself",
+            mend=MEND,
         ) from error
+    if folder(away.lab, away.place.name) != path.parent:
+        raise LabError(f"it is the record of lab {away.lab} on {away.place.name}", where=str(path), mend=MEND)
+    return away

@@ -70,3 +70,11 @@ mkdir -p "$1"
 cat > "$1/$2"
 """
 """$1 a folder, $2 a file's name; its content comes on standard input."""
+
+PACKAGES = r"""
+set -eu
+export DEBIAN_FRONTEND=noninteractive LC_ALL=C
+install() { apt-get install -y -q --no-install-recommends -o DPkg::Lock::Timeout=600 "$@" </dev/null; }
+install "$@" || { apt-get update -q && install "$@"; }
+"""
+"""$@ the names of Debian packages."""

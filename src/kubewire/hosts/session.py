@@ -34,6 +34,8 @@ from kubewire.steps.registry import failure, perform
 
 WAIT = 10.0
 """Seconds until a caller is told that its step still runs."""
+TOLD = 100
+"""Lines of progress that one answer holds: the newest."""
 MERCY = 20.0
 """Seconds that the step at hand gets to tidy up once the connection is gone."""
 SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/sbin"
@@ -82,7 +84,7 @@ class Session:
             self._queue.put(self._jobs[number])
         job = self._jobs[number]
         done = job.done.wait(WAIT)
-        told = self._feed.new_lines()
+        told = self._feed.new_lines()[-TOLD:]
         return {"job": number, "progress": told} | ({"result": job.result} if done else {})
 
     def _perform(

@@ -8,25 +8,37 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from kubewire import progress
 from kubewire.core.files import write_atomically
+from kubewire.core.printable import one_line
 from kubewire.errors import LabError
-from kubewire.hosts import shipping
+from kubewire.hosts import answers, shipping
+from kubewire.hosts.answers import Answer, Done, Failed
 from kubewire.hosts.client import MARK
 from kubewire.hosts.place import Place
 from kubewire.makers import command_lives
+from kubewire.patience import patient
 from kubewire.steps.target import lab_name, name_to_remove
 
 Run = Callable[[str, bytes], tuple[int, str, str]]
 """Runs a shell command on the host with this standard input: exit code, standard output and error."""
 DEFINING = frozenset({"packages", "cluster"})
 """Steps that need the definition; the others find the lab by its name."""
+MOST_CALLS = 1440
+"""Calls that a step may take: four hours, as the session keeps each caller ten seconds."""
+PROGRESS_SHOWN = 100
+"""Lines of progress that one answer may have passed on; only the newest is ever seen."""
+LAST_WORDS = 2000
 
 
 def perform_there(
     run: Run, place: Place, step: str, arguments: Mapping[str, Any], *, check: bool = False
 ) -> dict[str, Any]:
-    """The step's task result, its progress told as it comes; LabError where the host gives none."""
+    """The step's task result, its progress told as it comes; LabError where the host gives none, or one that
+    isn't what the step may come back with.
+    """
     if not command_lives():  # Ansible outlives it, but nobody waits for the lab any more
         raise LabError("the command that this run belongs to was killed", where=place.name)
     arguments = dict(arguments)
@@ -38,27 +50,32 @@ def perform_there(
     elif "lab" in arguments:
         named = name_to_remove if step == "remove" else lab_name
         arguments["lab"] = named(arguments["lab"])
-    answer = _ask(run, place, request | {"arguments": arguments})
-    while "result" not in answer:
-        answer = _ask(run, place, {"job": answer["job"]})
-    result: dict[str, Any] = answer["result"]
-    full = result.pop("full_report", None)
-    if report and full:
-        write_atomically(Path(report), json.dumps(full, indent=1) + "\n")
-    return result
+    result = _result(run, place, step, request | {"arguments": arguments})
+    full = getattr(result, "full_report", msgspec.UNSET)
+    if report and full is not msgspec.UNSET:
+        write_atomically(Path(report), json.dumps(msgspec.to_builtins(full), indent=1) + "\n")
+    return answers.task_result(result)
 
 
-def _ask(run: Run, place: Place, request: Mapping[str, Any]) -> dict[str, Any]:
+def _result(run: Run, place: Place, step: str, request: Mapping[str, Any]) -> Done | Failed:
+    answer = _ask(run, place, step, request)
+    for _ in range(int(patient(MOST_CALLS))):
+        if bytes(answer.result):
+            return answers.read_result(answer, place.name, step)
+        answer = _ask(run, place, step, {"job": answer.job})
+    raise LabError(f"step {step} doesn't come to an end", where=place.name)
+
+
+def _ask(run: Run, place: Place, step: str, request: Mapping[str, Any]) -> Answer:
     command = shlex.join(place.module("kubewire.hosts.client"))
     code, out, error = run(command, json.dumps(request).encode())
     lines = [line for line in out.splitlines() if line.startswith(MARK)]
     if code or not lines:
         raise LabError(
-            f"kubewire there gave no answer (exit code {code}): {(error or out).strip()[-2000:]}",
+            f"kubewire there gave no answer (exit code {code}): {(error or out).strip()[-LAST_WORDS:]}",
             where=place.name,
         )
-    answer: dict[str, Any] = json.loads(lines[-1].removeprefix(MARK))
-    for line in answer.pop("progress", ()):
-        told = {key: line.get(key) for key in ("step", "detail", "done", "total")}
-        progress.emit(**told)
+    answer = answers.read_answer(lines[-1].removeprefix(MARK), place.name, step)
+    for line in answer.progress[-PROGRESS_SHOWN:]:
+        progress.emit(one_line(line.step), one_line(line.detail), line.done, line.total)
     return answer

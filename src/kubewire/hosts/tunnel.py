@@ -2,50 +2,55 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import socket
-import subprocess
 import tempfile
 from pathlib import Path
 
 from kubewire.core.files import write_atomically
+from kubewire.core.printable import indented
+from kubewire.core.processes import run
 from kubewire.errors import LabError
-from kubewire.hosts import far, records
+from kubewire.hosts import credentials, far, records
 from kubewire.hosts.errors import unreachable
 from kubewire.hosts.records import Away
 from kubewire.hosts.sharing import WHAT
+from kubewire.patience import patient
 from kubewire.temporary import new_folder
 
 LINK = "ssh"
 """Beside the lab's record, a link to the folder of the connection's socket, whose path must stay short."""
 KUBECONFIG = "kubeconfig"
-SERVER = re.compile(r"https://127\.0\.0\.1:(\d+)")
+SSH_SECONDS = 30.0
+"""For a word with the connection's own process here."""
+OPEN_SECONDS = 120.0
+LAST_WORDS = 1 << 16
 
 
 def kubeconfig(away: Away) -> Path:
-    """A kubeconfig that works from here, mode 0600; its connection is opened unless it is already."""
+    """A kubeconfig that works from here, mode 0600; its connection is opened unless it is already.
+
+    It is built here: of what the host sends only the certificates and the key get into it.
+    """
     path = records.folder(away.lab, away.place.name) / KUBECONFIG
     if is_open(away) and path.exists():
         return path
     close(away)
-    command = ["sh", "-c", 'cat "$("$@")"', "sh", *away.place.module("kubewire", "kubeconfig", away.lab)]
-    done = far.run(away, command)
-    text = done.stdout.decode(errors="replace")
-    found = SERVER.search(text)
-    if done.returncode or found is None:
-        said = done.stderr.decode(errors="replace").strip().removeprefix("kubewire: ")
+    done = far.call(away, ["kubeconfig", away.lab, "--format", "json"])
+    if done.code:
+        said = indented(done.err).removeprefix("kubewire: ")
         raise LabError(said or "its kubeconfig can't be read", where=away.place.name)
+    sent = credentials.received(done.stdout, away.place.name)
     port = _free_port()
-    _open(away, port, int(found[1]))
-    write_atomically(path, SERVER.sub(f"https://127.0.0.1:{port}", text))
+    _open(away, port, sent.port)
+    write_atomically(path, credentials.to_kubeconfig(sent, away.lab, away.place.name, port))
     return path
 
 
 def is_open(away: Away) -> bool:
     socket_path = far.shared_socket(away)
     check = ["ssh", "-o", f"ControlPath={socket_path.resolve()}", "-O", "check", "host"]
-    return socket_path.exists() and subprocess.run(check, capture_output=True).returncode == 0
+    return socket_path.exists() and run(check, timeout=SSH_SECONDS).code == 0
 
 
 def close(away: Away) -> None:
@@ -54,7 +59,7 @@ def close(away: Away) -> None:
     if not link.is_symlink():
         return
     stop = ["ssh", "-o", f"ControlPath={link.readlink()}/socket", "-O", "exit", "host"]
-    subprocess.run(stop, capture_output=True)
+    run(stop, timeout=SSH_SECONDS)
     shutil.rmtree(link.readlink(), ignore_errors=True)
     link.unlink()
 
@@ -76,12 +81,13 @@ def _open(away: Away, port: int, there: int) -> None:
         ),
         *("-L", f"127.0.0.1:{port}:127.0.0.1:{there}"),
     )
-    with tempfile.TemporaryFile() as said:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said)
-        if done.returncode:
+    with tempfile.TemporaryFile() as said:  # a pipe would stay open as long as the connection
+        done = run(command, timeout=patient(OPEN_SECONDS), stdout=said.fileno())
+        if done.code:
             said.seek(0)
             close(away)
-            raise unreachable(said.read().decode(errors="replace"), away.place.name)
+            words = said.read(LAST_WORDS).decode(errors="replace") or done.err
+            raise unreachable(words, away.place.name)
 
 
 def _free_port() -> int:

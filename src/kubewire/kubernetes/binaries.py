@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kubewire import paths
+from kubewire.core import console
 from kubewire.errors import HostError, KubewireError
 from kubewire.kubernetes import build, store
 from kubewire.kubernetes.catalog import (
@@ -193,13 +194,13 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.plan:
             for step in plan(options.version, dns=options.dns, progress=show).steps:
-                print(step)
+                console.out(str(step))
         else:
             found = ensure(options.version, dns=options.dns, node=options.node, progress=show)
             for name, value in vars(found).items():
-                print(f"{name}: {value}")
+                console.out(f"{name}: {value}")
     except KubewireError as error:
-        print(error, file=sys.stderr)
+        console.err(str(error))
         return error.exit_code
     except KeyboardInterrupt:
         return 130
@@ -216,13 +217,13 @@ class _Terminal:
         self, step: str, detail: str = "", done: int | None = None, total: int | None = None
     ) -> None:
         if done is None or not total:
-            print(f"{step}: {detail}", file=sys.stderr, flush=True)
+            console.err(f"{step}: {detail}")
             return
         live = sys.stderr.isatty()
         current = (step, 10 * done // total)
         if live or current != self._last:
-            clear, end = ("\r\x1b[K", "" if done < total else "\n") if live else ("", "\n")
-            print(f"{clear}{step}: {detail} {100 * done // total} %", file=sys.stderr, end=end, flush=True)
+            text = f"{step}: {detail} {100 * done // total} %"
+            console.rewritten(text, last=done >= total) if live else console.err(text)
         self._last = current
 
 

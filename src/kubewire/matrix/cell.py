@@ -17,6 +17,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from kubewire.core import console
 from kubewire.core.files import write_atomically
 from kubewire.core.processes import run as run_command
 from kubewire.errors import KubewireError, refusal
@@ -137,7 +138,7 @@ class Phases:
 
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:
-        print(f"{time.strftime('%H:%M:%S')} {name}", flush=True)
+        console.out(f"{time.strftime('%H:%M:%S')} {name}")
         started = time.monotonic()
         try:
             yield

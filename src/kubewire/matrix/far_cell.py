@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
-from kubewire.core.files import write_atomically
+from kubewire.core import console
+from kubewire.core.files import size_text, write_atomically
 from kubewire.errors import KubewireError, LabError
 from kubewire.hosts import shipping
 from kubewire.hosts.binaries import ship_binaries
@@ -27,12 +30,16 @@ from kubewire.matrix.cell import keep_packed, overrides_of
 from kubewire.matrix.cell_there import MARK, Request
 from kubewire.matrix.children import serve
 from kubewire.matrix.folder import CellOrder
+from kubewire.matrix.results import CellResult
+from kubewire.snapshot.archive import PACKED_LIMIT, pack_snapshot, unpack_snapshot
 from kubewire.steps.vm import boot
 from kubewire.vm import machine
 from kubewire.vm.hosting import HOST as VM
 
 PATIENCE = 15.0
 """Seconds that the host gets to remove its lab when this process is told to end."""
+ANSWER_LIMIT = PACKED_LIMIT + (64 << 20)
+LOG_LIMIT = 1 << 20
 
 
 class FarOrder(BaseModel):
@@ -51,10 +58,10 @@ def _work(folder: Path, told: bytes) -> int:
         with shared_host(far.order, far.place) if far.place else vm_for(far.order) as place:
             result, snapshot = _ask(_request(far.order), place)
         if snapshot:
-            keep_packed(folder, snapshot)
-        write_atomically(folder / "result.json", result.decode() + "\n")
+            keep_packed(folder, pack_snapshot(unpack_snapshot(snapshot, "its snapshot")))
+        write_atomically(folder / "result.json", result.model_dump_json(by_alias=True) + "\n")
     except KubewireError as error:
-        print(error.what, flush=True)
+        console.out(f"{error.where}: {error.what}" if error.where else error.what)
         return error.exit_code
     return 0
 
@@ -88,17 +95,23 @@ def _request(order: CellOrder) -> Request:
     return Request(order=order, definition=shipping.pack(order.reference, overrides_of(order)))
 
 
-def _ask(request: Request, place: Place) -> tuple[bytes, bytes]:
-    """The cell's result and its packed snapshot; what the cell says goes to this process's own log."""
+def _ask(request: Request, place: Place) -> tuple[CellResult, bytes]:
+    """The cell's result and its packed snapshot, both read here; what the cell says goes to this process's
+    own log.
+    """
     command = place.argv(place.module("kubewire.matrix.cell_there"), "-T", "-o", "BatchMode=yes")
     there = subprocess.Popen(
-        ["setpriv", "--pdeathsig", "KILL", "--", *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ["setpriv", "--pdeathsig", "KILL", "--", *command],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
-    assert there.stdin is not None and there.stdout is not None  # noqa: S101 - it was started with pipes
+    assert there.stdin is not None and there.stdout is not None and there.stderr is not None  # noqa: S101
+    threading.Thread(target=_log, args=(there.stderr,), daemon=True).start()
     try:
         there.stdin.write(request.model_dump_json(by_alias=True).encode() + b"\n")
         there.stdin.flush()
-        answer = there.stdout.read()
+        answer = there.stdout.read(ANSWER_LIMIT + 1)
     except BrokenPipeError:
         answer = b""
     except BaseException:
@@ -106,6 +119,9 @@ def _ask(request: Request, place: Place) -> tuple[bytes, bytes]:
         with suppress(subprocess.TimeoutExpired):
             there.wait(PATIENCE)
         raise
+    if len(answer) > ANSWER_LIMIT:
+        there.kill()
+        raise LabError(f"the cell answered more than {size_text(ANSWER_LIMIT)}", where=place.name)
     code = there.wait()
     _, found, rest = answer.partition(MARK)
     if code == SSH_FAILED:
@@ -113,11 +129,34 @@ def _ask(request: Request, place: Place) -> tuple[bytes, bytes]:
     if not found:
         raise LabError(f"the cell gave no result (exit code {code})", where=place.name)
     result, _, snapshot = rest.partition(b"\n")
-    return result, snapshot
+    return read_result(result, request.order, place.name), snapshot
+
+
+def read_result(data: bytes, order: CellOrder, host: str) -> CellResult:
+    """The result that a host gives of that cell and no other; LabError for anything else."""
+    try:
+        found = CellResult.model_validate_json(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise LabError(f"its cell answered what it may not: {first['msg']} at {where}", where=host) from error
+    cell = order.cell
+    if {"id": found.id, **{key: getattr(found, key) for key in cell.keys}} != {"id": cell.id, **cell.keys}:
+        raise LabError(f"it answered another cell than {cell.id}", where=host)
+    return found
+
+
+def _log(said: IO[bytes]) -> None:
+    """What the cell says, printable, to this process's log; no more than LOG_LIMIT bytes of it."""
+    left = LOG_LIMIT
+    for line in iter(lambda: said.readline(LOG_LIMIT), b""):
+        if left > 0:
+            console.out(line[:left].decode(errors="replace").rstrip("\n"))
+        left -= len(line)
 
 
 def _say(phase: str) -> None:
-    print(f"{time.strftime('%H:%M:%S')} {phase}", flush=True)
+    console.out(f"{time.strftime('%H:%M:%S')} {phase}")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
+from kubewire.core import console
 from kubewire.netns import cgroups, linux
 from kubewire.netns.linux import Process
 from kubewire.netns.plan import LOGS, Plan
@@ -52,7 +53,7 @@ def main(arguments: list[str]) -> int:
         keeper.start(Plan.from_json(json.dumps(order["plan"])), order["state"], kubectl, control)
         keeper.watch()
     except Exception:  # whatever it is, it belongs in the log, and the lab's files must go
-        traceback.print_exc()
+        console.err(traceback.format_exc())
     finally:
         keeper.tidy()
     return 0
@@ -113,7 +114,7 @@ class Keeper:
                 if descriptor == self._init:
                     return
                 if descriptor in makers:
-                    print(f"pid {makers[descriptor]}, which was making this lab, has ended", file=sys.stderr)
+                    console.err(f"pid {makers[descriptor]}, which was making this lab, has ended")
                     self._kill()
                     return
                 data = self._line.recv(4096).decode()
@@ -130,7 +131,7 @@ class Keeper:
         try:
             return os.pidfd_open(pid)
         except ProcessLookupError:
-            print(f"pid {pid}, which was making this lab, has ended", file=sys.stderr)
+            console.err(f"pid {pid}, which was making this lab, has ended")
             self._kill()
             return None
 

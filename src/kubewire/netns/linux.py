@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kubewire.core import console
+
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUTS = 0x04000000
 CLONE_NEWIPC = 0x08000000
@@ -112,9 +114,9 @@ def fork(work: Callable[[], None], *, close: Sequence[int] = ()) -> int:
         work()
         code = 0
     except (OSError, RuntimeError, subprocess.SubprocessError) as error:
-        print(error, file=sys.stderr)
+        console.err(str(error))
     except BaseException:
-        traceback.print_exc()
+        console.err(traceback.format_exc())
     finally:
         sys.stderr.flush()
         os._exit(code)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import groupby
 
-from rich.console import Console
 from rich.text import Text
 
+from kubewire.core.console import Screen
 from kubewire.core.printable import printable
 from kubewire.dataplane.cluster import ServicePort
 from kubewire.dataplane.explain import Line
@@ -16,10 +16,10 @@ from kubewire.dataplane.explain_service import Explanation
 _FAMILIES = {"ipv4": "IPv4", "ipv6": "IPv6", "": ""}
 
 
-def print_explanation(explanation: Explanation, console: Console) -> None:
+def print_explanation(explanation: Explanation, screen: Screen) -> None:
     """Print it; the tools' texts are never wrapped, cut, or taken for markup."""
     for line in render(explanation):
-        console.print(line, soft_wrap=True, highlight=False)
+        screen.rendered(line)
 
 
 def render(explanation: Explanation) -> Iterator[Text]:

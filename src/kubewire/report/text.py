@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
 
+from kubewire.core import console
+from kubewire.core.console import Screen
 from kubewire.core.printable import printable
 from kubewire.dataplane.findings import Check, adds_up
 from kubewire.dataplane.registry import KINDS
@@ -17,13 +17,9 @@ from kubewire.report.layout import fold as fold_text
 from kubewire.report.model import Report
 from kubewire.verify.registry import TRAFFIC_KINDS
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
 WIDTH = 80
 SHOWN = 20
 NOTES_SHOWN = 8
-_FORCED = ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
 _STYLES = {"passed": "bold green", "failed": "bold red", "error": "bold red"}
 
 
@@ -32,25 +28,18 @@ def to_text(report: Report, *, width: int = WIDTH) -> str:
     return plain(render(report, width))
 
 
-def print_report(report: Report, console: Console) -> None:
+def print_report(report: Report, screen: Screen) -> None:
     """Print to a terminal, in colours unless NO_COLOR is set, or as plain text to anything else."""
-    from rich.text import Text
-
-    if not console.is_terminal:
-        console.file.write(to_text(report, width=console.width))
-        return
-    for line in render(report, console.width):
-        console.print(Text.assemble(*line), highlight=False, soft_wrap=True)
+    for line in render(report, screen.width):
+        screen.line(*line)
 
 
 def show(report: Report) -> None:
     """Print to standard output; only a terminal needs the library for terminals."""
-    if sys.stdout.isatty() or any(name in os.environ for name in _FORCED):
-        from rich.console import Console
-
-        print_report(report, Console(highlight=False))
+    if console.is_styled():
+        print_report(report, Screen())
     else:
-        sys.stdout.write(to_text(report, width=_width()))
+        console.block(to_text(report, width=_width()))
 
 
 def _width() -> int:

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 from fractions import Fraction
 
-from rich.console import Console
 from rich.text import Text
 
+from kubewire.core.console import Screen
 from kubewire.core.printable import printable
 from kubewire.dataplane.trace import Outcome, Step, Trace
 from kubewire.dataplane.trace.packet import Address
@@ -27,10 +27,10 @@ _WORDS = {
 Shape = tuple[object, ...]
 
 
-def print_trace(trace: Trace, console: Console) -> None:
+def print_trace(trace: Trace, screen: Screen) -> None:
     """Print it; the tools' texts are never wrapped, cut, or taken for markup."""
     for line in render(trace):
-        console.print(line, soft_wrap=True, highlight=False)
+        screen.rendered(line)
 
 
 def render(trace: Trace) -> Iterator[Text]:

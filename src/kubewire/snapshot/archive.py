@@ -16,7 +16,7 @@ from kubewire.errors import LabError
 from kubewire.snapshot.folder import ERRORS, FILE_LIMIT, NODE_NAME, NODES_LIMIT, TOTAL_LIMIT, snapshot_of
 from kubewire.snapshot.model import NODE_FILES, Snapshot
 
-ARCHIVE_LIMIT = 256 << 20
+PACKED_LIMIT = 256 << 20
 """Bytes of the compressed file."""
 BOUNDS = Bounds(FILE_LIMIT, TOTAL_LIMIT, NODES_LIMIT * (len(NODE_FILES) + 2))
 
@@ -47,20 +47,29 @@ def _add(tar: tarfile.TarFile, name: str, text: str) -> None:
 
 
 def read_archive(path: Path) -> Snapshot:
-    """The snapshot of an archive, read in memory: nothing of it is unpacked. LabError for one of no use."""
+    """The snapshot of an archive; LabError for one of no use."""
     try:
-        data = read_bounded(path, ARCHIVE_LIMIT)
+        data = read_bounded(path, PACKED_LIMIT)
     except FileNotFoundError as error:
         raise LabError(f"not a whole snapshot: {error.strerror}", where=str(path)) from error
+    return unpack_snapshot(data, str(path))
+
+
+def unpack_snapshot(packed: bytes, where: str) -> Snapshot:
+    """The snapshot in an archive that anybody may have made, read in memory: nothing is written anywhere.
+
+    Regular files of a snapshot's own names, and folders, are all that may be in it; LabError for anything
+    else, and for what exceeds BOUNDS.
+    """
     try:
-        with gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
-            return read_tar(cast(BinaryIO, stream), path)
+        with gzip.GzipFile(fileobj=io.BytesIO(packed)) as stream:
+            return _read_tar(cast(BinaryIO, stream), Path(where))
     except (OSError, zlib.error, EOFError) as error:
-        raise LabError(f"not a whole snapshot: {error}", where=str(path)) from error
+        raise LabError(f"not a whole snapshot: {error}", where=where) from error
 
 
-def read_tar(stream: BinaryIO, source: Path) -> Snapshot:
-    """The snapshot of a tar of its folder; LabError for one of no use. The stream's errors pass through."""
+def _read_tar(stream: BinaryIO, source: Path) -> Snapshot:
+    """LabError for a tar of no use; the stream's own errors pass through."""
     texts: dict[str, str] = {}
     nodes: dict[str, dict[str, str]] = {}
     try:

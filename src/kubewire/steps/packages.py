@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterable, Mapping
 
@@ -23,6 +24,8 @@ LAB_TOOLS = {
 PACKAGES = DEBIAN_PACKAGES | IPVS_PACKAGES | {"tcpdump": "tcpdump"}
 KIND_PACKAGES = {"docker": "docker.io", "curl": "curl"}
 """What the kind provider calls on this machine: kind the docker command, traffic checks curl."""
+PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]{0,100}")
+"""A Debian package's name."""
 SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/sbin"
 
 

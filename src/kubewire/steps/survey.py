@@ -5,18 +5,19 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from kubewire.errors import KubewireError
 from kubewire.hosts import overview, sharing, shipping
 from kubewire.paths import cache_dir, state_dir
+from kubewire.provider import NodeHandle, Status
 from kubewire.providers import NAMES, choose, docker_silent, get_provider, recorded_provider
 from kubewire.steps.lock import is_locked
-from kubewire.steps.target import is_recorded, lab_name, recorded_labs
+from kubewire.steps.target import NAME, is_recorded, lab_name, recorded_labs
 
 APPARMOR = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
 
@@ -39,24 +40,48 @@ def listed_labs() -> list[tuple[str, str, str, str, str]]:
     return rows
 
 
-def status_lines(lab: str) -> tuple[str, list[tuple[str, str]]]:
-    """The lab's phase, and (label, text) lines for people."""
+def lab_status(lab: str) -> dict[str, Any]:
+    """How a lab is, as `status --format json` prints it; raises as `lab_name`, and for a broken record."""
     name = lab_name(lab)
     provider = recorded_provider(name)
     status = provider.status(name)
-    lines = [
-        ("lab", name),
-        ("phase", f"{status.phase}{f': {status.reason}' if status.reason else ''}"),
-        ("provider", status.provider),
-        ("kubernetes", status.kubernetes),
+    return _status_data(status, provider.nodes(name) if status.phase not in ("absent", "dead") else ())
+
+
+def status_or_absent(lab: str) -> dict[str, Any]:
+    """The same; a lab without a record, in the making or gone, is as its providers know it."""
+    if not NAME.fullmatch(lab) or is_recorded(lab):
+        return lab_status(lab)
+    found = [get_provider(provider).status(lab) for provider in NAMES]
+    return _status_data(next((each for each in found if each.phase != "absent"), found[0]), ())
+
+
+def _status_data(status: Status, nodes: Iterable[NodeHandle]) -> dict[str, Any]:
+    return {
+        "schema": 1,
+        "lab": status.name,
+        "phase": status.phase,
+        "reason": status.reason,
+        "provider": status.provider,
+        "kubernetes": status.kubernetes,
+        "nodes": [{"name": n.name, "role": n.role, "addresses": list(n.internal_ips)} for n in nodes],
+        "podLimits": status.pod_limits,
+        "components": dict(sorted(status.components.items())),
+    }
+
+
+def status_lines(status: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """A lab's status as (label, text) lines for people."""
+    reason = f": {status['reason']}" if status["reason"] else ""
+    return [
+        ("lab", status["lab"]),
+        ("phase", f"{status['phase']}{reason}"),
+        ("provider", status["provider"]),
+        ("kubernetes", status["kubernetes"]),
+        *((node["name"], f"{node['role']}, {', '.join(node['addresses'])}") for node in status["nodes"]),
+        *([("each pod", status["podLimits"])] if status["podLimits"] else []),
+        *status["components"].items(),
     ]
-    if status.phase not in ("absent", "dead"):
-        lines += [
-            (node.name, f"{node.role}, {', '.join(node.internal_ips)}") for node in provider.nodes(name)
-        ]
-    if status.pod_limits:
-        lines.append(("each pod", status.pod_limits))
-    return status.phase, lines + sorted(status.components.items())
 
 
 def collect_garbage() -> list[str]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from kubewire.core.files import write_atomically
+from kubewire.core.files import read_bounded, write_atomically
+from kubewire.errors import LabError
 from kubewire.steps.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ def verify_lab(lab: str, report: str | None = None, *, check: bool = False) -> O
     if check:
         return Outcome(facts={"skipped": True}, message="in check mode there is nothing to verify yet")
     from kubewire.providers import get_provider
+    from kubewire.report.stored import to_stored
     from kubewire.report.text import to_text
     from kubewire.steps.target import required_record
     from kubewire.verify import exit_code
@@ -29,25 +30,17 @@ def verify_lab(lab: str, report: str | None = None, *, check: bool = False) -> O
 
     record = required_record(lab)
     found = verify(get_provider(record.provider), record)
-    data = {**found.to_dict(), "story": [list(line) for line in found.story]}
+    data = to_stored(found)
     if report:
         write_atomically(Path(report), json.dumps(data, indent=1) + "\n")
     return Outcome(facts={"report": data["summary"]}, message=to_text(found), exit_code=exit_code(found))
 
 
-def read_report(data: Mapping[str, Any]) -> Report:
-    """The report of a file that `verify_lab` wrote."""
-    from kubewire.dataplane.findings import Check
-    from kubewire.report.model import Report, ReportNode
+def read_report(path: Path) -> Report:
+    """The report of a file that `verify_lab` wrote here or on a lab host; LabError for anything else."""
+    from kubewire.report.stored import LIMIT, read_stored
 
-    return Report(
-        lab=data["lab"],
-        provider=data["provider"],
-        kubernetes=data["kubernetes"],
-        mode=data["mode"],
-        status=data["status"],
-        nodes=tuple(ReportNode(**node) for node in data["nodes"]),
-        checks=tuple(Check(**check) for check in data["checks"]),
-        notes=tuple(data["notes"]),
-        story=tuple((label, text) for label, text in data.get("story", ())),
-    )
+    try:
+        return read_stored(read_bounded(path, LIMIT))
+    except (OSError, ValueError, RecursionError) as error:
+        raise LabError(f"the report can't be read: {error}", where=str(path)) from error

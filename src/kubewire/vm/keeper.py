@@ -19,6 +19,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from kubewire.core import console
 from kubewire.netns import linux
 from kubewire.netns.linux import Process
 from kubewire.netns.state import boot_id
@@ -50,7 +51,7 @@ def main(makers: list[int]) -> int:
         write_state(replace(state, qemu=Process.of(qemu.pid)))
         watch(qemu.pid, makers, wake)
     except Exception:  # whatever it is, it belongs in the log, and the VM's files must go
-        traceback.print_exc()
+        console.err(traceback.format_exc())
     finally:
         if qemu is not None:
             qemu.kill()
@@ -79,7 +80,7 @@ def watch(qemu: int, makers: list[int], wake: int) -> None:
         try:
             descriptor = os.pidfd_open(pid)
         except ProcessLookupError:
-            print(f"pid {pid}, which was making this VM, has ended", file=sys.stderr)
+            console.err(f"pid {pid}, which was making this VM, has ended")
             return
         watched[descriptor] = pid
         poller.register(descriptor, select.POLLIN)
@@ -91,7 +92,7 @@ def watch(qemu: int, makers: list[int], wake: int) -> None:
                     if descriptor in watched
                     else "QEMU"
                 )
-                print(f"{what} has ended", file=sys.stderr)
+                console.err(f"{what} has ended")
                 return
             if set(os.read(wake, 64)) != {signal.SIGUSR1}:
                 return

@@ -14,6 +14,7 @@ import pytest
 from explain_golden import GOLDEN, LABS, TOLD, in_ipvs_mode, load
 from rich.console import Console
 
+from kubewire.core.console import Screen
 from kubewire.dataplane.explain_service import explain_service
 from kubewire.dataplane.trace import trace
 from kubewire.report.explain_text import print_explanation
@@ -23,9 +24,9 @@ from kubewire.snapshot.model import NodeSnapshot, Snapshot
 Golden = Callable[[Path, str], None]
 
 
-def console() -> tuple[Console, io.StringIO]:
+def console() -> tuple[Screen, io.StringIO]:
     written = io.StringIO()
-    return Console(file=written, width=60, highlight=False), written
+    return Screen(Console(file=written, width=60, highlight=False)), written
 
 
 def traced(snapshot: Snapshot, *how: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from msgspec.structs import replace
 from rich.console import Console
 
+from kubewire.core.console import Screen
 from kubewire.dataplane.findings import Check, Note
 from kubewire.report.model import Report
 from kubewire.report.text import print_report, to_text
@@ -100,11 +101,17 @@ def test_a_terminal_gets_colours_and_a_file_none(make_report: Make) -> None:
     terminal, file = io.StringIO(), io.StringIO()
     print_report(
         make_report([FAILED]),
-        Console(
-            file=terminal, force_terminal=True, width=80, color_system="truecolor", _environ={"TERM": "xterm"}
+        Screen(
+            Console(
+                file=terminal,
+                force_terminal=True,
+                width=80,
+                color_system="truecolor",
+                _environ={"TERM": "xterm"},
+            )
         ),
     )
-    print_report(make_report([FAILED]), Console(file=file, width=80))
+    print_report(make_report([FAILED]), Screen(Console(file=file, width=80)))
     assert "\x1b[" in terminal.getvalue()
     assert "\x1b[" not in file.getvalue()
 

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from kubewire.core import console
 from kubewire.errors import KubewireError
 from kubewire.kubernetes.api import Api, ApiError
 from kubewire.netns.agent import control, kubelet, nodes, repair
@@ -37,7 +38,7 @@ def main() -> int:
         config = load(arguments.config)
         run(config)
     except KubewireError as error:
-        print(error, file=sys.stderr)
+        console.err(str(error))
         return error.exit_code
     return 0
 

@@ -1,0 +1,195 @@
+"""Here: what a lab host may answer, step by step.
+
+Its owner is root there and may answer anything. Known keys of known types and bounded size are taken; all
+else is refused by name. What Ansible gets is built from these values, so no key that it acts on (`add_host`,
+`ansible_facts`, `invocation`, …) can come from a lab host.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+
+from kubewire.core.printable import one_line
+from kubewire.errors import LabError
+from kubewire.providers import NAMES
+from kubewire.report.stored import StoredReport, Summary
+
+LIMIT = 64 << 20
+"""Bytes of one answer: the report of a large lab takes a few MiB."""
+SHOWN = 200
+"""Characters of a host's own words in an error."""
+MANY = Meta(max_length=10_000)
+
+Name = Annotated[str, Meta(max_length=253)]
+Line = Annotated[str, Meta(max_length=1 << 16)]
+Words = Annotated[str, Meta(max_length=2000)]
+Text = Annotated[str, Meta(max_length=1 << 20)]
+Count = Annotated[int, Meta(ge=0, le=1 << 53)]
+Lines = Annotated[list[Line], MANY]
+Package = Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9+.-]{0,100}\Z")]
+Packages = Annotated[list[Package], MANY]
+ProviderName = Annotated[str, Meta(pattern=rf"\A({'|'.join(NAMES)})\Z")]
+Path = Annotated[str, Meta(pattern=r"\A/[^\0\n]*\Z", max_length=4096)]
+Versions = dict[Name, dict[Name, Line]]
+
+
+class Answer(Struct, forbid_unknown_fields=True):
+    """What the session says to one call: how far the step is, and its result once it is done."""
+
+    job: Count
+    progress: Annotated[list[ProgressLine], MANY] = []
+    result: Raw = Raw(b"")
+
+
+class ProgressLine(Struct, forbid_unknown_fields=True):
+    step: Words
+    detail: Words = ""
+    done: Count | None = None
+    total: Count | None = None
+    t: float = 0.0
+
+
+class Difference(Struct, forbid_unknown_fields=True):
+    """An entry of Ansible's `diff`: texts before and after."""
+
+    before: Text
+    after: Text
+    before_header: Line
+    after_header: Line
+
+
+class Done(Struct, forbid_unknown_fields=True):
+    """The result of a step that succeeded; most have no more than this."""
+
+    changed: bool
+    changes: Lines
+    msg: Text | UnsetType = UNSET
+    diff: Annotated[list[Difference], MANY] | UnsetType = UNSET
+
+
+class Fault(Struct, forbid_unknown_fields=True):
+    """A KubewireError's parts."""
+
+    what: Text
+    where: Text
+    mend: Text
+
+
+class Failed(Struct, forbid_unknown_fields=True):
+    """The result of a step that failed."""
+
+    failed: bool
+    kubewire_exit_code: Annotated[int, Meta(ge=1, le=4)]
+    msg: Text = ""
+    kubewire_error: Fault | UnsetType = UNSET
+    changed: bool | UnsetType = UNSET
+    changes: Lines | UnsetType = UNSET
+    report: Summary | UnsetType = UNSET
+    full_report: StoredReport | UnsetType = UNSET
+
+
+class PackagesDone(Done, kw_only=True):
+    missing: Packages
+    provider: ProviderName
+
+
+class ClusterDone(Done, kw_only=True):
+    lab: Name
+    provider: ProviderName
+    why: Line
+    kubernetes: Name | UnsetType = UNSET
+    tools: Versions | UnsetType = UNSET
+    anew: bool | UnsetType = UNSET
+
+
+class WorkloadDone(Done, kw_only=True):
+    waited: bool | UnsetType = UNSET
+
+
+class VerifyDone(Done, kw_only=True):
+    report: Summary
+    full_report: StoredReport | UnsetType = UNSET
+
+
+class VmDone(Done, kw_only=True):
+    inventory: Line | UnsetType = UNSET
+    host: Name | UnsetType = UNSET
+    kubernetes: Name | UnsetType = UNSET
+
+
+class CellHostDone(Done, kw_only=True):
+    cpus: Annotated[int, Meta(ge=1, le=4096)]
+    memory_bytes: Count
+    lacking: dict[Name, Line]
+    missing: Packages
+
+
+class MissingBinariesDone(Done, kw_only=True):
+    missing: Annotated[list[tuple[Name, Name, Annotated[list[Name], MANY]]], MANY]
+    architecture: Name
+    incoming: Path
+
+
+DONE: dict[str, type[Done]] = {
+    "packages": PackagesDone,
+    "cluster": ClusterDone,
+    "commit": Done,
+    "workload": WorkloadDone,
+    "settle": Done,
+    "verify": VerifyDone,
+    "remove": Done,
+    "vm": VmDone,
+    "cell_host": CellHostDone,
+    "missing_binaries": MissingBinariesDone,
+    "adopt_binaries": Done,
+}
+"""What each step that a lab host does may come back with."""
+
+T = TypeVar("T")
+
+
+class _Kind(Struct):
+    failed: bool = False
+
+
+def read_answer(text: str, host: str, step: str) -> Answer:
+    """The session's answer; LabError naming the host and what it answered wrongly."""
+    return decode(text, Answer, host, f"step {step}")
+
+
+def read_result(answer: Answer, host: str, step: str) -> Done | Failed:
+    """The step's result; LabError as `read_answer`."""
+    data, what = bytes(answer.result), f"step {step}"
+    if decode(data, _Kind, host, what).failed:
+        return decode(data, Failed, host, what)
+    return decode(data, DONE[step], host, what)
+
+
+def task_result(result: Done | Failed) -> dict[str, Any]:
+    """For Ansible: plain values, without the full report."""
+    values: dict[str, Any] = msgspec.to_builtins(result)
+    values.pop("full_report", None)
+    return values
+
+
+def decode(data: str | bytes, kind: type[T], host: str, what: str) -> T:
+    """A JSON value of that type; LabError: `HOST: WHAT answered an unknown key add_host`."""
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (ValueError, RecursionError) as error:
+        raise LabError(f"{what} answered {_fault(str(error))}", where=host) from error
+
+
+def _fault(said: str) -> str:
+    unknown = re.search(r"unknown field `(.*?)`(?: - at `(.*)`)?\Z", said, re.DOTALL)
+    if unknown is None:
+        return f"what it may not: {_short(said)}"
+    return f"an unknown key {_short(unknown[1])}" + (f" (at {_short(unknown[2])})" if unknown[2] else "")
+
+
+def _short(text: str) -> str:
+    return one_line(text if len(text) <= SHOWN else text[:SHOWN] + "…")
