@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from harness import Kubewire, Outcome
-from lying_hosts import CLUSTER, REPORT, lie
+from lying_hosts import CLUSTER, HONEST, REPORT, lie
 from ssh_hosts import SSHD, Room, ssh_hosts
 
 from kubewire.netns.certificates import Authority
@@ -175,6 +176,18 @@ def test_what_a_host_prints_is_printable(room: Room, made: Outcome) -> None:
         outcome = room.command.run(*command)
         assert outcome.code == 4, outcome.text
         assert not [c for c in outcome.text if c != "\n" and not c.isprintable()]
+
+
+@pytest.mark.skipif(not shutil.which("apt-get"), reason="there is no apt-get")
+def test_packages_are_installed_without_a_module_of_ansible(room: Room, made: Outcome) -> None:
+    """A module's result is taken from a host as it comes; coreutils is there, so nothing is changed."""
+    lie(room.hosts[0], packages={**HONEST["packages"], "missing": ["coreutils"]})
+    installed = room.command.ok("up", "iptables", "--host", "bob", *room.inventory)
+    assert "bob: coreutils installed" in installed.err
+    lie(room.hosts[0], packages={**HONEST["packages"], "missing": ["kubewire-no-such-package"]})
+    refused = room.command.run("up", "iptables", "--host", "bob", *room.inventory)
+    assert refused.code == 3
+    assert "kubewire-no-such-package" in refused.err
 
 
 def test_one_broken_record_is_one_line(room: Room, made: Outcome) -> None:
