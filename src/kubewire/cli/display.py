@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.status import Status
 
 from kubewire.core.console import Screen
-
 from kubewire.progress import WARNED, WARNING
 
 PLAIN_PAUSE = 10.0
