@@ -260,6 +260,17 @@ def test_idle_connections_do_not_keep_the_control_socket(attacked: Kubewire) -> 
             connection.close()
 
 
+def test_a_deleted_pods_control_groups_go_with_it(attacked: Kubewire) -> None:
+    record = json.loads(next(Path(attacked.state).rglob("sandbox.json")).read_text())
+    uid = within("its uid", lambda: kubectl(attacked, "get", "pod", "path", "-o", "jsonpath={.metadata.uid}"))
+    groups = [Path(folder, uid) for folder in record["cgroups"]]
+    if not groups:
+        pytest.skip("no writable control group here")
+    within("its groups", lambda: all(group.is_dir() for group in groups))
+    kubectl(attacked, "delete", "pod", "path", "--wait=false")
+    within("the end of its groups", lambda: not any(group.exists() for group in groups))
+
+
 def _folder(path: Path) -> int:
     return os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
 

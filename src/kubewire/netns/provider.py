@@ -67,7 +67,7 @@ class NetnsProvider:
         units: dict[str, dict[str, Any]] = answer["components"]
         phase, reason = _phase(units)
         components = {name: unit["state"] for name, unit in units.items()}
-        limits = pod_limits(answer["limited"], rootful=recorded.rootful)
+        limits = pod_limits(answer.get("limited", []), rootful=recorded.rootful)
         return Status(name, phase, NAME, recorded.kubernetes, reason, components, limits)
 
     def nodes(self, name: str) -> tuple[NodeHandle, ...]:
