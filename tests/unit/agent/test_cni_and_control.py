@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -64,3 +66,15 @@ def test_control_socket(tmp_path: Path) -> None:
     ):
         with pytest.raises(ValueError, match=said):
             sandbox_control.call(path, request)
+
+
+def test_idle_connections_keep_nobody_waiting(tmp_path: Path) -> None:
+    path = tmp_path / "control.sock"
+    control.serve(path, {"echo": lambda request: {"said": request["text"]}})
+    with ExitStack() as idle:
+        for _ in range(100):
+            connection = idle.enter_context(socket.socket(socket.AF_UNIX))
+            connection.settimeout(60)
+            connection.connect(str(path))
+        answer = sandbox_control.call(path, {"op": "echo", "text": "hi"}, timeout=60)
+    assert answer["said"] == "hi"
