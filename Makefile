@@ -15,8 +15,8 @@ UP_FLAGS = $(if $(REPLICAS),--replicas '$(REPLICAS)') $(if $(K8S),--kubernetes '
 	$(if $(PROVIDER),--provider '$(PROVIDER)') $(if $(HOST),--host '$(HOST)')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint test test-unit test-e2e test-ci test-all differential mutation test-kind test-vm nightly bench \
-	bench-kind clean lock lock-binaries
+.PHONY: help setup lint test test-unit test-pythons test-e2e test-ci test-all differential mutation test-kind \
+	test-vm nightly bench bench-kind clean lock lock-binaries
 
 help:
 	@echo "make lab-NAME    bring up labs/NAME.yml and verify it   (REPLICAS= K8S= PROVIDER= HOST=)"
@@ -29,6 +29,7 @@ help:
 	@echo "make test-vm     the ipvs lab and the ipvs differential in a real VM with ip_vs"
 	@echo "make differential  real kube-proxies against the engine (VERSIONS=all|oldest,1.34,newest STATES=200 SEED=)"
 	@echo "make mutation    every single change to a recorded dump: is it found?"
+	@echo "make test-pythons  the unit tests under Debian's own Python   (PYTHONS='/usr/bin/python3 python3.13')"
 	@echo "make nightly     every Kubernetes minor in every mode (MATRIX='--only mode=nftables --output DIR')"
 	@echo "make bench       the ratios that the README quotes   (bench-kind: those that need a Docker engine)"
 	@echo "labs: $(filter-out matrix,$(patsubst labs/%.yml,%,$(wildcard labs/*.yml)))"
@@ -80,6 +81,13 @@ test-unit: $(DEV)
 differential: $(DEV)
 	$(VENV)/bin/python tests/differential --versions '$(or $(VERSIONS),newest)' --states '$(or $(STATES),60)' \
 		$(if $(SEED),--seed '$(SEED)')
+
+# The unit tests under other Pythons, each with a venv of its own: Debian 12's is 3.11.2, without tarfile's filters.
+PYTHONS ?= /usr/bin/python3
+test-pythons:
+	@set -e; for python in $(PYTHONS); do \
+		version=$$($$python -c 'import platform; print(platform.python_version())'); \
+		$(MAKE) test-unit PYTHON="$$python" VENV=".venv-$$version"; done
 
 mutation: $(DEV)
 	$(VENV)/bin/python tests/mutation --write docs/mutation.md

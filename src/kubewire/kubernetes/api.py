@@ -170,9 +170,9 @@ def _current(kubeconfig: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         context = contexts[config["current-context"]]
         cluster = next(c["cluster"] for c in config["clusters"] if c["name"] == context["cluster"])
         user = next(u["user"] for u in config["users"] if u["name"] == context["user"])
+        return {"server": cluster["server"], **cluster}, {**user}
     except (ValueError, KeyError, TypeError, StopIteration) as error:
         raise LabError(f"not a kubeconfig with a current context: {error}", where=str(kubeconfig)) from error
-    return cluster, user
 
 
 def _api_error(status: int, text: str, path: str) -> ApiError:

@@ -13,8 +13,8 @@ from kubewire.errors import DefinitionError, KubewireError, LabError
 from kubewire.jsontext import read_json
 from kubewire.snapshot.model import NODE_FILES, NodeSnapshot, Snapshot
 
-FILE_LIMIT = 256 << 20
-TOTAL_LIMIT = 1 << 30
+FILE_LIMIT = 128 << 20
+TOTAL_LIMIT = 512 << 20
 """Bytes of one file and of all; 10,000 Services of three endpoints take a fraction of it in any mode."""
 NODES_LIMIT = 5000
 """Kubernetes' own for one cluster."""
