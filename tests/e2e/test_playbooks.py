@@ -170,3 +170,50 @@ def test_down_removes_it_and_a_second_down_changes_nothing(ansible: Ansible) -> 
     assert ansible.ok("down") == {"localhost": 1}
     assert ansible.ok("down") == {"localhost": 0}
     assert ansible.kubewire("exec", "plain", "worker", "--", "true").returncode in {2, 4}
+
+
+OWN_PLAYBOOK = """
+- hosts: localhost
+  connection: local
+  gather_facts: false
+  roles: [kubewire.lab.lab_host, kubewire.lab.cluster_netns{workload}, kubewire.lab.verify]
+"""
+
+
+@pytest.mark.parametrize("workload", [", kubewire.lab.workload", ""])
+def test_a_lab_of_a_users_own_playbook_stays(ansible: Ansible, tmp_path: Path, workload: str) -> None:
+    collections = tmp_path / "collections"
+    (collections / "ansible_collections" / "kubewire").mkdir(parents=True)
+    (collections / "ansible_collections" / "kubewire" / "lab").symlink_to(ROOT)
+    playbook = tmp_path / "own.yml"
+    playbook.write_text(OWN_PLAYBOOK.format(workload=workload))
+    checks = "" if workload else "checks: [dataplane, routes]\n"
+    ansible.lab.write_text(f"mode: iptables\nhttpbin: {{replicas: 2}}\n{checks}")
+    done = subprocess.run(
+        [str(BIN / "ansible-playbook"), str(playbook), "-e", f"lab={ansible.lab}"],
+        cwd=tmp_path,
+        env=ansible.environment() | {"ANSIBLE_COLLECTIONS_PATH": str(collections)},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    try:
+        assert ansible.kubewire("exec", "plain", "worker", "--", "true").returncode == 0
+        assert set(ansible.ok("up").values()) <= ({0} if workload else {0, 1})
+    finally:
+        ansible.ok("down")
+
+
+@pytest.mark.parametrize("lab", ["nothing-of-this-name", "/nonexistent/nothing.yml", "plain"])
+@pytest.mark.parametrize("options", [(), ("--check",)])
+def test_removing_what_is_not_there_is_ok(ansible: Ansible, lab: str, options: tuple[str, ...]) -> None:
+    assert ansible.ok("down", "-e", f"lab={lab}", *options) == {"localhost": 0}
+
+
+def test_check_mode_of_lab_yml_on_an_absent_lab(ansible: Ansible) -> None:
+    ansible.lab.write_text("mode: iptables\nhttpbin: {replicas: 2}\n")
+    done = ansible.run("lab", "--check", "-v")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "would be done: created Deployment default/httpbin" in done.stdout
+    assert ansible.kubewire("exec", "plain", "worker", "--", "true").returncode != 0
