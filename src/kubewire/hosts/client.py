@@ -24,11 +24,12 @@ PATIENCE = 90.0
 
 def main() -> int:
     request = json.load(sys.stdin)
-    path = paths.state_dir() / "sessions" / f"{connection()}.sock"
+    server = connection()  # once: a client whose connection is cut has another parent
+    path = paths.state_dir() / "sessions" / f"{server}.sock"
     try:
         answer = control.call(path, request, timeout=PATIENCE)
-    except OSError:
-        _start(path)
+    except (FileNotFoundError, ConnectionRefusedError):  # one that was cut is not asked again by another
+        _start(path, server)
         answer = control.call(path, request, timeout=PATIENCE)
     console.document(f"{MARK}{json.dumps(answer)}\n")
     return 0
@@ -45,14 +46,14 @@ def connection() -> int:
     return os.getppid()
 
 
-def _start(path: Path) -> None:
+def _start(path: Path, server: int) -> None:
     """Listen, and leave the listening to a session that outlives this call, not its connection."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     log = os.open(path.with_suffix(".log"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with control.listen(path) as listener:
         subprocess.Popen(
-            [sys.executable, "-m", "kubewire.hosts.session", str(connection()), str(listener.fileno()), path],
+            [sys.executable, "-m", "kubewire.hosts.session", str(server), str(listener.fileno()), path],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
