@@ -1,4 +1,4 @@
-"""Folders in the system's temporary folder that tell whether their owner lives, so that a killed one's go."""
+"""Folders that tell whether their owner lives, so that a killed one's go; below this user's own places."""
 
 from __future__ import annotations
 
@@ -8,24 +8,65 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from kubewire.kubernetes.locks import is_held, try_lock
+from kubewire.core.files import UnsafeFileError, check_ancestors, open_own_folder, own_folder
+from kubewire.errors import HostError
+from kubewire.kubernetes.locks import try_lock
+from kubewire.paths import state_dir
+
+LONGEST = 56
+"""Bytes of the base folder's path: what SSH puts below it stays within a socket's 107."""
 
 
 def new_folder(what: str) -> Path:
-    """`/tmp/kubewire-WHAT-PID-…`, mode 0700, with a path short enough for sockets (107 bytes).
+    """`BASE/WHAT-PID-…`, mode 0700, with a path short enough for sockets.
 
     This process holds a lock on it for as long as it lives; its id in the name covers the moment before, the
     lock counts where that id means nothing, in another PID namespace.
     """
-    folder = Path(tempfile.mkdtemp(prefix=f"kubewire-{what}-{os.getpid()}-"))
-    try_lock(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+    folder = Path(tempfile.mkdtemp(prefix=f"{what}-{os.getpid()}-", dir=_base()))
+    try_lock(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC))
     return folder
 
 
 def left_folders(what: str) -> Iterator[Path]:
-    """Those whose process is gone; another user's are not looked at."""
-    for folder in sorted(Path(tempfile.gettempdir()).glob(f"kubewire-{what}-*-*")):
-        if not Path("/proc", folder.name.split("-")[2]).exists():
-            with suppress(PermissionError):
-                if not is_held(folder):
-                    yield folder
+    """Those whose process is gone, each locked while the caller has it; only real folders of this user's."""
+    for base in _candidates():
+        with suppress(UnsafeFileError, FileNotFoundError):
+            check_ancestors(base)
+            os.close(open_own_folder(base))
+            for folder in sorted(base.glob(f"{what}-*-*")):
+                if Path("/proc", folder.name.split("-")[1]).exists():
+                    continue
+                with suppress(UnsafeFileError, FileNotFoundError):
+                    descriptor = open_own_folder(folder)
+                    try:
+                        if try_lock(descriptor):
+                            yield folder
+                    finally:
+                        os.close(descriptor)
+
+
+def _base() -> Path:
+    """The first of the user's own folders that is safe and short enough."""
+    for candidate in _candidates():
+        if len(os.fsencode(candidate)) <= LONGEST:
+            with suppress(OSError, UnsafeFileError):
+                check_ancestors(candidate)
+                return own_folder(candidate)
+    raise HostError(
+        f"no folder of this user's own has a path short enough for sockets ({LONGEST} bytes)",
+        mend="set XDG_RUNTIME_DIR to a folder of yours with mode 0700",
+    )
+
+
+def _candidates() -> list[Path]:
+    """Where such folders may lie: the user's runtime folder, root's, the state folder, the default one."""
+    found = []
+    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+    if runtime.startswith("/"):
+        found.append(Path(runtime, "kubewire"))
+    found.append(Path("/run/kubewire") if os.geteuid() == 0 else Path(f"/run/user/{os.geteuid()}/kubewire"))
+    found.append(state_dir() / "tmp")
+    with suppress(RuntimeError):
+        found.append(Path.home() / ".local/state/kubewire/tmp")
+    return list(dict.fromkeys(found))

@@ -123,6 +123,27 @@ def check_owned(descriptor: int, path: Path) -> None:
         )
 
 
+def check_ancestors(path: Path) -> None:
+    """UnsafeFileError where somebody but this user and root could exchange a folder on the way to `path`.
+
+    That is one of another owner, or one that others can write and that isn't sticky. A missing one is made
+    by whoever may, so its parent counts. Links on the way are resolved first, and both ways checked.
+    """
+    for way in dict.fromkeys((path.absolute(), path.resolve())):
+        for folder in way.parents:
+            try:
+                status = folder.lstat()
+            except FileNotFoundError:
+                continue
+            if status.st_uid not in (0, os.geteuid()):
+                raise UnsafeFileError(
+                    f"belongs to user {status.st_uid}, who could exchange what lies in it", where=str(folder)
+                )
+            writable = status.st_mode & 0o022 and not status.st_mode & stat.S_ISVTX
+            if writable and not stat.S_ISLNK(status.st_mode):
+                raise UnsafeFileError("others can write to it", where=str(folder))
+
+
 def _open(path: Path, flags: int) -> int:
     try:
         return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)

@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from kubewire.cli.signals import Terminated, raise_on_terminate
+from kubewire.core.files import own_folder
 from kubewire.hosts import shipping
 from kubewire.matrix import children
 from kubewire.matrix.cell import run_cell
@@ -44,7 +45,7 @@ def main() -> int:
     folder = new_folder(WHAT)
     threading.Thread(target=_end_with_caller, daemon=True).start()
     try:
-        os.environ["XDG_STATE_HOME"] = str(folder / "state")
+        os.environ["XDG_STATE_HOME"] = str(own_folder(folder / "state"))
         lab = shipping.unpack(request.definition)
         result = run_cell(request.order.model_copy(update={"reference": str(lab)}), folder)
         snapshot = folder / "snapshot.tar.gz"

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from kubewire import progress
 from kubewire.cli.signals import Terminated, raise_on_terminate
+from kubewire.core.files import UnsafeFileError, open_own_folder
 from kubewire.core.processes import TIMED_OUT, run
 from kubewire.makers import VARIABLE as MAKER
 from kubewire.steps.lock import HELD
@@ -64,7 +65,7 @@ class Child:
 def start(argv: Sequence[str], log: Path, *, seconds: float, state: Path, order: bytes = b"") -> Child:
     """Start `python -m …` with a state folder of its own; the kernel kills it when this process dies."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    state.mkdir(parents=True, exist_ok=True)
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
     own = (HELD, MAKER)
     environment = {
         **{name: value for name, value in os.environ.items() if name not in own},
@@ -120,14 +121,22 @@ def wait_for_any(children: Iterable[Child], seconds: float) -> None:
 def sweep(state: Path) -> None:
     """Remove the labs of a state folder whose process is gone, then the folder.
 
-    A lab whose removal doesn't end keeps it, for `gc`.
+    Only what runs on this machine: what it may know of labs on other hosts is not followed. A lab whose removal
+    doesn't end keeps its state, for `gc`.
     """
     labs = state / "kubewire" / "labs"
-    for lab in sorted(labs.iterdir()) if labs.is_dir() else ():
+    try:
+        os.close(open_own_folder(state))
+        names = sorted(entry.name for entry in labs.iterdir())
+    except FileNotFoundError:
+        names = []
+    except UnsafeFileError:  # not made by us: nothing in it is believed
+        return
+    for name in names:
         done = run(
-            [sys.executable, "-m", "kubewire", "down", lab.name],
-            timeout=DOWN_SECONDS,
+            [sys.executable, "-m", "kubewire.steps.remove", name],
             env={**os.environ, "XDG_STATE_HOME": str(state)},
+            timeout=DOWN_SECONDS,
         )
         if done.code == TIMED_OUT:
             return

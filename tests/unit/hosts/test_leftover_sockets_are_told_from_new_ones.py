@@ -1,46 +1,55 @@
-"""The folders of SSH sockets in the temporary folder: whose owner lives, or that holds a socket, stays."""
+"""The folders of SSH sockets in the user's own folder: whose owner lives, or that holds a socket, stays."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from kubewire import temporary
 from kubewire.hosts.sharing import WHAT, close_leftovers
 from kubewire.kubernetes.locks import try_lock
 from kubewire.temporary import new_folder
 
 
-@pytest.fixture(autouse=True)
-def _temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+@pytest.fixture
+def base(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A runtime folder of this user's own, with a short path."""
+    with tempfile.TemporaryDirectory(prefix="k") as runtime:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", runtime)
+        folder = Path(runtime, "kubewire")
+        folder.mkdir(mode=0o700)
+        monkeypatch.setattr(temporary, "_candidates", lambda: [folder])
+        yield folder
 
 
 def of_an_ended_process(folder: Path) -> Path:
     ended = subprocess.Popen(["true"])
     ended.wait()
-    left = folder / f"kubewire-{WHAT}-{ended.pid}-abcdefgh"
-    left.mkdir()
+    left = folder / f"{WHAT}-{ended.pid}-abcdefgh"
+    left.mkdir(mode=0o700)
     return left
 
 
-def test_the_empty_folder_of_a_living_run_stays() -> None:
+def test_the_empty_folder_of_a_living_run_stays(base: Path) -> None:
     fresh = new_folder(WHAT)
+    assert fresh.parent == base
     close_leftovers()
     assert fresh.is_dir()
 
 
-def test_the_empty_folder_of_a_killed_run_goes(tmp_path: Path) -> None:
-    left = of_an_ended_process(tmp_path)
+def test_the_empty_folder_of_a_killed_run_goes(base: Path) -> None:
+    left = of_an_ended_process(base)
     close_leftovers()
     assert not left.exists()
 
 
-def test_a_lock_says_that_the_owner_lives_in_another_pid_namespace(tmp_path: Path) -> None:
-    there = of_an_ended_process(tmp_path)
+def test_a_lock_says_that_the_owner_lives_in_another_pid_namespace(base: Path) -> None:
+    there = of_an_ended_process(base)
     descriptor = os.open(there, os.O_RDONLY | os.O_DIRECTORY)
     assert try_lock(descriptor)
     close_leftovers()
@@ -50,8 +59,8 @@ def test_a_lock_says_that_the_owner_lives_in_another_pid_namespace(tmp_path: Pat
     assert not there.exists()
 
 
-def test_a_connection_that_outlives_its_command_keeps_its_socket(tmp_path: Path) -> None:
-    left = of_an_ended_process(tmp_path)
+def test_a_connection_that_outlives_its_command_keeps_its_socket(base: Path) -> None:
+    left = of_an_ended_process(base)
     (left / "socket").touch()
     close_leftovers()
     assert (left / "socket").exists()
