@@ -7,11 +7,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from kubewire import paths
+from kubewire.core.files import read_own_json
+from kubewire.errors import LabError
 from kubewire.netns import cgroups, making, state
-from kubewire.steps.lock import is_locked
-
-OTHERS = "kind.json"
-"""A lab folder with this file is the kind provider's business."""
+from kubewire.steps.lock import lab_lock
 
 
 def remove_lab(name: str) -> bool:
@@ -26,6 +25,7 @@ def remove_lab(name: str) -> bool:
 def clear_leftovers(name: str) -> None:
     """Remove what a dead sandbox of this name left, but not the lab's record."""
     directory = paths.lab_dir(name)
+    state.require_here(directory)
     recorded = state.read_state(directory)
     for folder in recorded.cgroups if recorded and recorded.boot == state.boot_id() else ():
         cgroups.remove_left(Path(folder))
@@ -38,19 +38,43 @@ def clear_leftovers(name: str) -> None:
 
 
 def collect_garbage() -> list[str]:
-    """Clean up after every lab that no longer lives and that nobody holds; what was removed."""
+    """Clean up after every lab of ours that is proved dead and that nobody holds; what was removed."""
     removed = []
     for name in sorted(_named("labs", "") | _named("logs", "post-mortem")):
-        if (paths.lab_dir(name) / OTHERS).exists():
-            continue
-        recorded = state.read_state(paths.lab_dir(name))
-        if (recorded is not None and recorded.alive()) or is_locked(name):
-            continue
-        if remove_lab(name):
-            removed.append(f"lab {name}: what a crash left in {paths.lab_dir(name)}")
-        else:
-            removed.append(f"lab {name}: logs of a lab that is gone")
+        with suppress(LabError), lab_lock(name, "gc", wait=False):  # held, or not to be judged from here
+            if not _is_proved_dead(paths.lab_dir(name)):
+                continue
+            if remove_lab(name):
+                removed.append(f"lab {name}: what a crash left in {paths.lab_dir(name)}")
+            else:
+                removed.append(f"lab {name}: logs of a lab that is gone")
     return removed
+
+
+def _is_proved_dead(directory: Path) -> bool:
+    """Whether a lab is this provider's and none of its processes lives; to be asked under its lock.
+
+    A lab is the provider's that its record names; without a record, a sandbox's own files say so. A state
+    that can't be understood proves nothing.
+    """
+    if not directory.exists():
+        return True
+    if _provider(directory) not in ("netns", ""):
+        return False
+    if (directory / state.FILE).exists():
+        recorded = state.read_state(directory)
+        return recorded is not None and not recorded.alive()
+    return any((directory / name).exists() for name in (state.SOCKET, state.KEEPER_LOG, state.RECORD))
+
+
+def _provider(directory: Path) -> str:
+    """The provider that a lab's record names, "" without one, "?" where it can't be read."""
+    try:
+        return str(read_own_json(directory / state.RECORD).get("provider", ""))
+    except FileNotFoundError:
+        return ""
+    except LabError:
+        return "?"
 
 
 def _named(kind: str, holding: str) -> set[str]:

@@ -30,6 +30,8 @@ from kubewire.netns.state import (
     NodeRecord,
     SandboxState,
     boot_id,
+    host_id,
+    pid_namespace,
     remove,
     write_state,
 )
@@ -198,6 +200,8 @@ def _initial_state(plan: Plan, about: dict[str, object]) -> SandboxState:
         init=None,
         nodes=tuple(NodeRecord(n["name"], n["role"], tuple(n["ips"])) for n in nodes),
         definition=definition,
+        host=host_id(),
+        pid_namespace=pid_namespace(),
     )
 
 

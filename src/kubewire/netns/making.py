@@ -57,10 +57,16 @@ def make(lab: Lab, binaries: Binaries) -> None:
 
 
 def end(directory: Path) -> bool:
-    """End a lab's sandbox and wait until its keeper has tidied up; False if there was no keeper."""
+    """End a lab's sandbox and wait until its keeper has tidied up; False if there was no keeper.
+
+    LabError, and nothing is touched, where its processes can't be judged from here.
+    """
+    state.require_here(directory)
     recorded = state.read_state(directory)
-    keeper = recorded.keeper.open() if recorded else None
-    if recorded is None or keeper is None:
+    if recorded is None or recorded.boot != state.boot_id():  # an id of another boot is a stranger's by now
+        return False
+    keeper = recorded.keeper.open()
+    if keeper is None:
         return False
     target = (recorded.init or recorded.keeper).open()
     if target is not None:

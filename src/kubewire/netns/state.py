@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from kubewire import paths
 from kubewire.core.files import write_atomically
+from kubewire.errors import LabError
 from kubewire.netns.linux import Process
 
 FILE = "sandbox.json"
@@ -41,11 +44,13 @@ class SandboxState:
     nodes: tuple[NodeRecord, ...]
     definition: dict[str, Any]
     cgroups: tuple[str, ...] = ()
+    host: str = ""
+    pid_namespace: int = 0
 
     def alive(self) -> bool:
         """Whether its keeper lives, and its PID 1 unless that is yet to be made."""
-        lives = self.keeper.alive() and (self.init is None or self.init.alive())
-        return lives and self.boot == boot_id()
+        here = seen_from_here(self.boot, self.host, self.pid_namespace) == "here"
+        return here and self.keeper.alive() and (self.init is None or self.init.alive())
 
 
 def post_mortem(lab: str) -> Path:
@@ -55,6 +60,42 @@ def post_mortem(lab: str) -> Path:
 
 def boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def host_id() -> str:
+    """This machine, beyond a reboot."""
+    try:
+        return f"{Path('/etc/machine-id').read_text().strip()} {platform.node()}"
+    except OSError:
+        return platform.node()
+
+
+def pid_namespace() -> int:
+    """The inode of this process's PID namespace: process ids mean nothing in another."""
+    return os.stat("/proc/self/ns/pid").st_ino  # noqa: PTH116 - not a path but a namespace
+
+
+def seen_from_here(boot: str, host: str, namespace: int) -> Literal["here", "gone", "elsewhere"]:
+    """Whether recorded process ids mean something here, ended with an earlier boot, or can't be judged.
+
+    Records of earlier releases name no host ("") and no namespace (0): they count as made here.
+    """
+    if boot == boot_id():
+        return "here" if namespace in (0, pid_namespace()) else "elsewhere"
+    return "gone" if host in ("", host_id()) else "elsewhere"
+
+
+def require_here(directory: Path) -> None:
+    """LabError where the processes of this lab can't be judged from here, so that it must not be touched."""
+    found = read_state(directory)
+    if found is None or seen_from_here(found.boot, found.host, found.pid_namespace) != "elsewhere":
+        return
+    raise LabError(
+        f"lab {found.lab} was made in another PID namespace or on another host: whether it runs can't be seen"
+        " from here",
+        where=str(directory),
+        mend=f"run kubewire where it was made; if that is gone for good: rm -r {directory}",
+    )
 
 
 def write_state(directory: Path, state: SandboxState) -> None:

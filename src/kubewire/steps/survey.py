@@ -6,17 +6,18 @@ import os
 import platform
 import shutil
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-from kubewire.errors import KubewireError
+from kubewire.errors import KubewireError, LabError
 from kubewire.hosts import overview, sharing, shipping
 from kubewire.paths import cache_dir, state_dir
 from kubewire.provider import NodeHandle, Status
 from kubewire.providers import NAMES, choose, docker_silent, get_provider, recorded_provider
-from kubewire.steps.lock import is_locked
+from kubewire.steps.lock import is_locked, lab_lock
 from kubewire.steps.target import NAME, is_recorded, lab_name, recorded_labs
 
 APPARMOR = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
@@ -99,9 +100,10 @@ def collect_garbage() -> list[str]:
     removed += cell_there.forget_left()
     logs, errors = state_dir() / "logs", state_dir() / "errors"
     for folder in sorted(logs.iterdir()) if logs.is_dir() else ():
-        if not is_recorded(folder.name) and not is_locked(folder.name):
-            shutil.rmtree(folder, ignore_errors=True)
-            removed.append(f"the logs {folder}")
+        with suppress(LabError), lab_lock(folder.name, "gc", wait=False):  # held: its logs are being written
+            if not is_recorded(folder.name):
+                shutil.rmtree(folder, ignore_errors=True)
+                removed.append(f"the logs {folder}")
     for log in sorted(errors.glob("*.log")):
         log.unlink()
         removed.append(f"the traceback {log}")

@@ -22,7 +22,7 @@ from pathlib import Path
 from kubewire.core import console
 from kubewire.netns import linux
 from kubewire.netns.linux import Process
-from kubewire.netns.state import boot_id
+from kubewire.netns.state import boot_id, host_id, pid_namespace
 from kubewire.vm.state import CONSOLE, LOG, VmState, folder, post_mortem, write_state
 
 _TAIL = 1 << 16
@@ -43,6 +43,8 @@ def main(makers: list[int]) -> int:
         port=order["port"],
         parts=tuple(order["parts"]),
         about=order["about"],
+        host=host_id(),
+        pid_namespace=pid_namespace(),
     )
     qemu: subprocess.Popen[bytes] | None = None
     try:

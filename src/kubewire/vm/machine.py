@@ -18,6 +18,7 @@ from kubewire.core.files import last_lines, write_atomically
 from kubewire.errors import LabError
 from kubewire.makers import makers
 from kubewire.progress import Progress, emit
+from kubewire.steps.lock import lab_lock
 from kubewire.vm import preflight, qemu, seed, state
 from kubewire.vm.cache import STEP, require_space
 from kubewire.vm.endpoint import Endpoint
@@ -71,9 +72,19 @@ def commit(lab: str) -> None:
 
 
 def remove(lab: str) -> bool:
-    """End the lab's VM and remove all that is its; False if there was nothing."""
+    """End the lab's VM and remove all that is its; False if there was nothing.
+
+    LabError, and nothing is touched, where its processes can't be judged from here.
+    """
     found = state.read_state(lab)
-    keeper = found.keeper.open() if found else None
+    if found is not None and found.seen() == "elsewhere":
+        raise LabError(
+            f"the VM of lab {lab} was started in another PID namespace or on another host: whether it runs"
+            " can't be seen from here",
+            where=str(state.folder(lab)),
+            mend=f"run kubewire where it was made; if that is gone for good: rm -r {state.folder(lab)}",
+        )
+    keeper = found.keeper.open() if found and found.seen() == "here" else None
     if keeper is not None:
         signal.pidfd_send_signal(keeper, signal.SIGTERM)
         _await(keeper, 30.0)
@@ -87,12 +98,14 @@ def remove(lab: str) -> bool:
 
 
 def collect_garbage() -> list[str]:
-    """Remove what crashes left of VMs that no longer run; what was removed, for people."""
+    """Remove what crashes left of VMs that are proved dead and that nobody holds; what was removed."""
     removed = []
     for lab in state.recorded():
-        if state.running(lab) is None:
-            remove(lab)
-            removed.append(f"lab {lab}: what a crash left of its VM in {state.folder(lab)}")
+        with suppress(LabError), lab_lock(lab, "gc", wait=False):  # held, or not to be judged from here
+            found = state.read_state(lab)
+            if not (state.folder(lab) / state.FILE).exists() or (found is not None and not found.alive()):
+                remove(lab)
+                removed.append(f"lab {lab}: what a crash left of its VM in {state.folder(lab)}")
     return removed
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 from kubewire.core.files import write_atomically
 from kubewire.netns.linux import Process
-from kubewire.netns.state import boot_id
+from kubewire.netns.state import seen_from_here
 from kubewire.paths import state_dir
 from kubewire.vm.endpoint import Endpoint
 
@@ -32,10 +33,15 @@ class VmState:
     port: int
     parts: tuple[str, ...]
     about: str
+    host: str = ""
+    pid_namespace: int = 0
+
+    def seen(self) -> Literal["here", "gone", "elsewhere"]:
+        return seen_from_here(self.boot, self.host, self.pid_namespace)
 
     def alive(self) -> bool:
-        lives = self.keeper.alive() and (self.qemu is None or self.qemu.alive())
-        return lives and self.boot == boot_id()
+        here = self.seen() == "here"
+        return here and self.keeper.alive() and (self.qemu is None or self.qemu.alive())
 
     def endpoint(self) -> Endpoint:
         directory = folder(self.lab)

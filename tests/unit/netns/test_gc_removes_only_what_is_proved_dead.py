@@ -1,0 +1,136 @@
+"""gc and removal beside what can't be judged: another PID namespace, a reused pid, a lock, a provider."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from kubewire.errors import LabError
+from kubewire.netns import making, state
+from kubewire.netns.linux import Process
+from kubewire.netns.provider import NetnsProvider
+from kubewire.steps.lock import lab_lock
+
+
+@pytest.fixture
+def stranger() -> Iterator[subprocess.Popen[bytes]]:
+    """A living process that gc or `down` could take for a lab's keeper."""
+    with subprocess.Popen(["sleep", "1000"]) as process:
+        yield process
+        process.kill()
+
+
+def lab(state_home: Path, keeper: Process, **changed: object) -> Path:
+    folder = state_home / "labs" / "iptables"
+    folder.mkdir(parents=True)
+    recorded = state.SandboxState(
+        lab="iptables",
+        kubernetes="v1.37.2",
+        rootful=True,
+        boot=state.boot_id(),
+        keeper=keeper,
+        init=None,
+        nodes=(),
+        definition={},
+        host=state.host_id(),
+        pid_namespace=state.pid_namespace(),
+    )
+    state.write_state(folder, replace(recorded, **changed))  # type: ignore[arg-type]
+    return folder
+
+
+def test_gc_in_a_container_that_shares_home_leaves_a_living_lab(
+    state_home: Path, stranger: subprocess.Popen[bytes]
+) -> None:
+    folder = lab(state_home, Process.of(stranger.pid))
+    inside = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc"]
+    if os.geteuid() == 0:
+        inside = ["unshare", "--pid", "--fork", "--mount-proc"]
+    if subprocess.run([*inside, "true"], capture_output=True, timeout=60, check=False).returncode:
+        pytest.skip("no PID namespace can be made here")
+    environment = {**os.environ, "XDG_STATE_HOME": str(state_home.parent)}
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [*inside, sys.executable, "-m", *arguments]
+        return subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=120, check=False
+        )
+
+    done = run("kubewire", "gc")
+    assert done.returncode == 0, done.stderr
+    assert (folder / state.FILE).exists()
+    done = run("kubewire.steps.remove", "iptables")
+    assert done.returncode != 0
+    assert "another PID namespace" in done.stderr
+    assert (folder / state.FILE).exists()
+    assert stranger.poll() is None
+
+
+def test_a_pid_reused_after_a_reboot_is_not_killed(
+    state_home: Path, stranger: subprocess.Popen[bytes]
+) -> None:
+    folder = lab(state_home, Process.of(stranger.pid), boot="an earlier one")
+    assert making.end(folder) is False
+    assert stranger.poll() is None
+    assert len(NetnsProvider().collect_garbage()) == 1
+    assert stranger.poll() is None
+
+
+def test_another_hosts_lab_is_left_alone_and_down_says_why(
+    state_home: Path, stranger: subprocess.Popen[bytes]
+) -> None:
+    folder = lab(state_home, Process.of(stranger.pid), boot="of another host", host="another host")
+    assert NetnsProvider().collect_garbage() == []
+    with pytest.raises(LabError, match="another host") as error:
+        NetnsProvider().down("iptables")
+    assert error.value.exit_code == 4
+    assert (folder / state.FILE).exists()
+    assert stranger.poll() is None
+
+
+def test_gc_holds_the_lock_while_it_removes(state_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from kubewire.netns import gone
+
+    lab(state_home, Process(1, 1))
+    held = []
+
+    def remove(name: str) -> bool:
+        code = "import sys; from kubewire.steps.lock import is_locked; sys.exit(is_locked('iptables'))"
+        environment = {**os.environ, "XDG_STATE_HOME": str(state_home.parent)}
+        held.append(subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode)
+        return True
+
+    monkeypatch.setattr(gone, "remove_lab", remove)
+    gone.collect_garbage()
+    assert held == [1]
+
+
+def test_a_lab_that_another_holds_is_left(state_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = lab(state_home, Process(1, 1))
+    with lab_lock("iptables", "up"):
+        monkeypatch.delenv("KUBEWIRE_LOCK_HELD")
+        assert NetnsProvider().collect_garbage() == []
+        assert (folder / state.FILE).exists()
+
+
+@pytest.mark.parametrize("record", [json.dumps({"provider": "podman"}), "{", "[]"])
+def test_a_lab_of_an_unknown_provider_is_left(state_home: Path, record: str) -> None:
+    folder = state_home / "labs" / "x"
+    folder.mkdir(parents=True)
+    (folder / state.RECORD).write_text(record)
+    assert NetnsProvider().collect_garbage() == []
+    assert (folder / state.RECORD).exists()
+
+
+def test_a_state_that_is_not_understood_proves_nothing(state_home: Path) -> None:
+    folder = lab(state_home, Process(1, 1))
+    (folder / state.FILE).write_text("{")
+    assert NetnsProvider().collect_garbage() == []
+    assert (folder / state.FILE).exists()
