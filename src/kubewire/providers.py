@@ -66,11 +66,12 @@ def recorded_provider(lab: str) -> Provider:
     """The provider that a lab's record names, read without loading the lab's definition."""
     import json
 
+    from kubewire.core.files import read_own
     from kubewire.paths import lab_dir
 
     path = lab_dir(lab) / "record.json"
     try:
-        name = json.loads(path.read_text())["provider"]
+        name = json.loads(read_own(path))["provider"]
     except FileNotFoundError as error:
         raise LabError(f"lab {lab} isn't up", mend=f"bring it up with: kubewire up {lab}") from error
     except (OSError, ValueError, KeyError, TypeError) as error:

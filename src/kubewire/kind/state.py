@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kubewire import paths
-from kubewire.core.files import write_atomically
+from kubewire.core.files import read_own, write_atomically
 
 FILE = "kind.json"
 KUBECONFIG = "kubeconfig"
@@ -45,9 +45,12 @@ def owner_folder(name: str) -> Path:
 
 
 def read(name: str) -> ClusterState | None:
-    """The recorded cluster, None where there is none or its record can't be understood."""
+    """The recorded cluster, None where there is none or its record can't be understood.
+
+    UnsafeFileError where it is not this user's own: what it describes must not be touched.
+    """
     try:
-        data = json.loads((paths.lab_dir(name) / FILE).read_text())
+        data = json.loads(read_own(paths.lab_dir(name) / FILE))
         if data.pop("schema") != SCHEMA:
             return None
         data["nodes"] = tuple(NodeRecord(n["name"], n["role"], tuple(n["ips"])) for n in data["nodes"])

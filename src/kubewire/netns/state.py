@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from kubewire import paths
-from kubewire.core.files import write_atomically
+from kubewire.core.files import read_own, write_atomically
 from kubewire.errors import LabError
 from kubewire.netns.linux import Process
 
@@ -103,9 +103,12 @@ def write_state(directory: Path, state: SandboxState) -> None:
 
 
 def read_state(directory: Path) -> SandboxState | None:
-    """The recorded sandbox, or None where there is none or its record is not understood."""
+    """The recorded sandbox, or None where there is none or its record is not understood.
+
+    UnsafeFileError where it is not this user's own: what it describes must not be touched.
+    """
     try:
-        data = json.loads((directory / FILE).read_text())
+        data = json.loads(read_own(directory / FILE))
         if data.pop("schema") != SCHEMA:
             return None
         data["keeper"] = Process(**data["keeper"])

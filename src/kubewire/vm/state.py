@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from kubewire.core.files import write_atomically
+from kubewire.core.files import read_own, write_atomically
 from kubewire.netns.linux import Process
 from kubewire.netns.state import seen_from_here
 from kubewire.paths import state_dir
@@ -69,9 +69,12 @@ def write_state(state: VmState) -> None:
 
 
 def read_state(lab: str) -> VmState | None:
-    """The recorded VM, or None where there is none or its record is not understood."""
+    """The recorded VM, or None where there is none or its record is not understood.
+
+    UnsafeFileError where it is not this user's own: what it describes must not be touched.
+    """
     try:
-        data = json.loads((folder(lab) / FILE).read_text())
+        data = json.loads(read_own(folder(lab) / FILE))
         if data.pop("schema") != SCHEMA:
             return None
         data["keeper"] = Process(**data["keeper"])

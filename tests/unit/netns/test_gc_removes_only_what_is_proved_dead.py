@@ -134,3 +134,16 @@ def test_a_state_that_is_not_understood_proves_nothing(state_home: Path) -> None
     (folder / state.FILE).write_text("{")
     assert NetnsProvider().collect_garbage() == []
     assert (folder / state.FILE).exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="plants files of another user")
+def test_a_record_that_another_user_wrote_is_not_believed(
+    state_home: Path, stranger: subprocess.Popen[bytes]
+) -> None:
+    folder = lab(state_home, Process.of(stranger.pid))
+    os.chown(folder / state.FILE, 65534, 65534)
+    assert NetnsProvider().collect_garbage() == []
+    with pytest.raises(LabError, match="belongs to user 65534"):
+        NetnsProvider().down("iptables")
+    assert stranger.poll() is None
+    assert (folder / state.FILE).exists()
