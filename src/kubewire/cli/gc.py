@@ -18,6 +18,7 @@ def gc(
     """
     from kubewire.core import console
     from kubewire.hosts.overview import broken_records, clean
+    from kubewire.netns.gone import left_alone
     from kubewire.steps.survey import collect_garbage
 
     if host:
@@ -25,6 +26,8 @@ def gc(
             console.out(line)
         return
     removed = collect_garbage()
+    for reason in left_alone():
+        console.err(f"left alone: {reason}")
     for line in removed:
         console.out(f"removed {line}")
     if not removed:

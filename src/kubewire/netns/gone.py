@@ -51,6 +51,17 @@ def collect_garbage() -> list[str]:
     return removed
 
 
+def left_alone() -> list[str]:
+    """Why labs in this state folder can't be judged from here, so that nothing removes them."""
+    reasons = []
+    for name in sorted(_named("labs", "")):
+        try:
+            state.require_here(paths.lab_dir(name))
+        except LabError as error:
+            reasons.append(str(error))
+    return reasons
+
+
 def _is_proved_dead(directory: Path) -> bool:
     """Whether a lab is this provider's and none of its processes lives; to be asked under its lock.
 

@@ -65,6 +65,7 @@ def test_gc_in_a_container_that_shares_home_leaves_a_living_lab(
 
     done = run("kubewire", "gc")
     assert done.returncode == 0, done.stderr
+    assert "left alone:" in done.stderr
     assert (folder / state.FILE).exists()
     done = run("kubewire.steps.remove", "iptables")
     assert done.returncode != 0
