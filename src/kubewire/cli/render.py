@@ -34,10 +34,12 @@ def render(
     `kubewire render ipvs --as kind`
     """
     from kubewire.core import console
+    from kubewire.kubernetes.resolving import require_exists
     from kubewire.lab import rendering
     from kubewire.lab.loading import load_lab
 
     loaded = load_lab(lab, options.overrides(kubernetes, mode, replicas, settings))
+    require_exists(loaded.kubernetes)
     to_text = {
         Form.LAB: rendering.render_lab,
         Form.KIND: rendering.render_kind,

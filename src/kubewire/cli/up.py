@@ -64,6 +64,10 @@ def up(
     if keep:
         os.environ["KUBEWIRE_KEEP"] = "1"
     overrides = options.overrides(kubernetes, mode, replicas, settings)
+    if check and "kubernetes" in overrides:
+        from kubewire.kubernetes.resolving import require_exists
+
+        require_exists(overrides["kubernetes"])
     if host == HOST or not host:
         from kubewire.vm.choice import why_in_vm
 

@@ -23,7 +23,7 @@ from kubewire.kubernetes.web import NotListed, SourceFailed, require_reachable, 
 from kubewire.kubernetes.workspace import Workspace, workspace
 from kubewire.progress import Progress, emit
 
-LISTS = "kubewire versions lists what there is"
+LISTS = f"kubewire versions lists what there is; 1.{min(KNOWN)} to 1.{max(KNOWN)} are known without asking"
 
 
 def resolve(
@@ -46,6 +46,14 @@ def resolve(
         with workspace("resolve", progress) as own:
             return _Resolver(progress, origins, own).resolve(asked, fresh, whole)
     return _Resolver(progress, origins, space).resolve(asked, fresh, whole)
+
+
+def require_exists(wanted: str) -> None:
+    """Raise as `resolve` for a version that isn't among the known ones and that no source has."""
+    asked = parse(wanted)
+    known = asked.minor in KNOWN if asked.patch is None else str(asked) in KNOWN.values()
+    if not known:
+        resolve(wanted)
 
 
 def newest_cached(minor: int, whole: bool = True) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,27 @@ def test_a_patch_beyond_the_newest_does_not_exist(
         resolve("1.34.8", progress=heard, origins=unreachable)
     assert "v1.34.7" in refused.value.mend
     assert resolve("1.34.6", progress=heard, origins=unreachable) == "v1.34.6"
+
+
+@needs_go
+@pytest.mark.parametrize(
+    "argv", [["render", "iptables"], ["render", "ipvs", "--as", "kind"], ["up", "iptables", "--check"]]
+)
+@pytest.mark.parametrize("version", ["1.99", "1.34.99"])
+def test_what_only_tells_refuses_a_version_that_does_not_exist(
+    modules: ModuleProxy, tmp_path: Path, argv: list[str], version: str
+) -> None:
+    modules.publish_kubernetes("v1.34.4")
+    done = subprocess.run(
+        [sys.executable, "-m", "kubewire", *argv, "--kubernetes", version],
+        env=os.environ | {"XDG_STATE_HOME": str(tmp_path / "state")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2, done.stderr
+    assert "does not exist" in done.stderr
+    assert "1.29 to 1.37 are known" in done.stderr
+    assert done.stdout == ""
 
 
 @needs_go
