@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from typing import ClassVar
 
 
@@ -21,7 +20,7 @@ class KubewireError(Exception):
         self.mend = mend
 
     def __str__(self) -> str:
-        head = f"{self.where}: {self.what}" if self.where else self.what
+        head = f"{shortened(self.where)}: {self.what}" if self.where else self.what
         return f"{head}\n  {self.mend}" if self.mend else head
 
 
@@ -43,22 +42,7 @@ class LabError(KubewireError):
     exit_code = 4
 
 
-REFUSALS = {
-    errno.ENOSPC: "free some space there",
-    errno.EDQUOT: "free some space there, or have the quota raised",
-    errno.EMFILE: "allow more open files: ulimit -n",
-    errno.ENFILE: "close some programs: the machine has too many files open",
-    errno.ENOMEM: "close some programs: the machine has no memory left",
-} | dict.fromkeys(
-    [errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR],
-    "XDG_STATE_HOME and XDG_CACHE_HOME name other folders for what kubewire keeps",
-)
-"""What a machine may refuse any program, and the way to mend it."""
-
-
-def refusal(error: BaseException) -> HostError | None:
-    """What the machine refused (a full disk, a folder that can't be written) as an error; None for others."""
-    if not isinstance(error, OSError) or error.errno not in REFUSALS:
-        return None
-    what = f"this machine refuses: {error.strerror}"
-    return HostError(what, where=str(error.filename or ""), mend=REFUSALS[error.errno])
+def shortened(text: str, longest: int = 300) -> str:
+    """A text that a message can show: of a longer one the middle is left out."""
+    half = longest // 2
+    return text if len(text) <= longest else f"{text[:half]} … {text[-half:]}"

@@ -12,7 +12,8 @@ from typing import NoReturn
 
 from kubewire.cli.signals import Terminated, raise_on_terminate
 from kubewire.core import console
-from kubewire.errors import KubewireError, refusal
+from kubewire.errors import KubewireError
+from kubewire.refusals import refusal
 
 
 def end_with(command: Callable[[], object]) -> NoReturn:

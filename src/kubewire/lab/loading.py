@@ -14,6 +14,7 @@ from kubewire.lab.overrides import apply_overrides, as_written, parse_overrides
 from kubewire.lab.schema import Lab
 from kubewire.lab.validation import STAND_INS, Issue, validate
 from kubewire.lab.values import nearest
+from kubewire.refusals import given
 
 __all__ = ["LabFileError", "available_labs", "display_path", "find_lab", "load_lab"]
 
@@ -38,7 +39,9 @@ def find_lab(lab: str) -> Path:
     """The file of a lab, absolute: a name in `labs/`, or a path (it has a slash or ends in .yml or .yaml)."""
     if os.sep in lab or lab.endswith(SUFFIXES):
         path = Path(lab).expanduser().absolute()
-        if not path.exists():
+        with given(path):
+            exists = path.exists()
+        if not exists:
             raise DefinitionError("there is no such lab file", where=lab, mend=_known(path.stem))
         return path
     labs = available_labs()

@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from kubewire.core import console
 from kubewire.core.files import write_atomically
 from kubewire.core.processes import run as run_command
-from kubewire.errors import KubewireError, refusal
+from kubewire.errors import KubewireError
 from kubewire.kubernetes.api import Api
 from kubewire.lab.record import Record
 from kubewire.matrix.children import serve
@@ -28,6 +28,7 @@ from kubewire.matrix.folder import CellOrder
 from kubewire.matrix.results import CellResult, judged, unjudged
 from kubewire.provider import Provider
 from kubewire.providers import get_provider
+from kubewire.refusals import refusal
 from kubewire.report.model import Report
 from kubewire.snapshot.archive import pack_snapshot
 from kubewire.snapshot.collect import take_snapshot

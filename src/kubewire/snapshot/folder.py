@@ -11,6 +11,7 @@ from typing import Any
 from kubewire.core.files import read_bounded, size_text
 from kubewire.errors import DefinitionError, KubewireError, LabError
 from kubewire.jsontext import read_json
+from kubewire.refusals import given
 from kubewire.snapshot.model import NODE_FILES, NodeSnapshot, Snapshot
 
 FILE_LIMIT = 128 << 20
@@ -72,8 +73,10 @@ def read_snapshot(source: Path) -> Snapshot:
     """Read a snapshot folder. A missing file of a node is the checks' business; without cluster.json or any
     node nothing can be judged: LabError naming the file. Links and special files inside are refused.
     """
-    if not source.is_dir():
-        raise DefinitionError("no such snapshot folder", where=str(source))
+    with given(source):
+        if not source.is_dir():
+            raise DefinitionError("no such snapshot folder", where=str(source))
+        list(source.iterdir())
     reader = _Reader()
     meta = reader.text(source / "snapshot.json")
     cluster = reader.text(source / "cluster.json")
@@ -101,10 +104,8 @@ def snapshot_of(
 
 
 def _folders(nodes: Path) -> list[Path]:
-    try:
+    with given(nodes):
         found = sorted(nodes.iterdir()) if nodes.is_dir() and not nodes.is_symlink() else []
-    except OSError as error:
-        raise LabError(f"can't be read: {error.strerror}", where=str(nodes)) from error
     if len(found) > NODES_LIMIT:
         raise LabError(f"more than {NODES_LIMIT} nodes", where=str(nodes))
     for folder in found:

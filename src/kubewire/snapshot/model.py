@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from kubewire.snapshot.shape import check_cluster
+
 if TYPE_CHECKING:
     from kubewire.dataplane.cluster import ClusterState
 
@@ -48,9 +50,13 @@ class Snapshot(Struct, frozen=True, dict=True):
     nodes: tuple[NodeSnapshot, ...]
     meta: Mapping[str, Any] = {}
 
+    def __post_init__(self) -> None:
+        """LabError for a cluster that is no such List."""
+        check_cluster(self.cluster)
+
     @cached_property
     def state(self) -> ClusterState:
-        """What the dataplane needs of `cluster`, read once; raises LabError for what is no such List."""
+        """What the dataplane needs of `cluster`, read once; raises LabError where it has no items."""
         from kubewire.dataplane.cluster import ClusterState
 
         return ClusterState.from_list(self.cluster)

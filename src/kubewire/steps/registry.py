@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-from kubewire.errors import KubewireError, refusal
+from kubewire.errors import KubewireError
+from kubewire.refusals import refusal
 from kubewire.steps.outcome import Outcome
 
 STEPS = {
@@ -37,7 +38,7 @@ def perform(step: str, arguments: Mapping[str, Any], *, check: bool = False) -> 
         return outcome.result(check=check)
     except KubewireError as error:
         return failure(error)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         if refused := refusal(error):
             return failure(refused)
         raise
