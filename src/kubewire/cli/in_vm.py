@@ -8,10 +8,12 @@ from kubewire.cli import elsewhere
 from kubewire.cli.display import Display
 from kubewire.hosts import records
 from kubewire.lab.loading import load_lab
+from kubewire.ospackages import can_install, missing_packages
 from kubewire.steps.lock import lab_lock
 from kubewire.steps.vm import boot
 from kubewire.vm import machine
 from kubewire.vm.hosting import HOST, is_dead
+from kubewire.vm.preflight import programs
 
 
 def bring_up(
@@ -33,6 +35,8 @@ def bring_up(
     with lab_lock(name, command, wait=wait, tell=lambda who: display.line(f"lab {name}: {who}", "yellow")):
         lived = not is_dead(name, HOST) and bool(records.read(name))
         if check and not lived:
+            if (missing := missing_packages(programs())) and can_install():
+                display.line(f"the OS packages {', '.join(missing)} would be installed")
             display.line(f"lab {name} would be made in a VM of its own")
             return 0
         if not lived:

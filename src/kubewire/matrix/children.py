@@ -121,8 +121,8 @@ def wait_for_any(children: Iterable[Child], seconds: float) -> None:
 def sweep(state: Path) -> None:
     """Remove the labs of a state folder whose process is gone, then the folder.
 
-    Only what runs on this machine: what it may know of labs on other hosts is not followed. A lab whose removal
-    doesn't end keeps its state, for `gc`.
+    Only what runs on this machine: what it may know of labs on other hosts is not followed. A lab whose
+    removal doesn't end keeps its state, for `gc`.
     """
     labs = state / "kubewire" / "labs"
     try:

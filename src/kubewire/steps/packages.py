@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from kubewire.errors import HostError
 from kubewire.lab.schema import Lab, Mode
 from kubewire.netns.preflight import DEBIAN_PACKAGES, IPVS_PACKAGES, survey
+from kubewire.ospackages import SYSTEM_PATH, can_install
 from kubewire.steps.cluster import Overrides, intend
 from kubewire.steps.outcome import Outcome
 
@@ -26,7 +27,6 @@ KIND_PACKAGES = {"docker": "docker.io", "curl": "curl"}
 """What the kind provider calls on this machine: kind the docker command, traffic checks curl."""
 PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]{0,100}")
 """A Debian package's name."""
-SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/sbin"
 
 
 def find_missing(
@@ -83,11 +83,6 @@ def require_installable(missing: list[str], *, install: bool, become: bool) -> N
     """HostError where packages are missing and may not, or can't, be installed."""
     if missing and not (install and can_install(become)):
         raise not_installable(missing)
-
-
-def can_install(become: bool) -> bool:
-    """Debian's apt-get is here, and we are root or may become it."""
-    return shutil.which("apt-get") is not None and (os.geteuid() == 0 or become)
 
 
 def not_installable(missing: list[str]) -> HostError:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from kubewire import ospackages
 from kubewire.kubernetes.fetchplan import Need
 from kubewire.progress import Progress, emit
 from kubewire.vm import debian, disks, kvm, preflight, source
@@ -52,6 +53,7 @@ def unlike(running: Iterable[str], wanted: Iterable[str]) -> str:
 
 def prepare(needs: Iterable[Need], progress: Progress = emit) -> Parts:
     """Have every part in the cache; a warm call only looks. HostError names what this machine lacks."""
+    ospackages.provide(preflight.programs(), progress)
     preflight.require()
     own = own_qemu()
     tools = debian.tools(own is None, progress)

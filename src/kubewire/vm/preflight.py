@@ -37,8 +37,7 @@ def missing() -> list[tuple[str, str]]:
             (f"the VM is made for Linux on x86_64, this is {here}", "use --host NAME, an SSH host with ip_vs")
         ]
     lacks = []
-    programs = _PROGRAMS | ({} if has_root() else _MAKING)
-    for program, package in programs.items():
+    for program, package in programs().items():
         if not shutil.which(program):
             lacks.append(
                 (f"no {program}", f"install {program} (Debian, Ubuntu: sudo apt-get install {package})")
@@ -52,6 +51,11 @@ def missing() -> list[tuple[str, str]]:
             )
         )
     return lacks
+
+
+def programs() -> dict[str, str]:
+    """What a VM takes of this machine: command → Debian package."""
+    return _PROGRAMS | ({} if has_root() else _MAKING)
 
 
 def has_root() -> bool:

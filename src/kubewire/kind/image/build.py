@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from kubewire import paths
+from kubewire import ospackages, paths
 from kubewire.errors import HostError
 from kubewire.kind.image import archive, debian, node, pods
 from kubewire.kubernetes import store
@@ -38,6 +38,7 @@ def build(version: str, target: Path, *, overlay: Path | None, key: str, progres
     `overlay` is a folder whose files are copied over the node's root; `key` goes into a label. Needs root,
     mmdebstrap, and that version's whole control plane (HostError); the archive is for `docker load`.
     """
+    ospackages.provide(debian.PROGRAMS, progress)
     debian.require()
     require_space(paths.cache_dir(), NEEDED_DISK, "building a node image")
     found = ensure(version, dns=True, node=True, progress=progress)

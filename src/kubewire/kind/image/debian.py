@@ -12,6 +12,8 @@ from kubewire.errors import HostError
 SUITE = "bookworm"
 """Debian 12: the last whose systemd still runs on cgroup v1."""
 SECONDS = 3600.0
+PROGRAMS = {"mmdebstrap": "mmdebstrap"}
+"""What makes a root filesystem: command → Debian package."""
 PYTHON = "3.11"
 """The Python of that suite."""
 
