@@ -63,7 +63,7 @@ def last_lines(path: Path, lines: int, limit: int = 1 << 16) -> list[str]:
             data = os.pread(descriptor, limit, max(0, status.st_size - limit))
     finally:
         os.close(descriptor)
-    return data.decode(errors="replace").strip().splitlines()[-lines:]
+    return data.decode(errors="replace").strip("\n").splitlines()[-lines:]
 
 
 def read_own(path: Path, limit: int = RECORD_LIMIT) -> bytes:

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
-import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from msgspec import Meta, Struct
 
 from kubewire.core.files import RECORD_LIMIT, read_own
+from kubewire.core.yamltext import read_yaml
 from kubewire.errors import LabError
 from kubewire.hosts.answers import decode
 from kubewire.netns.certificates import KeyPair
@@ -34,7 +34,7 @@ class Credentials(Struct, forbid_unknown_fields=True):
 def read_credentials(path: Path) -> Credentials:
     """Those of a kubeconfig of our own, with embedded certificates; LabError for any other."""
     try:
-        config = yaml.safe_load(read_own(path, RECORD_LIMIT))
+        config = read_yaml(read_own(path, RECORD_LIMIT).decode())
         cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
         return Credentials(
             port=int(cluster["server"].rpartition(":")[2]),
@@ -42,7 +42,7 @@ def read_credentials(path: Path) -> Credentials:
             certificate=_pem(user["client-certificate-data"]),
             key=_pem(user["client-key-data"]),
         )
-    except (OSError, yaml.YAMLError, KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
+    except (OSError, KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
         raise LabError(f"the kubeconfig can't be read: {error}", where=str(path)) from error
 
 

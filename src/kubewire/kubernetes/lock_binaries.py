@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 
+from kubewire.core import console
 from kubewire.core.files import write_atomically
 from kubewire.errors import KubewireError
 from kubewire.kubernetes import build, hashes, sums
@@ -106,7 +107,7 @@ def main(origins: Origins = PUBLIC) -> int:
     """Exit code 1 where something is still missing, or is another than it was."""
 
     def say(step: str, detail: str = "", *_: object, **__: object) -> None:
-        print(f"{step}: {detail}", file=sys.stderr)
+        console.err(f"{step}: {detail}")
 
     try:
         entries, problems = filled(origins, say)
@@ -116,11 +117,11 @@ def main(origins: Origins = PUBLIC) -> int:
         except SourceFailed as failure:
             problems.append(str(failure))
     except KubewireError as error:
-        print(error, file=sys.stderr)
+        console.err(str(error))
         return error.exit_code
-    print(f"{sum(bool(entry.sha256) for entry in entries)} of {len(entries)} files have a hash")
+    console.out(f"{sum(bool(entry.sha256) for entry in entries)} of {len(entries)} files have a hash")
     for problem in problems:
-        print(problem)
+        console.out(problem)
     return 1 if problems else 0
 
 

@@ -109,11 +109,10 @@ def _ask(request: Request, place: Place) -> tuple[CellResult, bytes]:
     assert there.stdin is not None and there.stdout is not None and there.stderr is not None  # noqa: S101
     threading.Thread(target=_log, args=(there.stderr,), daemon=True).start()
     try:
-        there.stdin.write(request.model_dump_json(by_alias=True).encode() + b"\n")
-        there.stdin.flush()
+        with suppress(BrokenPipeError):  # one that ends at once may have said why
+            there.stdin.write(request.model_dump_json(by_alias=True).encode() + b"\n")
+            there.stdin.flush()
         answer = there.stdout.read(ANSWER_LIMIT + 1)
-    except BrokenPipeError:
-        answer = b""
     except BaseException:
         there.stdin.close()  # by which the host knows
         with suppress(subprocess.TimeoutExpired):

@@ -178,7 +178,7 @@ def _unlimited_if_refused() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        print(f"pods are not limited: {error}", file=sys.stderr)
+        console.err(f"pods are not limited: {error}")
 
 
 def _copy_tail(descriptor: int, target: Path) -> None:

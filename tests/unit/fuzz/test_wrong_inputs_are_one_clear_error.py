@@ -12,12 +12,12 @@ import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from subprocess import CompletedProcess
 
 import pytest
 
 from kubewire.cli import ending
 from kubewire.cli.main import app
+from kubewire.core.processes import Outcome
 from kubewire.hosts import snapshot as far_snapshot
 from kubewire.hosts.records import Away, Place
 
@@ -372,9 +372,7 @@ ANSWERS = tars() | {"of control characters": b"\x1b]52;c;aaaa\x07" * 100, "empty
 def test_a_hosts_wrong_snapshot_is_one_clear_error(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(
-        far_snapshot.far, "run", lambda *_: CompletedProcess([], 0, stdout=ANSWERS[name], stderr=b"")
-    )
+    monkeypatch.setattr(far_snapshot.far, "run", lambda *_, limit: Outcome(0, ANSWERS[name][:limit]))
     away = Away("lab", "lab", Place("host", ("ssh", "host"), "python3"))
     assert ending._exit_code(lambda: far_snapshot.bring_snapshot(away)) == 4
     check_message(capsys.readouterr().err)
