@@ -16,7 +16,7 @@ UP_FLAGS = $(if $(REPLICAS),--replicas '$(REPLICAS)') $(if $(K8S),--kubernetes '
 
 .DEFAULT_GOAL := help
 .PHONY: help setup lint test test-unit test-pythons test-e2e test-ci test-all differential mutation test-kind \
-	test-vm nightly bench bench-kind clean lock lock-binaries
+	test-vm endurance nightly bench bench-kind clean lock lock-binaries
 
 help:
 	@echo "make lab-NAME    bring up labs/NAME.yml and verify it   (REPLICAS= K8S= PROVIDER= HOST=)"
@@ -25,6 +25,7 @@ help:
 	@echo "                 fresh machine the building of Kubernetes before"
 	@echo "make test-ci     the same, more of the differential, and a sample of the VM and kind suites; .ci/run calls it"
 	@echo "make test-all    the same and all of the long suites; needs a Docker engine, .ci/run test-all starts one"
+	@echo "make endurance   make test three times and more, on a busy machine beside another user's lab; takes root"
 	@echo "make test-kind   real kind clusters, on a Docker engine   (OVERLAY= for the node image)"
 	@echo "make test-vm     the ipvs lab and the ipvs differential in a real VM with ip_vs"
 	@echo "make differential  real kube-proxies against the engine (VERSIONS=all|oldest,1.34,newest STATES=200 SEED=)"
@@ -132,6 +133,10 @@ test-vm: $(DEV)
 	$(VENV)/bin/pytest -m vm $(UNTIL_FLAG)
 	$(VENV)/bin/python tests/differential --host vm --modes ipvs --versions oldest,1.34,newest \
 		--states 100 --seed 29 $(UNTIL_FLAG)
+
+# make test three times, the tests of processes and locks ten times, on a busy machine; goes on where it was ended.
+endurance: $(DEV)
+	$(VENV)/bin/python tests/endurance.py
 
 # Real kind on a Docker engine; the node image is built once, its archive stays in the cache.
 # OVERLAY=DIR adds files to it: what the machine's kernel or capabilities need. ENGINE=ADDRESS is an engine of
