@@ -17,7 +17,7 @@ from harness import Kubewire
 from kubewire.paths import cache_dir
 from kubewire.steps.outcome import WOULD
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 SVC = "KUBE-SVC-FREKB6WNWYJLKTHC"
 CHANGE = re.compile(r"^      (announced\S*: .*)$", re.M)
 WEB = """

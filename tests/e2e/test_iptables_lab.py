@@ -13,6 +13,7 @@ import pytest
 from harness import Kubewire, pods
 
 from kubewire.paths import cache_dir
+from kubewire.steps.outcome import WOULD
 from waiting import DEADLINE
 
 pytestmark = pytest.mark.e2e
@@ -20,13 +21,20 @@ LAB = "iptables"
 SVC = "KUBE-SVC-FREKB6WNWYJLKTHC"
 
 
-def mend(lab: Kubewire, *named: str) -> None:
-    """`up` mends, names each of `named`, and afterwards there is nothing to find or to do."""
+def mend(lab: Kubewire, *named: str, announced: list[str] | None = None) -> None:
+    """`up` repairs what `announced` says, naming each of `named`; then there is nothing to find or to do."""
     outcome = lab.ok("up", LAB)
     for text in named:
         assert text in outcome.text
+    if announced is not None:
+        assert changes(outcome.text) == announced
     assert lab.ok("verify", LAB).code == 0
     assert "changed=0" in lab.ok("up", LAB).text
+
+
+def changes(text: str) -> list[str]:
+    """The lines of `up` about what it changed, or with --check would change."""
+    return [line.replace(WOULD, "", 1) for line in re.findall(rf"^      ({LAB}\S*: .*)$", text, re.M)]
 
 
 def rules(lab: Kubewire, node: str, table: str = "nat") -> list[str]:
@@ -124,7 +132,9 @@ def test_damage_by_hand_is_found_named_and_mended(
     assert outcome.code == 1, outcome.text
     for text in named:
         assert text in outcome.text
-    mend(lab, named[0])
+    announced = changes(lab.ok("up", LAB, "--check").text)
+    assert announced
+    mend(lab, named[0], announced=announced)
 
 
 def test_a_stopped_kube_proxy_is_started_again(lab: Kubewire) -> None:
