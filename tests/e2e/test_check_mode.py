@@ -57,7 +57,7 @@ class Announced:
         binary = sorted(cache_dir().glob("bin/v*/kubectl"))[-1]
         config = self.command.ok("kubeconfig", "announced").out.strip()
         command = [str(binary), "--kubeconfig", config, *argv]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout
 
     def written(self) -> tuple[str, ...]:
         """Whatever a write to the cluster or to a node's dataplane would alter."""
@@ -97,7 +97,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Announced]:
     made.web.write_text(WEB)
     made.define("mode: iptables\nhttpbin: {replicas: 2}\n")
     yield made
-    made.command.run("down", "announced", timeout=120)
+    made.command.run("down", "announced")
 
 
 def tenseless(lines: list[str]) -> list[str]:
@@ -124,7 +124,7 @@ def image_and_environment(lab: Announced) -> None:
     container = {"name": "httpbin", "env": [{"name": "ADDED", "value": "1"}]}
     patch = {"spec": {"template": {"spec": {"containers": [container]}}}}
     lab.kubectl("patch", "deployment", "httpbin", "-p", json.dumps(patch))
-    lab.kubectl("rollout", "status", "deployment", "httpbin", "--timeout=120s")
+    lab.kubectl("rollout", "status", "deployment", "httpbin", "--timeout=300s")
 
 
 def fields_of_another_tool(lab: Announced) -> None:
@@ -143,7 +143,7 @@ def removed_manifests(lab: Announced) -> None:
 def killed_pod(lab: Announced) -> None:
     name = lab.kubectl("get", "pods", "-l", "app=httpbin", "-o", "name").split()[0]
     lab.kubectl("delete", name, "--wait=true")
-    lab.kubectl("rollout", "status", "deployment", "httpbin", "--timeout=120s")
+    lab.kubectl("rollout", "status", "deployment", "httpbin", "--timeout=300s")
 
 
 def removed_rule(lab: Announced) -> None:

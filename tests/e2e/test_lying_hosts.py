@@ -46,7 +46,7 @@ def proxied(marker: Path) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
     folder = tmp_path_factory.mktemp("room")
-    with ssh_hosts(folder, NAMES, network="198.51.102") as hosts:
+    with ssh_hosts(folder, NAMES) as hosts:
         yield Room(hosts, Kubewire(folder / "state"), folder)
 
 

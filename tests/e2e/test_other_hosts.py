@@ -184,7 +184,7 @@ def test_nothing_half_made_stays(room: Room, cut: str) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"ansible_host": "198.51.100.99"}, "is it switched on"),
+        ({"ansible_host": "NETWORK.99"}, "is it switched on"),
         ({"ansible_port": 23}, "nothing answers SSH there"),
         ({"ansible_ssh_private_key_file": "/nonexistent"}, "the login is refused"),
         (
@@ -197,7 +197,9 @@ def test_a_host_that_cant_be_reached_is_told_why(
     room: Room, tmp_path: Path, change: dict[str, str], words: str
 ) -> None:
     inventory = yaml.safe_load((room.folder / "inventory.yml").read_text())
-    inventory["lab_hosts"]["children"]["students"]["hosts"]["alice"] |= change
+    network = room.hosts[0].address.rpartition(".")[0]
+    changed = {key: str(value).replace("NETWORK", network) for key, value in change.items()}
+    inventory["lab_hosts"]["children"]["students"]["hosts"]["alice"] |= changed
     (tmp_path / "inventory.yml").write_text(yaml.safe_dump(inventory))
     command = Kubewire(tmp_path / "state")
     told = command.run("up", "iptables", "--host", "alice", "--inventory", str(tmp_path / "inventory.yml"))

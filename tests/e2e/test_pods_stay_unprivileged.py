@@ -120,7 +120,7 @@ def kubectl(lab: Kubewire, *argv: str, data: str = "") -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
     return done.stdout if done.returncode == 0 else ""
 
@@ -231,7 +231,10 @@ def test_no_other_user_reads_a_secret_of_a_pods_environment(attacked: Kubewire) 
     as_nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"]
     script = "for each in /proc/[0-9]*; do tr '\\0' ' ' < $each/cmdline; tr '\\0' ' ' < $each/environ; done"
     seen = subprocess.run(
-        [*as_nobody, "sh", "-c", f"({script}) 2>/dev/null; true"], capture_output=True, check=True, timeout=60
+        [*as_nobody, "sh", "-c", f"({script}) 2>/dev/null; true"],
+        capture_output=True,
+        check=True,
+        timeout=300,
     ).stdout
     assert b"gunicorn" in seen
     assert SECRET.encode() not in seen
@@ -251,10 +254,10 @@ def test_idle_connections_do_not_keep_the_control_socket(attacked: Kubewire) -> 
                 connection.settimeout(60)
                 idle.append(connection)
                 connection.connect(f"/proc/self/fd/{_folder(each)}/{each.name}")
-        assert "phase" in attacked.ok("status", LAB, timeout=120).out
+        assert "phase" in attacked.ok("status", LAB).out
         assert attacked.node(LAB, NODE, "echo", "hello") == "hello\n"
         attacked.node(LAB, NODE, "ip", "route", "del", _pod_route(attacked))
-        assert NODE in attacked.ok("up", LAB, timeout=300).text
+        assert NODE in attacked.ok("up", LAB).text
     finally:
         for connection in idle:
             connection.close()
