@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 import yaml
@@ -98,13 +99,25 @@ def test_kubectl_works_through_a_connection_of_the_labs_own(labs: Room) -> None:
     assert labs.command.ok("kubeconfig", "iptables", "--host", "alice").out.strip() == path
 
 
-def test_damage_on_one_host_is_told_and_mended(labs: Room) -> None:
+def test_damage_on_one_host_is_told_and_mended(labs: Room, tmp_path: Path) -> None:
     damage = ("iptables", "-w", "-t", "nat", "-D", CHAIN, "2")
     labs.command.ok("exec", "--host", "bob", "iptables", "worker", "--", *damage)
     told = labs.command.run("verify", "iptables")
     assert told.code == 1
     rows = {line.split()[0]: line.split()[1] for line in told.out.splitlines() if line.strip()}
     assert (rows["alice"], rows["bob"]) == ("passed", "failed")
+    told = labs.command.run("verify", "iptables", "--format", "json")
+    assert told.code == 1
+    reports = json.loads(told.out)
+    assert {host: report["status"] for host, report in reports.items()} == {
+        "alice": "passed",
+        "bob": "failed",
+    }
+    folder = tmp_path / "junit"
+    assert labs.command.run("verify", "iptables", "--format", "junit", "--output", str(folder)).code == 1
+    failures = {path.name: ElementTree.parse(path).getroot().get("failures") for path in folder.iterdir()}
+    assert failures.keys() == {"alice.xml", "bob.xml"}
+    assert (failures["alice.xml"], failures["bob.xml"] != "0") == ("0", True)
     labs.command.ok("up", "iptables", "--verify")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import json
 import sys
 import time
 from collections.abc import Mapping
@@ -12,11 +12,12 @@ from pathlib import Path
 
 from kubewire.cli.bring_up import tell_changes
 from kubewire.cli.display import Display
-from kubewire.cli.outcome import REMOVAL, finish, print_report
+from kubewire.cli.outcome import REMOVAL, finish, formatted, print_report, write_report
 from kubewire.cli.playbook import Failure, Run, forget_logs, log_folder, run_playbook
 from kubewire.cli.signals import Terminated
+from kubewire.core import console
 from kubewire.core.console import Screen
-from kubewire.errors import KubewireError, LabError
+from kubewire.errors import DefinitionError, KubewireError, LabError
 from kubewire.hosts import far, records, tunnel
 from kubewire.hosts.choice import recorded_target
 from kubewire.hosts.inventory import Target
@@ -29,6 +30,9 @@ from kubewire.steps.verify import read_report
 from kubewire.verify import exit_code
 from kubewire.vm.hosting import HOST
 from kubewire.vm.machine import remove as remove_vm
+
+ENDINGS = {"text": "txt", "json": "json", "junit": "xml"}
+"""How the file of a host's report in each form is called after the host."""
 
 
 def bring_up(
@@ -45,6 +49,8 @@ def bring_up(
     reports: Path | None = None,
 ) -> int:
     """Make or mend the lab on every host of the target, side by side; the worst exit code."""
+    if reports:
+        make_report_folder(reports)
     display = Display()
     name = load_lab(lab, overrides).name
     display.line(target.headline)
@@ -70,17 +76,28 @@ def bring_up(
             _forget_absent(name, known, display)
     if not run.failures:
         tell_changes(run, name, display, check=check)
-    return _tell(run, target, name, display, verify=verify, reports=reports)
+    return _tell(run, target, name, display, verify=verify, form="json", reports=reports)
 
 
 def judge(lab: str, known: Mapping[str, Away], form: str, output: Path | None) -> int:
-    """Verify the lab on every host that it is on; the worst exit code."""
+    """Verify the lab on every host that it is on; the worst exit code.
+
+    Of several hosts `output` is a folder that gets a file for each; DefinitionError where it can't be one.
+    """
+    several = len(known) > 1
+    if several and output:
+        make_report_folder(output)
+    elif several and form == "junit":
+        raise DefinitionError(
+            f"lab {lab} is up on {', '.join(known)}, and a JUnit file tells of one",
+            mend="give a folder for their files with --output DIR, or name one with --host NAME",
+        )
     display = Display()
     target = recorded_target(known)
     run = run_playbook("verify", lab, {"lab": lab}, display, report=True, target=target)
-    if len(known) == 1:
+    if not several:
         return print_report(run, display, form=form, output=output)
-    return _tell(run, target, lab, display, verify=True, reports=output)
+    return _tell(run, target, lab, display, verify=True, form=form, reports=output)
 
 
 def take_down(lab: str, known: Mapping[str, Away], *, wait: bool = True) -> int:
@@ -153,10 +170,21 @@ def _settled(away: Away) -> str:
 
 
 def _tell(
-    run: Run, target: Target, name: str, display: Display, *, verify: bool, reports: Path | None
+    run: Run,
+    target: Target,
+    name: str,
+    display: Display,
+    *,
+    verify: bool,
+    form: str = "text",
+    reports: Path | None = None,
 ) -> int:
-    """The report of one host as everywhere; of several a table, and each one's report in a folder."""
+    """The report of one host as everywhere; of several a table, and each one's report in a folder, or as JSON
+    on standard output.
+    """
     if not target.is_group:
+        if verify and reports:
+            _keep(_gather(run, target, name), reports, form)
         return print_report(run, display) if verify else finish(run, display)
     display.close()
     for failure in run.failures.values():
@@ -164,46 +192,74 @@ def _tell(
             display.paragraph(f"kubewire: {failure.host}: {failure.message}", "red")
     if not verify:
         return max((failure.exit_code for failure in run.failures.values()), default=0)
-    folder = reports or log_folder(name) / "reports"
-    gathered = _gather(run, folder)
-    codes = [_row_code(host, gathered, run) for host in target.hosts]
-    _print_table(target, gathered, codes, run)
-    display.line(f"the reports: {folder}", "dim")
-    return max(codes)
+    gathered = _gather(run, target, name)
+    codes = {host: _row_code(host, gathered, run) for host in target.hosts}
+    as_document = form == "json" and reports is None
+    _print_table(gathered, codes, run, Screen(stderr=as_document))
+    if as_document:
+        told = {host: report.to_dict() for host, report in gathered.items()}
+        console.document(json.dumps(told, indent=1) + "\n")
+    else:
+        folder = reports or log_folder(name) / "reports"
+        _keep(gathered, folder, form if reports else "json")
+        display.line(f"the reports: {folder}", "dim")
+    return max(codes.values())
 
 
-def _gather(run: Run, folder: Path) -> dict[str, Report]:
-    """Each host's report, copied into the folder; one that can't be read is that host's failure."""
-    folder.mkdir(parents=True, exist_ok=True)
+def make_report_folder(folder: Path) -> None:
+    """Have the folder for reports there before anything is done; DefinitionError where it can't be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DefinitionError(
+            f"the reports of several hosts go into a folder, and this can't be one: {error.strerror}",
+            where=str(folder),
+        ) from error
+
+
+def _gather(run: Run, target: Target, lab: str) -> dict[str, Report]:
+    """Each host's report. One that can't be read is that host's failure; a host without one has an empty
+    report that says why.
+    """
     found = {}
-    for path in sorted(run.reports.glob("*.json")):
+    for host in target.hosts:
+        path = run.reports / f"{host}.json"
         try:
-            found[path.stem] = read_report(path)
-            shutil.copyfile(path, folder / path.name)
+            if path.exists():
+                found[host] = read_report(path)
+                continue
         except LabError as error:
-            run.fail(Failure("", path.stem, error.what, error.exit_code))
+            run.fail(Failure("", host, error.what, error.exit_code))
+        failure = run.failures.get(host)
+        why = failure.message if failure else "it gave no report"
+        found[host] = Report(lab, "", "", "", "error", (), (), notes=(f"{host}: {why}",))
     return found
 
 
+def _keep(gathered: Mapping[str, Report], folder: Path, form: str) -> None:
+    """A file for each host: HOST.txt, HOST.json or HOST.xml."""
+    for host, report in gathered.items():
+        write_report(folder / f"{host}.{ENDINGS[form]}", formatted(report, form))
+
+
 def _row_code(host: str, gathered: Mapping[str, Report], run: Run) -> int:
-    if failure := run.failures.get(host):
-        return failure.exit_code
-    return exit_code(gathered[host]) if host in gathered else LabError.exit_code
+    failure = run.failures.get(host)
+    return failure.exit_code if failure else exit_code(gathered[host])
 
 
-def _print_table(target: Target, gathered: Mapping[str, Report], codes: list[int], run: Run) -> None:
+def _print_table(gathered: Mapping[str, Report], codes: Mapping[str, int], run: Run, screen: Screen) -> None:
     rows: list[list[str | tuple[str, str]]] = []
-    for host, code in zip(target.hosts, codes, strict=True):
-        report = gathered.get(host)
-        result = report.status if report else "error"
-        style = {"passed": "green", "failed": "red"}.get(result, "yellow")
-        counts = [str(report.count(status)) if report else "" for status in ("passed", "failed", "skipped")]
-        rows.append([host, (result, style), *counts, _first_failure(report, run, host) if code else ""])
-    Screen().table(["HOST", "RESULT", "PASSED", "FAILED", "SKIPPED", "FIRST FAILURE"], rows)
+    for host, report in gathered.items():
+        style = {"passed": "green", "failed": "red"}.get(report.status, "yellow")
+        judged = bool(report.nodes or report.checks)
+        counts = [str(report.count(status)) if judged else "" for status in ("passed", "failed", "skipped")]
+        first = _first_failure(report, run, host) if codes[host] else ""
+        rows.append([host, (report.status, style), *counts, first])
+    screen.table(["HOST", "RESULT", "PASSED", "FAILED", "SKIPPED", "FIRST FAILURE"], rows)
 
 
-def _first_failure(report: Report | None, run: Run, host: str) -> str:
-    for check in report.checks if report else ():
+def _first_failure(report: Report, run: Run, host: str) -> str:
+    for check in report.checks:
         if check.status == "failed":
             return " ".join(filter(None, (check.node, check.service, check.object)))
     failure = run.failures.get(host)

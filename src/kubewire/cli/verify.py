@@ -25,7 +25,11 @@ def verify(
     ] = None,
     form: Annotated[Format, typer.Option("--format", help="How to tell the result.")] = Format.TEXT,
     output: Annotated[
-        Path | None, typer.Option(help="Write the report to this file instead.", metavar="FILE")
+        Path | None,
+        typer.Option(
+            help="Write the report to this file instead; of several hosts a file each, into this folder.",
+            metavar="FILE|DIR",
+        ),
     ] = None,
     host: options.OnHost = "",
 ) -> None:
