@@ -60,8 +60,8 @@ def require_space(where: Path, gib: float, what: str) -> None:
 
 
 def run_tool(argv: Sequence[str], what: str, mend: str = "") -> None:
-    """Run a tool to its end; HostError with its last words."""
-    done = run(argv, timeout=TOOL_SECONDS)
+    """Run a tool to its end, in a locale that knows every file name; HostError with its last words."""
+    done = run(argv, timeout=TOOL_SECONDS, env=os.environ | {"LC_ALL": "C.UTF-8"})
     if done.code == NOT_STARTED and not done.out:
         raise HostError(f"{what}: {done.err}", mend=mend)
     if done.code:

@@ -16,7 +16,7 @@ MOST = 6144
 SPARE = 512
 """MiB left to the host, beside what QEMU itself takes."""
 _PROGRAMS = {"ssh": "openssh-client"}
-_MAKING = {"mmdebstrap": "mmdebstrap"}
+_MAKING = {"mmdebstrap": "mmdebstrap", "xz": "xz-utils"}
 
 
 def require() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from kubewire import ospackages
 from kubewire.errors import HostError
+from kubewire.vm import cache, preflight, recipe
 
 NEEDED = {"mmdebstrap": "mmdebstrap", "sh": "dash"}
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root installs")
@@ -50,6 +51,18 @@ def test_what_apt_says_is_told(machine: Path) -> None:
     (machine / "broken").touch()
     with pytest.raises(HostError, match=r"update failed: E: no such mirror\n.*apt-get install mmdebstrap"):
         ospackages.provide(NEEDED, hear)
+
+
+def test_tools_know_every_file_name_whatever_the_locale(monkeypatch: pytest.MonkeyPatch) -> None:
+    """mkfs.ext4 refuses Debian's archive in the locale C, which a minimal machine has."""
+    monkeypatch.setenv("LC_ALL", "C")
+    cache.run_tool(["sh", "-c", 'test "$LC_ALL" = C.UTF-8'], "another locale")
+
+
+def test_making_a_vm_takes_what_its_hook_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "has_root", lambda: False)
+    assert preflight.programs()["xz"] == "xz-utils"
+    assert " -exec xz -d " in recipe.guest_file("hook")
 
 
 def test_nothing_is_tried_by_others(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
