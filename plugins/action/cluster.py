@@ -9,4 +9,7 @@ from ..plugin_utils.step import DEFINITION, Step
 
 class ActionModule(Step):
     STEP = "cluster"
-    ARGUMENTS: ClassVar[dict[str, Any]] = DEFINITION | {"recreate": {"type": "bool", "default": False}}
+    ARGUMENTS: ClassVar[dict[str, Any]] = DEFINITION | {
+        "recreate": {"type": "bool", "default": False},
+        "keep": {"type": "bool", "default": False},
+    }

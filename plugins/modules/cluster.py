@@ -26,6 +26,10 @@ options:
     description: Remove a lab that exists and make it afresh.
     type: bool
     default: false
+  keep:
+    description: On kind, keep what a failed creation made.
+    type: bool
+    default: false
 author: The kubewire authors
 """
 

@@ -61,8 +61,11 @@ class Provider(Protocol):
     def preflight(self, lab: Lab) -> None:
         """Raise HostError naming everything this machine lacks for this lab."""
 
-    def up(self, lab: Lab, *, check: bool = False) -> list[Change]:
-        """Make or reconcile the cluster; an empty list means nothing was to be done. `check` only plans."""
+    def up(self, lab: Lab, *, check: bool = False, keep: bool = False) -> list[Change]:
+        """Make or reconcile the cluster; an empty list means nothing was to be done. `check` only plans.
+
+        `keep` leaves what a failed creation made, where the provider can.
+        """
 
     def commit(self, name: str) -> None:
         """The lab is ready: from now on it outlives its maker."""

@@ -3,74 +3,100 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
+from pathlib import Path
 
 from kubewire.cli.display import Display
 from kubewire.cli.outcome import finish, print_report, tell_removal
 from kubewire.cli.playbook import Run, forget_logs, run_playbook
+from kubewire.cli.reports import gather, store
 from kubewire.cli.signals import Terminated
 from kubewire.providers import get_provider
 from kubewire.steps.cluster import Intent, intend
 from kubewire.steps.lock import lab_lock
 from kubewire.steps.packages import require_all_but_packages
 
+HERE = "localhost"
+"""This machine's name in inventories/local."""
 
-def bring_up(
-    lab: str,
-    overrides: dict[str, str],
-    *,
-    provider: str = "auto",
-    verify: bool = False,
-    recreate: bool = False,
-    check: bool = False,
-    diff: bool = False,
-    wait: bool = True,
-) -> int:
+
+@dataclass(frozen=True)
+class UpCall:
+    """What `kubewire up` was asked for. All of it goes each way that brings a lab up: here, in a VM, on other
+    hosts.
+    """
+
+    lab: str
+    overrides: dict[str, str]
+    provider: str = "auto"
+    verify: bool = False
+    recreate: bool = False
+    keep: bool = False
+    check: bool = False
+    diff: bool = False
+    wait: bool = True
+    reports: Path | None = None
+
+    @property
+    def proves(self) -> bool:
+        """With --check nothing is there to be judged."""
+        return self.verify and not self.check
+
+    @property
+    def playbook(self) -> str:
+        return "lab" if self.proves else "up"
+
+    @property
+    def variables(self) -> dict[str, object]:
+        """The playbook's."""
+        return {
+            "lab": self.lab,
+            "lab_overrides": self.overrides,
+            "provider": self.provider,
+            "recreate": self.recreate,
+            "keep": self.keep,
+        }
+
+
+def bring_up(call: UpCall) -> int:
     """Run the playbook under the lab's lock; the exit code."""
     display = Display()
-    intent = intend(lab, overrides, provider)
+    intent = intend(call.lab, call.overrides, call.provider)
     name = intent.lab.name
     display.line(f"{intent.choice.name}: {intent.choice.why}")
-    variables: dict[str, object] = {
-        "lab": str(intent.source),
-        "lab_overrides": overrides,
-        "provider": provider,
-        "recreate": recreate,
-    }
     command = " ".join(sys.argv[1:]) or "up"
-    with lab_lock(name, command, wait=wait, tell=lambda who: display.line(f"lab {name}: {who}", "yellow")):
-        intent = intend(lab, overrides, provider)  # another command may have worked on it meanwhile
+
+    def tell(who: str) -> None:
+        display.line(f"lab {name}: {who}", "yellow")
+
+    with lab_lock(name, command, wait=call.wait, tell=tell):
+        intent = intend(call.lab, call.overrides, call.provider)  # another command may have worked on it
         try:
-            run = _run(intent, display, variables, verify=verify and not check, check=check, diff=diff)
+            run = _run(call, intent, display)
         except (KeyboardInterrupt, Terminated):
             tell_removal(name, display, lived=intent.record is not None)
             raise
-    if run.failure and not check:
+    if run.failure and not call.check:
         get_provider(intent.choice.name).abandon(name)
     if run.failure is None:
-        tell_changes(run, name, display, check=check)
-    if verify and not check:
+        tell_changes(run, name, display, check=call.check)
+    if call.proves:
+        if call.reports:
+            store(gather(run, [HERE], name), call.reports, "json")
         return print_report(run, display)
     code = finish(run, display)
-    if check and code == 0 and intent.record is None:
+    if call.check and code == 0 and intent.record is None:
         forget_logs(name)
     return code
 
 
-def _run(
-    intent: Intent,
-    display: Display,
-    variables: dict[str, object],
-    *,
-    verify: bool,
-    check: bool,
-    diff: bool,
-) -> Run:
+def _run(call: UpCall, intent: Intent, display: Display) -> Run:
     from kubewire.kubernetes import binaries
 
     embedded = intent.choice.name == "netns"
     if embedded:
         require_all_but_packages(intent.lab)
-    if embedded and not check and not intent.has_binaries:
+    if embedded and not call.check and not intent.has_binaries:
         with display.running(f"Kubernetes {intent.lab.kubernetes}"):
             binaries.ensure(
                 intent.lab.kubernetes,
@@ -78,8 +104,13 @@ def _run(
                 dns=intent.lab.dns,
                 progress=display.tell,
             )
-    playbook = "lab" if verify else "up"
-    return run_playbook(playbook, intent.lab.name, variables, display, check=check, diff=diff, report=verify)
+    variables = call.variables | {"lab": str(intent.source)}
+    return run_playbook(
+        *(call.playbook, intent.lab.name, variables, display),
+        check=call.check,
+        diff=call.diff,
+        report=call.proves,
+    )
 
 
 def tell_changes(run: Run, name: str, display: Display, *, check: bool = False) -> None:

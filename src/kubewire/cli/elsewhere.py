@@ -10,73 +10,52 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
-from kubewire.cli.bring_up import tell_changes
+from kubewire.cli.bring_up import UpCall, tell_changes
 from kubewire.cli.display import Display
-from kubewire.cli.outcome import REMOVAL, finish, formatted, print_report, write_report
-from kubewire.cli.playbook import Failure, Run, forget_logs, log_folder, run_playbook
+from kubewire.cli.outcome import REMOVAL, finish, print_report
+from kubewire.cli.playbook import Run, forget_logs, log_folder, run_playbook
+from kubewire.cli.reports import gather, make_report_folder, store
 from kubewire.cli.signals import Terminated
 from kubewire.core import console
 from kubewire.core.console import Screen
-from kubewire.errors import DefinitionError, KubewireError, LabError
+from kubewire.errors import DefinitionError, KubewireError
 from kubewire.hosts import far, records, tunnel
 from kubewire.hosts.choice import recorded_target
 from kubewire.hosts.inventory import Target
-from kubewire.hosts.overview import AT_ONCE, GONE, READY
+from kubewire.hosts.overview import AT_ONCE, DEAD, GONE, READY
 from kubewire.hosts.records import Away
 from kubewire.lab.loading import load_lab
 from kubewire.report.model import Report
 from kubewire.steps.lock import lab_lock
-from kubewire.steps.verify import read_report
 from kubewire.verify import exit_code
 from kubewire.vm.hosting import HOST
 from kubewire.vm.machine import remove as remove_vm
 
-ENDINGS = {"text": "txt", "json": "json", "junit": "xml"}
-"""How the file of a host's report in each form is called after the host."""
 
-
-def bring_up(
-    target: Target,
-    lab: str,
-    overrides: dict[str, str],
-    *,
-    provider: str = "auto",
-    verify: bool = False,
-    recreate: bool = False,
-    check: bool = False,
-    diff: bool = False,
-    wait: bool = True,
-    reports: Path | None = None,
-) -> int:
+def bring_up(call: UpCall, target: Target) -> int:
     """Make or mend the lab on every host of the target, side by side; the worst exit code."""
-    if reports:
-        make_report_folder(reports)
     display = Display()
-    name = load_lab(lab, overrides).name
+    name = load_lab(call.lab, call.overrides).name
     display.line(target.headline)
-    variables: dict[str, object] = {
-        "lab": lab,
-        "lab_overrides": overrides,
-        "provider": provider,
-        "recreate": recreate,
-    }
-    verify = verify and not check
-    with _locked(name, "up", display, wait):
+    with _locked(name, "up", display, call.wait):
         known = records.read(name)
         try:
-            playbook = "lab" if verify else "up"
             run = run_playbook(
-                playbook, name, variables, display, check=check, diff=diff, report=verify, target=target
+                *(call.playbook, name, call.variables, display),
+                check=call.check,
+                diff=call.diff,
+                report=call.proves,
+                target=target,
             )
         except (KeyboardInterrupt, Terminated):
-            _forget_absent(name, known, display)
+            _forget_absent(name, known, display, keep=call.keep)
             display.line(f"interrupted; what wasn't ready is gone from {target.pattern}", "yellow")
             raise
         if run.failures:
-            _forget_absent(name, known, display)
+            _forget_absent(name, known, display, keep=call.keep)
     if not run.failures:
-        tell_changes(run, name, display, check=check)
-    return _tell(run, target, name, display, verify=verify, form="json", reports=reports)
+        tell_changes(run, name, display, check=call.check)
+    return _tell(run, target, name, display, verify=call.proves, form="json", reports=call.reports)
 
 
 def judge(lab: str, known: Mapping[str, Away], form: str, output: Path | None) -> int:
@@ -104,13 +83,13 @@ def take_down(lab: str, known: Mapping[str, Away], *, wait: bool = True) -> int:
     """Remove the lab from every host that it is on; the worst exit code."""
     display = Display()
     with _locked(lab, "down", display, wait), ThreadPoolExecutor(AT_ONCE) as pool:
-        codes = list(pool.map(lambda away: _remove(away, display), known.values()))
+        codes = list(pool.map(lambda away: _remove(away, display, wait=wait), known.values()))
         if not records.read(lab):
             forget_logs(lab)
     return max(codes)
 
 
-def _remove(away: Away, display: Display) -> int:
+def _remove(away: Away, display: Display, *, wait: bool) -> int:
     host = away.place.name
     tunnel.close(away)
     if host == HOST:
@@ -119,7 +98,7 @@ def _remove(away: Away, display: Display) -> int:
         records.forget(away.lab, host)
         return 0
     try:
-        done = far.call(away, ["down", away.lab])
+        done = far.call(away, ["down", away.lab, *([] if wait else ["--no-wait"])])
     except KubewireError as error:
         display.paragraph(f"kubewire: {error}", "red")
         return error.exit_code
@@ -135,14 +114,14 @@ def _locked(name: str, command: str, display: Display, wait: bool):  # type: ign
     return lab_lock(name, words, wait=wait, tell=lambda who: display.line(f"lab {name}: {who}", "yellow"))
 
 
-def _forget_absent(name: str, known: Mapping[str, Away], display: Display) -> None:
+def _forget_absent(name: str, known: Mapping[str, Away], display: Display, *, keep: bool) -> None:
     """Keep no record of a new lab that didn't come to be, nor its files there; one whose host doesn't answer
-    is kept.
+    is kept, and with `keep` every one.
     """
     new = [away for host, away in records.read(name).items() if host not in known]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for away, phase in zip(new, pool.map(_settled, new), strict=True):
-            if phase in GONE:
+            if phase in GONE and not (keep and phase == DEAD):
                 with suppress(KubewireError):
                     far.call(away, ["down", name])  # waits for what is still ending there
                     far.call(away, ["gc"])
@@ -184,7 +163,7 @@ def _tell(
     """
     if not target.is_group:
         if verify and reports:
-            _keep(_gather(run, target, name), reports, form)
+            store(gather(run, target.hosts, name), reports, form)
         return print_report(run, display) if verify else finish(run, display)
     display.close()
     for failure in run.failures.values():
@@ -192,7 +171,7 @@ def _tell(
             display.paragraph(f"kubewire: {failure.host}: {failure.message}", "red")
     if not verify:
         return max((failure.exit_code for failure in run.failures.values()), default=0)
-    gathered = _gather(run, target, name)
+    gathered = gather(run, target.hosts, name)
     codes = {host: _row_code(host, gathered, run) for host in target.hosts}
     as_document = form == "json" and reports is None
     _print_table(gathered, codes, run, Screen(stderr=as_document))
@@ -201,45 +180,9 @@ def _tell(
         console.document(json.dumps(told, indent=1) + "\n")
     else:
         folder = reports or log_folder(name) / "reports"
-        _keep(gathered, folder, form if reports else "json")
+        store(gathered, folder, form if reports else "json")
         display.line(f"the reports: {folder}", "dim")
     return max(codes.values())
-
-
-def make_report_folder(folder: Path) -> None:
-    """Have the folder for reports there before anything is done; DefinitionError where it can't be."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DefinitionError(
-            f"the reports of several hosts go into a folder, and this can't be one: {error.strerror}",
-            where=str(folder),
-        ) from error
-
-
-def _gather(run: Run, target: Target, lab: str) -> dict[str, Report]:
-    """Each host's report. One that can't be read is that host's failure; a host without one has an empty
-    report that says why.
-    """
-    found = {}
-    for host in target.hosts:
-        path = run.reports / f"{host}.json"
-        try:
-            if path.exists():
-                found[host] = read_report(path)
-                continue
-        except LabError as error:
-            run.fail(Failure("", host, error.what, error.exit_code))
-        failure = run.failures.get(host)
-        why = failure.message if failure else "it gave no report"
-        found[host] = Report(lab, "", "", "", "error", (), (), notes=(f"{host}: {why}",))
-    return found
-
-
-def _keep(gathered: Mapping[str, Report], folder: Path, form: str) -> None:
-    """A file for each host: HOST.txt, HOST.json or HOST.xml."""
-    for host, report in gathered.items():
-        write_report(folder / f"{host}.{ENDINGS[form]}", formatted(report, form))
 
 
 def _row_code(host: str, gathered: Mapping[str, Report], run: Run) -> int:

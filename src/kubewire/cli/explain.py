@@ -39,6 +39,7 @@ def explain(
     from kubewire.hosts.far import relay
     from kubewire.report.explain_text import print_explanation
 
+    options.require_no_host(snapshot, host)
     if lab and snapshot is None and (there := one_away(lab, host)):
         relay(there, ["explain", there.lab, "--service", service, "--node", node])
     found = explain_service(observe(lab, snapshot, "explain"), service, node)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 from kubewire.cli import elsewhere
+from kubewire.cli.bring_up import UpCall
 from kubewire.cli.display import Display
 from kubewire.hosts import records
 from kubewire.lab.loading import load_lab
@@ -16,25 +18,19 @@ from kubewire.vm.hosting import HOST, is_dead
 from kubewire.vm.preflight import programs
 
 
-def bring_up(
-    lab: str,
-    overrides: dict[str, str],
-    why: str,
-    *,
-    verify: bool = False,
-    recreate: bool = False,
-    check: bool = False,
-    diff: bool = False,
-    wait: bool = True,
-) -> int:
+def bring_up(call: UpCall, why: str) -> int:
     """Start the lab's VM unless it runs, make or mend the lab in it; the exit code."""
     display = Display()
-    name = load_lab(lab, overrides).name
+    name = load_lab(call.lab, call.overrides).name
     display.line(f"vm: {why}")
     command = " ".join(sys.argv[1:]) or "up"
-    with lab_lock(name, command, wait=wait, tell=lambda who: display.line(f"lab {name}: {who}", "yellow")):
+
+    def tell(who: str) -> None:
+        display.line(f"lab {name}: {who}", "yellow")
+
+    with lab_lock(name, command, wait=call.wait, tell=tell):
         lived = not is_dead(name, HOST) and bool(records.read(name))
-        if check and not lived:
+        if call.check and not lived:
             if (missing := missing_packages(programs())) and can_install():
                 display.line(f"the OS packages {', '.join(missing)} would be installed")
             display.line(f"lab {name} would be made in a VM of its own")
@@ -44,19 +40,9 @@ def bring_up(
             records.forget(name, HOST)
         try:
             with display.running("A VM whose kernel has ip_vs"):
-                target, version = boot(lab, overrides, display.tell)
-            pinned = overrides | {"kubernetes": version.removeprefix("v")}
-            code = elsewhere.bring_up(
-                target,
-                lab,
-                pinned,
-                provider="netns",
-                verify=verify,
-                recreate=recreate,
-                check=check,
-                diff=diff,
-                wait=wait,
-            )
+                target, version = boot(call.lab, call.overrides, display.tell)
+            pinned = call.overrides | {"kubernetes": version.removeprefix("v")}
+            code = elsewhere.bring_up(replace(call, overrides=pinned, provider="netns"), target)
         except BaseException:
             if not lived:
                 _give_up(name)

@@ -90,6 +90,14 @@ Wait = Annotated[
 ]
 
 
+def require_no_host(snapshot: object, host: str) -> None:
+    """A snapshot is judged here; DefinitionError where a host is named, too."""
+    if snapshot is not None and host:
+        raise DefinitionError(
+            "--host says where a lab is, and --snapshot judges a folder, here", mend="leave one of them out"
+        )
+
+
 def overrides(
     kubernetes: str | None = None,
     mode: str | None = None,

@@ -47,6 +47,7 @@ def trace(
     from kubewire.hosts.far import relay
     from kubewire.report.trace_text import print_trace
 
+    options.require_no_host(snapshot, host)
     if lab and snapshot is None and (there := one_away(lab, host)):
         relay(there, ["trace", there.lab, "--from", source, "--to", target, "--node", node])
     found = follow(observe(lab, snapshot, "trace"), source, target, node)

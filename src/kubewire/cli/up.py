@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -38,7 +37,7 @@ def up(
     ] = False,
     reports: Annotated[
         Path | None,
-        typer.Option(help="With --verify on a group: the folder for each host's report.", metavar="DIR"),
+        typer.Option(help="With --verify: a folder for each host's report, HOST.json.", metavar="DIR"),
     ] = None,
     wait: options.Wait = True,
 ) -> None:
@@ -58,53 +57,42 @@ def up(
     `kubewire up iptables --host all-students --inventory classroom.yml --verify`
     """
     from kubewire.cli import bring_up
-    from kubewire.hosts.choice import target_of
+    from kubewire.errors import DefinitionError
+    from kubewire.hosts.choice import LOCAL, target_of
     from kubewire.vm.hosting import HOST
 
-    if keep:
-        os.environ["KUBEWIRE_KEEP"] = "1"
+    if reports and not verify:
+        raise DefinitionError("--reports are those of --verify", mend="give --verify, or leave --reports out")
+    if inventory and host in ("", LOCAL, HOST):
+        raise DefinitionError("--inventory knows the hosts of --host NAME", mend="name one, or leave it out")
     overrides = options.overrides(kubernetes, mode, replicas, settings)
+    call = bring_up.UpCall(
+        *(lab, overrides, provider),
+        verify=verify,
+        recreate=recreate,
+        keep=keep,
+        check=check,
+        diff=diff,
+        wait=wait,
+        reports=reports,
+    )
     if check and "kubernetes" in overrides:
         from kubewire.kubernetes.resolving import require_exists
 
         require_exists(overrides["kubernetes"])
+    if reports and call.proves:
+        from kubewire.cli.reports import make_report_folder
+
+        make_report_folder(reports)
     if host == HOST or not host:
         from kubewire.vm.choice import why_in_vm
 
         if why := why_in_vm(lab, overrides, provider, host):
             from kubewire.cli import in_vm
 
-            raise typer.Exit(
-                in_vm.bring_up(
-                    lab, overrides, why, verify=verify, recreate=recreate, check=check, diff=diff, wait=wait
-                )
-            )
+            raise typer.Exit(in_vm.bring_up(call, why))
     if target := target_of(lab, host, inventory or ()):
         from kubewire.cli import elsewhere
 
-        raise typer.Exit(
-            elsewhere.bring_up(
-                target,
-                lab,
-                overrides,
-                provider=provider,
-                verify=verify,
-                recreate=recreate,
-                check=check,
-                diff=diff,
-                wait=wait,
-                reports=reports,
-            )
-        )
-    raise typer.Exit(
-        bring_up.bring_up(
-            lab,
-            overrides,
-            provider=provider,
-            verify=verify,
-            recreate=recreate,
-            check=check,
-            diff=diff,
-            wait=wait,
-        )
-    )
+        raise typer.Exit(elsewhere.bring_up(call, target))
+    raise typer.Exit(bring_up.bring_up(call))

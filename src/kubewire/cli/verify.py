@@ -52,6 +52,7 @@ def verify(
         raise DefinitionError(
             "verify needs a lab or --snapshot DIR, one of the two", mend="kubewire verify --help"
         )
+    options.require_no_host(snapshot, host)
     if snapshot is not None:
         raise typer.Exit(judge.judge_snapshot(snapshot, form.value, output))
     if known := away(lab, host):

@@ -11,7 +11,8 @@ from kubewire.hosts import far, records, tunnel
 from kubewire.hosts.records import Away
 
 AT_ONCE = 20
-GONE = ("absent", "dead")
+DEAD = "dead"
+GONE = ("absent", DEAD)
 READY = "ready"
 UNREACHABLE = "unreachable"
 UNKNOWN = "unknown"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +16,6 @@ from kubewire.kind import httpbin, network, preflight, pull, state, tool
 from kubewire.kind.config import kind_config
 from kubewire.kind.engine import Engine
 from kubewire.kind.images import choose_image
-from kubewire.kind.provider import KEEP
 from kubewire.kind.ready import wait_for_nodes, wait_until_ready
 from kubewire.kind.records import NodeContainer
 from kubewire.lab.record import changes_between
@@ -29,8 +27,10 @@ from kubewire.provider import Change
 REMOVAL_SECONDS, PAUSE = 60.0, 0.1
 
 
-def up(lab: Lab, engine: Engine, *, check: bool = False) -> list[Change]:
-    """Make or mend the cluster; the changes done, or with `check` those that would be."""
+def up(lab: Lab, engine: Engine, *, check: bool = False, keep: bool = False) -> list[Change]:
+    """Make or mend the cluster; the changes done, or with `check` those that would be. `keep` leaves what a
+    failed creation made.
+    """
     containers = engine.nodes(lab.name)
     require_own(lab.name, containers)
     recorded = state.read(lab.name)
@@ -41,7 +41,7 @@ def up(lab: Lab, engine: Engine, *, check: bool = False) -> list[Change]:
     if not check:
         if left_over:
             remove(lab.name, engine)
-        _create(lab, engine)
+        _create(lab, engine, keep=keep)
     made = "cluster made anew" if left_over else "cluster made"
     return [
         Change(lab.name, made, "what an unfinished `up` had left was removed" if left_over else "", anew=True)
@@ -107,7 +107,7 @@ def _own(name: str, engine: Engine) -> list[NodeContainer]:
     return [] if all(node.role == "other" for node in containers) else containers
 
 
-def _create(lab: Lab, engine: Engine) -> None:
+def _create(lab: Lab, engine: Engine, *, keep: bool) -> None:
     """Until the nodes are ready; `commit` waits for the rest, beside the workload."""
     preflight.require(lab, engine, load=True)
     kind = tool.find(emit)
@@ -121,9 +121,8 @@ def _create(lab: Lab, engine: Engine) -> None:
     owner.mkdir(parents=True, exist_ok=True)
     config = folder / state.CONFIG
     write_atomically(config, kind_config(lab, owner))
-    made = state.ClusterState(lab.name, version, image.reference, (), lab_data(lab))
+    made = state.ClusterState(lab.name, version, image.reference, (), lab_data(lab), kept=keep)
     state.write(made)
-    keep = bool(os.environ.get(KEEP))
     kubeconfig = folder / state.KUBECONFIG
     emit("cluster", f"kind makes the nodes ({image.reference.partition('@')[0]})")
     try:

@@ -5,7 +5,6 @@ Only light modules are imported here, since `kubewire exec` passes through; the 
 
 from __future__ import annotations
 
-import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     from kubewire.lab.schema import Lab
 
 NAME = "kind"
-KEEP = "KUBEWIRE_KEEP"
-"""Environment: keep what a failed creation made, for a look into it."""
 
 
 class KindProvider:
@@ -36,12 +33,12 @@ class KindProvider:
         with engine() as docker:
             preflight.require(lab, docker)
 
-    def up(self, lab: Lab, *, check: bool = False) -> list[Change]:
+    def up(self, lab: Lab, *, check: bool = False, keep: bool = False) -> list[Change]:
         from kubewire.kind import cluster
         from kubewire.kind.engine import engine
 
         with engine() as docker:
-            return cluster.up(lab, docker, check=check)
+            return cluster.up(lab, docker, check=check, keep=keep)
 
     def commit(self, name: str) -> None:
         """Wait until nodes, kube-proxy and DNS are really ready; from then on the cluster is kept."""
@@ -58,7 +55,7 @@ class KindProvider:
     def abandon(self, name: str) -> None:
         """Remove a lab that never became ready; where the engine no longer answers that is left to `gc`."""
         recorded = state.read(name)
-        if recorded and not recorded.ready and not os.environ.get(KEEP):
+        if recorded and not recorded.ready and not recorded.kept:
             with suppress(KubewireError):
                 self.down(name)
                 shutil.rmtree(paths.lab_dir(name), ignore_errors=True)

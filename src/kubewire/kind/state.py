@@ -30,7 +30,9 @@ class NodeRecord:
 
 @dataclass(frozen=True)
 class ClusterState:
-    """A cluster as `up` made it. `ready` is false until the whole lab is: then it is not kept."""
+    """A cluster as `up` made it. `ready` is false until the whole lab is: then it is not kept, unless `kept`
+    says that a failed creation's nodes are to be looked into.
+    """
 
     lab: str
     kubernetes: str
@@ -38,6 +40,7 @@ class ClusterState:
     nodes: tuple[NodeRecord, ...]
     definition: dict[str, Any]
     ready: bool = False
+    kept: bool = False
 
 
 def owner_folder(name: str) -> Path:

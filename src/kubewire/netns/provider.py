@@ -30,7 +30,8 @@ class NetnsProvider:
 
         require(lab)
 
-    def up(self, lab: Lab, *, check: bool = False) -> list[Change]:
+    def up(self, lab: Lab, *, check: bool = False, keep: bool = False) -> list[Change]:  # noqa: ARG002
+        """There is nothing to keep: a sandbox that isn't ready ends with its maker; its logs stay."""
         from kubewire.netns import reconcile
 
         return reconcile.up(lab, check=check)

@@ -72,10 +72,13 @@ def make_cluster(
     overrides: Overrides,
     provider: str = "auto",
     recreate: bool = False,
+    keep: bool = False,
     *,
     check: bool = False,
 ) -> Outcome:
-    """Make or mend the cluster and record it; each change is named. `check` only tells what would be done."""
+    """Make or mend the cluster and record it; each change is named. `check` only tells what would be
+    done; `keep` leaves what a failed creation made.
+    """
     from kubewire.steps.packages import missing_packages
 
     intent = intend(lab, overrides, provider)
@@ -90,7 +93,7 @@ def make_cluster(
         changes = []
         if recreate and maker.down(name):
             changes.append(_removed(name))
-        changes += maker.up(intent.lab)
+        changes += maker.up(intent.lab, keep=keep)
         version = maker.status(name).kubernetes
         if intent.record is None:
             _forget(name)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from kubewire.errors import DefinitionError
+from kubewire.errors import DefinitionError, LabError
 from kubewire.kind import state
 from kubewire.kind.cluster import is_own, require_own, require_same_cluster
 from kubewire.kind.config import kind_config
@@ -15,6 +15,11 @@ from kubewire.kind.provider import KindProvider
 from kubewire.kind.records import NodeContainer
 from kubewire.lab.rendering import lab_data
 from kubewire.lab.schema import Lab
+from kubewire.provider import Change
+from kubewire.providers import Choice
+from kubewire.steps import cluster
+from kubewire.steps.cluster import Intent
+from kubewire.steps.registry import perform
 
 
 @pytest.fixture(autouse=True)
@@ -87,3 +92,30 @@ def test_a_lab_without_kinds_record_is_none_of_kinds_business(state_folder: Path
     assert KindProvider().status("demo").phase == "absent"
     assert not KindProvider().down("demo")
     assert (state_folder / "labs" / "demo" / "record.json").exists()
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_what_a_failed_creation_made_stays_where_that_was_asked(
+    kept: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    removed: list[str] = []
+    monkeypatch.setattr(KindProvider, "down", lambda _, name: removed.append(name))
+    state.write(state.ClusterState("demo", "v1.37.2", "image", (), lab_data(lab()), kept=kept))
+    KindProvider().abandon("demo")
+    assert removed == ([] if kept else ["demo"])
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_the_step_hands_keep_on(keep: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Engineless(KindProvider):
+        def preflight(self, lab: Lab) -> None:
+            """All is there."""
+
+        def up(self, lab: Lab, *, check: bool = False, keep: bool = False) -> list[Change]:
+            raise LabError(f"kept: {keep}")
+
+    intent = Intent(lab(), Path("demo.yml"), Choice("kind", "asked for"), None)
+    monkeypatch.setattr(cluster, "intend", lambda *_: intent)
+    monkeypatch.setattr(cluster, "get_provider", lambda _: Engineless())
+    told = perform("cluster", {"lab": "demo", "overrides": {}, "keep": keep})
+    assert f"kept: {keep}" in told["msg"]
