@@ -39,7 +39,7 @@ def render(
     from kubewire.lab.loading import load_lab
 
     loaded = load_lab(lab, options.overrides(kubernetes, mode, replicas, settings))
-    require_exists(loaded.kubernetes)
+    require_exists(loaded.kubernetes, loaded.control_plane)
     to_text = {
         Form.LAB: rendering.render_lab,
         Form.KIND: rendering.render_kind,

@@ -76,10 +76,12 @@ def up(
         wait=wait,
         reports=reports,
     )
-    if check and "kubernetes" in overrides:
+    if check:
         from kubewire.kubernetes.resolving import require_exists
+        from kubewire.lab.loading import load_lab
 
-        require_exists(overrides["kubernetes"])
+        loaded = load_lab(lab, overrides)
+        require_exists(loaded.kubernetes, loaded.control_plane)
     if reports and call.proves:
         from kubewire.cli.reports import make_report_folder
 

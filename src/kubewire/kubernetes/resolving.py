@@ -48,12 +48,13 @@ def resolve(
     return _Resolver(progress, origins, space).resolve(asked, fresh, whole)
 
 
-def require_exists(wanted: str) -> None:
+def require_exists(*versions: str | None) -> None:
     """Raise as `resolve` for a version that isn't among the known ones and that no source has."""
-    asked = parse(wanted)
-    known = asked.minor in KNOWN if asked.patch is None else str(asked) in KNOWN.values()
-    if not known:
-        resolve(wanted)
+    for wanted in filter(None, versions):
+        asked = parse(wanted)
+        known = asked.minor in KNOWN if asked.patch is None else str(asked) in KNOWN.values()
+        if not known:
+            resolve(wanted)
 
 
 def newest_cached(minor: int, whole: bool = True) -> str:

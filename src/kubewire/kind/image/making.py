@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +15,7 @@ from kubewire.kind.engine import Engine, engine
 from kubewire.kind.image import stored
 from kubewire.kind.image.build import INPUTS_LABEL, build, reference
 from kubewire.kubernetes.locks import locked
-from kubewire.kubernetes.resolving import resolve
+from kubewire.kubernetes.resolving import require_exists, resolve
 from kubewire.lab.workload import IMAGE as HTTPBIN_IMAGE
 from kubewire.progress import Progress
 
@@ -32,14 +34,35 @@ def make(
 ) -> Made:
     """Have the image in the engine, or as an archive in `output`; `fresh` builds it whatever is there.
 
-    HostError before any work where no engine answers that could take the image.
+    Before any work DefinitionError for a version that doesn't exist, a folder that isn't there, an output
+    that can't be written, then HostError where no engine answers that could take the image.
     """
+    require_exists(version)
     if overlay and not overlay.is_dir():
         raise DefinitionError("no such overlay folder", where=str(overlay))
     if output:
+        _require_writable(output)
         return _into_file(version, output.absolute(), overlay, fresh, progress)
     with engine() as docker:
         return _into_engine(docker, version, overlay, fresh, progress)
+
+
+def _draft(output: Path) -> Path:
+    return output.with_name(f".{output.name}.part")
+
+
+def _require_writable(output: Path) -> None:
+    """DefinitionError where no file can be put there."""
+    try:
+        if output.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        output.parent.mkdir(parents=True, exist_ok=True)
+        _draft(output).touch()
+        _draft(output).unlink()
+    except OSError as error:
+        raise DefinitionError(
+            f"the image can't be written there: {error.strerror}", where=str(output)
+        ) from error
 
 
 def _into_engine(docker: Engine, version: str, overlay: Path | None, fresh: bool, progress: Progress) -> Made:
@@ -59,8 +82,7 @@ def _into_file(version: str, output: Path, overlay: Path | None, fresh: bool, pr
     exact = resolve(version, progress=progress)
     file, how = _archive(exact, stored.inputs(exact, overlay), overlay, fresh, progress)
     progress("image", f"into {output}")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    draft = output.with_name(f".{output.name}.part")
+    draft = _draft(output)
     try:
         shutil.copyfile(file, draft)
         draft.replace(output)
