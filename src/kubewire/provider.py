@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
+    from kubewire.garbage import Leftover
     from kubewire.lab.schema import Lab
 
 Phase = Literal["absent", "starting", "ready", "failed", "dead"]
@@ -91,8 +92,8 @@ class Provider(Protocol):
     def pod_prefix(self, name: str, namespace: str, pod: str) -> tuple[str, ...]:
         """The argv prefix that runs a command in that pod's network namespace."""
 
-    def collect_garbage(self) -> list[str]:
-        """Remove what crashes left of labs that no longer live; what was removed, for people."""
+    def garbage(self) -> list[Leftover]:
+        """What crashes left of labs that no longer live."""
 
     def external_prefix(self, name: str) -> tuple[str, ...]:
         """The argv prefix of a client outside the cluster that can reach the nodes' addresses."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from kubewire.core.files import UnsafeFileError, check_ancestors, open_own_folder, own_folder
@@ -13,6 +13,8 @@ from kubewire.errors import HostError
 from kubewire.kubernetes.locks import try_lock
 from kubewire.paths import state_dir
 
+LOCKING = 5.0
+"""Seconds for which one who only looks may hold a new folder."""
 LONGEST = 56
 """Bytes of the base folder's path: what SSH puts below it stays within a socket's 107."""
 
@@ -23,27 +25,48 @@ def new_folder(what: str) -> Path:
     This process holds a lock on it for as long as it lives; its id in the name covers the moment before, the
     lock counts where that id means nothing, in another PID namespace.
     """
-    folder = Path(tempfile.mkdtemp(prefix=f"{what}-{os.getpid()}-", dir=_base()))
-    try_lock(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC))
-    return folder
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=f"{what}-{os.getpid()}-", dir=_base()))
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        if try_lock(descriptor, LOCKING) and folder.exists():  # `gc` elsewhere may have met it without a lock
+            return folder
+        os.close(descriptor)
 
 
-def left_folders(what: str) -> Iterator[Path]:
-    """Those whose process is gone, each locked while the caller has it; only real folders of this user's."""
+def left_folders(what: str) -> list[Path]:
+    """Those whose process is gone; only real folders of this user's. For any use of one, hold it."""
+    found = []
     for base in _candidates():
         with suppress(UnsafeFileError, FileNotFoundError):
             check_ancestors(base)
             os.close(open_own_folder(base))
             for folder in sorted(base.glob(f"{what}-*-*")):
-                if Path("/proc", folder.name.split("-")[1]).exists():
-                    continue
                 with suppress(UnsafeFileError, FileNotFoundError):
-                    descriptor = open_own_folder(folder)
-                    try:
-                        if try_lock(descriptor):
-                            yield folder
-                    finally:
-                        os.close(descriptor)
+                    if not Path("/proc", folder.name.split("-")[1]).exists() and not _is_held(folder):
+                        found.append(folder)
+    return found
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[bool]:
+    """Whether the folder is this user's own and nobody's any more; nobody else takes it meanwhile."""
+    try:
+        descriptor = open_own_folder(folder)
+    except (UnsafeFileError, FileNotFoundError):
+        yield False
+        return
+    try:
+        yield try_lock(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _is_held(folder: Path) -> bool:
+    descriptor = open_own_folder(folder)
+    try:
+        return not try_lock(descriptor, shared=True)
+    finally:
+        os.close(descriptor)
 
 
 def _base() -> Path:

@@ -9,28 +9,33 @@ import typer
 
 def gc(
     host: Annotated[str, typer.Option(help="On that host instead, where labs were brought up.")] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only print what would be removed, and remove nothing.")
+    ] = False,
 ) -> None:
     """Remove what crashes left: files, logs and namespaces of labs that live no more.
 
     **Example**
 
+    `kubewire gc --dry-run`
     `kubewire gc --host alice`
     """
     from kubewire.core import console
     from kubewire.hosts.overview import broken_records, clean
     from kubewire.netns.gone import left_alone
-    from kubewire.steps.survey import collect_garbage
+    from kubewire.steps.survey import collect_garbage, garbage
 
     if host:
-        for line in clean(host):
+        for line in clean(host, dry_run=dry_run):
             console.out(line)
         return
-    removed = collect_garbage()
+    found = garbage()
     for reason in left_alone():
         console.err(f"left alone: {reason}")
-    for line in removed:
-        console.out(f"removed {line}")
-    if not removed:
+    lines = [left.what for left in found] if dry_run else collect_garbage(found)
+    for line in lines:
+        console.out(f"would remove {line}" if dry_run else f"removed {line}")
+    if not lines:
         console.out("nothing to remove")
     for line in broken_records():
         console.out(f"kept: the record of {line}")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from kubewire.core.printable import indented, one_line
 from kubewire.errors import DefinitionError, HostError, KubewireError, LabError
+from kubewire.garbage import Leftover
 from kubewire.hosts import far, records, tunnel
 from kubewire.hosts.records import Away
+from kubewire.steps.lock import lab_lock
 
 AT_ONCE = 20
 DEAD = "dead"
@@ -35,14 +38,23 @@ def listed() -> list[tuple[str, str, str, str, str]]:
     ] + [(each.lab, UNKNOWN, f"on {each.host}", "", each.why) for each in broken]
 
 
-def forget_gone() -> list[str]:
-    """Drop the records of labs that their hosts say are no more; a line for each. All others are kept."""
+def garbage() -> list[Leftover]:
+    """The records of labs that their hosts say are no more. All others are kept."""
     found, _ = records.everywhere()
-    gone = [away for away, phase in zip(found, phases(found), strict=True) if phase in GONE]
-    for away in gone:
+    return [
+        Leftover(f"what was kept of lab {away.lab} on {away.place.name}", partial(_forget, away))
+        for away, phase in zip(found, phases(found), strict=True)
+        if phase in GONE
+    ]
+
+
+def _forget(away: Away) -> bool:
+    with lab_lock(away.lab, "gc", wait=False):
+        if _phase(away) not in GONE:  # brought up again by now
+            return False
         tunnel.close(away)
         records.forget(away.lab, away.place.name)
-    return [f"what was kept of lab {away.lab} on {away.place.name}" for away in gone]
+        return True
 
 
 def broken_records() -> list[str]:
@@ -50,14 +62,14 @@ def broken_records() -> list[str]:
     return [f"lab {each.lab} on {each.host}: {each.why}" for each in records.everywhere()[1]]
 
 
-def clean(host: str) -> list[str]:
+def clean(host: str, *, dry_run: bool = False) -> list[str]:
     """`kubewire gc` over there; its lines. DefinitionError for a host that no lab was brought up on, LabError
     for one on which it fails.
     """
     known, _ = records.everywhere()
     for away in known:
         if away.place.name == host:
-            done = far.call(away, ["gc"])
+            done = far.call(away, ["gc", *(["--dry-run"] if dry_run else [])])
             if done.code:
                 said = indented(done.err).removeprefix("kubewire: ")
                 raise LabError(said or f"gc there ended with {done.code}", where=host)

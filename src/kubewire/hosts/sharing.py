@@ -7,11 +7,13 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+from kubewire.garbage import Leftover
 from kubewire.hosts.inventory import Target
 from kubewire.hosts.place import Place
-from kubewire.temporary import left_folders, new_folder
+from kubewire.temporary import held, left_folders, new_folder
 
 LINK = "ssh"
 """In the run's folder, a link to its sockets, whose own path must stay short (107 bytes)."""
@@ -50,11 +52,21 @@ def stop_sharing(folder: Path) -> None:
     sockets.unlink()
 
 
-def close_leftovers() -> None:
-    """Remove the empty folders that killed runs left; their connections had closed by themselves."""
-    for folder in left_folders(WHAT):
-        with suppress(OSError):
+def garbage() -> list[Leftover]:
+    """The empty folders that killed runs left; their connections had closed by themselves."""
+    return [
+        Leftover(f"the folder of SSH sockets {folder}", partial(_forget, folder))
+        for folder in left_folders(WHAT)
+        if not any(folder.iterdir())
+    ]
+
+
+def _forget(folder: Path) -> bool:
+    with held(folder) as ours, suppress(OSError):  # by now it may hold a socket
+        if ours:
             folder.rmdir()
+            return True
+    return False
 
 
 def _close(sockets: Path) -> None:

@@ -7,12 +7,15 @@ import hashlib
 import shutil
 import socket
 from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Set as AbstractSet
+from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from kubewire.core.files import write_atomically
-from kubewire.errors import DefinitionError
+from kubewire.errors import DefinitionError, LabError
+from kubewire.garbage import Leftover
 from kubewire.lab.loading import find_lab, load_lab
 from kubewire.lab.rendering import dump_yaml, lab_data
 from kubewire.paths import state_dir
@@ -42,27 +45,57 @@ def unpack(definition: Mapping[str, Any]) -> Path:
 
 def forget_unused() -> list[Path]:
     """Remove every shipped definition that no record names and nobody is at work with; those removed."""
-    from kubewire.lab.record import read_record
-    from kubewire.steps.target import recorded_labs
-
-    kept = set()
-    for lab in recorded_labs():
-        with suppress(Exception):  # a broken record keeps no definition
-            record = read_record(lab)
-            kept |= {record.source.parent} if record else set()
-    removed = [entry for entry in sorted(_folder().glob("*")) if entry not in kept and not _in_use(entry)]
-    for entry in removed:
-        shutil.rmtree(entry, ignore_errors=True)
+    removed = [entry for entry in _unused(frozenset()) if _forget(entry)]
     with suppress(OSError):
         _folder().rmdir()
         state_dir().rmdir()
     return removed
 
 
-def _in_use(entry: Path) -> bool:
+def garbage(gone: AbstractSet[str]) -> list[Leftover]:
+    """The shipped definitions that nobody needs once the labs `gone` are removed."""
+    return [Leftover(f"the definition {entry}", partial(_forget, entry)) for entry in _unused(gone)]
+
+
+def _unused(gone: AbstractSet[str]) -> list[Path]:
     from kubewire.steps.lock import is_locked
 
-    return any(is_locked(path.stem) for path in entry.glob("*.yml"))
+    kept = _kept(gone)
+    return [
+        entry
+        for entry in sorted(_folder().glob("*"))
+        if entry not in kept and not any(is_locked(lab) for lab in _labs(entry))
+    ]
+
+
+def _kept(gone: AbstractSet[str] = frozenset()) -> set[Path]:
+    """The definitions that the records of labs name, without those of the labs `gone`."""
+    from kubewire.lab.record import read_record
+    from kubewire.steps.target import recorded_labs
+
+    kept = set()
+    for lab in set(recorded_labs()) - gone:
+        with suppress(Exception):  # a broken record keeps no definition
+            record = read_record(lab)
+            kept |= {record.source.parent} if record else set()
+    return kept
+
+
+def _forget(entry: Path) -> bool:
+    """Remove a definition, under the locks of its labs, unless it is needed by now."""
+    from kubewire.steps.lock import lab_lock
+
+    with suppress(LabError), ExitStack() as locks:
+        for lab in _labs(entry):
+            locks.enter_context(lab_lock(lab, "gc", wait=False))
+        if entry not in _kept():
+            shutil.rmtree(entry, ignore_errors=True)
+            return True
+    return False
+
+
+def _labs(entry: Path) -> list[str]:
+    return sorted(path.stem for path in entry.glob("*.yml"))
 
 
 def _folder() -> Path:

@@ -2,33 +2,48 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from kubewire import paths
+from kubewire.errors import LabError
+from kubewire.garbage import Leftover
 from kubewire.kind import cluster, network, state
-from kubewire.kind.engine import Engine
-from kubewire.steps.lock import is_locked
+from kubewire.kind.engine import Engine, engine
+from kubewire.steps.lock import is_locked, lab_lock
 
 
-def collect(engine: Engine) -> list[str]:
-    """Remove clusters of labs that never became ready, or whose folder is gone; what was removed."""
-    removed = []
-    for name in sorted(_made_here(engine) | _recorded()):
-        recorded = state.read(name)
-        containers = [node for node in engine.nodes(name) if cluster.is_own(node, name)]
-        if is_locked(name) or (recorded and recorded.ready and containers):
-            continue
-        if cluster.remove(name, engine):
-            removed.append(f"lab {name}: its kind cluster ({len(containers)} node containers)")
-    network.remove_if_unused(engine)
-    return removed
+def find(docker: Engine) -> list[Leftover]:
+    """Clusters of labs that never became ready, or whose folder is gone; kind's network once none is left."""
+    found = []
+    for name in sorted(_made_here(docker) | _recorded()):
+        with suppress(LabError):  # not to be judged from here
+            if is_garbage(name, docker) and not is_locked(name):
+                nodes = sum(cluster.is_own(node, name) for node in docker.nodes(name))
+                what = f"lab {name}: its kind cluster ({nodes} node containers)"
+                found.append(Leftover(what, partial(_remove, name), name))
+    return [*found, *network.garbage(docker, {left.lab for left in found})]
 
 
-def _made_here(engine: Engine) -> set[str]:
+def is_garbage(name: str, docker: Engine) -> bool:
+    """Whether a lab's cluster is proved to be of no use; to be asked once more under the lab's lock."""
+    recorded = state.read(name)
+    if recorded is None or not recorded.ready:
+        return True
+    return not any(cluster.is_own(node, name) for node in docker.nodes(name))
+
+
+def _remove(name: str) -> bool:
+    with engine() as docker, lab_lock(name, "gc", wait=False):
+        return is_garbage(name, docker) and cluster.remove(name, docker)
+
+
+def _made_here(docker: Engine) -> set[str]:
     """The labs of this state folder that have node containers, by the folder that is mounted into them."""
     labs = paths.state_dir() / "labs"
     found = set()
-    for node in engine.nodes():
+    for node in docker.nodes():
         for source, destination in node.mounts:
             path = Path(source)
             if destination == state.OWNER_MOUNT and path.name == state.OWNER and path.parent.parent == labs:

@@ -6,12 +6,15 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from pathlib import Path
 
 from kubewire import paths
 from kubewire.core.files import write_atomically
+from kubewire.garbage import Leftover
 from kubewire.kind.engine import Engine
+from kubewire.kind.engine import engine as connected
 
 PATIENCE, PAUSE = 3.0, 0.1
 
@@ -37,6 +40,18 @@ def created_for_labs(engine: Engine) -> Iterator[None]:
         finally:
             if ours and (made := engine.network_id()):
                 write_atomically(_mark(), made + "\n")
+
+
+def garbage(engine: Engine, gone: AbstractSet[str]) -> list[Leftover]:
+    """The network that a lab's cluster had made, where no kind cluster but those `gone` is there."""
+    left = [node for node in engine.nodes() if not any(node in engine.nodes(name) for name in gone)]
+    return [] if left or not _mark().exists() else [Leftover("kind's network", _remove_unused)]
+
+
+def _remove_unused() -> bool:
+    with connected() as engine:
+        remove_if_unused(engine)
+    return not _mark().exists()
 
 
 def remove_if_unused(engine: Engine) -> None:

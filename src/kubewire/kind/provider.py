@@ -16,6 +16,7 @@ from kubewire.kind import node, state
 from kubewire.provider import Change, NodeHandle, Status
 
 if TYPE_CHECKING:
+    from kubewire.garbage import Leftover
     from kubewire.lab.schema import Lab
 
 NAME = "kind"
@@ -74,14 +75,14 @@ class KindProvider:
         with engine() as docker:
             return cluster.remove(name, docker)
 
-    def collect_garbage(self) -> list[str]:
+    def garbage(self) -> list[Leftover]:
         from kubewire.kind import garbage
         from kubewire.kind.engine import answers, engine
 
         if not answers():
             return []
         with engine() as docker:
-            return garbage.collect(docker)
+            return garbage.find(docker)
 
     def status(self, name: str) -> Status:
         recorded = state.read(name)

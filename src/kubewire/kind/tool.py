@@ -92,7 +92,7 @@ def _busy(name: str) -> Iterator[int]:
     """A lock on the lab's owner folder, held by every process that inherits its descriptor."""
     descriptor = os.open(state.owner_folder(name), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield descriptor
     finally:
         os.close(descriptor)

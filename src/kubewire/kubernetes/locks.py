@@ -45,17 +45,21 @@ def is_held(file: Path) -> bool:
     except FileNotFoundError:
         return False
     try:
-        return not try_lock(descriptor)
+        return not try_lock(descriptor, shared=True)
     finally:
         os.close(descriptor)
 
 
-def try_lock(descriptor: int, seconds: float = 0.0) -> bool:
-    """Take the lock if nobody has it, or lets go of it within some seconds."""
+def try_lock(descriptor: int, seconds: float = 0.0, *, shared: bool = False) -> bool:
+    """Take the lock if nobody has it, or lets go of it within some seconds.
+
+    `shared`, for those who only ask whether somebody has it: they don't take each other for its holder.
+    """
+    operation = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     end = time.monotonic() + seconds
     while True:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
         except OSError as error:
             if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
                 raise

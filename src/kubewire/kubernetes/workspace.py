@@ -7,11 +7,13 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from kubewire import paths
+from kubewire.garbage import Leftover
 from kubewire.kubernetes.locks import is_held, locked, try_lock
-from kubewire.progress import Progress
+from kubewire.progress import Progress, emit
 
 LOCK = "lock"
 
@@ -33,7 +35,7 @@ class Workspace:
     def path(self) -> Path:
         if self._descriptor < 0:
             with locked(_parent() / ".lock", "the build folder", self._progress):
-                _remove_dead(_parent())
+                _remove_dead()
                 self._directory = Path(tempfile.mkdtemp(prefix=self._prefix, dir=_parent()))
                 self._descriptor = os.open(
                     self._directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
@@ -74,12 +76,25 @@ def leftovers() -> tuple[Path, ...]:
     return tuple(directory for directory in _folders(_parent()) if not is_held(directory / LOCK))
 
 
+def garbage() -> list[Leftover]:
+    """The workspaces that killed builds left."""
+    return [Leftover(f"the build folder {each}", partial(_remove, each)) for each in leftovers()]
+
+
+def _remove(directory: Path) -> bool:
+    with locked(_parent() / ".lock", "the build folder", emit):
+        if is_held(directory / LOCK):
+            return False
+        remove_tree(directory)
+        return True
+
+
 def sweep(progress: Progress) -> tuple[Path, ...]:
-    """Remove what killed builds left; returns what was removed (for `gc`)."""
+    """Remove what killed builds left; what was removed."""
     if not _parent().is_dir():
         return ()
     with locked(_parent() / ".lock", "the build folder", progress):
-        return _remove_dead(_parent())
+        return _remove_dead()
 
 
 def remove_tree(directory: Path) -> None:
@@ -100,8 +115,8 @@ def _folders(parent: Path) -> list[Path]:
     return [entry for entry in parent.iterdir() if entry.is_dir()] if parent.is_dir() else []
 
 
-def _remove_dead(parent: Path) -> tuple[Path, ...]:
-    dead = tuple(directory for directory in _folders(parent) if not is_held(directory / LOCK))
+def _remove_dead() -> tuple[Path, ...]:
+    dead = leftovers()
     for directory in dead:
         remove_tree(directory)
     return dead

@@ -11,17 +11,20 @@ import shutil
 import signal
 import sys
 import threading
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
 from kubewire.cli.signals import Terminated, raise_on_terminate
 from kubewire.core.files import own_folder
+from kubewire.garbage import Leftover
 from kubewire.hosts import shipping
 from kubewire.matrix import children
 from kubewire.matrix.cell import run_cell
 from kubewire.matrix.folder import CellOrder
-from kubewire.temporary import left_folders, new_folder
+from kubewire.temporary import held, left_folders, new_folder
 
 MARK = b"kubewire-cell "
 """Before the result, since a login shell may print what it likes."""
@@ -59,15 +62,21 @@ def main() -> int:
     return 0
 
 
-def forget_left() -> list[str]:
-    """Remove the labs and files of cells that were killed; a line for each."""
-    removed = []
-    for folder in left_folders(WHAT):
+def garbage() -> list[Leftover]:
+    """The labs and files of cells that were killed."""
+    return [Leftover(f"the cell {folder}", partial(_forget, folder)) for folder in left_folders(WHAT)]
+
+
+def _forget(folder: Path) -> bool:
+    with held(folder) as ours:
+        if not ours:
+            return False
         with contextlib.suppress(OSError):
             children.sweep(folder / "state")
+        if (folder / "state").exists():  # a lab in it can't be removed now
+            return False
         shutil.rmtree(folder, ignore_errors=True)
-        removed.append(f"the cell {folder}")
-    return removed
+        return True
 
 
 def _end_with_caller() -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import shutil
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from kubewire import paths
 from kubewire.core.files import read_own_json
 from kubewire.errors import LabError
+from kubewire.garbage import Leftover
 from kubewire.netns import cgroups, making, state
-from kubewire.steps.lock import lab_lock
+from kubewire.steps.lock import is_locked, lab_lock
 
 
 def remove_lab(name: str) -> bool:
@@ -37,18 +39,26 @@ def clear_leftovers(name: str) -> None:
         logs.parent.rmdir()
 
 
-def collect_garbage() -> list[str]:
-    """Clean up after every lab of ours that is proved dead and that nobody holds; what was removed."""
-    removed = []
+def garbage() -> list[Leftover]:
+    """What is left of every lab of ours that is proved dead and that nobody holds."""
+    found = []
     for name in sorted(_named("labs", "") | _named("logs", "post-mortem")):
-        with suppress(LabError), lab_lock(name, "gc", wait=False):  # held, or not to be judged from here
-            if not _is_proved_dead(paths.lab_dir(name)):
-                continue
-            if remove_lab(name):
-                removed.append(f"lab {name}: what a crash left in {paths.lab_dir(name)}")
-            else:
-                removed.append(f"lab {name}: logs of a lab that is gone")
-    return removed
+        directory = paths.lab_dir(name)
+        with suppress(LabError):  # not to be judged from here
+            if _is_proved_dead(directory) and not is_locked(name):
+                what = "logs of a lab that is gone"
+                if directory.exists():
+                    what = f"what a crash left in {directory}"
+                found.append(Leftover(f"lab {name}: {what}", partial(_remove_dead, name), name))
+    return found
+
+
+def _remove_dead(name: str) -> bool:
+    with lab_lock(name, "gc", wait=False):
+        if not _is_proved_dead(paths.lab_dir(name)):
+            return False
+        remove_lab(name)
+        return True
 
 
 def left_alone() -> list[str]:

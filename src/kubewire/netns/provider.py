@@ -15,6 +15,7 @@ from kubewire.netns import control, entry, state
 from kubewire.provider import Change, NodeHandle, Phase, Status
 
 if TYPE_CHECKING:
+    from kubewire.garbage import Leftover
     from kubewire.lab.schema import Lab
 
 NAME = "netns"
@@ -47,11 +48,10 @@ class NetnsProvider:
 
         return gone.remove_lab(name)
 
-    def collect_garbage(self) -> list[str]:
-        """Remove what crashes left of labs that no longer live; what was removed, for people."""
+    def garbage(self) -> list[Leftover]:
         from kubewire.netns import gone
 
-        return gone.collect_garbage()
+        return gone.garbage()
 
     def status(self, name: str) -> Status:
         directory = paths.lab_dir(name)

@@ -29,6 +29,7 @@ def lab_lock(
     if os.environ.get(HELD) == name:
         yield
         return
+    outer = os.environ.get(HELD)
     path = _path(name)
     descriptor = _acquire(path, name, wait, tell)
     try:
@@ -40,6 +41,8 @@ def lab_lock(
         yield
     finally:
         os.environ.pop(HELD, None)
+        if outer:
+            os.environ[HELD] = outer
         path.unlink(missing_ok=True)
         os.close(descriptor)
         with contextlib.suppress(OSError):  # the state folder goes with its last file
@@ -64,7 +67,7 @@ def _acquire(path: Path, name: str, wait: bool, tell: Callable[[str], None]) -> 
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except FileNotFoundError:  # the last holder removed the folder in between
             continue
-        if not try_lock(descriptor):
+        if not try_lock(descriptor, 0.0 if wait else POLL):  # one who only looks lets go at once
             holder = _holder(descriptor)
             os.close(descriptor)
             if not wait:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
 from kubewire.errors import KubewireError, LabError
+from kubewire.garbage import Leftover, remove
 from kubewire.hosts import overview, sharing, shipping
 from kubewire.paths import cache_dir, state_dir
 from kubewire.provider import NodeHandle, Status
@@ -20,6 +23,8 @@ from kubewire.providers import NAMES, choose, docker_silent, get_provider, recor
 from kubewire.steps.lock import is_locked, lab_lock
 from kubewire.steps.target import NAME, is_recorded, lab_name, recorded_labs
 
+EMPTIED = ("definitions", "errors", "logs", "labs", "locks", "tmp", "vm")
+"""Folders of the state folder that go once they are empty."""
 APPARMOR = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
 
 
@@ -85,33 +90,73 @@ def status_lines(status: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def collect_garbage() -> list[str]:
-    """Remove what crashes left, of every provider; a line for each thing removed."""
+def garbage() -> list[Leftover]:
+    """What crashes left, of every provider, found without changing anything."""
+    from kubewire.kubernetes import workspace
     from kubewire.matrix import cell_there
     from kubewire.vm import machine
 
-    removed: list[str] = []
-    for name in NAMES:
-        removed += get_provider(name).collect_garbage()
-    removed += [f"the definition {folder}" for folder in shipping.forget_unused()]
-    removed += overview.forget_gone()
-    sharing.close_leftovers()
-    removed += machine.collect_garbage()
-    removed += cell_there.forget_left()
-    logs, errors = state_dir() / "logs", state_dir() / "errors"
-    for folder in sorted(logs.iterdir()) if logs.is_dir() else ():
-        with suppress(LabError), lab_lock(folder.name, "gc", wait=False):  # held: its logs are being written
-            if not is_recorded(folder.name):
-                shutil.rmtree(folder, ignore_errors=True)
-                removed.append(f"the logs {folder}")
-    for log in sorted(errors.glob("*.log")):
-        log.unlink()
-        removed.append(f"the traceback {log}")
-    for lock in sorted((state_dir() / "locks").glob("*.lock")):
-        if not is_locked(lock.stem):
-            lock.unlink(missing_ok=True)
-    remove_empty([errors, logs, state_dir() / "labs", state_dir() / "locks", state_dir()])
+    found = [left for name in NAMES for left in get_provider(name).garbage()]
+    gone = {left.lab for left in found}
+    return [
+        *found,
+        *shipping.garbage(gone),
+        *overview.garbage(),
+        *sharing.garbage(),
+        *machine.garbage(),
+        *cell_there.garbage(),
+        *workspace.garbage(),
+        *_logs(gone),
+        *_files(),
+    ]
+
+
+def collect_garbage(found: Sequence[Leftover]) -> list[str]:
+    """Remove what `garbage` found, and the folders that become empty; a line for each thing removed."""
+    removed = remove(found)
+    state = state_dir()
+    remove_empty([*(state / name for name in EMPTIED), state])
     return removed
+
+
+def _logs(gone: AbstractSet[str]) -> Iterator[Leftover]:
+    """The logs of labs that aren't there, beyond those that go with a lab in `gone`."""
+    folder = state_dir() / "logs"
+    for logs in sorted(folder.iterdir()) if folder.is_dir() else ():
+        lab = logs.name
+        alone = lab not in gone or {entry.name for entry in logs.iterdir()} - {"post-mortem"}
+        with suppress(LabError):
+            if alone and (lab in gone or not is_recorded(lab)) and not is_locked(lab):
+                yield Leftover(f"the logs {logs}", partial(_remove_logs, logs))
+
+
+def _remove_logs(folder: Path) -> bool:
+    with lab_lock(folder.name, "gc", wait=False):  # held: they are being written
+        if is_recorded(folder.name):
+            return False
+        shutil.rmtree(folder, ignore_errors=True)
+        return True
+
+
+def _files() -> Iterator[Leftover]:
+    """Tracebacks, and the locks that killed holders left."""
+    for log in sorted((state_dir() / "errors").glob("*.log")):
+        yield Leftover(f"the traceback {log}", partial(_unlink, log))
+    for lock in sorted((state_dir() / "locks").glob("*.lock")):
+        with suppress(LabError):
+            if not is_locked(lock.stem):
+                yield Leftover(f"the lock {lock}", partial(_release, lock.stem))
+
+
+def _unlink(file: Path) -> bool:
+    file.unlink(missing_ok=True)
+    return True
+
+
+def _release(lab: str) -> bool:
+    """Take a lab's lock and give it back, with which its file goes."""
+    with lab_lock(lab, "gc", wait=False):
+        return True
 
 
 def remove_empty(folders: Iterable[Path]) -> None:

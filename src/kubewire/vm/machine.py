@@ -12,13 +12,15 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from kubewire.core.files import last_lines, write_atomically
 from kubewire.errors import LabError
+from kubewire.garbage import Leftover
 from kubewire.makers import makers
 from kubewire.progress import Progress, emit
-from kubewire.steps.lock import lab_lock
+from kubewire.steps.lock import is_locked, lab_lock
 from kubewire.vm import preflight, qemu, seed, state
 from kubewire.vm.cache import STEP, require_space
 from kubewire.vm.endpoint import Endpoint
@@ -97,16 +99,27 @@ def remove(lab: str) -> bool:
     return there
 
 
-def collect_garbage() -> list[str]:
-    """Remove what crashes left of VMs that are proved dead and that nobody holds; what was removed."""
-    removed = []
+def garbage() -> list[Leftover]:
+    """What crashes left of VMs that are proved dead and that nobody holds."""
+    found = []
     for lab in state.recorded():
-        with suppress(LabError), lab_lock(lab, "gc", wait=False):  # held, or not to be judged from here
-            found = state.read_state(lab)
-            if not (state.folder(lab) / state.FILE).exists() or (found is not None and not found.alive()):
-                remove(lab)
-                removed.append(f"lab {lab}: what a crash left of its VM in {state.folder(lab)}")
-    return removed
+        with suppress(LabError):  # not to be judged from here
+            if _is_proved_dead(lab) and not is_locked(lab):
+                what = f"lab {lab}: what a crash left of its VM in {state.folder(lab)}"
+                found.append(Leftover(what, partial(_remove_dead, lab)))
+    return found
+
+
+def _is_proved_dead(lab: str) -> bool:
+    found = state.read_state(lab)
+    if found is None:
+        return not (state.folder(lab) / state.FILE).exists()
+    return found.seen() != "elsewhere" and not found.alive()
+
+
+def _remove_dead(lab: str) -> bool:
+    with lab_lock(lab, "gc", wait=False):
+        return _is_proved_dead(lab) and remove(lab)
 
 
 class _PortTakenError(LabError):

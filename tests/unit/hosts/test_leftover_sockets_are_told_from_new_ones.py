@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from kubewire import temporary
-from kubewire.hosts.sharing import WHAT, close_leftovers
+from kubewire.garbage import remove
+from kubewire.hosts.sharing import WHAT, garbage
 from kubewire.kubernetes.locks import try_lock
 from kubewire.temporary import new_folder
 
@@ -38,13 +39,13 @@ def of_an_ended_process(folder: Path) -> Path:
 def test_the_empty_folder_of_a_living_run_stays(base: Path) -> None:
     fresh = new_folder(WHAT)
     assert fresh.parent == base
-    close_leftovers()
+    remove(garbage())
     assert fresh.is_dir()
 
 
 def test_the_empty_folder_of_a_killed_run_goes(base: Path) -> None:
     left = of_an_ended_process(base)
-    close_leftovers()
+    remove(garbage())
     assert not left.exists()
 
 
@@ -52,15 +53,15 @@ def test_a_lock_says_that_the_owner_lives_in_another_pid_namespace(base: Path) -
     there = of_an_ended_process(base)
     descriptor = os.open(there, os.O_RDONLY | os.O_DIRECTORY)
     assert try_lock(descriptor)
-    close_leftovers()
+    remove(garbage())
     assert there.exists()
     os.close(descriptor)
-    close_leftovers()
+    remove(garbage())
     assert not there.exists()
 
 
 def test_a_connection_that_outlives_its_command_keeps_its_socket(base: Path) -> None:
     left = of_an_ended_process(base)
     (left / "socket").touch()
-    close_leftovers()
+    remove(garbage())
     assert (left / "socket").exists()

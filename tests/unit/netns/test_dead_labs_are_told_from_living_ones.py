@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from kubewire.errors import LabError
+from kubewire.garbage import remove
 from kubewire.netns import state
 from kubewire.netns.linux import Process
 from kubewire.netns.provider import NetnsProvider
@@ -93,23 +94,23 @@ def test_garbage_of_dead_labs_is_removed_to_the_last_file(state_home: Path) -> N
     post_mortem = state.post_mortem("iptables")
     post_mortem.mkdir(parents=True)
     (post_mortem / "keeper.log").touch()
-    assert len(NetnsProvider().collect_garbage()) == 1
+    assert len(remove(NetnsProvider().garbage())) == 1
     assert list((state_home / "labs").iterdir()) == []
     assert list((state_home / "logs").iterdir()) == []
-    assert NetnsProvider().collect_garbage() == []
+    assert remove(NetnsProvider().garbage()) == []
 
 
 def test_garbage_collection_leaves_living_labs_and_those_being_made(state_home: Path) -> None:
     living = folder_with(state_home, record(Process.of(os.getpid())))
-    assert NetnsProvider().collect_garbage() == []
+    assert remove(NetnsProvider().garbage()) == []
     assert (living / state.FILE).exists()
     state.write_state(living, record(gone()))
     lock = state_home / "locks" / "iptables.lock"
     lock.parent.mkdir()
     with lock.open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        assert NetnsProvider().collect_garbage() == []
-    assert NetnsProvider().collect_garbage() != []
+        assert remove(NetnsProvider().garbage()) == []
+    assert remove(NetnsProvider().garbage()) != []
 
 
 def test_down_of_nothing_is_false_and_of_leftovers_true(state_home: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from kubewire.errors import LabError
+from kubewire.garbage import remove
 from kubewire.netns import making, state
 from kubewire.netns.linux import Process
 from kubewire.netns.provider import NetnsProvider
@@ -80,7 +81,7 @@ def test_a_pid_reused_after_a_reboot_is_not_killed(
     folder = lab(state_home, Process.of(stranger.pid), boot="an earlier one")
     assert making.end(folder) is False
     assert stranger.poll() is None
-    assert len(NetnsProvider().collect_garbage()) == 1
+    assert len(remove(NetnsProvider().garbage())) == 1
     assert stranger.poll() is None
 
 
@@ -88,7 +89,7 @@ def test_another_hosts_lab_is_left_alone_and_down_says_why(
     state_home: Path, stranger: subprocess.Popen[bytes]
 ) -> None:
     folder = lab(state_home, Process.of(stranger.pid), boot="of another host", host="another host")
-    assert NetnsProvider().collect_garbage() == []
+    assert remove(NetnsProvider().garbage()) == []
     with pytest.raises(LabError, match="another host") as error:
         NetnsProvider().down("iptables")
     assert error.value.exit_code == 4
@@ -102,14 +103,14 @@ def test_gc_holds_the_lock_while_it_removes(state_home: Path, monkeypatch: pytes
     lab(state_home, Process(1, 1))
     held = []
 
-    def remove(name: str) -> bool:
+    def removal(name: str) -> bool:
         code = "import sys; from kubewire.steps.lock import is_locked; sys.exit(is_locked('iptables'))"
         environment = {**os.environ, "XDG_STATE_HOME": str(state_home.parent)}
         held.append(subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode)
         return True
 
-    monkeypatch.setattr(gone, "remove_lab", remove)
-    gone.collect_garbage()
+    monkeypatch.setattr(gone, "remove_lab", removal)
+    remove(gone.garbage())
     assert held == [1]
 
 
@@ -117,7 +118,7 @@ def test_a_lab_that_another_holds_is_left(state_home: Path, monkeypatch: pytest.
     folder = lab(state_home, Process(1, 1))
     with lab_lock("iptables", "up"):
         monkeypatch.delenv("KUBEWIRE_LOCK_HELD")
-        assert NetnsProvider().collect_garbage() == []
+        assert remove(NetnsProvider().garbage()) == []
         assert (folder / state.FILE).exists()
 
 
@@ -126,14 +127,14 @@ def test_a_lab_of_an_unknown_provider_is_left(state_home: Path, record: str) -> 
     folder = state_home / "labs" / "x"
     folder.mkdir(parents=True)
     (folder / state.RECORD).write_text(record)
-    assert NetnsProvider().collect_garbage() == []
+    assert remove(NetnsProvider().garbage()) == []
     assert (folder / state.RECORD).exists()
 
 
 def test_a_state_that_is_not_understood_proves_nothing(state_home: Path) -> None:
     folder = lab(state_home, Process(1, 1))
     (folder / state.FILE).write_text("{")
-    assert NetnsProvider().collect_garbage() == []
+    assert remove(NetnsProvider().garbage()) == []
     assert (folder / state.FILE).exists()
 
 
@@ -143,7 +144,7 @@ def test_a_record_that_another_user_wrote_is_not_believed(
 ) -> None:
     folder = lab(state_home, Process.of(stranger.pid))
     os.chown(folder / state.FILE, 65534, 65534)
-    assert NetnsProvider().collect_garbage() == []
+    assert remove(NetnsProvider().garbage()) == []
     with pytest.raises(LabError, match="belongs to user 65534"):
         NetnsProvider().down("iptables")
     assert stranger.poll() is None

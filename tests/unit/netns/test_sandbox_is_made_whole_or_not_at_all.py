@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from kubewire.errors import HostError, LabError
+from kubewire.garbage import remove
 from kubewire.lab.schema import Lab
 from kubewire.netns import cgroups, control, making, state
 from kubewire.netns.provider import NetnsProvider
@@ -145,7 +146,7 @@ def test_a_labs_control_groups_end_with_it(made: Lab, killed: str) -> None:
     assert not any(cgroups.remove(folder) for folder in groups), "a living lab's group can't be removed"
     os.kill((recorded.keeper if killed == "keeper" else recorded.init).pid, signal.SIGKILL)
     ends(recorded)
-    NetnsProvider().collect_garbage()
+    remove(NetnsProvider().garbage())
     assert not any(folder.exists() for folder in groups)
 
 
@@ -284,7 +285,7 @@ def test_pid_1_killed_leaves_only_the_ends_of_its_logs(made: Lab, state_home: Pa
     status = NetnsProvider().status(made.name)
     assert status.phase == "dead"
     assert "post-mortem" in status.reason
-    assert len(NetnsProvider().collect_garbage()) == 1
+    assert len(remove(NetnsProvider().garbage())) == 1
     assert NetnsProvider().status(made.name).phase == "absent"
 
 

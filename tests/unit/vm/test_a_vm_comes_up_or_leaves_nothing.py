@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from kubewire.errors import HostError, LabError
+from kubewire.garbage import remove
 from kubewire.vm import cache, machine, preflight, state
 from kubewire.vm.parts import Parts, unlike
 
@@ -135,7 +136,7 @@ def test_what_a_crash_left_is_cleaned(parts_of: Make) -> None:
     os.close(watched)
     assert not recorded.qemu.alive()
     assert machine.find(LAB) is None
-    assert [line.partition(":")[0] for line in machine.collect_garbage()] == [f"lab {LAB}"]
+    assert [line.partition(":")[0] for line in remove(machine.garbage())] == [f"lab {LAB}"]
     assert nothing_stays()
 
 
