@@ -2,26 +2,43 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import platformdirs
 
+from kubewire.core.files import UnsafeFileError, check_ancestors
 from kubewire.errors import HostError
 
 
 def cache_dir() -> Path:
-    """`$XDG_CACHE_HOME/kubewire`, by default `~/.cache/kubewire`."""
-    return _absolute(platformdirs.user_cache_dir("kubewire"), ".cache")
+    """`$XDG_CACHE_HOME/kubewire`, by default `~/.cache/kubewire`; HostError as `state_dir`."""
+    return _roots_own(_absolute(platformdirs.user_cache_dir("kubewire"), ".cache"), "XDG_CACHE_HOME")
 
 
 def state_dir() -> Path:
-    """`$XDG_STATE_HOME/kubewire`, by default `~/.local/state/kubewire`."""
-    return _absolute(platformdirs.user_state_dir("kubewire"), ".local/state")
+    """`$XDG_STATE_HOME/kubewire`, by default `~/.local/state/kubewire`.
+
+    HostError for root where it lies in another user's folder, who could exchange what root runs.
+    """
+    return _roots_own(_absolute(platformdirs.user_state_dir("kubewire"), ".local/state"), "XDG_STATE_HOME")
 
 
 def lab_dir(name: str) -> Path:
     """The state folder of one lab: its record, kubeconfig, control socket and logs."""
     return state_dir() / "labs" / name
+
+
+def _roots_own(folder: Path, variable: str) -> Path:
+    if os.geteuid() == 0:
+        try:
+            check_ancestors(folder / "any")
+        except UnsafeFileError as error:
+            raise HostError(
+                f"root doesn't use {folder}: {error.where} {error.what}",
+                mend=f"with root's own home folder: sudo -H; or set {variable} to a folder of root's own",
+            ) from error
+    return folder
 
 
 def _absolute(folder: str, default: str) -> Path:

@@ -19,18 +19,25 @@ LONGEST = 56
 """Bytes of the base folder's path: what SSH puts below it stays within a socket's 107."""
 
 
-def new_folder(what: str) -> Path:
-    """`BASE/WHAT-PID-…`, mode 0700, with a path short enough for sockets.
+def new_folder(what: str, base: Path | None = None) -> Path:
+    """`BASE/WHAT-PID-…`, mode 0700; where no base is named, with a path short enough for sockets.
 
     This process holds a lock on it for as long as it lives; its id in the name covers the moment before, the
     lock counts where that id means nothing, in another PID namespace.
     """
     while True:
-        folder = Path(tempfile.mkdtemp(prefix=f"{what}-{os.getpid()}-", dir=_base()))
+        folder = Path(
+            tempfile.mkdtemp(prefix=f"{what}-{os.getpid()}-", dir=own_folder(base) if base else _base())
+        )
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         if try_lock(descriptor, LOCKING) and folder.exists():  # `gc` elsewhere may have met it without a lock
             return folder
         os.close(descriptor)
+
+
+def roomy() -> Path:
+    """The base for what may grow large: on a disk, where the runtime folder may be memory."""
+    return state_dir() / "tmp"
 
 
 def left_folders(what: str) -> list[Path]:
@@ -89,7 +96,7 @@ def _candidates() -> list[Path]:
     if runtime.startswith("/"):
         found.append(Path(runtime, "kubewire"))
     found.append(Path("/run/kubewire") if os.geteuid() == 0 else Path(f"/run/user/{os.geteuid()}/kubewire"))
-    found.append(state_dir() / "tmp")
+    found.append(roomy())
     with suppress(RuntimeError):
         found.append(Path.home() / ".local/state/kubewire/tmp")
     return list(dict.fromkeys(found))

@@ -63,7 +63,7 @@ def last_lines(path: Path, lines: int, limit: int = 1 << 16) -> list[str]:
             data = os.pread(descriptor, limit, max(0, status.st_size - limit))
     finally:
         os.close(descriptor)
-    return data.decode(errors="replace").strip("\n").splitlines()[-lines:]
+    return data.decode(errors="replace").rstrip().splitlines()[-lines:]
 
 
 def read_own(path: Path, limit: int = RECORD_LIMIT) -> bytes:
@@ -127,21 +127,34 @@ def check_ancestors(path: Path) -> None:
     """UnsafeFileError where somebody but this user and root could exchange a folder on the way to `path`.
 
     That is one of another owner, or one that others can write and that isn't sticky. A missing one is made
-    by whoever may, so its parent counts. Links on the way are resolved first, and both ways checked.
+    by whoever may, so its parent counts. Links on the way are resolved first, and both ways checked. In a
+    user namespace, the owners that it has no id for count as root: it can't tell them from root.
     """
-    for way in dict.fromkeys((path.absolute(), path.resolve())):
+    trusted = {0, os.geteuid(), *_unmapped()}
+    try:
+        ways = dict.fromkeys((path.absolute(), path.resolve()))
+    except (OSError, RuntimeError) as error:  # links in a circle
+        raise UnsafeFileError(f"can't be resolved: {error}", where=str(path)) from error
+    for way in ways:
         for folder in way.parents:
             try:
                 status = folder.lstat()
-            except FileNotFoundError:
+            except OSError:  # there is none, or nobody comes through
                 continue
-            if status.st_uid not in (0, os.geteuid()):
+            if status.st_uid not in trusted:
                 raise UnsafeFileError(
                     f"belongs to user {status.st_uid}, who could exchange what lies in it", where=str(folder)
                 )
             writable = status.st_mode & 0o022 and not status.st_mode & stat.S_ISVTX
-            if writable and not stat.S_ISLNK(status.st_mode):
+            if writable and stat.S_ISDIR(status.st_mode):
                 raise UnsafeFileError("others can write to it", where=str(folder))
+
+
+def _unmapped() -> set[int]:
+    """The user id as which all show that this user namespace has no id for; none in the first one."""
+    if Path("/proc/self/uid_map").read_text().split() == ["0", "0", "4294967295"]:
+        return set()
+    return {int(Path("/proc/sys/kernel/overflowuid").read_text())}
 
 
 def _open(path: Path, flags: int) -> int:

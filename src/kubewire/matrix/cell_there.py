@@ -63,7 +63,7 @@ def main() -> int:
 
 
 def garbage() -> list[Leftover]:
-    """The labs and files of cells that were killed."""
+    """The labs and files of cells that were killed: a state folder in each, one for each cell of a run."""
     return [Leftover(f"the cell {folder}", partial(_forget, folder)) for folder in left_folders(WHAT)]
 
 
@@ -71,9 +71,10 @@ def _forget(folder: Path) -> bool:
     with held(folder) as ours:
         if not ours:
             return False
-        with contextlib.suppress(OSError):
-            children.sweep(folder / "state")
-        if (folder / "state").exists():  # a lab in it can't be removed now
+        for state in folder.iterdir():
+            with contextlib.suppress(OSError):
+                children.sweep(state)
+        if any(folder.glob("*/kubewire/labs/*")):  # one can't be removed now
             return False
         shutil.rmtree(folder, ignore_errors=True)
         return True

@@ -43,9 +43,10 @@ def need_of(order: CellOrder) -> Need:
 
 @dataclass
 class Fetching:
-    """The queue of needs; `ready` and `failed` (with the reason) tell what became of each."""
+    """The queue of needs, with logs in `folder`; `ready` and `failed` (why) tell what became of each."""
 
     folder: Path
+    state: Path
     queue: list[tuple[Need, CellOrder]] = field(default_factory=list)
     ready: set[Need] = field(default_factory=set)
     failed: dict[Need, str] = field(default_factory=dict)
@@ -74,7 +75,7 @@ class Fetching:
         settings = [f"--set={key}={value}" for key, value in overrides_of(order).items()]
         argv = ["kubewire", "prefetch", order.reference, f"--provider={order.provider}", *settings]
         self._current = need
-        self.child = start(argv, self._log(need), seconds=DEADLINE, state=self.folder / "state")
+        self.child = start(argv, self._log(need), seconds=DEADLINE, state=self.state)
         return f"fetching {need}"
 
     def _look(self, child: Child, need: Need) -> str:
@@ -84,7 +85,7 @@ class Fetching:
                 child.press()
             return ""
         self.child = self._current = None
-        sweep(self.folder / "state")
+        sweep(self.state)
         seconds = round(child.seconds, 1)
         if code == 0:
             self.ready.add(need)

@@ -73,10 +73,6 @@ class RunFolder:
     def cell(self, cell: Cell) -> Path:
         return self.path / "cells" / cell.id
 
-    def state(self, cell: Cell) -> Path:
-        """The cell's own XDG_STATE_HOME, so that labs of one name don't meet."""
-        return self.cell(cell) / "state"
-
     def snapshot(self, cell_id: str) -> Path:
         return self.path / "cells" / cell_id / "snapshot.tar.gz"
 

@@ -6,14 +6,17 @@ import os
 import signal
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
+from kubewire import garbage
 from kubewire.core.files import last_lines
 from kubewire.core.printable import printable
 from kubewire.dataplane.findings import brief
 from kubewire.errors import HostError
-from kubewire.matrix import children
+from kubewire.matrix import cell_there, children
 from kubewire.matrix.children import Child
 from kubewire.matrix.far_cell import FarOrder
 from kubewire.matrix.fetching import Fetching, need_of
@@ -21,6 +24,7 @@ from kubewire.matrix.folder import CellOrder, RunFolder
 from kubewire.matrix.machine import CELL_BYTES, memory_available
 from kubewire.matrix.results import CellResult, unjudged
 from kubewire.matrix.workers import HERE, Pool, Running, Worker
+from kubewire.temporary import new_folder, roomy
 
 TICK = 0.5
 TOLD = 3
@@ -50,9 +54,17 @@ class Nightly:
     running: list[Running] = field(default_factory=list)
     stopped_by: str = ""
 
+    @cached_property
+    def _states(self) -> Path:
+        """Where each cell has an XDG_STATE_HOME of its own, so that labs of one name don't meet: never in the
+        run's folder, which may be another user's.
+        """
+        return new_folder(cell_there.WHAT, roomy())
+
     def run(self, orders: Sequence[CellOrder]) -> Fetching:
         """Run all that have no result yet; when this is interrupted, no child and no lab is left."""
-        fetching = Fetching(self.folder.path / "fetched")
+        garbage.remove(cell_there.garbage())
+        fetching = Fetching(self.folder.path / "fetched", self._states / "fetched")
         waiting = [order for order in orders if not self._settled(order)]
         try:
             fetching.want(waiting, lambda *_, **__: None)
@@ -75,7 +87,6 @@ class Nightly:
         if found is not None and found.status in SPENT:
             self.results[found.id] = found
             return True
-        children.sweep(self.folder.state(order.cell))
         self.folder.forget_result(order.cell)
         if order.skip:
             self._finish(order, unjudged(order.cell, "skipped", order.skip))
@@ -111,7 +122,7 @@ class Nightly:
             [module, str(folder), str(os.getpid())],
             folder / "log.txt",
             seconds=self._allowed(worker),
-            state=self.folder.state(order.cell),
+            state=self._states / order.cell.id,
             order=told.encode(),
         )
 
@@ -129,7 +140,7 @@ class Nightly:
                     each.child.press()
                 continue
             self.running.remove(each)
-            children.sweep(self.folder.state(each.order.cell))
+            children.sweep(self._states / each.order.cell.id)
             found = self.folder.read_result(each.order.cell)
             if found is None and code == HostError.exit_code and each.worker.name != HERE:
                 why = _last_line(self.folder.cell(each.order.cell) / "log.txt")
@@ -178,8 +189,11 @@ class Nightly:
             children.wait_for_any(left, TICK)
             left = [child for child in left if child.ended() is None]
         for each in self.running:
-            children.sweep(self.folder.state(each.order.cell))
-        children.sweep(self.folder.path / "fetched" / "state")
+            children.sweep(self._states / each.order.cell.id)
+        children.sweep(self._states / "fetched")
+        with suppress(OSError):  # a lab that can't be removed keeps its state, for `gc`
+            self._states.rmdir()
+            self._states.parent.rmdir()
 
 
 def _too_little_memory(order: CellOrder) -> str:
