@@ -1,4 +1,8 @@
-"""The cache of binaries: one folder an artifact, and a manifest that says which files in it are whole."""
+"""The cache of binaries: one folder an artifact, and a manifest that says which files in it are whole.
+
+Only this user's own folders and manifests count. A file of another owner, as a restored cache may hold, is
+replaced by a copy of our own, made from the open file while it is hashed.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +11,19 @@ import hashlib
 import json
 import os
 import re
+import shutil
+import stat
 import tempfile
+from io import BufferedReader
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
 from kubewire import paths
+from kubewire.core.files import UnsafeFileError, own_folder, read_own
 from kubewire.kubernetes.catalog import Artifact, ArtifactName
 
+CHUNK = 1 << 20
 MANIFEST = "manifest.json"
 RELEASE = re.compile(r"v\d+\.\d+\.\d+")
 
@@ -56,15 +65,20 @@ def add(artifact: Artifact, binary: str, file: Path, source: str) -> None:
     The caller holds the artifact's lock.
     """
     target = path(artifact, binary)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    target.parent.parent.mkdir(parents=True, exist_ok=True)
+    if not _is_own(target.parent):
+        shutil.rmtree(target.parent, ignore_errors=True)
+        own_folder(target.parent)
     file.chmod(0o755)
     digest = sha256(file)
     with file.open("rb") as stream:
         os.fsync(stream.fileno())
     file.replace(target)
-    stat = target.stat()
+    stored = target.stat()
     manifest = read_manifest(target.parent)
-    manifest.files[binary] = Entry(sha256=digest, size=stat.st_size, mtime_ns=stat.st_mtime_ns, source=source)
+    manifest.files[binary] = Entry(
+        sha256=digest, size=stored.st_size, mtime_ns=stored.st_mtime_ns, source=source
+    )
     write_manifest(target.parent, manifest)
 
 
@@ -86,26 +100,75 @@ def sha256(file: Path) -> str:
 def _whole(artifact: Artifact, binary: str, manifest: Manifest) -> bool:
     entry = manifest.files.get(binary)
     file = path(artifact, binary)
+    if entry is None:
+        return False
     try:
-        stat = file.stat()
+        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as stream:
+            return os.access(file, os.X_OK) and _is_as_stored(stream, file, entry)
     except OSError:
         return False
-    if entry is None or stat.st_size != entry.size or not os.access(file, os.X_OK):
+
+
+def _is_as_stored(stream: BufferedReader, file: Path, entry: Entry) -> bool:
+    found = os.fstat(stream.fileno())
+    if not stat.S_ISREG(found.st_mode) or found.st_size != entry.size:
         return False
-    if stat.st_mtime_ns == entry.mtime_ns:
+    if found.st_uid != os.geteuid() or found.st_mode & 0o022:
+        return _taken_over(stream, file, entry)
+    if found.st_mtime_ns == entry.mtime_ns:
         return True
-    if sha256(file) != entry.sha256:
+    if hashlib.file_digest(stream, "sha256").hexdigest() != entry.sha256:
         return False
     with contextlib.suppress(OSError):  # a copied cache: hashed once, not at every start
-        os.utime(file, ns=(stat.st_atime_ns, entry.mtime_ns))
+        os.utime(stream.fileno(), ns=(found.st_atime_ns, entry.mtime_ns))
     return True
 
 
-def read_manifest(directory: Path) -> Manifest:
-    """What the folder holds; empty where there is no manifest, or none that is understood."""
+def _taken_over(stream: BufferedReader, file: Path, entry: Entry) -> bool:
+    """Put a copy of our own in the place of a file that others can write, if it is what was stored."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
     try:
-        return Manifest.model_validate_json((directory / MANIFEST).read_bytes())
-    except (OSError, ValidationError):
+        with os.fdopen(descriptor, "wb") as copy:
+            digest, left = hashlib.sha256(), entry.size
+            while left > 0 and (chunk := stream.read(min(left, CHUNK))):
+                digest.update(chunk)
+                copy.write(chunk)
+                left -= len(chunk)
+            os.fchmod(copy.fileno(), 0o755)
+        if digest.hexdigest() != entry.sha256:
+            return False
+        os.utime(name, ns=(entry.mtime_ns, entry.mtime_ns))
+        Path(name).replace(file)
+        return True
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _is_own(directory: Path) -> bool:
+    """Whether an artifact's folder is this user's own; if so, nobody else can write to it from now on."""
+    try:
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        found = os.fstat(descriptor)
+        if found.st_uid != os.geteuid() or directory.parent.stat().st_uid not in (0, os.geteuid()):
+            return False
+        if found.st_mode & 0o022:
+            os.fchmod(descriptor, stat.S_IMODE(found.st_mode) & ~0o022)
+        return True
+    finally:
+        os.close(descriptor)
+
+
+def read_manifest(directory: Path) -> Manifest:
+    """What the folder holds; empty without a manifest of this user's own that is understood."""
+    if not _is_own(directory):
+        return Manifest()
+    try:
+        return Manifest.model_validate_json(read_own(directory / MANIFEST))
+    except (OSError, UnsafeFileError, ValidationError):
         return Manifest()
 
 
