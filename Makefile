@@ -158,12 +158,13 @@ bench-kind: $(RUNTIME)
 	$(WITH_ENGINE) $(KUBEWIRE) image build $(KIND_VERSION) $(if $(OVERLAY),--overlay '$(OVERLAY)')
 	$(WITH_ENGINE) $(VENV)/bin/python benchmarks/run.py --kind
 
-LOCK := $(VENV)/bin/pip-compile -q --generate-hashes --no-emit-index-url --no-emit-find-links \
-	--no-emit-trusted-host --strip-extras --allow-unsafe --no-header --build-deps-for editable
+# One lock for every Python from 3.11 on, with environment markers where versions differ.
+LOCK := $(VENV)/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --strip-extras --no-header \
+	--quiet --no-config pyproject.toml requirements/build.in
 
 lock: $(DEV)
-	$(LOCK) -o requirements/runtime.txt pyproject.toml
-	$(LOCK) --extra dev -c requirements/runtime.txt -o requirements/dev.txt pyproject.toml
+	$(LOCK) -o requirements/runtime.txt
+	$(LOCK) --extra dev -c requirements/runtime.txt -o requirements/dev.txt
 
 # The hashes of what is downloaded or built, on a machine that reaches the official hosts.
 lock-binaries: $(RUNTIME)

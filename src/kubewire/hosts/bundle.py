@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -11,6 +12,8 @@ from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+
+from packaging.requirements import Requirement
 
 from kubewire import resources
 from kubewire.errors import HostError
@@ -57,14 +60,24 @@ def lock() -> bytes:
         ) from error
 
 
-def picked(requirements: str, wanted: Callable[[str], bool]) -> str:
-    """Of a lock file the packages whose name is wanted, with their hashes."""
+def picked(requirements: str, python: str, wanted: Callable[[str], bool] = lambda _: True) -> str:
+    """Of a lock file what a `python` such as 3.13 on Linux takes of the wanted packages, with their hashes.
+
+    The markers are evaluated here: pip does so for the Python that it runs under, whatever it fetches for.
+    """
+    environment = {"python_version": python, "python_full_version": f"{python}.0"}
+
+    def applies(pin: str) -> bool:
+        found = Requirement(pin.rstrip("\\ "))
+        return wanted(found.name) and (found.marker is None or found.marker.evaluate(environment))
+
     blocks: list[list[str]] = []
     for line in requirements.splitlines():
         if line[:1].isalnum() or not blocks:
             blocks.append([])
         blocks[-1].append(line)
-    return "\n".join("\n".join(block) for block in blocks if wanted(block[0].partition("==")[0])) + "\n"
+    lines = ["\n".join([re.sub(r" ;[^\\]*", " ", pin), *hashes]) for pin, *hashes in blocks if applies(pin)]
+    return "\n".join(lines) + "\n"
 
 
 def digest() -> str:

@@ -146,9 +146,9 @@ def _download(host: Host, name: str, said: str, work: Path) -> None:
     """Fill `work/wheels` by this machine's pip; HostError with what both sides said."""
     machine = PLATFORMS.get(host.machine, host.machine)
     platforms = [f"--platform=manylinux{tag}_{machine}" for tag in GLIBC]
-    (work / "runtime.txt").write_bytes(bundle.lock())
+    (work / "runtime.txt").write_text(bundle.picked(bundle.lock().decode(), host.minor))
     command = [
-        *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"),
+        *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"),
         *("--only-binary", ":all:", "--require-hashes", "-r", str(work / "runtime.txt")),
         *(
             "--dest",

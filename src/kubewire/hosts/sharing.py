@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from kubewire.core.processes import run
 from kubewire.garbage import Leftover
 from kubewire.hosts.inventory import Target
 from kubewire.hosts.place import Place
+from kubewire.patience import patient
 from kubewire.temporary import held, left_folders, new_folder
 
 LINK = "ssh"
 """In the run's folder, a link to its sockets, whose own path must stay short (107 bytes)."""
 WHAT = "ssh"
 MOST_FORKS = 50
+CLOSE_SECONDS = 30.0
+"""What a connection on this machine may take to say that it ends."""
 
 
 def sharing(folder: Path, target: Target) -> dict[str, str]:
@@ -71,5 +74,5 @@ def _forget(folder: Path) -> bool:
 
 def _close(sockets: Path) -> None:
     for path in sorted(sockets.glob("*")):
-        subprocess.run(["ssh", "-o", f"ControlPath={path}", "-O", "exit", "host"], capture_output=True)
+        run(["ssh", "-o", f"ControlPath={path}", "-O", "exit", "host"], timeout=patient(CLOSE_SECONDS))
     shutil.rmtree(sockets, ignore_errors=True)

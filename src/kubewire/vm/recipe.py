@@ -63,7 +63,7 @@ def packages_key(requirements: str) -> str:
 
 def installable(requirements: str) -> str:
     """The lock file without what the guest can't and needn't install."""
-    return picked(requirements, lambda name: name not in UNUSED)
+    return picked(requirements, PYTHON, lambda name: name not in UNUSED)
 
 
 def guest_file(name: str) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -12,6 +14,7 @@ import pytest
 
 from kubewire import temporary
 from kubewire.garbage import remove
+from kubewire.hosts import sharing
 from kubewire.hosts.sharing import WHAT, garbage
 from kubewire.kubernetes.locks import try_lock
 from kubewire.temporary import new_folder
@@ -65,3 +68,14 @@ def test_a_connection_that_outlives_its_command_keeps_its_socket(base: Path) -> 
     (left / "socket").touch()
     remove(garbage())
     assert (left / "socket").exists()
+
+
+@pytest.mark.skipif(shutil.which("ssh") is None, reason="needs ssh")
+def test_a_connection_that_does_not_answer_is_given_up(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sharing, "CLOSE_SECONDS", 0.1)
+    sockets = new_folder(WHAT)
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(sockets / "socket"))
+        silent.listen()
+        sharing._close(sockets)
+    assert not sockets.exists()

@@ -90,7 +90,7 @@ def test_a_wheel_that_is_not_the_locked_one_is_refused(
         wheel.writestr("six-1.17.0.dist-info/RECORD", "")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
-    locked = picked(bundle.lock().decode(), lambda name: name == "six")
+    locked = picked(bundle.lock().decode(), "3.11", lambda name: name == "six")
     monkeypatch.setattr(pods, "pins", lambda: locked)
     with pytest.raises(HostError, match="httpbin can't be installed"):
         pods.install_httpbin(tmp_path / "site")

@@ -128,7 +128,7 @@ def install_httpbin(target: Path) -> None:
 def pins() -> str:
     """`httpbin==0.10.4 --hash=…` and so on: what goes into the image, out of kubewire's lock file."""
     names = set(closure("httpbin", "gunicorn"))
-    return picked(lock().decode(), lambda name: name in names)
+    return picked(lock().decode(), debian.PYTHON, lambda name: name in names)
 
 
 def closure(*names: str) -> Iterator[str]:
