@@ -109,6 +109,23 @@ def own_folder(path: Path) -> Path:
     return path
 
 
+def is_own_folder(path: Path) -> bool:
+    """Whether a folder is this user's own, in one of this user's or root's; if so, it is closed to others."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        status = os.fstat(descriptor)
+        if status.st_uid != os.geteuid() or path.parent.stat().st_uid not in (0, os.geteuid()):
+            return False
+        if status.st_mode & 0o022:  # made under another umask
+            os.fchmod(descriptor, stat.S_IMODE(status.st_mode) & ~0o022)
+        return True
+    finally:
+        os.close(descriptor)
+
+
 def check_owned(descriptor: int, path: Path) -> None:
     """UnsafeFileError unless what is open belongs to this user and nobody else can write to it."""
     status = os.fstat(descriptor)

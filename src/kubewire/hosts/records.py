@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-from kubewire.core.files import write_atomically
+from kubewire.core.files import read_own_json, write_atomically
 from kubewire.errors import LabError
 from kubewire.hosts.place import Place
 from kubewire.paths import state_dir
@@ -104,8 +104,8 @@ def _read(path: Path) -> Away:
     from msgspec import convert
 
     try:
-        away = convert(json.loads(path.read_text()), Away)
-    except (OSError, ValueError, RecursionError) as error:
+        away = convert(read_own_json(path), Away)
+    except (OSError, LabError, ValueError) as error:
         raise LabError(
             f"the record of a lab on another host can't be read: {error}",
             where=str(path),

@@ -17,7 +17,7 @@ from typing import Any, Self
 
 import httpx
 
-from kubewire.core.files import read_bounded
+from kubewire.core.files import read_own
 from kubewire.core.yamltext import MAX_BYTES, read_yaml
 from kubewire.errors import LabError
 from kubewire.patience import patient
@@ -165,7 +165,7 @@ class Api:
 def _current(kubeconfig: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """The cluster and the user of the current context; LabError for a file that has none."""
     try:
-        config = read_yaml(read_bounded(kubeconfig, MAX_BYTES).decode())
+        config = read_yaml(read_own(kubeconfig, MAX_BYTES).decode())
         contexts = {entry["name"]: entry["context"] for entry in config["contexts"]}
         context = contexts[config["current-context"]]
         cluster = next(c["cluster"] for c in config["clusters"] if c["name"] == context["cluster"])
@@ -205,4 +205,4 @@ def _tls(cluster: Mapping[str, Any], user: Mapping[str, Any], folder: Path) -> s
 def _material(entry: Mapping[str, Any], name: str, folder: Path) -> bytes | None:
     if f"{name}-data" in entry:
         return base64.b64decode(entry[f"{name}-data"])
-    return read_bounded(folder / str(entry[name]), MAX_BYTES) if name in entry else None
+    return read_own(folder / str(entry[name]), MAX_BYTES) if name in entry else None

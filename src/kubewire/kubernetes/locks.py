@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from kubewire.core.files import UnsafeFileError
 from kubewire.progress import Progress
 
 POLL_SECONDS = 0.2
@@ -22,7 +23,7 @@ def locked(file: Path, what: str, progress: Progress) -> Iterator[int]:
     Yields the descriptor: a child that inherits it keeps the lock until it ends too.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = open_lock(file)
     try:
         told = ""
         while not try_lock(descriptor):
@@ -38,10 +39,28 @@ def locked(file: Path, what: str, progress: Progress) -> Iterator[int]:
         os.close(descriptor)
 
 
+def open_lock(file: Path, flags: int = os.O_RDWR | os.O_CREAT) -> int:
+    """A descriptor of a lock of this user's own; neither a link nor another's file is taken for one.
+
+    FileNotFoundError where it, or its folder, is missing; UnsafeFileError for what can't be one.
+    """
+    try:
+        descriptor = os.open(file, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise UnsafeFileError("is a symbolic link", where=str(file)) from error
+        raise
+    owner = os.fstat(descriptor).st_uid
+    if owner != os.geteuid():
+        os.close(descriptor)
+        raise UnsafeFileError(f"belongs to user {owner}, not to this one ({os.geteuid()})", where=str(file))
+    return descriptor
+
+
 def is_held(file: Path) -> bool:
     """Whether some process holds the lock now."""
     try:
-        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = open_lock(file, os.O_RDONLY)
     except FileNotFoundError:
         return False
     try:

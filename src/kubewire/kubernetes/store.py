@@ -20,7 +20,7 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from kubewire import paths
-from kubewire.core.files import UnsafeFileError, own_folder, read_own
+from kubewire.core.files import UnsafeFileError, is_own_folder, own_folder, read_own
 from kubewire.kubernetes.catalog import Artifact, ArtifactName
 
 CHUNK = 1 << 20
@@ -66,7 +66,7 @@ def add(artifact: Artifact, binary: str, file: Path, source: str) -> None:
     """
     target = path(artifact, binary)
     target.parent.parent.mkdir(parents=True, exist_ok=True)
-    if not _is_own(target.parent):
+    if not is_own_folder(target.parent):
         shutil.rmtree(target.parent, ignore_errors=True)
         own_folder(target.parent)
     file.chmod(0o755)
@@ -145,26 +145,9 @@ def _taken_over(stream: BufferedReader, file: Path, entry: Entry) -> bool:
         Path(name).unlink(missing_ok=True)
 
 
-def _is_own(directory: Path) -> bool:
-    """Whether an artifact's folder is this user's own; if so, nobody else can write to it from now on."""
-    try:
-        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        found = os.fstat(descriptor)
-        if found.st_uid != os.geteuid() or directory.parent.stat().st_uid not in (0, os.geteuid()):
-            return False
-        if found.st_mode & 0o022:
-            os.fchmod(descriptor, stat.S_IMODE(found.st_mode) & ~0o022)
-        return True
-    finally:
-        os.close(descriptor)
-
-
 def read_manifest(directory: Path) -> Manifest:
     """What the folder holds; empty without a manifest of this user's own that is understood."""
-    if not _is_own(directory):
+    if not is_own_folder(directory):
         return Manifest()
     try:
         return Manifest.model_validate_json(read_own(directory / MANIFEST))

@@ -11,8 +11,9 @@ from functools import partial
 from pathlib import Path
 
 from kubewire import paths
+from kubewire.core.files import UnsafeFileError
 from kubewire.garbage import Leftover
-from kubewire.kubernetes.locks import is_held, locked, try_lock
+from kubewire.kubernetes.locks import is_held, locked, open_lock, try_lock
 from kubewire.progress import Progress, emit
 
 LOCK = "lock"
@@ -37,9 +38,7 @@ class Workspace:
             with locked(_parent() / ".lock", "the build folder", self._progress):
                 _remove_dead()
                 self._directory = Path(tempfile.mkdtemp(prefix=self._prefix, dir=_parent()))
-                self._descriptor = os.open(
-                    self._directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
-                )
+                self._descriptor = open_lock(self._directory / LOCK)
                 try_lock(self._descriptor)
         return self._directory
 
@@ -73,7 +72,7 @@ def workspace(label: str, progress: Progress) -> Iterator[Workspace]:
 
 def leftovers() -> tuple[Path, ...]:
     """Workspaces whose owner is dead."""
-    return tuple(directory for directory in _folders(_parent()) if not is_held(directory / LOCK))
+    return tuple(directory for directory in _folders(_parent()) if _is_left(directory))
 
 
 def garbage() -> list[Leftover]:
@@ -81,9 +80,16 @@ def garbage() -> list[Leftover]:
     return [Leftover(f"the build folder {each}", partial(_remove, each)) for each in leftovers()]
 
 
+def _is_left(directory: Path) -> bool:
+    try:
+        return not is_held(directory / LOCK)
+    except UnsafeFileError:  # not made by us
+        return False
+
+
 def _remove(directory: Path) -> bool:
     with locked(_parent() / ".lock", "the build folder", emit):
-        if is_held(directory / LOCK):
+        if not _is_left(directory):
             return False
         remove_tree(directory)
         return True

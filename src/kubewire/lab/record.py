@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from kubewire import paths
-from kubewire.core.files import write_atomically
+from kubewire.core.files import UnsafeFileError, read_own, write_atomically
 from kubewire.errors import DefinitionError, LabError
 from kubewire.lab.rendering import lab_data
 from kubewire.lab.schema import Lab, Model
@@ -43,11 +43,13 @@ def record_path(name: str) -> Path:
 def read_record(name: str) -> Record | None:
     """The record of a lab; None if there is none; LabError if it can't be understood."""
     path = record_path(name)
-    try:
-        return Record.model_validate_json(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
+    if not path.parent.is_dir():
         return None
-    except (OSError, ValidationError) as error:
+    try:
+        return Record.model_validate_json(read_own(path))
+    except FileNotFoundError:
+        return None
+    except (OSError, UnsafeFileError, ValidationError) as error:
         raise LabError(
             f"the record of lab {name} can't be read: {_first_line(error)}",
             where=str(path),

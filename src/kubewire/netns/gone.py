@@ -76,8 +76,9 @@ def _is_proved_dead(directory: Path) -> bool:
     """Whether a lab is this provider's and none of its processes lives; to be asked under its lock.
 
     A lab is the provider's that its record names; without a record, a sandbox's own files say so. A state
-    that can't be understood proves nothing.
+    that can't be understood proves nothing. LabError where it can't be judged from here.
     """
+    state.require_here(directory)
     if not directory.exists():
         return True
     if _provider(directory) not in ("netns", ""):

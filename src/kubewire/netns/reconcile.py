@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kubewire import paths
-from kubewire.core.files import write_atomically
+from kubewire.core.files import read_own, write_atomically
 from kubewire.errors import LabError
 from kubewire.netns import control, gone, making, state, wiring
 from kubewire.netns.preflight import require
@@ -66,7 +66,7 @@ def _create(lab: Lab) -> None:
 def _recreate(lab: Lab, directory: Path) -> None:
     """Made anew in place: the lab's record outlives the old sandbox, which would take it along."""
     record = directory / state.RECORD
-    kept = record.read_text() if record.exists() else None
+    kept = read_own(record).decode() if record.exists() else None
     making.end(directory)
     _create(lab)
     if kept is not None and not record.exists():

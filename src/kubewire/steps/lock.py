@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from kubewire.errors import LabError
-from kubewire.kubernetes.locks import is_held, try_lock
+from kubewire.kubernetes.locks import is_held, open_lock, try_lock
 from kubewire.paths import state_dir
 
 HELD = "KUBEWIRE_LOCK_HELD"
@@ -64,7 +64,7 @@ def _acquire(path: Path, name: str, wait: bool, tell: Callable[[str], None]) -> 
     while True:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            descriptor = open_lock(path)
         except FileNotFoundError:  # the last holder removed the folder in between
             continue
         if not try_lock(descriptor, 0.0 if wait else POLL):  # one who only looks lets go at once

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import json
 import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kubewire.core.files import read_own_json
 from kubewire.errors import DefinitionError, LabError
 from kubewire.paths import lab_dir, state_dir
 
@@ -62,10 +62,10 @@ def made_from(source: Path) -> str:
     """The name of the recorded lab that was made from this file, "" if none was."""
     for name in recorded_labs():
         try:
-            recorded = json.loads((lab_dir(name) / "record.json").read_text())["source"]
+            recorded = read_own_json(lab_dir(name) / "record.json")["source"]
             if Path(recorded).resolve() == source.resolve():
                 return name
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, LabError, KeyError, TypeError):
             continue
     return ""
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from kubewire.core.files import write_atomically
+from kubewire.core.files import UnsafeFileError, read_own, write_atomically
 from kubewire.errors import LabError
 from kubewire.kubernetes.api import FIELD_MANAGER, Api, ApiError
 from kubewire.lab.loading import load_lab
@@ -169,9 +169,9 @@ class Ledger:
     def read(self) -> list[Manifest]:
         """The objects applied so far; none where nothing was, or where the file can't be understood."""
         try:
-            found = json.loads(self._path.read_text())
+            found = json.loads(read_own(self._path))
             return [entry for entry in found if _key(entry)]
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, UnsafeFileError, ValueError, KeyError, TypeError):
             return []
 
     def write(self, manifests: Sequence[Manifest]) -> None:

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from kubewire import paths
+from kubewire.core.files import is_own_folder, own_folder
 from kubewire.core.processes import NOT_STARTED, run
 from kubewire.errors import HostError
 from kubewire.kubernetes.locks import locked
@@ -32,12 +33,13 @@ def part(
     `gib` is the disk that making it takes at its worst. Of the folders of a kind the `keep` newest stay.
     """
     target = folder() / f"{kind}-{key}"
-    if target.is_dir():
+    if _is_whole(target):
         return target
     with locked(paths.cache_dir() / "locks" / f"vm-{kind}.lock", f"the VM's {kind}", progress):
-        if target.is_dir():
+        if _is_whole(target):
             return target
-        folder().mkdir(parents=True, exist_ok=True)
+        own_folder(folder())
+        remove_tree(target)  # another user's
         for leftover in folder().glob(f".{kind}-*"):  # of a killed maker: its lock is ours now
             remove_tree(leftover)
         require_space(folder(), gib, f"the VM's {kind}")
@@ -47,6 +49,11 @@ def part(
             scratch.replace(target)
         _forget_old(kind, keep)
     return target
+
+
+def _is_whole(target: Path) -> bool:
+    """A part is whole where it is; one in which another user could have put something isn't there."""
+    return is_own_folder(target.parent) and is_own_folder(target)
 
 
 def require_space(where: Path, gib: float, what: str) -> None:

@@ -6,8 +6,9 @@ import json
 import os
 from pathlib import Path
 
-from kubewire.core.files import write_atomically
+from kubewire.core.files import read_own_json, write_atomically
 from kubewire.core.processes import run
+from kubewire.errors import LabError
 from kubewire.netns.state import boot_id
 from kubewire.vm.cache import folder
 from kubewire.vm.debian import Root
@@ -24,10 +25,10 @@ def works(qemu: Qemu, root: Root) -> bool:
         return False
     verdict, key = folder() / "kvm.json", f"{boot_id()} {root.kernel} {qemu.which}"
     try:
-        known = json.loads(verdict.read_text())
+        known = read_own_json(verdict)
         if known["key"] == key:
             return bool(known["works"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, LabError, KeyError):
         pass
     answer = _try(qemu, root)
     write_atomically(verdict, json.dumps({"key": key, "works": answer}))
