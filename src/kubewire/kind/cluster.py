@@ -80,7 +80,12 @@ def require_same_cluster(definition: dict[str, Any], lab: Lab) -> None:
 
 
 def remove(name: str, engine: Engine) -> bool:
-    """Remove the lab's own node containers, their volumes, and kind's network if it was made for a lab."""
+    """Remove the lab's own node containers, their volumes, and kind's network if it was made for a lab.
+
+    LabError, and nothing is touched, where it has none and can't be judged from here.
+    """
+    if not _own(name, engine):  # another machine's engine may have its containers
+        state.require_here(name)
     removed, deadline = False, time.monotonic() + REMOVAL_SECONDS
     with network.shared(), ThreadPoolExecutor() as pool:
         while True:

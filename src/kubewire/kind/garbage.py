@@ -1,10 +1,9 @@
-"""What crashes left on the engine: clusters that this state folder made and no lab has any more."""
+"""What crashes left on the engine: clusters that this state folder knows and no lab has any more."""
 
 from __future__ import annotations
 
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 
 from kubewire import paths
 from kubewire.errors import LabError
@@ -15,9 +14,13 @@ from kubewire.steps.lock import is_locked, lab_lock
 
 
 def find(docker: Engine) -> list[Leftover]:
-    """Clusters of labs that never became ready, or whose folder is gone; kind's network once none is left."""
+    """Clusters of labs that never became ready, and what is kept of those that are gone; kind's network once
+    none is left.
+
+    Containers without a record here may be those of a machine or container with a folder of the same name.
+    """
     found = []
-    for name in sorted(_made_here(docker) | _recorded()):
+    for name in sorted(_recorded()):
         with suppress(LabError):  # not to be judged from here
             if is_garbage(name, docker) and not is_locked(name):
                 nodes = sum(cluster.is_own(node, name) for node in docker.nodes(name))
@@ -28,6 +31,9 @@ def find(docker: Engine) -> list[Leftover]:
 
 def is_garbage(name: str, docker: Engine) -> bool:
     """Whether a lab's cluster is proved to be of no use; to be asked once more under the lab's lock."""
+    state.require_here(name)
+    if not state.exists(name):
+        return False
     recorded = state.read(name)
     if recorded is None or not recorded.ready:
         return True
@@ -37,18 +43,6 @@ def is_garbage(name: str, docker: Engine) -> bool:
 def _remove(name: str) -> bool:
     with engine() as docker, lab_lock(name, "gc", wait=False):
         return is_garbage(name, docker) and cluster.remove(name, docker)
-
-
-def _made_here(docker: Engine) -> set[str]:
-    """The labs of this state folder that have node containers, by the folder that is mounted into them."""
-    labs = paths.state_dir() / "labs"
-    found = set()
-    for node in docker.nodes():
-        for source, destination in node.mounts:
-            path = Path(source)
-            if destination == state.OWNER_MOUNT and path.name == state.OWNER and path.parent.parent == labs:
-                found.add(path.parent.name)
-    return found
 
 
 def _recorded() -> set[str]:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kubewire import paths
-from kubewire.core.files import write_atomically
+from kubewire.core.files import read_own, write_atomically
 from kubewire.garbage import Leftover
 from kubewire.kind.engine import Engine
 from kubewire.kind.engine import engine as connected
@@ -75,7 +75,7 @@ def _remove_ours(engine: Engine) -> None:
     mark = _mark()
     if engine.nodes():
         return
-    if identity := mark.read_text().strip() or engine.network_id():
+    if identity := read_own(mark).decode().strip() or engine.network_id():
         engine.remove_network(identity)
     mark.unlink(missing_ok=True)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from kubewire import paths
 from kubewire.core.files import read_own, write_atomically
+from kubewire.errors import LabError
+from kubewire.netns.state import boot_id, host_id, pid_namespace, seen_from_here
 
 FILE = "kind.json"
 KUBECONFIG = "kubeconfig"
@@ -41,6 +43,21 @@ class ClusterState:
     definition: dict[str, Any]
     ready: bool = False
     kept: bool = False
+    boot: str = field(default_factory=boot_id)
+    host: str = field(default_factory=host_id)
+    pid_namespace: int = field(default_factory=pid_namespace)
+
+
+def require_here(name: str) -> None:
+    """LabError where a cluster's makers can't be judged from here."""
+    found = read(name)
+    if found and seen_from_here(found.boot, found.host, found.pid_namespace) == "elsewhere":
+        raise LabError(
+            f"lab {name} was made in another PID namespace or on another host: whether its cluster is in use"
+            " can't be seen from here",
+            where=str(paths.lab_dir(name)),
+            mend=f"run kubewire where it was made; if that is gone for good: rm -r {paths.lab_dir(name)}",
+        )
 
 
 def owner_folder(name: str) -> Path:
@@ -57,7 +74,7 @@ def read(name: str) -> ClusterState | None:
         if data.pop("schema") != SCHEMA:
             return None
         data["nodes"] = tuple(NodeRecord(n["name"], n["role"], tuple(n["ips"])) for n in data["nodes"])
-        return ClusterState(**data)
+        return ClusterState(**{"boot": "", "host": "", "pid_namespace": 0} | data)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
