@@ -39,6 +39,19 @@ def install(packages: list[str], progress: Progress) -> None:
             )
 
 
+def not_installable(missing: list[str]) -> HostError:
+    return HostError(
+        f"OS packages are missing: {', '.join(missing)}",
+        mend=f"install them; on Debian and Ubuntu: sudo apt-get install {' '.join(missing)}",
+    )
+
+
+def require_installable(missing: list[str], *, install: bool = True, become: bool = False) -> None:
+    """HostError where packages are missing and may not, or can't, be installed."""
+    if missing and not (install and can_install(become)):
+        raise not_installable(missing)
+
+
 def provide(commands: Mapping[str, str], progress: Progress) -> None:
     """Install what is missing of these commands (command → package) where that is possible."""
     if (missing := missing_packages(commands)) and can_install():

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from kubewire import ospackages
 from kubewire.cli.display import Display
 from kubewire.cli.playbook import Run, run_playbook
 from kubewire.errors import HostError
@@ -18,6 +19,7 @@ from kubewire.lab.loading import load_lab
 from kubewire.matrix.folder import Order
 from kubewire.matrix.machine import examine
 from kubewire.matrix.workers import Worker, jobs_of, this_machine
+from kubewire.progress import Progress
 from kubewire.vm import preflight
 from kubewire.vm.hosting import HOST as VM
 
@@ -66,14 +68,19 @@ class Task:
         )
 
 
-def at_hand(crew: Crew, task: Task, jobs: int | None) -> list[Worker]:
-    """Those on this machine: itself, and a VM. Raises HostError where OS packages are missing for it."""
-    lacking = examine(task.providers, task.modes, task.labs) if crew.local else {}
+def at_hand(crew: Crew, task: Task, jobs: int | None, progress: Progress | None = None) -> list[Worker]:
+    """Those on this machine: itself, and a VM. With `progress` missing OS packages are installed, without it
+    they only could be; HostError where they can't.
+    """
+    lacking = examine(task.providers, task.modes, task.labs, progress) if crew.local else {}
     if not crew.vm and IPVS in lacking:
         lacking[IPVS] += "; with --host local,vm it runs in a VM"
     workers = [this_machine(jobs, lacking)] if crew.local else []
     if crew.vm:
-        lost = "; ".join(what for what, _ in preflight.missing())
+        if progress:
+            ospackages.provide(preflight.programs(), progress)
+        lacks = preflight.missing(tools=bool(progress) or not ospackages.can_install())
+        lost = "; ".join(what for what, _ in lacks)
         workers.append(Worker(VM, 1, lost=lost))
     return workers
 

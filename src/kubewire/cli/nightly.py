@@ -62,7 +62,7 @@ def begin(file: Path | None, output: Path | None, wishes: Wishes) -> int:
     display, baseline = Display(), Baseline.read(wishes.baseline, wishes.accept)
     wishes = replace(wishes, jobs=wishes.jobs or load_matrix(find_matrix(file)).jobs)
     crew = Crew.of(wishes.hosts, wishes.inventory)
-    workers = at_hand(crew, _task(file), wishes.jobs)
+    workers = at_hand(crew, _task(file), wishes.jobs, display.tell)
     order = _planned(file, wishes, display, crew, workers)
     if crew.target:
         workers += meet(crew, Task.of(order), wishes.jobs, display)
@@ -78,7 +78,7 @@ def resume(output: Path | None, wishes: Wishes) -> int:
     baseline = Baseline.read(wishes.baseline, wishes.accept)
     display, order = Display(), folder.read_order()
     crew, task = Crew.of(order.hosts, order.inventory), Task.of(order)
-    workers = [*at_hand(crew, task, wishes.jobs), *meet(crew, task, wishes.jobs, display)]
+    workers = [*at_hand(crew, task, wishes.jobs, display.tell), *meet(crew, task, wishes.jobs, display)]
     return _run(order, folder, wishes, display, workers=workers, baseline=baseline)
 
 

@@ -29,7 +29,9 @@ def prefetch(
     from kubewire.errors import DefinitionError
     from kubewire.hosts.choice import LOCAL
     from kubewire.kubernetes import binaries
+    from kubewire.ospackages import can_install, install, not_installable
     from kubewire.steps.cluster import intend
+    from kubewire.steps.packages import missing_packages
     from kubewire.vm.choice import why_in_vm
     from kubewire.vm.hosting import HOST
 
@@ -50,6 +52,12 @@ def prefetch(
         return
     intent = intend(lab, overrides, provider)
     loaded = intent.lab
+    if missing := missing_packages(loaded, intent.choice.name):
+        if can_install():
+            with display.running("OS packages"):
+                install(missing, display.tell)
+        else:
+            display.line(not_installable(missing).what, "yellow")
     if intent.choice.name == "kind":
         from kubewire.kind.prefetch import prefetch as prefetch_kind
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import selectors
+import shutil
 import signal
 import subprocess
 import time
@@ -155,3 +156,9 @@ def c_locale() -> dict[str, str]:
     """The caller's environment in the C locale, with the folders where ordinary users lack the OS tools."""
     path = os.environ.get("PATH", "/usr/bin:/bin")
     return {**os.environ, "LC_ALL": "C", "PATH": f"{path}:/usr/local/sbin:/usr/sbin:/sbin"}
+
+
+def dying_with_us() -> list[str]:
+    """The argv prefix by which the kernel kills a program when this process dies; none without setpriv."""
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []

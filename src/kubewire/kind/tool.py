@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kubewire import paths
-from kubewire.core.processes import run
+from kubewire.core.processes import dying_with_us, run
 from kubewire.errors import HostError, LabError
 from kubewire.kind import state
 from kubewire.kubernetes.binaries import ensure_artifact
@@ -112,10 +112,8 @@ def log_file(name: str) -> Path:
 
 def _started(argv: Sequence[str], lock: int) -> subprocess.Popen[str]:
     """Started in a group of its own, so that it ends with this process whatever ends that."""
-    setpriv = shutil.which("setpriv")
-    prefix = [setpriv, "--pdeathsig", "KILL"] if setpriv else []
     return subprocess.Popen(
-        [*prefix, *argv],
+        [*dying_with_us(), *argv],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kubewire import paths
-from kubewire.core.processes import kill_group, run
+from kubewire.core.processes import dying_with_us, kill_group, run
 from kubewire.errors import HostError
 from kubewire.kubernetes import sums
 from kubewire.kubernetes.catalog import GO_NEEDED, GO_WHEEL, GO_WHEEL_SHA256
@@ -81,7 +81,7 @@ class Go:
     ) -> Iterator[subprocess.Popen[str]]:
         """Run `go` in a process group of its own, which never outlives this block nor `timeout` seconds."""
         process = subprocess.Popen(
-            [*_dies_with_us(), str(self.command), *arguments],
+            [*dying_with_us(), str(self.command), *arguments],
             cwd=cwd,
             env=self._environment(),
             stdin=subprocess.DEVNULL,
@@ -205,11 +205,6 @@ def _install_wheel(space: Workspace, progress: Progress, why: str) -> Path:
         target.parents[2].parent.mkdir(parents=True, exist_ok=True)
         staging.rename(target.parents[2])
         return target
-
-
-def _dies_with_us() -> list[str]:
-    setpriv = shutil.which("setpriv")
-    return [setpriv, "--pdeathsig", "KILL"] if setpriv else []
 
 
 def failure(said: str, lines: int = 3) -> SourceFailed | HostError:

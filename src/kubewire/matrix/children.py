@@ -17,7 +17,7 @@ from pathlib import Path
 from kubewire import progress
 from kubewire.cli.signals import Terminated, raise_on_terminate
 from kubewire.core.files import UnsafeFileError, open_own_folder
-from kubewire.core.processes import TIMED_OUT, run
+from kubewire.core.processes import TIMED_OUT, dying_with_us, run
 from kubewire.makers import VARIABLE as MAKER
 from kubewire.steps.lock import HELD
 
@@ -74,7 +74,7 @@ def start(argv: Sequence[str], log: Path, *, seconds: float, state: Path, order:
     }
     with log.open("ab") as stream:
         process = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-m", *argv],
+            [*dying_with_us(), sys.executable, "-m", *argv],
             stdin=subprocess.PIPE,
             stdout=stream,
             stderr=stream,

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ValidationError
 
 from kubewire.core import console
 from kubewire.core.files import size_text, write_atomically
+from kubewire.core.processes import dying_with_us
 from kubewire.errors import KubewireError, LabError
 from kubewire.hosts import shipping
 from kubewire.hosts.binaries import ship_binaries
@@ -101,7 +102,7 @@ def _ask(request: Request, place: Place) -> tuple[CellResult, bytes]:
     """
     command = place.argv(place.module("kubewire.matrix.cell_there"), "-T", "-o", "BatchMode=yes")
     there = subprocess.Popen(
-        ["setpriv", "--pdeathsig", "KILL", "--", *command],
+        [*dying_with_us(), *command],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

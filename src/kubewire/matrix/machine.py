@@ -7,12 +7,14 @@ import platform
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
+from kubewire import ospackages
 from kubewire.lab.loading import load_lab
 from kubewire.lab.schema import Lab
 from kubewire.matrix.results import MachineResult
 from kubewire.netns.preflight import survey
+from kubewire.progress import Progress
 from kubewire.providers import docker_silent
-from kubewire.steps.packages import PACKAGES, missing_packages, not_installable
+from kubewire.steps.packages import PACKAGES, missing_packages
 
 MIB = 1024**2
 CELL_BYTES = {"netns": 1200 * MIB, "kind": 2560 * MIB}
@@ -22,10 +24,14 @@ BUILD_BYTES = 3072 * MIB
 
 
 def examine(
-    providers: Iterable[str], modes: Collection[str], labs: Collection[str]
+    providers: Iterable[str],
+    modes: Collection[str],
+    labs: Collection[str],
+    progress: Progress | None = None,
 ) -> dict[tuple[str, str], str]:
     """Why this machine can't run a mode, by provider and mode; `labs` as `find_lab` takes them. A lack that a
-    package mends is no reason to skip anything: HostError names the packages. DefinitionError where a lab
+    package mends is no reason to skip anything: with `progress` it is installed; HostError names the packages
+    where that can't be. DefinitionError where a lab
     can't be in a mode.
     """
     loaded = [load_lab(lab, {"mode": mode}) for lab in labs for mode in modes]
@@ -35,14 +41,17 @@ def examine(
         for mode in modes:
             if reason := why or kernel_lacks(mode):
                 lacking[provider, mode] = reason
-        _require_packages([lab for lab in loaded if (provider, lab.mode.value) not in lacking], provider)
+        _require_packages(
+            [lab for lab in loaded if (provider, lab.mode.value) not in lacking], provider, progress
+        )
     return lacking
 
 
-def _require_packages(labs: Iterable[Lab], provider: str) -> None:
+def _require_packages(labs: Iterable[Lab], provider: str, progress: Progress | None) -> None:
     missing = sorted({package for lab in labs for package in missing_packages(lab, provider)})
-    if missing:
-        raise not_installable(missing)
+    ospackages.require_installable(missing)
+    if missing and progress:
+        ospackages.install(missing, progress)
 
 
 def kernel_lacks(mode: str) -> str:

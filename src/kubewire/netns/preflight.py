@@ -22,7 +22,6 @@ DEBIAN_PACKAGES = {
     "ip": "iproute2",
     "nsenter": "util-linux",
     "unshare": "util-linux",
-    "setpriv": "util-linux",
     "iptables": "iptables",
     "ip6tables": "iptables",
     "iptables-save": "iptables",

@@ -6,8 +6,9 @@ import os
 from collections.abc import Sequence
 
 from kubewire.matrix.machine import kernel_lacks, memory_available
+from kubewire.ospackages import require_installable
 from kubewire.steps.outcome import Outcome
-from kubewire.steps.packages import missing_for, require_installable
+from kubewire.steps.packages import missing_for
 
 
 def look_at_cell_host(

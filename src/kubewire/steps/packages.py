@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
+from kubewire import ospackages
 from kubewire.errors import HostError
 from kubewire.lab.schema import Lab, Mode
 from kubewire.netns.preflight import DEBIAN_PACKAGES, IPVS_PACKAGES, survey
-from kubewire.ospackages import SYSTEM_PATH, can_install
+from kubewire.ospackages import require_installable
 from kubewire.steps.cluster import Overrides, intend
 from kubewire.steps.outcome import Outcome
 
@@ -54,40 +53,18 @@ def require_all_but_packages(lab: Lab) -> None:
             mend="\n  ".join(dict.fromkeys(need.mend for need in hopeless if need.mend)),
         )
     missing = missing_packages(lab)
-    require_installable(missing, install=True, become=False)
+    require_installable(missing)
 
 
 def missing_packages(lab: Lab, provider: str = "netns") -> list[str]:
     """The packages of every command that is neither on PATH nor where the system keeps its tools."""
     if provider == "kind":
-        return packages_of(missing_commands(KIND_PACKAGES), KIND_PACKAGES)
+        return ospackages.missing_packages(KIND_PACKAGES)
     return missing_for([lab.mode.value], lab.tools)
 
 
 def missing_for(modes: Iterable[str], tools: Iterable[str]) -> list[str]:
     """The packages that embedded labs in these modes need, with these of a lab's tools."""
     ipvs = IPVS_PACKAGES if Mode.IPVS.value in modes else {}
-    return packages_of(missing_commands([*DEBIAN_PACKAGES, *ipvs, *(LAB_TOOLS[tool] for tool in tools)]))
-
-
-def missing_commands(commands: Iterable[str]) -> list[str]:
-    path = os.pathsep.join([os.environ.get("PATH", os.defpath), SYSTEM_PATH])
-    return [command for command in dict.fromkeys(commands) if not shutil.which(command, path=path)]
-
-
-def packages_of(commands: Iterable[str], packages: Mapping[str, str] = PACKAGES) -> list[str]:
-    return sorted({packages[command] for command in commands})
-
-
-def require_installable(missing: list[str], *, install: bool, become: bool) -> None:
-    """HostError where packages are missing and may not, or can't, be installed."""
-    if missing and not (install and can_install(become)):
-        raise not_installable(missing)
-
-
-def not_installable(missing: list[str]) -> HostError:
-    names = " ".join(missing)
-    return HostError(
-        f"OS packages are missing: {', '.join(missing)}",
-        mend=f"install them; on Debian and Ubuntu: sudo apt-get install {names}",
-    )
+    beside = {LAB_TOOLS[tool]: PACKAGES[LAB_TOOLS[tool]] for tool in tools}
+    return ospackages.missing_packages(DEBIAN_PACKAGES | ipvs | beside)

@@ -29,15 +29,15 @@ def require() -> None:
         )
 
 
-def missing() -> list[tuple[str, str]]:
-    """(what is missing, how to mend it)."""
+def missing(*, tools: bool = True) -> list[tuple[str, str]]:
+    """(what is missing, how to mend it); without `tools` not what a package mends."""
     if platform.system() != "Linux" or platform.machine() != "x86_64":
         here = f"{platform.system()} on {platform.machine()}"
         return [
             (f"the VM is made for Linux on x86_64, this is {here}", "use --host NAME, an SSH host with ip_vs")
         ]
     lacks = []
-    for program, package in programs().items():
+    for program, package in programs().items() if tools else ():
         if not shutil.which(program):
             lacks.append(
                 (f"no {program}", f"install {program} (Debian, Ubuntu: sudo apt-get install {package})")

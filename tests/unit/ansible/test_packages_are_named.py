@@ -6,16 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from kubewire import ospackages
 from kubewire.lab.loading import load_lab
-from kubewire.steps import packages
-from kubewire.steps.packages import can_install, missing_packages, not_installable
+from kubewire.ospackages import can_install, not_installable
+from kubewire.steps.packages import missing_packages
 
 
 @pytest.fixture
 def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A machine whose only commands are those put into this folder."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(packages, "SYSTEM_PATH", str(tmp_path))
+    monkeypatch.setattr(ospackages, "SYSTEM_PATH", str(tmp_path))
     return tmp_path
 
 
@@ -42,7 +43,7 @@ def test_all_of_a_bare_machines_are_named_once(bare: Path) -> None:
 
 
 def test_only_what_is_missing_is_named(bare: Path) -> None:
-    put(bare, "ip", "nsenter", "unshare", "setpriv", "iptables", "ip6tables", "iptables-save", "nft", "curl")
+    put(bare, "ip", "nsenter", "unshare", "iptables", "ip6tables", "iptables-save", "nft", "curl")
     assert missing_packages(load_lab("iptables", {"tools": ["tcpdump"]})) == [
         "conntrack",
         "procps",

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import os
+import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from kubewire import ospackages
+from kubewire.cli.cell_hosts import Crew, Task, at_hand
+from kubewire.cli.main import app
 from kubewire.errors import HostError
+from kubewire.kubernetes import binaries
+from kubewire.matrix import machine as matrix_machine
+from kubewire.steps import packages
 from kubewire.vm import cache, preflight, recipe
 
 NEEDED = {"mmdebstrap": "mmdebstrap", "sh": "dash"}
@@ -70,3 +77,38 @@ def test_nothing_is_tried_by_others(machine: Path, monkeypatch: pytest.MonkeyPat
     ospackages.provide(NEEDED, hear)
     assert not (machine / "asked").exists()
     assert ospackages.missing_packages(NEEDED) == ["mmdebstrap"]
+
+
+@pytest.mark.parametrize("root", [pytest.param(True, marks=ROOT), False])
+def test_a_nightly_has_what_a_vm_takes_and_its_plan_only_counts_on_it(
+    root: bool, machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0 if root else 1000)
+    monkeypatch.setattr(preflight, "programs", lambda: NEEDED)
+    monkeypatch.setattr(preflight, "available_memory", lambda: 1 << 20)
+    crew, task = Crew(local=False, vm=True, target=None), Task([], [], [])
+    lost = "" if root else "no mmdebstrap"
+    assert [worker.lost for worker in at_hand(crew, task, None)] == [lost]
+    assert not (machine / "asked").exists()
+    assert [worker.lost for worker in at_hand(crew, task, None, hear)] == [lost]
+    assert (machine / "asked").exists() == root
+
+
+@pytest.mark.parametrize("root", [pytest.param(True, marks=ROOT), False])
+def test_a_nightly_has_what_its_labs_take(root: bool, machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0 if root else 1000)
+    monkeypatch.setattr(matrix_machine, "kernel_lacks", lambda _: "")
+    monkeypatch.setattr(matrix_machine, "missing_packages", lambda *_: ["mmdebstrap"])
+    for told in (None, hear):
+        with nullcontext() if root else pytest.raises(HostError, match="are missing: mmdebstrap"):
+            matrix_machine.examine(["netns"], ["iptables"], ["iptables"], told)
+        assert (machine / "asked").exists() == (root and told is hear)
+
+
+@ROOT
+def test_prefetch_fetches_them_too(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packages, "missing_packages", lambda *_: ["mmdebstrap"])
+    monkeypatch.setattr(binaries, "plan", lambda *_, **__: sys.exit(0))
+    with pytest.raises(SystemExit):
+        app(["prefetch", "iptables", "--provider", "netns", "--host", "local"], standalone_mode=False)
+    assert "install -y -q --no-install-recommends mmdebstrap" in (machine / "asked").read_text()
