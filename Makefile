@@ -84,6 +84,7 @@ differential: $(DEV)
 		$(if $(SEED),--seed '$(SEED)')
 
 # The unit tests under other Pythons, each with a venv of its own: Debian 12's is 3.11.2, without tarfile's filters.
+# A slow test makes a root of the next Debian for its 3.13.
 PYTHONS ?= /usr/bin/python3
 test-pythons:
 	@set -e; for python in $(PYTHONS); do \
@@ -118,6 +119,7 @@ LONGEST := tests/e2e/test_lifecycle.py tests/e2e/test_other_labs.py
 
 test-all: test
 	$(MAKE) differential VERSIONS=oldest,1.34,newest SEED=29
+	$(MAKE) test-pythons
 	$(VENV)/bin/pytest -m "slow and not e2e and not kind" -q -n auto $(UNTIL_FLAG)
 	$(VENV)/bin/pytest -m "slow and e2e and not kind and not vm" $(addprefix --ignore ,$(LONGEST)) $(UNTIL_FLAG)
 	$(MAKE) test-vm
