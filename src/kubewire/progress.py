@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 VARIABLE = "KUBEWIRE_PROGRESS"
+COUNTS = ("done", "total")
+MANY = 1 << 63
 AT_ONCE = 1 << 20
 """Bytes that are read of it at once; a line is never that long."""
 WARNING = "warning"
@@ -67,4 +69,13 @@ class ProgressFeed:
         for line in whole.splitlines():
             with suppress(ValueError, RecursionError):
                 found.append(json.loads(line))
-        return [line for line in found if isinstance(line, dict)]
+        return [line for line in found if _is_progress(line)]
+
+
+def _is_progress(line: Any) -> bool:
+    """Whether it is what `emit` writes."""
+    return (
+        isinstance(line, dict)
+        and all(isinstance(line.get(key, ""), str) for key in ("step", "detail"))
+        and all(isinstance(count, int | None) and abs(count or 0) < MANY for count in map(line.get, COUNTS))
+    )

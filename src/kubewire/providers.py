@@ -64,19 +64,18 @@ def get_provider(name: str) -> Provider:
 
 def recorded_provider(lab: str) -> Provider:
     """The provider that a lab's record names, read without loading the lab's definition."""
-    import json
-
-    from kubewire.core.files import read_own
+    from kubewire.core.files import read_own_json
     from kubewire.paths import lab_dir
 
     path = lab_dir(lab) / "record.json"
     try:
-        name = json.loads(read_own(path))["provider"]
+        name = read_own_json(path)["provider"]
     except FileNotFoundError as error:
         raise LabError(f"lab {lab} isn't up", mend=f"bring it up with: kubewire up {lab}") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (LabError, KeyError) as error:
+        why = error.what if isinstance(error, LabError) else f"it has no {error}"
         raise LabError(
-            f"the lab's record can't be read: {error}",
+            f"the lab's record can't be read: {why}",
             where=str(path),
             mend=f"kubewire down {lab} removes it",
         ) from error

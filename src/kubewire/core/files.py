@@ -13,9 +13,11 @@ import json
 import os
 import stat
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from kubewire.errors import LabError
+
+T = TypeVar("T")
 
 RECORD_LIMIT = 4 << 20
 """Bytes of one of our own records."""
@@ -89,6 +91,22 @@ def read_own_json(path: Path, limit: int = RECORD_LIMIT) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise LabError("not a JSON object", where=str(path))
     return value
+
+
+def read_record(path: Path, kind: type[T], schema: int) -> T | None:
+    """The record in a file of this user's own, typed; None where there is none of that schema and shape.
+
+    UnsafeFileError where it is not this user's own: what it describes must not be touched.
+    """
+    from msgspec import convert  # slow to import
+
+    try:
+        value = read_own_json(path)
+        return convert(value, kind) if value.pop("schema", None) == schema else None
+    except UnsafeFileError:
+        raise
+    except (FileNotFoundError, LabError, ValueError):
+        return None
 
 
 def open_own_folder(path: Path) -> int:
@@ -180,6 +198,8 @@ def _open(path: Path, flags: int) -> int:
     except FileNotFoundError:
         raise
     except OSError as error:
+        if error.errno == errno.ENOTDIR and not flags & os.O_DIRECTORY:
+            raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(path)) from error
         why = "is a symbolic link" if error.errno == errno.ELOOP else f"can't be read: {error.strerror}"
         raise UnsafeFileError(why, where=str(path)) from error
     except ValueError as error:  # a NUL in the name

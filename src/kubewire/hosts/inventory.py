@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from kubewire import resources
 from kubewire.core.processes import run
@@ -21,6 +21,13 @@ SYSTEM = Path("/etc/ansible/hosts")
 SECONDS = 120.0
 """What an inventory may take: one may be a script that asks a cloud."""
 LIMIT = 64 << 20
+
+
+class Group(msgspec.Struct):
+    """What `ansible-inventory --list` tells of a group; `_meta`, which is none, has neither."""
+
+    hosts: list[str] = []
+    children: list[str] = []
 
 
 @dataclass(frozen=True)
@@ -69,7 +76,7 @@ def known_inventory() -> tuple[str, ...]:
     return own or ((str(SYSTEM),) if SYSTEM.exists() else ())
 
 
-def read_inventory(sources: Iterable[str]) -> Mapping[str, Any]:
+def read_inventory(sources: Iterable[str]) -> Mapping[str, Group]:
     """The inventory as `ansible-inventory --list` tells it; DefinitionError with Ansible's own words."""
     options = [part for source in sources for part in ("-i", source)]
     command = [str(Path(sys.executable).parent / "ansible-inventory"), *options, "--list"]
@@ -85,11 +92,18 @@ def read_inventory(sources: Iterable[str]) -> Mapping[str, Any]:
         raise DefinitionError(
             "the inventory can't be read: " + "\n  ".join(words[-3:]), where=", ".join(sources)
         )
-    found: Mapping[str, Any] = json.loads(done.stdout)
-    return found
+    return groups_of(done.stdout, sources)
 
 
-def hosts_of(names: str, inventory: Mapping[str, Any], sources: Iterable[str] = ()) -> tuple[str, ...]:
+def groups_of(listed: bytes, sources: Iterable[str] = ()) -> Mapping[str, Group]:
+    """The groups in what `ansible-inventory --list` prints; DefinitionError for anything else."""
+    try:
+        return msgspec.json.decode(listed, type=dict[str, Group])
+    except (ValueError, RecursionError) as error:
+        raise DefinitionError(f"the inventory can't be read: {error}", where=", ".join(sources)) from error
+
+
+def hosts_of(names: str, inventory: Mapping[str, Group], sources: Iterable[str] = ()) -> tuple[str, ...]:
     """The hosts that the names stand for, each once, in the inventory's order."""
     found: dict[str, None] = {}
     for name in filter(None, (part.strip() for part in names.split(","))):
@@ -111,7 +125,12 @@ def hosts_of(names: str, inventory: Mapping[str, Any], sources: Iterable[str] = 
     return tuple(found)
 
 
-def _members(group: str, inventory: Mapping[str, Any]) -> list[str]:
-    about = inventory.get(group, {})
-    own = list(about.get("hosts", ()))
-    return own + [host for child in about.get("children", ()) for host in _members(child, inventory)]
+def _members(group: str, inventory: Mapping[str, Group]) -> list[str]:
+    """The hosts of a group and of all groups below it, each group once."""
+    met: dict[str, None] = {}
+    waiting = [group]
+    while waiting:
+        if (name := waiting.pop()) not in met and name in inventory:
+            met[name] = None
+            waiting += reversed(inventory[name].children)
+    return [host for name in met for host in inventory[name].hosts]

@@ -106,8 +106,9 @@ def _read(path: Path) -> Away:
     try:
         away = convert(read_own_json(path), Away)
     except (OSError, LabError, ValueError) as error:
+        why = error.what if isinstance(error, LabError) else error
         raise LabError(
-            f"the record of a lab on another host can't be read: {error}",
+            f"the record of a lab on another host can't be read: {why}",
             where=str(path),
             mend=MEND,
         ) from error

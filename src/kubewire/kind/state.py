@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kubewire import paths
-from kubewire.core.files import read_own, write_atomically
+from kubewire.core.files import read_record, write_atomically
 from kubewire.errors import LabError
 from kubewire.netns.state import boot_id, host_id, pid_namespace, seen_from_here
 
@@ -69,14 +69,7 @@ def read(name: str) -> ClusterState | None:
 
     UnsafeFileError where it is not this user's own: what it describes must not be touched.
     """
-    try:
-        data = json.loads(read_own(paths.lab_dir(name) / FILE))
-        if data.pop("schema") != SCHEMA:
-            return None
-        data["nodes"] = tuple(NodeRecord(n["name"], n["role"], tuple(n["ips"])) for n in data["nodes"])
-        return ClusterState(**{"boot": "", "host": "", "pid_namespace": 0} | data)
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    return read_record(paths.lab_dir(name) / FILE, ClusterState, SCHEMA)
 
 
 def write(state: ClusterState) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from kubewire import paths
 from kubewire.core.files import read_own_json, write_atomically
-from kubewire.errors import HostError
+from kubewire.errors import HostError, LabError
 from kubewire.kubernetes.locks import locked
 from kubewire.progress import Progress
 
@@ -77,9 +77,12 @@ def pinned(path: str) -> str:
 def remembered() -> Mapping[str, str]:
     """Path → hash of what this machine has taken with a published checksum. LabError where it is damaged."""
     try:
-        return read_own_json(known_file())
+        known = read_own_json(known_file())
     except FileNotFoundError:
         return {}
+    if not all(isinstance(sha256, str) for sha256 in known.values()):
+        raise LabError("not paths and their hashes", where=str(known_file()))
+    return known
 
 
 def remember(path: str, sha256: str, progress: Progress) -> None:

@@ -17,6 +17,7 @@ from kubewire.lab.rendering import lab_data
 from kubewire.lab.schema import Lab, Model
 
 FILE = "record.json"
+MEND = "remove the lab with “kubewire down {name}”, or all such leftovers with “kubewire gc”"
 WORKLOAD_KEYS = frozenset({"httpbin", "manifests", "tools", "checks"})
 UNMARKED_KEYS = frozenset({"description", "provider"})
 """Keys whose change changes nothing: the provider of a lab is chosen once, and recorded."""
@@ -49,11 +50,11 @@ def read_record(name: str) -> Record | None:
         return Record.model_validate_json(read_own(path))
     except FileNotFoundError:
         return None
-    except (OSError, UnsafeFileError, ValidationError) as error:
+    except (UnsafeFileError, ValidationError) as error:
         raise LabError(
             f"the record of lab {name} can't be read: {_first_line(error)}",
             where=str(path),
-            mend=f"remove the lab with “kubewire down {name}”, or all such leftovers with “kubewire gc”",
+            mend=MEND.format(name=name),
         ) from error
 
 
@@ -106,9 +107,9 @@ def _same_file(one: Path, other: Path) -> bool:
     return one.resolve() == other.resolve()
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: UnsafeFileError | ValidationError) -> str:
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))
         return f"{where}: {first['msg']}" if where else str(first["msg"])
-    return str(error)
+    return error.what

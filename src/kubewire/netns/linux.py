@@ -152,12 +152,20 @@ def may_make_namespaces() -> bool:
     return os.geteuid() == 0 and effective & wanted == wanted
 
 
+MAX_PID = 1 << 22
+"""The kernel's own bound (PID_MAX_LIMIT)."""
+
+
 @dataclass(frozen=True)
 class Process:
     """A process for sure: pids are reused, a pid with its start time (in clock ticks since boot) is not."""
 
     pid: int
     started: int
+
+    def __post_init__(self) -> None:
+        if not 0 < self.pid <= MAX_PID:
+            raise ValueError(f"{self.pid} is no process id")
 
     @classmethod
     def of(cls, pid: int) -> Process:

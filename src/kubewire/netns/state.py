@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from kubewire import paths
-from kubewire.core.files import read_own, write_atomically
+from kubewire.core.files import read_record, write_atomically
 from kubewire.errors import LabError
 from kubewire.netns.linux import Process
 
@@ -107,17 +107,7 @@ def read_state(directory: Path) -> SandboxState | None:
 
     UnsafeFileError where it is not this user's own: what it describes must not be touched.
     """
-    try:
-        data = json.loads(read_own(directory / FILE))
-        if data.pop("schema") != SCHEMA:
-            return None
-        data["keeper"] = Process(**data["keeper"])
-        data["init"] = Process(**data["init"]) if data["init"] else None
-        data["nodes"] = tuple(NodeRecord(n["name"], n["role"], tuple(n["ips"])) for n in data["nodes"])
-        data["cgroups"] = tuple(str(folder) for folder in data.get("cgroups", ()))
-        return SandboxState(**data)
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    return read_record(directory / FILE, SandboxState, SCHEMA)
 
 
 def remove(directory: Path) -> None:

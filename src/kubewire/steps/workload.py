@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 
 from kubewire.core.files import UnsafeFileError, read_own, write_atomically
 from kubewire.errors import LabError
@@ -160,6 +161,19 @@ def remove_former(
     return changes
 
 
+class Name(msgspec.Struct, omit_defaults=True):
+    name: str
+    namespace: str = ""
+
+
+class Applied(msgspec.Struct):
+    """An object that a lab applied."""
+
+    apiVersion: str  # noqa: N815 - Kubernetes' own
+    kind: str
+    metadata: Name
+
+
 class Ledger:
     """What this lab applied: apiVersion, kind, namespace and name of each object, in the lab's folder."""
 
@@ -169,10 +183,10 @@ class Ledger:
     def read(self) -> list[Manifest]:
         """The objects applied so far; none where nothing was, or where the file can't be understood."""
         try:
-            found = json.loads(read_own(self._path))
-            return [entry for entry in found if _key(entry)]
-        except (OSError, UnsafeFileError, ValueError, KeyError, TypeError):
+            applied = msgspec.json.decode(read_own(self._path), type=list[Applied])
+        except (FileNotFoundError, UnsafeFileError, ValueError, RecursionError):
             return []
+        return list(msgspec.to_builtins(applied))
 
     def write(self, manifests: Sequence[Manifest]) -> None:
         unique = {_key(manifest): manifest for manifest in manifests}

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from kubewire.core.files import read_own, write_atomically
+from kubewire.core.files import read_record, write_atomically
 from kubewire.netns.linux import Process
 from kubewire.netns.state import seen_from_here
 from kubewire.paths import state_dir
@@ -73,16 +73,7 @@ def read_state(lab: str) -> VmState | None:
 
     UnsafeFileError where it is not this user's own: what it describes must not be touched.
     """
-    try:
-        data = json.loads(read_own(folder(lab) / FILE))
-        if data.pop("schema") != SCHEMA:
-            return None
-        data["keeper"] = Process(**data["keeper"])
-        data["qemu"] = Process(**data["qemu"]) if data["qemu"] else None
-        data["parts"] = tuple(data["parts"])
-        return VmState(**data)
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    return read_record(folder(lab) / FILE, VmState, SCHEMA)
 
 
 def running(lab: str) -> VmState | None:

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -44,7 +43,7 @@ def holder() -> subprocess.Popen[str]:
 def release(holder: subprocess.Popen[str]) -> None:
     assert holder.stdin is not None
     holder.stdin.close()
-    holder.wait(10)
+    holder.wait(DEADLINE)
 
 
 def test_without_waiting_it_fails_and_names_the_holder(holder: subprocess.Popen[str]) -> None:
@@ -63,8 +62,12 @@ def test_another_lab_is_free(holder: subprocess.Popen[str]) -> None:
 
 def test_waiting_tells_once_and_ends_with_the_holder(holder: subprocess.Popen[str], state: Path) -> None:
     told: list[str] = []
-    threading.Timer(0.5, release, [holder]).start()
-    with lab_lock("demo", "down demo", tell=told.append):
+
+    def tell(line: str) -> None:
+        told.append(line)
+        release(holder)
+
+    with lab_lock("demo", "down demo", tell=tell):
         assert holder.poll() is not None
     assert len(told) == 1
     assert str(holder.pid) in told[0]
@@ -73,7 +76,7 @@ def test_waiting_tells_once_and_ends_with_the_holder(holder: subprocess.Popen[st
 
 def test_a_killed_holder_frees_it(holder: subprocess.Popen[str]) -> None:
     holder.send_signal(signal.SIGKILL)
-    holder.wait(10)
+    holder.wait(DEADLINE)
     with lab_lock("demo", "up demo", wait=False):
         assert is_locked("demo")
     assert not is_locked("demo")
