@@ -18,8 +18,13 @@ import pytest
 from kubewire.cli import ending
 from kubewire.cli.main import app
 from kubewire.core.processes import Outcome
+from kubewire.hosts import credentials, far
 from kubewire.hosts import snapshot as far_snapshot
+from kubewire.hosts.client import MARK
 from kubewire.hosts.records import Away, Place
+from kubewire.hosts.steps import perform_there
+from kubewire.matrix import far_cell
+from kubewire.matrix.folder import CellOrder
 
 ROOT = Path(__file__).parents[3]
 GOLDEN = ROOT / "tests" / "golden" / "verify" / "iptables-v1.37.2"
@@ -365,19 +370,65 @@ def check_message(err: str) -> None:
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", err), repr(err)
 
 
-ANSWERS = tars() | {"of control characters": b"\x1b]52;c;aaaa\x07" * 100, "empty": b""}
+# What lab hosts answer, by the decoders that their answers really go through.
+
+HOST = Away("lab", "lab", Place("host", ("ssh", "host"), "python3"))
+CELL = CellOrder(lab="a", mode="ipvs", provider="netns", kubernetes="v1.37.2", reference="a")
+SNAPSHOTS = archives() | {"of control characters": b"\x1b]52;c;aaaa\x07" * 100}
+TEXTS = {
+    **{name: text.encode() for name, text in JSONS.items()},
+    "a key too many": b'{"job": 0, "port": 1, "schema": 1, "add_host": {}}',
+    "an escape": b'{"job": "\\u001b]52;c;aaaa\\u0007", "schema": "\\u001b]52"}',
+    "not UTF-8": b'{"job": "\xff\xfe"}',
+    "a number out of bounds": f'{{"job": {HUGE}, "port": {HUGE}, "schema": {HUGE}}}'.encode(),
+}
 
 
-@pytest.mark.parametrize("name", ANSWERS)
-def test_a_hosts_wrong_snapshot_is_one_clear_error(
-    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def _brought(data: bytes, monkeypatch: pytest.MonkeyPatch) -> object:
+    monkeypatch.setattr(far, "run", lambda *_, limit: Outcome(0, data[:limit]))
+    return far_snapshot.bring_snapshot(HOST)
+
+
+def _step(data: bytes, _: pytest.MonkeyPatch) -> object:
+    out = MARK + data.decode(errors="backslashreplace") + "\n"
+    return perform_there(lambda *_: (0, out, ""), HOST.place, "commit", {})
+
+
+def _result(data: bytes, _: pytest.MonkeyPatch) -> object:
+    out = f'{MARK}{{"job": 0, "result": {data.decode(errors="backslashreplace")}}}\n'
+    return perform_there(lambda *_: (0, out, ""), HOST.place, "commit", {})
+
+
+def _status(data: bytes, monkeypatch: pytest.MonkeyPatch) -> object:
+    monkeypatch.setattr(far, "call", lambda *_, **__: Outcome(0, data))
+    return far.phase(HOST)
+
+
+ANSWERS: dict[str, tuple[dict[str, bytes], Callable[[bytes, pytest.MonkeyPatch], object]]] = {
+    "snapshot": (SNAPSHOTS, _brought),
+    "session": (TEXTS, _step),
+    "result of a step": (TEXTS, _result),
+    "credentials": (TEXTS, lambda data, _: credentials.received(data, "host")),
+    "result of a cell": (TEXTS, lambda data, _: far_cell.read_result(data, CELL, "host")),
+    "status": (TEXTS, _status),
+}
+ANSWERED = [(kind, name) for kind, (answers, _) in ANSWERS.items() for name in answers]
+
+
+@pytest.mark.parametrize(("kind", "name"), ANSWERED, ids=[f"{kind} {name}" for kind, name in ANSWERED])
+def test_a_hosts_wrong_answer_is_one_clear_error(
+    kind: str,
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(far_snapshot.far, "run", lambda *_, limit: Outcome(0, ANSWERS[name][:limit]))
-    away = Away("lab", "lab", Place("host", ("ssh", "host"), "python3"))
-    assert ending._exit_code(lambda: far_snapshot.bring_snapshot(away)) == 4
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    answers, decoder = ANSWERS[kind]
+    assert ending._exit_code(lambda: decoder(answers[name], monkeypatch)) == 4
     check_message(capsys.readouterr().err)
 
 
 def test_there_are_two_hundred() -> None:
-    assert len(INPUTS) + len(ANSWERS) >= 200
+    assert len(INPUTS) + len(ANSWERED) >= 200
     assert len({wrong.name for wrong in INPUTS}) == len(INPUTS)
