@@ -75,6 +75,15 @@ found["hungry"] = os.WTERMSIG(os.waitpid(child, 0)[1])
 print("FOUND " + json.dumps(found), flush=True)
 """
 
+DEEP = r"""
+import os
+os.chdir("/data")
+for _ in range(3000):
+    os.mkdir("d")
+    os.chdir("d")
+print("DEEP true", flush=True)
+"""
+
 
 def pod(name: str, code: str, *mounts: dict[str, Any], **container: Any) -> list[dict[str, Any]]:
     """A pod that runs `code`, with an emptyDir for each name that `mounts` use."""
@@ -151,6 +160,7 @@ def attacked(lab: Kubewire) -> Iterator[Kubewire]:
             env=[{"name": "PASSWORD", "valueFrom": reference}],
             resources={"limits": {"memory": "256Mi"}},
         ),
+        *pod("deep", DEEP, {"name": "data", "mountPath": "/data"}),
     ]
     answer = kubectl(
         lab, "apply", "-f", "-", data=json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
@@ -272,6 +282,17 @@ def test_a_deleted_pods_control_groups_go_with_it(attacked: Kubewire) -> None:
     within("its groups", lambda: all(group.is_dir() for group in groups))
     kubectl(attacked, "delete", "pod", "path", "--wait=false")
     within("the end of its groups", lambda: not any(group.exists() for group in groups))
+
+
+def test_a_pod_that_nested_its_folders_deeply_can_be_deleted(attacked: Kubewire) -> None:
+    assert said(attacked, "deep", "DEEP")
+    folder = volumes(attacked, "deep").removesuffix("/volumes")
+    kubectl(attacked, "delete", "pod", "deep", "--wait=false")
+    within(
+        "the end of its folder",
+        lambda: attacked.run("exec", LAB, NODE, "--", "test", "-e", folder).code == 1,
+    )
+    within("its end", lambda: "deep" not in kubectl(attacked, "get", "pods", "-o", "name"))
 
 
 def _folder(path: Path) -> int:

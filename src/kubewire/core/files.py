@@ -9,9 +9,13 @@ descriptor, so that nothing can be exchanged between the check and the use.
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import os
+import secrets
 import stat
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -142,6 +146,43 @@ def is_own_folder(path: Path) -> bool:
         return True
     finally:
         os.close(descriptor)
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder and all that is in it, however deep others nested it; no link is followed.
+
+    What the system refuses to remove stays. Each folder's entries are moved to the top before it goes, so
+    neither Python's stack, nor the open files, nor a path's length grows with the depth.
+    """
+    with suppress(OSError):
+        top = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            numbers, prefix = itertools.count(), f".{secrets.token_hex(8)}-"
+            pending = os.listdir(top)  # noqa: PTH208 - of a descriptor
+            while pending:
+                with suppress(OSError):
+                    pending += _remove_entry(top, pending.pop(), (f"{prefix}{n}" for n in numbers))
+        finally:
+            os.close(top)
+        folder.rmdir()
+
+
+def _remove_entry(top: int, name: str, unused: Iterator[str]) -> list[str]:
+    """Remove an entry of `top`; what was in it is then in `top` by these names."""
+    try:
+        os.unlink(name, dir_fd=top)
+    except IsADirectoryError:
+        moved = []
+        inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=top)
+        try:
+            for entry in os.listdir(inner):  # noqa: PTH208
+                moved.append(next(unused))
+                os.rename(entry, moved[-1], src_dir_fd=inner, dst_dir_fd=top)
+        finally:
+            os.close(inner)
+        os.rmdir(name, dir_fd=top)
+        return moved
+    return []
 
 
 def check_owned(descriptor: int, path: Path) -> None:

@@ -14,6 +14,7 @@ from kubewire.core.files import (
     read_bounded,
     read_own,
     read_own_json,
+    remove_tree,
     write_atomically,
 )
 from kubewire.errors import LabError
@@ -77,3 +78,25 @@ def test_a_record_that_is_no_object_is_one_error(tmp_path: Path, text: str) -> N
     (tmp_path / "record").write_text(text)
     with pytest.raises(LabError):
         read_own_json(tmp_path / "record")
+
+
+def test_a_tree_of_others_is_removed_however_deep_it_is(tmp_path: Path) -> None:
+    """Python's rmtree ends in a RecursionError, and no path reaches the innermost folder."""
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    (kept / "file").touch()
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    here = os.open(tree, os.O_RDONLY)
+    for _ in range(3000):
+        os.mkdir("d", dir_fd=here)
+        os.symlink(kept, "link", dir_fd=here)
+        os.close(os.open("file", os.O_CREAT | os.O_WRONLY, dir_fd=here))
+        inner = os.open("d", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = inner
+    os.close(here)
+    remove_tree(tree)
+    assert list(tmp_path.iterdir()) == [kept]
+    assert (kept / "file").exists()
+    remove_tree(tree)

@@ -1,4 +1,4 @@
-"""Each record that kubewire keeps, with any damage: a value, absent where documented, or one clear error."""
+"""Each record that kubewire keeps, damaged: a value, absent where that is documented, or one error."""
 
 from __future__ import annotations
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
 import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
+from kubewire.core.files import remove_tree
 from kubewire.errors import KubewireError
 from kubewire.kubernetes.api import ApiError
 from kubewire.netns import cgroups
@@ -110,7 +110,7 @@ def clear_predecessor(machine: Machine) -> None:
     for group in machine.cgroups.values():
         cgroups.clear(group)
     for folder in ("ipam", "pods"):
-        shutil.rmtree(run_dir / folder, ignore_errors=True)
+        remove_tree(run_dir / folder)
     (run_dir / INDEX).unlink(missing_ok=True)
 
 

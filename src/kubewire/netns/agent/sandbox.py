@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kubewire.core.files import remove_tree
 from kubewire.errors import KubewireError
 from kubewire.netns import cgroups
 from kubewire.netns.agent import cni, limits, namespaces, rootfs, volumes
@@ -82,7 +82,7 @@ class Sandbox:
                 namespaces.delete(self.netns.name)
         for folder in self.cgroups:
             cgroups.remove(folder)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remove_tree(self.folder)
 
     def launch(self, container: Mapping[str, Any], program: Program, log: Path) -> Launch:
         """Prepare the container's root folder; how to start its process."""
@@ -91,7 +91,7 @@ class Sandbox:
             *volumes.mounts(container, self.volumes),
         ]
         place = self.folder / "containers" / container["name"]
-        shutil.rmtree(place, ignore_errors=True)
+        remove_tree(place)
         etc = rootfs.etc_files(
             hostname=self.hostname,
             uid=self.uid,
