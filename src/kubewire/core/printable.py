@@ -7,6 +7,15 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+ODD_LIMIT = 1 << 16
+"""Bytes that are not UTF-8 of which each is shown: Python takes a microsecond for one."""
+
+
+def text_of(data: bytes) -> str:
+    """Bytes of others as text: those that are not UTF-8 as `\\xNN`, as U+FFFD where they are many."""
+    odd = len(data) - len(data.decode(errors="ignore").encode())
+    return data.decode(errors="backslashreplace" if odd <= ODD_LIMIT else "replace")
+
 
 def printable(text: str) -> str:
     """Characters that a terminal would act on, or that hide text, shown as escapes; line ends stay."""

@@ -16,6 +16,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kubewire.core.printable import text_of
+
 TIMED_OUT = 124
 TOO_LONG = 125
 NOT_STARTED = 127
@@ -39,12 +41,12 @@ class Outcome:
     @property
     def out(self) -> str:
         """Standard output as text; bytes that are not UTF-8 as `\\xNN`."""
-        return self.stdout.decode(errors="backslashreplace")
+        return text_of(self.stdout)
 
     @property
     def err(self) -> str:
         """Standard error as text, without white space around it."""
-        return self.stderr.decode(errors="backslashreplace").strip()
+        return text_of(self.stderr).strip()
 
 
 def run(

@@ -13,7 +13,15 @@ from typing import BinaryIO, cast
 from kubewire.core.files import read_bounded
 from kubewire.core.tarball import Bounds, read_members
 from kubewire.errors import LabError
-from kubewire.snapshot.folder import ERRORS, FILE_LIMIT, NODE_NAME, NODES_LIMIT, TOTAL_LIMIT, snapshot_of
+from kubewire.snapshot.folder import (
+    ERRORS,
+    FILE_LIMIT,
+    NODE_NAME,
+    NODES_LIMIT,
+    TOTAL_LIMIT,
+    Texts,
+    snapshot_of,
+)
 from kubewire.snapshot.model import NODE_FILES, Snapshot
 
 PACKED_LIMIT = 256 << 20
@@ -72,10 +80,11 @@ def _read_tar(stream: BinaryIO, source: Path) -> Snapshot:
     """LabError for a tar of no use; the stream's own errors pass through."""
     texts: dict[str, str] = {}
     nodes: dict[str, dict[str, str]] = {}
+    taken = Texts()
     try:
         for name, content in read_members(stream, BOUNDS):
             parts = PurePosixPath(name).parts
-            text = content.decode(errors="backslashreplace")
+            text = taken.text(content, source / name)
             if parts in (("snapshot.json",), ("cluster.json",)):
                 texts[parts[0]] = text
             elif _is_nodes_file(parts):

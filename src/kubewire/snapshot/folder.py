@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from kubewire.core.files import read_bounded, size_text
+from kubewire.core.printable import text_of
 from kubewire.errors import DefinitionError, KubewireError, LabError
 from kubewire.jsontext import read_json
 from kubewire.refusals import given
@@ -17,6 +18,10 @@ from kubewire.snapshot.model import NODE_FILES, NodeSnapshot, Snapshot
 FILE_LIMIT = 128 << 20
 TOTAL_LIMIT = 512 << 20
 """Bytes of one file and of all; 10,000 Services of three endpoints take a fraction of it in any mode."""
+LINES_LIMIT = 5_000_000
+"""Lines of all files that aren't JSON: each becomes a few objects, however short it is."""
+VALUES_LIMIT = 12_000_000
+"""JSON values of one file, likewise: `[],[],…` takes twenty times its size."""
 NODES_LIMIT = 5000
 """Kubernetes' own for one cluster."""
 NODE_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
@@ -129,14 +134,33 @@ def _object(text: str, path: Path) -> dict[str, Any]:
     return parsed
 
 
+class Texts:
+    """Makes texts of a snapshot's files, within the bounds of what they may hold."""
+
+    def __init__(self) -> None:
+        self._lines = LINES_LIMIT
+
+    def text(self, data: bytes, path: PurePath) -> str:
+        """The file's text (bytes that are not UTF-8 as `\\xNN`); LabError for too many lines or values."""
+        if path.suffix == ".json":
+            if sum(map(data.count, (b"{", b"[", b","))) > VALUES_LIMIT:
+                raise LabError(f"more than {VALUES_LIMIT} JSON values", where=str(path))
+        else:
+            self._lines -= data.count(b"\n")
+            if self._lines < 0:
+                raise LabError(f"the snapshot has more than {LINES_LIMIT} lines", where=str(path))
+        return text_of(data)
+
+
 class _Reader:
     """Reads the files of one folder, within the bounds of each and of all."""
 
     def __init__(self) -> None:
         self._left = TOTAL_LIMIT
+        self._texts = Texts()
 
     def text(self, path: Path) -> str | None:
-        """The file's text (bytes that are not UTF-8 as `\\xNN`), None where there is none."""
+        """The file's text, None where there is none."""
         if self._left <= 0:
             raise LabError(f"the snapshot is larger than {size_text(TOTAL_LIMIT)}", where=str(path))
         try:
@@ -144,4 +168,4 @@ class _Reader:
         except FileNotFoundError:
             return None
         self._left -= len(data)
-        return data.decode(errors="backslashreplace")
+        return self._texts.text(data, path)

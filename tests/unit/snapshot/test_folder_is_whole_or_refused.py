@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kubewire.core.printable import ODD_LIMIT
 from kubewire.errors import DefinitionError, LabError
-from kubewire.snapshot.folder import read_snapshot, write_snapshot
+from kubewire.snapshot.folder import LINES_LIMIT, VALUES_LIMIT, read_snapshot, write_snapshot
 from kubewire.snapshot.model import NODE_FILES, NodeSnapshot, Snapshot
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "dataplane"
@@ -118,3 +119,27 @@ def test_bytes_that_are_no_text_are_kept_visible(tmp_path: Path) -> None:
     dump = tmp_path / "s" / "nodes" / "lab-worker" / "iptables-save.txt"
     dump.write_bytes(b"*nat\n\xff\n")
     assert read_snapshot(tmp_path / "s").nodes[0].files["iptables-save.txt"] == "*nat\n\\xff\n"
+
+
+def test_a_file_that_is_no_text_at_all_takes_no_call_for_each_byte(tmp_path: Path) -> None:
+    """Python needs a microsecond for each `\\xNN`: 128 MiB of them, a small archive, took minutes."""
+    write_snapshot(sample(), tmp_path / "s")
+    dump = tmp_path / "s" / "nodes" / "lab-worker" / "iptables-save.txt"
+    dump.write_bytes(b"\xff" * (ODD_LIMIT + 1))
+    assert read_snapshot(tmp_path / "s").nodes[0].files["iptables-save.txt"] == "\ufffd" * (ODD_LIMIT + 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("iptables-save.txt", b"\n" * (LINES_LIMIT + 1), "lines"),
+        ("nft-ip.json", b"[" + b"[],{}," * (VALUES_LIMIT // 4) + b"0]", "JSON values"),
+    ],
+)
+def test_more_lines_or_values_than_memory_can_hold_are_refused(
+    tmp_path: Path, name: str, content: bytes, said: str
+) -> None:
+    write_snapshot(sample(), tmp_path / "s")
+    (tmp_path / "s" / "nodes" / "lab-worker" / name).write_bytes(content)
+    with pytest.raises(LabError, match=said):
+        read_snapshot(tmp_path / "s")
