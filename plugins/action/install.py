@@ -32,7 +32,6 @@ class ActionModule(Step):
 
     def _run(self, command: str, data: bytes) -> tuple[int, str, str]:
         if self.is_away:
-            become = "sudo -n " if self._connection.become else ""
-            return self.on_host(become + command, data)
+            return self.on_host(command, data)
         answer = self._low_level_execute_command(shlex.join(["sh", "-c", command]))
         return int(answer["rc"]), str(answer["stdout"]), str(answer["stderr"])

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kubewire.errors import HostError
+from kubewire.hosts.errors import SUDO
 from kubewire.hosts.place import Place
 
 PERSIST = "20s"
@@ -27,7 +28,6 @@ def place_of(connection: Any, variables: Mapping[str, Any]) -> Place:
             where=name,
             mend="give it ansible_connection: ssh in the inventory, or local if it is this machine",
         )
-    become = str(variables.get("ansible_become", "")).lower() in ("true", "yes", "1")
     return Place(
         name=name,
         ssh=(str(connection.get_option("ssh_executable")), *ssh_options(connection)),
@@ -35,8 +35,21 @@ def place_of(connection: Any, variables: Mapping[str, Any]) -> Place:
         environment={
             str(key): str(value) for key, value in variables.get("kubewire_environment", {}).items()
         },
-        become=("sudo", "-H", "-n", "--") if become else (),
+        become=_become(connection, name),
     )
+
+
+def _become(connection: Any, host: str) -> tuple[str, ...]:
+    """What becomes another user there, as the play, the task or the inventory asks for it; HostError for
+    another way than sudo.
+    """
+    plugin = connection.become
+    user = plugin and (plugin.get_option("become_user") or "root")
+    if plugin is None or user == connection.get_option("remote_user"):
+        return ()
+    if plugin.name != "sudo":
+        raise HostError(f"kubewire doesn't become {user} by {plugin.name}", where=host, mend=SUDO)
+    return ("sudo", "-H", "-n", "-u", str(user), "--")
 
 
 def shared(place: Place, connection: Any) -> Place:

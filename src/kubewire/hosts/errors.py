@@ -35,6 +35,11 @@ CAUSES = (
         SUDO,
     ),
     (
+        "sudo: a password is required",
+        "sudo asks for a password",
+        SUDO,
+    ),
+    (
         "missing sudo password",
         "sudo asks for a password",
         SUDO,

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 SSH_FAILED = 255
 """ssh's own exit code where it could not reach the host, or lost it."""
+SUDO_REFUSES = "sudo: a password is required"
 SECONDS = 1800.0
 """What any command there may take: the longest installs packages or takes in binaries over a slow line."""
 STATUS_SECONDS = 120.0
@@ -92,7 +93,7 @@ def runner(place: Place) -> Run:
     def run(command: str, data: bytes) -> tuple[int, str, str]:
         argv = place.argv([*place.become, *shlex.split(command)], "-T", "-o", "BatchMode=yes")
         done = run_here(argv, data=data, timeout=patient(SECONDS), limit=OUTPUT_LIMIT)
-        if done.code == SSH_FAILED:
+        if done.code == SSH_FAILED or (done.code == 1 and SUDO_REFUSES in done.err):
             raise unreachable(done.err, place.name)
         return done.code, done.out, done.err
 
