@@ -6,6 +6,7 @@ import sys
 
 from kubewire.cli.display import Display
 from kubewire.cli.playbook import forget_logs
+from kubewire.hosts.shipping import forget_unused
 from kubewire.steps.lock import lab_lock
 from kubewire.steps.remove import remove_lab
 from kubewire.steps.target import lab_name
@@ -21,4 +22,5 @@ def take_down(lab: str, *, wait: bool = True) -> int:
             removed = remove_lab(lab).changes
         forget_logs(name)
         display.line(f"lab {name} is removed" if removed else f"there was no lab {name}", "green")
+    forget_unused()  # what the lock has kept until now: the definition that another machine sent
     return 0

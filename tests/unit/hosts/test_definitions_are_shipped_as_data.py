@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from kubewire.cli.take_down import take_down
 from kubewire.errors import DefinitionError
 from kubewire.hosts import bundle, shipping
 from kubewire.lab.loading import load_lab
@@ -66,3 +67,11 @@ def test_kubewire_is_packed_whole_and_alike() -> None:
     assert "kubewire/_tree/requirements/runtime.txt" in names
     assert not [name for name in names if "__pycache__" in name]
     assert bundle.archive({"a": b"x"})[10:] == bundle.archive({"a": b"x"})[10:]
+
+
+def test_down_leaves_no_definition() -> None:
+    path = shipping.unpack(
+        {"name": "iptables", "origin": "there", "text": "name: iptables\n", "manifests": {}}
+    )
+    take_down("iptables")
+    assert not path.exists()
