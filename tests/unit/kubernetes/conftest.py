@@ -17,6 +17,7 @@ from releasehost import Handler, Heard, ReleaseHost
 from kubewire.kubernetes import hashes, sums, web
 from kubewire.kubernetes.catalog import Origins
 from kubewire.netns.certificates import Authority
+from waiting import DEADLINE
 
 
 @pytest.fixture(scope="session")
@@ -71,6 +72,7 @@ def plain_host() -> Iterator[ReleaseHost]:
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty cache, no hash that ships; what a probe found is forgotten."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(web, "PROBE_SECONDS", DEADLINE)
     monkeypatch.setattr(hashes, "LOCK", Path(os.devnull))
     monkeypatch.setattr(sums, "SHIPPED", Path(os.devnull))
     caches = (web._probe, web.trust, hashes.shipped, sums.shipped)
