@@ -135,7 +135,7 @@ CALLS: dict[str, tuple[tuple[str, ...], dict[str, tuple[str, ...]]]] = {
             "host": ("trace", "iptables", "--from", "node/a", "--to", "10.0.0.1:80", "--host", "bob"),
         },
     ),
-    "gc": (("gc", *HOST), {"host": ("gc", "--host", "bob")}),
+    "gc": (("gc", *HOST), {"host": ("gc", "--host", "bob"), "dry_run": ("--dry-run",)}),
 }
 IN_VM = (
     ("up", "no-endpoints", "--host", "vm"),

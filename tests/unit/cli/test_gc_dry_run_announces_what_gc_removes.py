@@ -25,8 +25,8 @@ from kubewire.netns.linux import Process
 from kubewire.netns.state import SandboxState, boot_id, write_state
 from kubewire.vm import state as vm
 
-GONE = 4194305
-"""No process has this id: the kernel's largest is 4194304."""
+GONE = 4194304
+"""No process has this id: PID_MAX_LIMIT of 64-bit Linux, one more than the largest."""
 
 
 @pytest.fixture
