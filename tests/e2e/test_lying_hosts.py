@@ -73,7 +73,7 @@ def made(room: Room, marker: Path) -> Outcome:
 
 
 def row(outcome: Outcome, host: str) -> list[str]:
-    return next(line.split() for line in outcome.err.splitlines() if line.split()[:1] == [host])
+    return next(line.split() for line in outcome.out.splitlines() if line.split()[:1] == [host])
 
 
 def test_each_lie_is_one_row_and_the_honest_hosts_row_stays(made: Outcome) -> None:

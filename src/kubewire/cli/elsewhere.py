@@ -55,7 +55,7 @@ def bring_up(call: UpCall, target: Target) -> int:
             _forget_absent(name, known, display, keep=call.keep)
     if not run.failures:
         tell_changes(run, name, display, check=call.check)
-    return _tell(run, target, name, display, verify=call.proves, form="json", reports=call.reports)
+    return _tell(run, target, name, display, verify=call.proves, reports=call.reports)
 
 
 def judge(lab: str, known: Mapping[str, Away], form: str, output: Path | None) -> int:
@@ -76,7 +76,7 @@ def judge(lab: str, known: Mapping[str, Away], form: str, output: Path | None) -
     run = run_playbook("verify", lab, {"lab": lab}, display, report=True, target=target)
     if not several:
         return print_report(run, display, form=form, output=output)
-    return _tell(run, target, lab, display, verify=True, form=form, reports=output)
+    return _tell(run, target, lab, display, verify=True, form=form, kept=form, reports=output)
 
 
 def take_down(lab: str, known: Mapping[str, Away], *, wait: bool = True) -> int:
@@ -156,14 +156,15 @@ def _tell(
     *,
     verify: bool,
     form: str = "text",
+    kept: str = "json",
     reports: Path | None = None,
 ) -> int:
     """The report of one host as everywhere; of several a table, and each one's report in a folder, or as JSON
-    on standard output.
+    on standard output. `form` is what is printed, `kept` what the files in the folder `reports` are.
     """
     if not target.is_group:
         if verify and reports:
-            store(gather(run, target.hosts, name), reports, form)
+            store(gather(run, target.hosts, name), reports, kept)
         return print_report(run, display) if verify else finish(run, display)
     display.close()
     for failure in run.failures.values():
@@ -180,7 +181,7 @@ def _tell(
         console.document(json.dumps(told, indent=1) + "\n")
     else:
         folder = reports or log_folder(name) / "reports"
-        store(gathered, folder, form if reports else "json")
+        store(gathered, folder, kept if reports else "json")
         display.line(f"the reports: {folder}", "dim")
     return max(codes.values())
 
