@@ -120,10 +120,28 @@ def delete_cidr_route(lab: Kubewire) -> tuple[str, ...]:
     return ("iptables-worker", "10.244.2.0/24")
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [delete_rule, change_probability, stray_dnat, delete_chain_jump, delete_pod_route, delete_cidr_route],
+DAMAGES = (
+    delete_rule,
+    change_probability,
+    stray_dnat,
+    delete_chain_jump,
+    delete_pod_route,
+    delete_cidr_route,
 )
+
+
+def test_all_damage_at_once_is_found_announced_and_mended(lab: Kubewire) -> None:
+    named = [text for damage in DAMAGES for text in damage(lab)]
+    outcome = lab.run("verify", LAB)
+    assert outcome.code == 1, outcome.text
+    assert [text for text in named if text not in outcome.text] == []
+    announced = changes(lab.ok("up", LAB, "--check").text)
+    assert announced
+    mend(lab, announced=announced)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_damage_by_hand_is_found_named_and_mended(
     lab: Kubewire, damage: Callable[[Kubewire], tuple[str, ...]]
 ) -> None:

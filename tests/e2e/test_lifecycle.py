@@ -71,10 +71,9 @@ def phase(kubewire: Kubewire) -> str:
 @pytest.mark.usefixtures("untouched")
 def test_up_and_down_leave_nothing(kubewire: Kubewire) -> None:
     before = picture(kubewire.state)
-    for _ in range(2):
-        kubewire.ok("up", LAB)
-        kubewire.ok("down", LAB)
-        settle(before, kubewire.state)
+    kubewire.ok("up", LAB)
+    kubewire.ok("down", LAB)
+    settle(before, kubewire.state)
 
 
 @pytest.mark.usefixtures("untouched")
@@ -101,7 +100,9 @@ def test_the_keeper_killed_takes_the_whole_lab_and_the_next_up_works(kubewire: K
 
 
 @pytest.mark.usefixtures("untouched")
-@pytest.mark.parametrize("share", [0.15, 0.4, 0.7])
+@pytest.mark.parametrize(
+    "share", [pytest.param(0.15, marks=pytest.mark.slow), 0.4, pytest.param(0.7, marks=pytest.mark.slow)]
+)
 def test_the_cli_killed_in_the_middle_takes_the_half_made_lab(kubewire: Kubewire, share: float) -> None:
     """At a random moment in each part of `up`; what is half-made goes at once, its files with `gc`."""
     before = picture()

@@ -51,7 +51,9 @@ def test_no_endpoints_refuses_at_once(kubewire: Kubewire) -> None:
     assert len({c["node"] for c in refused}) == 3
 
 
-@pytest.mark.parametrize(("family", "mode"), [("dual", "iptables"), ("ipv6", "nftables")])
+@pytest.mark.parametrize(
+    ("family", "mode"), [("dual", "iptables"), pytest.param("ipv6", "nftables", marks=pytest.mark.slow)]
+)
 def test_every_ip_family(kubewire: Kubewire, tmp_path: Path, family: str, mode: str) -> None:
     lab = tmp_path / "families.yml"
     lab.write_text(f"mode: {mode}\nipFamily: {family}\nhttpbin: {{type: NodePort, replicas: 2}}\n")
@@ -63,6 +65,7 @@ def test_every_ip_family(kubewire: Kubewire, tmp_path: Path, family: str, mode: 
     assert {c["family"] for c in passed} - {""} == families
 
 
+@pytest.mark.slow
 def test_session_affinity_and_masquerade_all(kubewire: Kubewire, tmp_path: Path) -> None:
     lab = tmp_path / "sticky.yml"
     lab.write_text(
