@@ -77,13 +77,7 @@ def read_own(path: Path, limit: int = RECORD_LIMIT) -> bytes:
 
     Raises as `read_bounded`, and UnsafeFileError for a file of another user or one that others can write.
     """
-    descriptor = _open(path, os.O_RDONLY | os.O_NOFOLLOW)
-    try:
-        check_owned(descriptor, path)
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return _content(descriptor, path, limit)
+    return _content(_open_own(path, os.O_RDONLY), path, limit)
 
 
 def read_own_json(path: Path, limit: int = RECORD_LIMIT) -> dict[str, Any]:
@@ -115,13 +109,7 @@ def read_record(path: Path, kind: type[T], schema: int) -> T | None:
 
 def open_own_folder(path: Path) -> int:
     """A descriptor of a folder of this user's own (O_DIRECTORY, close-on-exec); raises as `read_own`."""
-    descriptor = _open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    try:
-        check_owned(descriptor, path)
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
+    return _open_own(path, os.O_RDONLY | os.O_DIRECTORY)
 
 
 def own_folder(path: Path) -> Path:
@@ -231,6 +219,16 @@ def _unmapped() -> set[int]:
     if Path("/proc/self/uid_map").read_text().split() == ["0", "0", "4294967295"]:
         return set()
     return {int(Path("/proc/sys/kernel/overflowuid").read_text())}
+
+
+def _open_own(path: Path, flags: int) -> int:
+    descriptor = _open(path, flags | os.O_NOFOLLOW)
+    try:
+        check_owned(descriptor, path)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def _open(path: Path, flags: int) -> int:

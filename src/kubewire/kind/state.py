@@ -9,8 +9,7 @@ from typing import Any
 
 from kubewire import paths
 from kubewire.core.files import read_record, write_atomically
-from kubewire.errors import LabError
-from kubewire.netns.state import boot_id, host_id, pid_namespace, seen_from_here
+from kubewire.netns.state import boot_id, host_id, made_elsewhere, pid_namespace, seen_from_here
 
 FILE = "kind.json"
 KUBECONFIG = "kubeconfig"
@@ -52,12 +51,7 @@ def require_here(name: str) -> None:
     """LabError where a cluster's makers can't be judged from here."""
     found = read(name)
     if found and seen_from_here(found.boot, found.host, found.pid_namespace) == "elsewhere":
-        raise LabError(
-            f"lab {name} was made in another PID namespace or on another host: whether its cluster is in use"
-            " can't be seen from here",
-            where=str(paths.lab_dir(name)),
-            mend=f"run kubewire where it was made; if that is gone for good: rm -r {paths.lab_dir(name)}",
-        )
+        raise made_elsewhere(f"lab {name} was made", "its cluster is in use", paths.lab_dir(name))
 
 
 def owner_folder(name: str) -> Path:

@@ -90,11 +90,15 @@ def require_here(directory: Path) -> None:
     found = read_state(directory)
     if found is None or seen_from_here(found.boot, found.host, found.pid_namespace) != "elsewhere":
         return
-    raise LabError(
-        f"lab {found.lab} was made in another PID namespace or on another host: whether it runs can't be seen"
-        " from here",
-        where=str(directory),
-        mend=f"run kubewire where it was made; if that is gone for good: rm -r {directory}",
+    raise made_elsewhere(f"lab {found.lab} was made", "it runs", directory)
+
+
+def made_elsewhere(what: str, unknown: str, folder: Path) -> LabError:
+    """The refusal to judge what another PID namespace or host made: whether `unknown` can't be seen."""
+    return LabError(
+        f"{what} in another PID namespace or on another host: whether {unknown} can't be seen from here",
+        where=str(folder),
+        mend=f"run kubewire where it was made; if that is gone for good: rm -r {folder}",
     )
 
 

@@ -19,6 +19,7 @@ from kubewire.core.files import last_lines, write_atomically
 from kubewire.errors import LabError
 from kubewire.garbage import Leftover
 from kubewire.makers import makers
+from kubewire.netns.state import made_elsewhere
 from kubewire.progress import Progress, emit
 from kubewire.steps.lock import is_locked, lab_lock
 from kubewire.vm import preflight, qemu, seed, state
@@ -80,12 +81,7 @@ def remove(lab: str) -> bool:
     """
     found = state.read_state(lab)
     if found is not None and found.seen() == "elsewhere":
-        raise LabError(
-            f"the VM of lab {lab} was started in another PID namespace or on another host: whether it runs"
-            " can't be seen from here",
-            where=str(state.folder(lab)),
-            mend=f"run kubewire where it was made; if that is gone for good: rm -r {state.folder(lab)}",
-        )
+        raise made_elsewhere(f"the VM of lab {lab} was started", "it runs", state.folder(lab))
     keeper = found.keeper.open() if found and found.seen() == "here" else None
     if keeper is not None:
         signal.pidfd_send_signal(keeper, signal.SIGTERM)
