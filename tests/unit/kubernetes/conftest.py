@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import os
-import ssl
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from releasehost import Handler, Heard, ReleaseHost
+from releasehost import Heard, ReleaseHost, served, server_side
 
 from kubewire.kubernetes import hashes, sums, web
 from kubewire.kubernetes.catalog import Origins
@@ -37,28 +32,6 @@ def trusted(authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def release_host(authority: Authority, tmp_path: Path, trusted: None) -> Iterator[ReleaseHost]:
     with served(ReleaseHost(), server_side(authority, tmp_path)) as host:
         yield host
-
-
-def server_side(authority: Authority, folder: Path) -> ssl.SSLContext:
-    """What a server needs that calls itself 127.0.0.1."""
-    pair = authority.issue("127.0.0.1", hosts=("127.0.0.1",), server=True)
-    (folder / "server.pem").write_text(pair.certificate + pair.key)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "server.pem")
-    return context
-
-
-@contextmanager
-def served(host: ReleaseHost, tls: ssl.SSLContext | None) -> Iterator[ReleaseHost]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, host, tls))
-    host.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
-        yield host
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 @pytest.fixture

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import ssl
 import tarfile
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 from kubewire.kubernetes.catalog import CNI, CNI_PLUGINS, CONTROL_PLANE, COREDNS, ETCD, KUBE_PROXY, Origins
 from kubewire.kubernetes.toolchain import architecture
+from kubewire.netns.certificates import Authority
 
 
 @dataclass
@@ -155,3 +159,25 @@ class Heard(list[str]):
         self, step: str, detail: str = "", done: int | None = None, total: int | None = None
     ) -> None:
         self.append(f"{step}: {detail}")
+
+
+def server_side(authority: Authority, folder: Path) -> ssl.SSLContext:
+    """What a server needs that calls itself 127.0.0.1."""
+    pair = authority.issue("127.0.0.1", hosts=("127.0.0.1",), server=True)
+    (folder / "server.pem").write_text(pair.certificate + pair.key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "server.pem")
+    return context
+
+
+@contextmanager
+def served(host: ReleaseHost, tls: ssl.SSLContext | None) -> Iterator[ReleaseHost]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, host, tls))
+    host.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield host
+    finally:
+        server.shutdown()
+        server.server_close()

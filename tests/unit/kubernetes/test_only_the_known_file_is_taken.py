@@ -7,9 +7,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from releasehost import Heard, ReleaseHost, body, tgz
+from releasehost import Heard, ReleaseHost, body, served, server_side, tgz
 
-from conftest import served, server_side
 from kubewire.errors import HostError, KubewireError
 from kubewire.kubernetes import download, hashes, lock_binaries, store, sums
 from kubewire.kubernetes.binaries import ensure_artifact, ensure_kube_proxy
