@@ -34,7 +34,8 @@ def load(folder: Path) -> Snapshot:
         )
         for node in sorted((folder / "nodes").iterdir())
     )
-    return Snapshot(json.loads(_text(folder / "cluster.json.gz")), tuple(nodes))
+    (cluster,) = folder.glob("cluster.json*")
+    return Snapshot(json.loads(_text(cluster)), tuple(nodes))
 
 
 def _text(path: Path) -> str:
