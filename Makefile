@@ -96,7 +96,7 @@ mutation: $(DEV)
 
 # Building Kubernetes takes longer than a test may. Two files of tests, and so two labs, at once.
 test-e2e: $(DEV)
-	@$(VENV)/bin/python -m kubewire.kubernetes.binaries --dns
+	@$(VENV)/bin/python -m kubewire.binaries.supply --dns
 	$(VENV)/bin/pytest -m "e2e and not slow" -n 2 --dist loadfile
 
 # The seed stands still here, so that a red run is the change's doing; other seeds by `make differential`.
@@ -170,7 +170,7 @@ lock: $(DEV)
 
 # The hashes of what is downloaded or built, on a machine that reaches the official hosts.
 lock-binaries: $(RUNTIME)
-	@$(VENV)/bin/python -m kubewire.kubernetes.lock_binaries
+	@$(VENV)/bin/python -m kubewire.binaries.lock_binaries
 
 clean:
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -12,15 +12,15 @@ from pathlib import Path
 
 from measuring import Cli, Row
 
-from kubewire.kind.engine import engine
-from kubewire.kind.image.archive import Image, make_layer, write
-from kubewire.kind.images import choose_image
-from kubewire.kind.tool import find
-from kubewire.kubernetes.binaries import ensure
-from kubewire.kubernetes.toolchain import architecture
+from kubewire.binaries.supply import ensure
+from kubewire.binaries.toolchain import architecture
+from kubewire.core.progress import emit
 from kubewire.lab.loading import load_lab
 from kubewire.lab.workload import IMAGE, workload_manifests
-from kubewire.progress import emit
+from kubewire.providers.kind.engine import engine
+from kubewire.providers.kind.image.archive import Image, make_layer, write
+from kubewire.providers.kind.images import choose_image
+from kubewire.providers.kind.tool import find
 
 NAME = "bench-by-hand"
 BIG = "kubewire/bench-httpbin:200mb"

@@ -13,15 +13,15 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from kubewire.dataplane.cluster import ClusterState
-from kubewire.dataplane.inputs import expected_dataplane, read_inputs
-from kubewire.dataplane.ipvs_names import INTERFACE
-from kubewire.dataplane.model import Dataplane
-from kubewire.dataplane.nft_compare import element_text, hook_text, set_text
-from kubewire.dataplane.observed.ipset import print_ipset_save
-from kubewire.dataplane.observed.iptables import print_iptables_save
-from kubewire.dataplane.observed.ipvsadm import print_ipvsadm_save
-from kubewire.snapshot.model import NodeSnapshot
+from kubewire.dataplane.core.cluster import ClusterState
+from kubewire.dataplane.core.model import Dataplane
+from kubewire.dataplane.core.snapshot import NodeSnapshot
+from kubewire.dataplane.iptables.observed import print_iptables_save
+from kubewire.dataplane.ipvs.ipset import print_ipset_save
+from kubewire.dataplane.ipvs.ipvsadm import print_ipvsadm_save
+from kubewire.dataplane.ipvs.names import INTERFACE
+from kubewire.dataplane.nftables.compare import element_text, hook_text, set_text
+from kubewire.dataplane.node import expected_dataplane, read_inputs
 
 NODE = "node"
 VERSION = "v1.37.2"

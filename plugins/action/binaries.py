@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from kubewire.app.steps.outcome import Outcome
 from kubewire.hosts.binaries import ship_binaries
-from kubewire.steps.outcome import Outcome
 
 from ..plugin_utils.step import LAB, Step
 

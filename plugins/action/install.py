@@ -8,12 +8,12 @@ from __future__ import annotations
 import shlex
 from typing import Any, ClassVar
 
-from kubewire.errors import HostError
+from kubewire.app.steps.outcome import Outcome
+from kubewire.app.steps.packages import PACKAGE
+from kubewire.core.errors import HostError
 from kubewire.hosts import scripts
 from kubewire.hosts.provision import checked
-from kubewire.provider import Change
-from kubewire.steps.outcome import Outcome
-from kubewire.steps.packages import PACKAGE
+from kubewire.providers.base import Change
 
 from ..plugin_utils.step import Step
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kubewire.steps.node_tools import tell_tools
+from kubewire.app.steps.node_tools import tell_tools
 
 from ..plugin_utils.step import Step
 

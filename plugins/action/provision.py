@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import Any, ClassVar
 
+from kubewire.app.steps.outcome import Outcome
 from kubewire.hosts import records
 from kubewire.hosts.provision import provision
 from kubewire.lab.loading import find_lab
-from kubewire.provider import Change
-from kubewire.steps.outcome import Outcome
-from kubewire.steps.target import lab_name
+from kubewire.lab.lookup import lab_name
+from kubewire.providers.base import Change
 
 from ..plugin_utils.place import place_of
 from ..plugin_utils.step import Step

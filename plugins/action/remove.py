@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kubewire.steps.outcome import Outcome
+from kubewire.app.steps.outcome import Outcome
 
 from ..plugin_utils.step import Step
 
@@ -20,7 +20,7 @@ class ActionModule(Step):
     def _was_made(self, lab: str) -> bool:
         """Whether kubewire is on the play's host, by its inventory or because the lab was made there."""
         from kubewire.hosts import records
-        from kubewire.steps.target import name_to_remove
+        from kubewire.lab.lookup import name_to_remove
 
         from ..plugin_utils.place import place_of
 

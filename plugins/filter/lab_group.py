@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from ansible.errors import AnsibleFilterError
 
-from kubewire.errors import KubewireError
-from kubewire.steps.inventory import lab_group
-from kubewire.steps.target import lab_name
+from kubewire.app.node_inventory import lab_group
+from kubewire.core.errors import KubewireError
+from kubewire.lab.lookup import lab_name
 
 
 def group_of(lab: str) -> str:

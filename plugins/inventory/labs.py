@@ -6,7 +6,7 @@ from typing import Any
 
 from ansible.plugins.inventory import BaseInventoryPlugin
 
-from kubewire.steps.inventory import node_hosts
+from kubewire.app.node_inventory import node_hosts
 
 DOCUMENTATION = """
 name: labs

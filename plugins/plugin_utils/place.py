@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from kubewire.errors import HostError
-from kubewire.hosts.errors import SUDO
-from kubewire.hosts.place import Place
+from kubewire.core.errors import HostError
+from kubewire.hosts.ssh_errors import SUDO
+from kubewire.hosts.ssh_target import Place
 
 PERSIST = "20s"
 """As in ansible.cfg: a lab in the making lives as long as its connection."""

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ansible.plugins.action import ActionBase
 
+from kubewire.app.steps.registry import failure, perform
+from kubewire.core.errors import KubewireError
 from kubewire.core.printable import printable_values
-from kubewire.errors import KubewireError
-from kubewire.steps.registry import failure, perform
 
 if TYPE_CHECKING:
-    from kubewire.hosts.place import Place
+    from kubewire.hosts.ssh_target import Place
 
 LAB: dict[str, Any] = {"lab": {"type": "str", "required": True}}
 DEFINITION: dict[str, Any] = LAB | {
@@ -54,7 +54,7 @@ class Step(ActionBase):  # type: ignore[misc]
         """The task result of the step."""
         if not self.is_away:
             return perform(self.STEP, arguments, check=self.check)
-        from kubewire.hosts.steps import perform_there
+        from kubewire.hosts.remote_steps import perform_there
 
         return perform_there(self.on_host, self.place(arguments), self.STEP, arguments, check=self.check)
 
@@ -71,7 +71,7 @@ class Step(ActionBase):  # type: ignore[misc]
 
         Not through Ansible's own connection, which reads what a host sends without a bound.
         """
-        from kubewire.hosts.far import runner
+        from kubewire.hosts.remote import runner
 
         from .place import place_of, shared
 

@@ -19,10 +19,10 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from kubewire.errors import HostError, KubewireError
-from kubewire.kubernetes.binaries import ensure, ensure_kube_proxy
-from kubewire.kubernetes.catalog import MINORS, NEWEST
-from kubewire.vm.parts import prepare
+from kubewire.binaries.catalog import MINORS, NEWEST
+from kubewire.binaries.supply import ensure, ensure_kube_proxy
+from kubewire.core.errors import HostError, KubewireError
+from kubewire.hosts.vm.parts import prepare
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 MODES = ("iptables", "nftables")

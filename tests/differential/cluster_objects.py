@@ -7,7 +7,7 @@ from typing import Any
 
 from testbed import Testbed
 
-from kubewire.kubernetes.api import ApiError
+from kubewire.cluster.api import ApiError
 
 Object = dict[str, Any]
 Key = tuple[str, str, str]

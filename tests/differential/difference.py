@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
 from kubewire.snapshot.folder import write_snapshot
-from kubewire.snapshot.model import NodeSnapshot, Snapshot
 
 
 class Difference(AssertionError):  # noqa: N818

@@ -8,7 +8,7 @@ from typing import Any
 
 from cluster_states import NODE_IP
 
-from kubewire.dataplane.versions import Version, has
+from kubewire.dataplane.core.features import Version, has
 
 Object = Mapping[str, Any]
 FEATURES = (

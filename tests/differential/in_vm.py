@@ -15,12 +15,12 @@ from places import Place
 from testbed import GATEWAY, WORK
 from variants import KUBECONFIG
 
-from kubewire import progress
-from kubewire.kubernetes.catalog import KUBE_PROXY, Artifact
-from kubewire.kubernetes.fetchplan import Need
-from kubewire.vm import machine
-from kubewire.vm.endpoint import CACHE_HOME
-from kubewire.vm.parts import prepare
+from kubewire.binaries.catalog import KUBE_PROXY, Artifact
+from kubewire.binaries.fetchplan import Need
+from kubewire.core import progress
+from kubewire.hosts.vm import machine
+from kubewire.hosts.vm.endpoint import CACHE_HOME
+from kubewire.hosts.vm.parts import prepare
 
 NAME = "differential"
 API = "6443"

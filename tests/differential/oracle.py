@@ -19,11 +19,11 @@ from proxies import Node
 from tally import Tally, rows_of
 from variants import Variant, variants
 
-from kubewire.dataplane.findings import Check
-from kubewire.dataplane.judge import Judgement, judge
-from kubewire.dataplane.versions import Version
+from kubewire.dataplane.check import Judgement, judge
+from kubewire.dataplane.core.features import Version
+from kubewire.dataplane.core.findings import Check
+from kubewire.dataplane.core.snapshot import Snapshot
 from kubewire.snapshot.cluster import read_cluster
-from kubewire.snapshot.model import Snapshot
 
 SLOWER, MOST = 1.3, 3.0  # how much longer each next pause between two looks is, and the longest in seconds
 HASTY = 0.1  # of the patience, where waiting for the whole of it is seldom of use

@@ -16,8 +16,8 @@ from testbed import GATEWAY, NODE_IPS, WORK, until
 from variants import Variant, document
 
 from kubewire.core.processes import Outcome
-from kubewire.dataplane.versions import Version
-from kubewire.snapshot.model import NodeSnapshot
+from kubewire.dataplane.core.features import Version
+from kubewire.dataplane.core.snapshot import NodeSnapshot
 from kubewire.snapshot.node import SCRIPT, node_snapshot, split_sections
 
 IPTABLES = {"iptables-save.txt": ("iptables-save",), "ip6tables-save.txt": ("ip6tables-save",)}

@@ -7,7 +7,7 @@ import json
 from functools import cache
 from pathlib import Path
 
-from kubewire.snapshot.model import NODE_FILES, NodeSnapshot, Snapshot
+from kubewire.dataplane.core.snapshot import NODE_FILES, NodeSnapshot, Snapshot
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 FOLDERS = sorted(

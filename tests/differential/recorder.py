@@ -15,8 +15,8 @@ from oracle import Oracle
 from proxies import Node
 from variants import Variant, variants
 
+from kubewire.dataplane.core.snapshot import NodeSnapshot
 from kubewire.snapshot.cluster import read_cluster
-from kubewire.snapshot.model import NodeSnapshot
 
 RECORDED = ("default", "masqueradeAll, bit 15", "loopback node ports", "one family")
 RECORDED_IPVS = ("strictARP, sh", "mh", "excludeCIDRs, lc")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from features import CHANGES, DUMPED, FEATURES, LEFTOVERS
 from variants import variants
 
-from kubewire.dataplane.versions import Version
+from kubewire.dataplane.core.features import Version
 
 REFUSALS = 10  # of the API, the most common ones, are told
 LEAST = 10  # states of each feature that a full run must hold

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from recorded import GOLDEN, load
 
-from kubewire.snapshot.model import NodeSnapshot, Snapshot
-from kubewire.verify.judging import judge_snapshot
+from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
+from kubewire.verify.evaluate import judge_snapshot
 
 RECORDED = sorted(
     path.parent for path in chain(GOLDEN.glob("**/cluster.json"), GOLDEN.glob("**/cluster.json.gz"))

@@ -10,12 +10,12 @@ import pytest
 from msgspec.structs import replace
 from recorded import GOLDEN, load
 
-from kubewire.dataplane.causes import FEATURE_CAUSES, UNKNOWN
-from kubewire.dataplane.versions import FEATURES, Version
-from kubewire.drift.acceptance import Acceptance, expired, judge
-from kubewire.drift.compare import drift
-from kubewire.drift.model import Drift
-from kubewire.snapshot.model import NodeSnapshot, Snapshot
+from kubewire.dataplane.core.causes import FEATURE_CAUSES, UNKNOWN
+from kubewire.dataplane.core.features import FEATURES, Version
+from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
+from kubewire.versiondiff.acceptance import Acceptance, expired, judge
+from kubewire.versiondiff.compare import drift
+from kubewire.versiondiff.model import Drift
 
 MODES = ("iptables", "nftables", "ipvs")
 CAUSES = {

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from recorded import FOLDERS, load
 
-from kubewire.dataplane.judge import judge
+from kubewire.dataplane.check import judge
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)

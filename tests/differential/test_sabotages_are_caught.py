@@ -10,22 +10,20 @@ import pytest
 from msgspec.structs import replace
 from recorded import folder_of, load
 
-from kubewire.dataplane import iptables_names, nft_names
-from kubewire.dataplane.cluster import ServicePort
-from kubewire.dataplane.config import ProxyConfig
-from kubewire.dataplane.endpoints import Categorized, Endpoint
-from kubewire.dataplane.expected import (
-    iptables,
-    iptables_service,
-    nftables,
-    nftables_fixed,
-    nftables_layout,
-    nftables_service,
-)
-from kubewire.dataplane.facts import NodeFacts
-from kubewire.dataplane.judge import judge
-from kubewire.dataplane.model import Hook
-from kubewire.snapshot.model import Snapshot
+from kubewire.dataplane.check import judge
+from kubewire.dataplane.core.cluster import ServicePort
+from kubewire.dataplane.core.config import ProxyConfig
+from kubewire.dataplane.core.endpoints import Categorized, Endpoint
+from kubewire.dataplane.core.facts import NodeFacts
+from kubewire.dataplane.core.model import Hook
+from kubewire.dataplane.core.snapshot import Snapshot
+from kubewire.dataplane.iptables import expected as iptables
+from kubewire.dataplane.iptables import names as iptables_names
+from kubewire.dataplane.iptables import service as iptables_service
+from kubewire.dataplane.nftables import expected as nftables
+from kubewire.dataplane.nftables import fixed, layout
+from kubewire.dataplane.nftables import names as nft_names
+from kubewire.dataplane.nftables import service as nftables_service
 
 BOTH = ("iptables", "nftables")
 GENERATORS = {"iptables": iptables, "nftables": nftables}
@@ -143,7 +141,7 @@ def wrong_priority(patch: Patch, mode: str) -> None:
     def moved(name: str, kind: str, priority: int, policy: str) -> Hook:
         return Hook(name, kind, priority + 1 if kind == "filter" else priority, policy)
 
-    patch.setattr(nftables_layout, "Hook", moved)
+    patch.setattr(layout, "Hook", moved)
 
 
 def dropped_instead_of_refused(patch: Patch, mode: str) -> None:
@@ -186,12 +184,12 @@ def static_masquerade(patch: Patch, mode: str) -> None:
         real = iptables._ordered
         patch.setattr(iptables, "_ordered", lambda *rules: real(*map(_plain, rules)))
     else:
-        real_rule = nftables_fixed.Builder.rule
+        real_rule = fixed.Builder.rule
 
         def rule(self: Any, chain: str, text: str, *args: Any, **kwargs: Any) -> None:
             real_rule(self, chain, text.replace(" fully-random", ""), *args, **kwargs)
 
-        patch.setattr(nftables_fixed.Builder, "rule", rule)
+        patch.setattr(fixed.Builder, "rule", rule)
 
 
 def _plain(rule: Any) -> Any:

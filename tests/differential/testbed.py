@@ -19,8 +19,8 @@ import yaml
 from places import DEADLINE
 from variants import KUBECONFIG
 
-from kubewire.kubernetes.api import Api, ApiError
-from kubewire.netns.certificates import Authority, signing_key
+from kubewire.cluster.api import Api, ApiError
+from kubewire.providers.netns.certificates import Authority, signing_key
 
 GATEWAY = "172.18.0.1"
 # Each node's InternalIPs, then its ExternalIPs; node-d has no IPv6.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from kubewire.dataplane.versions import Version, has
+from kubewire.dataplane.core.features import Version, has
 
 BOTH = "10.244.0.0/16,fd00:10:244::/56"
 KUBECONFIG = "/run/kubeconfig"

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from kubewire.netns.linux import stat_fields
+from kubewire.providers.netns.linux import stat_fields
 
 ROOT = Path(__file__).parents[2]
 

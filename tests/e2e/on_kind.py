@@ -44,7 +44,7 @@ def built_on_node_image(tag: str, *steps: str, **files: str) -> Iterator[str]:
     import io
     import tarfile
 
-    from kubewire.kind.engine import connect
+    from kubewire.providers.kind.engine import connect
 
     context = io.BytesIO()
     with tarfile.open(fileobj=context, mode="w") as archive:

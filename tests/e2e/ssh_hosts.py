@@ -19,7 +19,7 @@ from pathlib import Path
 import yaml
 from harness import Kubewire
 
-from kubewire.paths import cache_dir
+from kubewire.core.paths import cache_dir
 from waiting import eventually
 
 SSHD = "/usr/sbin/sshd"

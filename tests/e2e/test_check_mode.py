@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from harness import Kubewire
 
-from kubewire.paths import cache_dir
-from kubewire.steps.outcome import WOULD
+from kubewire.app.steps.outcome import WOULD
+from kubewire.core.paths import cache_dir
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 SVC = "KUBE-SVC-FREKB6WNWYJLKTHC"

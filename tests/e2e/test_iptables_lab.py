@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from harness import Kubewire, pods
 
-from kubewire.paths import cache_dir
-from kubewire.steps.outcome import WOULD
+from kubewire.app.steps.outcome import WOULD
+from kubewire.core.paths import cache_dir
 from waiting import DEADLINE
 
 pytestmark = pytest.mark.e2e

@@ -13,7 +13,7 @@ import pytest
 from harness import Kubewire
 from on_kind import built_on_node_image, docker, write_lab
 
-from kubewire.paths import cache_dir
+from kubewire.core.paths import cache_dir
 from waiting import eventually
 
 pytestmark = [

@@ -9,9 +9,9 @@ import pytest
 from harness import Kubewire, Outcome
 from on_kind import NODE_IMAGE, built_on_node_image, docker, engine_picture, kept_files, write_lab
 
-from kubewire.kind.engine import connect
-from kubewire.kind.image.archive import Image, make_layer, write
-from kubewire.kubernetes.toolchain import architecture
+from kubewire.binaries.toolchain import architecture
+from kubewire.providers.kind.engine import connect
+from kubewire.providers.kind.image.archive import Image, make_layer, write
 
 pytestmark = [pytest.mark.kind, pytest.mark.slow]
 

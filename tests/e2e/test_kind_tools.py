@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from on_kind import built_on_node_image, docker
 
-from kubewire.errors import HostError
-from kubewire.kind import tools
-from kubewire.kind.node import script
+from kubewire.core.errors import HostError
+from kubewire.providers.kind import tools
+from kubewire.providers.kind.node import script
 
 pytestmark = [pytest.mark.kind, pytest.mark.slow]
 BARE = "kubewire/test-node-without-ipset:v1.37.2"

@@ -16,7 +16,7 @@ from harness import Kubewire, Outcome
 from lying_hosts import CLUSTER, HONEST, REPORT, lie
 from ssh_hosts import SSHD, Room, ssh_hosts
 
-from kubewire.netns.certificates import Authority
+from kubewire.providers.netns.certificates import Authority
 
 pytestmark = [
     pytest.mark.e2e,

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from harness import Kubewire
 
-from kubewire import paths
-from kubewire.kubernetes.binaries import ensure
+from kubewire.binaries.supply import ensure
+from kubewire.core import paths
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 

@@ -17,7 +17,7 @@ import yaml
 from harness import ROOT, Kubewire
 from ssh_hosts import SSHD, Room, eventually, left, ssh_hosts
 
-from kubewire.paths import cache_dir
+from kubewire.core.paths import cache_dir
 
 pytestmark = [
     pytest.mark.e2e,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from kubewire.paths import cache_dir
+from kubewire.core.paths import cache_dir
 
 pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).parents[2]

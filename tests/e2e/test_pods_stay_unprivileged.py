@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from harness import Kubewire
 
-from kubewire.paths import cache_dir
+from kubewire.core.paths import cache_dir
 
 pytestmark = pytest.mark.e2e
 LAB = "iptables"

@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 from harness import Kubewire
 
+from kubewire.cluster.api import Api
+from kubewire.core.errors import LabError
 from kubewire.core.processes import run
+from kubewire.dataplane.core.snapshot import Snapshot
 from kubewire.dataplane.trace import Outcome, trace
-from kubewire.errors import LabError
-from kubewire.kubernetes.api import Api
 from kubewire.lab.record import read_record
-from kubewire.provider import Provider
-from kubewire.providers import get_provider
+from kubewire.providers.base import Provider
+from kubewire.providers.registry import get_provider
 from kubewire.snapshot.collect import take_snapshot
-from kubewire.snapshot.model import Snapshot
 from kubewire.verify.probes import REFUSED, TIMED_OUT, Probe, Reply, Vantage
 from kubewire.verify.traffic import ask
 

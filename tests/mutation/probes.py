@@ -11,11 +11,11 @@ from fractions import Fraction
 
 from trace_golden import Bench, bench_of, edited
 
-from kubewire.dataplane.cluster import service_ports
-from kubewire.dataplane.findings import IpFamily
+from kubewire.core.errors import KubewireError
+from kubewire.dataplane.core.cluster import service_ports
+from kubewire.dataplane.core.findings import IpFamily
+from kubewire.dataplane.core.snapshot import Snapshot
 from kubewire.dataplane.trace import Start
-from kubewire.errors import KubewireError
-from kubewire.snapshot.model import Snapshot
 
 Ends = dict[tuple[str, str, str], Fraction]
 Probe = tuple[Start, str, int, str]

@@ -22,12 +22,12 @@ import yaml
 from mutants import Meets, Mutant, Score
 from recorded import FOLDERS, load
 
-from kubewire.dataplane import judge as judging
-from kubewire.dataplane.cluster import ClusterState, service_ports
-from kubewire.dataplane.findings import IpFamily
-from kubewire.dataplane.versions import Version
+from kubewire.dataplane import check as judging
+from kubewire.dataplane.core.cluster import ClusterState, service_ports
+from kubewire.dataplane.core.features import Version
+from kubewire.dataplane.core.findings import IpFamily
+from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
 from kubewire.snapshot.folder import read_snapshot
-from kubewire.snapshot.model import NodeSnapshot, Snapshot
 
 VERSIONS = [folder.name for folder in FOLDERS if folder.parent.name == "versions"]
 KIND = [f"kind-{path.name}" for path in sorted((trace_golden.GOLDEN / "kind").iterdir())]

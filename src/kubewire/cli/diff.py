@@ -30,6 +30,6 @@ def diff(
 
     `kubewire diff nightly --all`
     """
-    from kubewire.cli import compare
+    from kubewire.nightly import diff as compare
 
     raise typer.Exit(compare.compare(before, after, accept, everything=everything))

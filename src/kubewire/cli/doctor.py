@@ -12,9 +12,9 @@ def doctor() -> None:
     """
     import typer
 
+    from kubewire.app.survey import examine
     from kubewire.core.console import Screen
-    from kubewire.errors import HostError
-    from kubewire.steps.survey import examine
+    from kubewire.core.errors import HostError
 
     screen = Screen()
     findings = examine()

@@ -14,13 +14,13 @@ def down(lab: options.Lab, host: options.OnHost = "", wait: options.Wait = True)
 
     `kubewire down iptables`
     """
-    from kubewire.cli import take_down
+    from kubewire.app import down as take_down
     from kubewire.hosts.choice import away
 
     if known := away(lab, host):
-        from kubewire.cli import elsewhere
+        from kubewire.app import on_hosts
 
         name = next(iter(known.values())).lab
-        raise typer.Exit(elsewhere.take_down(name, known, wait=wait))
+        raise typer.Exit(on_hosts.take_down(name, known, wait=wait))
 
     raise typer.Exit(take_down.take_down(lab, wait=wait))

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple, NoReturn
 
-from kubewire.cli.ending import end_with
+from kubewire.core.exits import end_with
 
 _OPTIONS = {"--snapshot": "snapshot", "--format": "form", "--output": "output"}
 _FORMATS = ("text", "json", "junit")
@@ -57,7 +57,7 @@ def _judge(call: SnapshotCall) -> int:
     gc.disable()  # it is a short run that makes many objects and hardly a cycle
     from pathlib import Path
 
-    from kubewire.cli.judge import judge_snapshot
+    from kubewire.app.verify import judge_snapshot
 
     code = judge_snapshot(Path(call.snapshot), call.form, Path(call.output) if call.output else None)
     gc.freeze()  # the interpreter looks for cycles once more at its end

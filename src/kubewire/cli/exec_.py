@@ -23,9 +23,9 @@ def exec_(
 
     `kubewire exec nftables control-plane -- nft list table ip kube-proxy`
     """
-    from kubewire.cli.enter import enter
+    from kubewire.app.enter import enter
     from kubewire.hosts.choice import one_away
-    from kubewire.hosts.far import become
+    from kubewire.hosts.remote import become
 
     argv = command[1:] if command[0] == "--" else command
     if not argv:

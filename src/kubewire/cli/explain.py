@@ -32,11 +32,11 @@ def explain(
 
     `kubewire explain --snapshot my-snapshot --service kube-system/kube-dns:dns --node control-plane`
     """
-    from kubewire.cli.observe import observe
+    from kubewire.app.observe import observe
     from kubewire.core.console import Screen
     from kubewire.dataplane.explain_service import explain_service
     from kubewire.hosts.choice import one_away
-    from kubewire.hosts.far import relay
+    from kubewire.hosts.remote import relay
     from kubewire.report.explain_text import print_explanation
 
     options.require_no_host(snapshot, host)

@@ -45,9 +45,9 @@ def build(
 
     `sudo kubewire image build 1.34 --output node.tar`
     """
-    from kubewire.cli.display import Display
+    from kubewire.app.display import Display
     from kubewire.core import console
-    from kubewire.kind.image.making import make
+    from kubewire.providers.kind.image.making import make
 
     display = Display()
     with display.running(f"node image of Kubernetes {version}"):

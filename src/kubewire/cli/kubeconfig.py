@@ -14,8 +14,8 @@ def kubeconfig(lab: options.RunningLab, host: options.OnHost = "", form: options
     """
     from kubewire.core import console
     from kubewire.hosts.choice import one_away
-    from kubewire.providers import recorded_provider
-    from kubewire.steps.target import lab_name
+    from kubewire.lab.lookup import lab_name
+    from kubewire.providers.registry import recorded_provider
 
     if there := one_away(lab, host):
         from kubewire.hosts import tunnel

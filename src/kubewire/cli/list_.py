@@ -16,9 +16,9 @@ def list_(form: options.Form = "text") -> None:
     """
     import json
 
+    from kubewire.app.survey import listed_labs
     from kubewire.core import console
     from kubewire.hosts.overview import listed
-    from kubewire.steps.survey import listed_labs
 
     away = listed()
     names = {row[0] for row in away}

@@ -27,7 +27,7 @@ from kubewire.cli import (
     verify,
     versions,
 )
-from kubewire.cli.ending import end_with
+from kubewire.core.exits import end_with
 
 app = typer.Typer(
     name="kubewire",

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from kubewire.cli import options
-from kubewire.errors import DefinitionError
+from kubewire.core.errors import DefinitionError
 
 
 def matrix(
@@ -69,9 +69,9 @@ def matrix(
 
     `kubewire matrix --resume`
     """
-    from kubewire.cli import nightly
     from kubewire.matrix.plan import read_shard
     from kubewire.matrix.selectors import parse_selector
+    from kubewire.nightly import command
 
     if shard:
         read_shard(shard)
@@ -82,7 +82,7 @@ def matrix(
             "--resume goes on with the cells of the run it resumes",
             mend="leave FILE, --only, --shard, --fresh, --host and --inventory out",
         )
-    wishes = nightly.Wishes(
+    wishes = command.Wishes(
         only=tuple(only or ()),
         shard=shard,
         fresh=fresh,
@@ -94,5 +94,5 @@ def matrix(
         accept=accept,
     )
     if show:
-        raise typer.Exit(nightly.show_plan(file, wishes))
-    raise typer.Exit(nightly.resume(output, wishes) if resume else nightly.begin(file, output, wishes))
+        raise typer.Exit(command.show_plan(file, wishes))
+    raise typer.Exit(command.resume(output, wishes) if resume else command.begin(file, output, wishes))

@@ -6,26 +6,26 @@ from typing import Annotated, Literal
 
 import typer
 
-from kubewire.errors import DefinitionError
+from kubewire.core.errors import DefinitionError
 
 
 def _complete_lab(incomplete: str) -> list[str]:
     from kubewire.lab.loading import available_labs
-    from kubewire.steps.target import recorded_labs
+    from kubewire.lab.lookup import recorded_labs
 
     return sorted(name for name in {*available_labs(), *recorded_labs()} if name.startswith(incomplete))
 
 
 def complete_up(incomplete: str) -> list[str]:
     from kubewire.hosts.records import labs
-    from kubewire.steps.target import recorded_labs
+    from kubewire.lab.lookup import recorded_labs
 
     return sorted(name for name in {*recorded_labs(), *labs()} if name.startswith(incomplete))
 
 
 def _complete_node(context: typer.Context, incomplete: str) -> list[str]:
-    from kubewire.errors import KubewireError
-    from kubewire.providers import recorded_provider
+    from kubewire.core.errors import KubewireError
+    from kubewire.providers.registry import recorded_provider
 
     lab = str(context.params.get("lab") or "")
     try:

@@ -24,16 +24,16 @@ def prefetch(
 
     `kubewire prefetch ipvs --host vm`
     """
-    from kubewire.cli.display import Display
+    from kubewire.app.display import Display
+    from kubewire.app.steps.cluster import intend
+    from kubewire.app.steps.packages import missing_packages
+    from kubewire.binaries import supply
     from kubewire.core import console
-    from kubewire.errors import DefinitionError
+    from kubewire.core.errors import DefinitionError
+    from kubewire.core.os_packages import can_install, install, not_installable
     from kubewire.hosts.choice import LOCAL
-    from kubewire.kubernetes import binaries
-    from kubewire.ospackages import can_install, install, not_installable
-    from kubewire.steps.cluster import intend
-    from kubewire.steps.packages import missing_packages
-    from kubewire.vm.choice import why_in_vm
-    from kubewire.vm.hosting import HOST
+    from kubewire.hosts.vm.choice import why_in_vm
+    from kubewire.hosts.vm.hosting import HOST
 
     if host not in ("", LOCAL, HOST):
         raise DefinitionError(
@@ -42,8 +42,8 @@ def prefetch(
         )
     overrides, display = options.overrides(kubernetes, mode, None, settings), Display()
     if host != LOCAL and (why := why_in_vm(lab, overrides, provider, host)):
+        from kubewire.app.steps.vm import prepare_parts
         from kubewire.lab.loading import load_lab
-        from kubewire.steps.vm import prepare_parts
 
         console.out(f"vm: {why}")
         with display.running("what a VM is made of"):
@@ -59,17 +59,17 @@ def prefetch(
         else:
             display.line(not_installable(missing).what, "yellow")
     if intent.choice.name == "kind":
-        from kubewire.kind.prefetch import prefetch as prefetch_kind
+        from kubewire.providers.kind.prefetch import prefetch as prefetch_kind
 
         with display.running("what the lab needs on kind"):
             lines = prefetch_kind(loaded, display.tell)
         console.block("".join(f"{line}\n" for line in lines))
         return
-    plan = binaries.plan(loaded.kubernetes, control_plane=loaded.control_plane, dns=loaded.dns)
+    plan = supply.plan(loaded.kubernetes, control_plane=loaded.control_plane, dns=loaded.dns)
     for step in plan.steps:
         console.out(str(step))
     with display.running(f"Kubernetes {plan.version}"):
-        found = binaries.ensure(
+        found = supply.ensure(
             loaded.kubernetes, control_plane=loaded.control_plane, dns=loaded.dns, progress=display.tell
         )
     console.out(f"Kubernetes {found.version} is in the cache")

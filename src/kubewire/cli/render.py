@@ -33,8 +33,8 @@ def render(
 
     `kubewire render ipvs --as kind`
     """
+    from kubewire.binaries.resolving import require_exists
     from kubewire.core import console
-    from kubewire.kubernetes.resolving import require_exists
     from kubewire.lab import rendering
     from kubewire.lab.loading import load_lab
 

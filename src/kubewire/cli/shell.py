@@ -14,9 +14,9 @@ def shell(lab: options.RunningLab, node: options.Node, host: options.OnHost = ""
     """
     import shutil
 
-    from kubewire.cli.enter import enter
+    from kubewire.app.enter import enter
     from kubewire.hosts.choice import one_away
-    from kubewire.hosts.far import become
+    from kubewire.hosts.remote import become
 
     if there := one_away(lab, host):
         become(there, ["shell", there.lab, node])

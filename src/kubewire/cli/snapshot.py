@@ -21,7 +21,7 @@ def snapshot(
 
     `kubewire snapshot iptables before; kubewire verify --snapshot before`
     """
-    from kubewire.cli.observe import take
+    from kubewire.app.observe import take
     from kubewire.core import console
     from kubewire.hosts.choice import one_away
     from kubewire.hosts.snapshot import bring_snapshot

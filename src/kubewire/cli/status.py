@@ -20,11 +20,11 @@ def status(lab: options.Lab, host: options.OnHost = "", form: options.Form = "te
 
     import typer
 
+    from kubewire.app.survey import lab_status, status_lines, status_or_absent
     from kubewire.core import console
-    from kubewire.errors import LabError
+    from kubewire.core.errors import LabError
     from kubewire.hosts.choice import one_away
-    from kubewire.hosts.far import relay
-    from kubewire.steps.survey import lab_status, status_lines, status_or_absent
+    from kubewire.hosts.remote import relay
 
     if there := one_away(lab, host):
         if form == "text":

@@ -39,12 +39,12 @@ def trace(
 
     `kubewire trace --snapshot my-snapshot --from node/worker --to 10.96.0.10:53/udp`
     """
-    from kubewire.cli.observe import observe
+    from kubewire.app.observe import observe
     from kubewire.core.console import Screen
+    from kubewire.core.errors import LabError
     from kubewire.dataplane.trace import trace as follow
-    from kubewire.errors import LabError
     from kubewire.hosts.choice import one_away
-    from kubewire.hosts.far import relay
+    from kubewire.hosts.remote import relay
     from kubewire.report.trace_text import print_trace
 
     options.require_no_host(snapshot, host)

@@ -56,10 +56,10 @@ def up(
 
     `kubewire up iptables --host all-students --inventory classroom.yml --verify`
     """
-    from kubewire.cli import bring_up
-    from kubewire.errors import DefinitionError
+    from kubewire.app import up as bring_up
+    from kubewire.core.errors import DefinitionError
     from kubewire.hosts.choice import LOCAL, target_of
-    from kubewire.vm.hosting import HOST
+    from kubewire.hosts.vm.hosting import HOST
 
     if reports and not verify:
         raise DefinitionError("--reports are those of --verify", mend="give --verify, or leave --reports out")
@@ -77,24 +77,24 @@ def up(
         reports=reports,
     )
     if check:
-        from kubewire.kubernetes.resolving import require_exists
+        from kubewire.binaries.resolving import require_exists
         from kubewire.lab.loading import load_lab
 
         loaded = load_lab(lab, overrides)
         require_exists(loaded.kubernetes, loaded.control_plane)
     if reports and call.proves:
-        from kubewire.cli.reports import make_report_folder
+        from kubewire.app.reports import make_report_folder
 
         make_report_folder(reports)
     if host == HOST or not host:
-        from kubewire.vm.choice import why_in_vm
+        from kubewire.hosts.vm.choice import why_in_vm
 
         if why := why_in_vm(lab, overrides, provider, host):
-            from kubewire.cli import in_vm
+            from kubewire.app import in_vm
 
             raise typer.Exit(in_vm.bring_up(call, why))
     if target := target_of(lab, host, inventory or ()):
-        from kubewire.cli import elsewhere
+        from kubewire.app import on_hosts
 
-        raise typer.Exit(elsewhere.bring_up(call, target))
+        raise typer.Exit(on_hosts.bring_up(call, target))
     raise typer.Exit(bring_up.bring_up(call))

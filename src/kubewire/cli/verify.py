@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from kubewire.cli import options
-from kubewire.errors import DefinitionError
+from kubewire.core.errors import DefinitionError
 
 
 class Format(StrEnum):
@@ -45,7 +45,7 @@ def verify(
 
     `kubewire verify --snapshot my-snapshot`
     """
-    from kubewire.cli import judge
+    from kubewire.app import verify as judge
     from kubewire.hosts.choice import away
 
     if bool(lab) == (snapshot is not None):
@@ -56,10 +56,10 @@ def verify(
     if snapshot is not None:
         raise typer.Exit(judge.judge_snapshot(snapshot, form.value, output))
     if known := away(lab, host):
-        from kubewire.cli import elsewhere
-        from kubewire.vm.hosting import require_alive
+        from kubewire.app import on_hosts
+        from kubewire.hosts.vm.hosting import require_alive
 
         for there in known.values():
             require_alive(there.lab, there.place.name)
-        raise typer.Exit(elsewhere.judge(next(iter(known.values())).lab, known, form.value, output))
+        raise typer.Exit(on_hosts.judge(next(iter(known.values())).lab, known, form.value, output))
     raise typer.Exit(judge.judge_lab(lab, form.value, output))

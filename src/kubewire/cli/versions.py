@@ -23,13 +23,13 @@ def versions(
 
     `kubewire versions --format json`
     """
-    from kubewire.cli.display import Display
+    from kubewire.app.display import Display
+    from kubewire.binaries import store
+    from kubewire.binaries.catalog import KIND, KUBE_PROXY
+    from kubewire.binaries.offers import offers
+    from kubewire.binaries.overview import kind_line, kubernetes_lines
     from kubewire.core import console
-    from kubewire.kubernetes import store
-    from kubewire.kubernetes.catalog import KIND, KUBE_PROXY
-    from kubewire.kubernetes.offers import offers
-    from kubewire.kubernetes.overview import kind_line, kubernetes_lines
-    from kubewire.report.versions import to_json, to_text
+    from kubewire.report.versions_text import to_json, to_text
 
     display = Display()
     with display.running("asking for newer versions"):

@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from kubewire.errors import LabError
+from kubewire.core.errors import LabError
 
 T = TypeVar("T")
 

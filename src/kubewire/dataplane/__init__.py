@@ -1,8 +1,9 @@
 """What kube-proxy must have programmed on a node, and what is there: the engine as a library.
 
 Pure functions of text and plain objects, without I/O. Addresses, ports and rules are the strings that the
-tools print; times are seconds, marks integers. What can't be read raises `kubewire.errors.LabError` (an input
-that is of no use) or `DefinitionError` (a call that makes no sense); both have `what`, `where` and `mend`.
+tools print; times are seconds, marks integers. What can't be read raises `kubewire.core.errors.LabError` (an
+input that is of no use) or `DefinitionError` (a call that makes no sense); both have `what`, `where` and
+`mend`.
 
 | name | what it is |
 |---|---|
@@ -25,22 +26,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kubewire.dataplane.cluster import ClusterState
-    from kubewire.dataplane.config import ProxyConfig
-    from kubewire.dataplane.expected.iptables import expected_iptables
-    from kubewire.dataplane.expected.ipvs import expected_ipvs
-    from kubewire.dataplane.expected.nftables import expected_nftables
+    from kubewire.dataplane.check import judge as judge_dataplane
+    from kubewire.dataplane.core.cluster import ClusterState
+    from kubewire.dataplane.core.config import ProxyConfig
+    from kubewire.dataplane.core.facts import NodeFacts
+    from kubewire.dataplane.core.features import Version
+    from kubewire.dataplane.core.findings import Check, Note
+    from kubewire.dataplane.core.model import Dataplane, Origin
+    from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
     from kubewire.dataplane.explain_service import explain_service
-    from kubewire.dataplane.facts import NodeFacts
-    from kubewire.dataplane.findings import Check, Note
-    from kubewire.dataplane.judge import judge as judge_dataplane
-    from kubewire.dataplane.model import Dataplane, Origin
-    from kubewire.dataplane.observed.ipset import parse_ipset_save
-    from kubewire.dataplane.observed.iptables import parse_iptables_save
-    from kubewire.dataplane.observed.ipvsadm import parse_ipvsadm_save
-    from kubewire.dataplane.observed.nftables import parse_nft_json
-    from kubewire.dataplane.versions import Version
-    from kubewire.snapshot.model import NodeSnapshot, Snapshot
+    from kubewire.dataplane.iptables.expected import expected_iptables
+    from kubewire.dataplane.iptables.observed import parse_iptables_save
+    from kubewire.dataplane.ipvs.expected import expected_ipvs
+    from kubewire.dataplane.ipvs.ipset import parse_ipset_save
+    from kubewire.dataplane.ipvs.ipvsadm import parse_ipvsadm_save
+    from kubewire.dataplane.nftables.expected import expected_nftables
+    from kubewire.dataplane.nftables.observed import parse_nft_json
 
 __all__ = [
     "Check",

@@ -11,10 +11,10 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from kubewire.dataplane.cluster import ServicePort
-from kubewire.dataplane.model import Chain, Dataplane, Element, Hook, Origin, Rule, Set
-from kubewire.dataplane.observed.iptables import rule_line
-from kubewire.dataplane.observed.ipvsadm import real_lines, server_line
+from kubewire.dataplane.core.cluster import ServicePort
+from kubewire.dataplane.core.model import Chain, Dataplane, Element, Hook, Origin, Rule, Set
+from kubewire.dataplane.iptables.observed import rule_line
+from kubewire.dataplane.ipvs.ipvsadm import real_lines, server_line
 
 _HOOKS = ("PREROUTING", "OUTPUT", "INPUT", "FORWARD", "POSTROUTING")
 _TABLES = ("raw", "mangle", "nat", "filter")

@@ -6,15 +6,15 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kubewire.dataplane.cluster import ServicePort, service_ports
+from kubewire.core.errors import DefinitionError
+from kubewire.dataplane.core.cluster import ServicePort, service_ports
+from kubewire.dataplane.core.features import Version
+from kubewire.dataplane.core.findings import IpFamily
+from kubewire.dataplane.core.objects import Service
+from kubewire.dataplane.core.registry import Mode
+from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
 from kubewire.dataplane.explain import Line, explain
-from kubewire.dataplane.findings import IpFamily
-from kubewire.dataplane.inputs import expected_dataplane, read_inputs
-from kubewire.dataplane.objects import Service
-from kubewire.dataplane.registry import Mode
-from kubewire.dataplane.versions import Version
-from kubewire.errors import DefinitionError
-from kubewire.snapshot.model import NodeSnapshot, Snapshot
+from kubewire.dataplane.node import expected_dataplane, read_inputs
 
 FAMILIES: tuple[IpFamily, ...] = ("ipv4", "ipv6")
 

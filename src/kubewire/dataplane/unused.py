@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-from kubewire.dataplane.cluster import ClusterState
-from kubewire.dataplane.findings import IpFamily
-from kubewire.dataplane.inputs import Inputs
-from kubewire.dataplane.observed.iptables import parse_iptables_save
-from kubewire.snapshot.model import NodeSnapshot
+from kubewire.dataplane.core.cluster import ClusterState
+from kubewire.dataplane.core.findings import IpFamily
+from kubewire.dataplane.core.snapshot import NodeSnapshot
+from kubewire.dataplane.iptables.observed import parse_iptables_save
+from kubewire.dataplane.node import Inputs
 
 FAMILIES: tuple[IpFamily, ...] = ("ipv4", "ipv6")
 IPTABLES_FILES: dict[IpFamily, str] = {"ipv4": "iptables-save.txt", "ipv6": "ip6tables-save.txt"}

@@ -13,10 +13,10 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
+from kubewire.core.errors import LabError
 from kubewire.core.printable import one_line
-from kubewire.errors import LabError
-from kubewire.providers import NAMES
-from kubewire.report.stored import StoredReport, Summary
+from kubewire.providers.registry import NAMES
+from kubewire.verify.stored import StoredReport, Summary
 
 LIMIT = 64 << 20
 """Bytes of one answer: the report of a large lab takes a few MiB."""

@@ -5,20 +5,20 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
-from kubewire import progress
+from kubewire.app.steps.outcome import Outcome
+from kubewire.binaries import store
+from kubewire.binaries.catalog import Artifact
+from kubewire.binaries.fetchplan import plan
+from kubewire.binaries.toolchain import architecture
+from kubewire.core import progress
+from kubewire.core.locks import locked
+from kubewire.core.paths import cache_dir
 from kubewire.hosts import scripts
-from kubewire.hosts.place import Place
 from kubewire.hosts.provision import checked
-from kubewire.hosts.steps import Run, perform_there
-from kubewire.kubernetes import store
-from kubewire.kubernetes.catalog import Artifact
-from kubewire.kubernetes.fetchplan import plan
-from kubewire.kubernetes.locks import locked
-from kubewire.kubernetes.toolchain import architecture
+from kubewire.hosts.remote_steps import Run, perform_there
+from kubewire.hosts.ssh_target import Place
 from kubewire.lab.loading import load_lab
-from kubewire.paths import cache_dir
-from kubewire.provider import Change
-from kubewire.steps.outcome import Outcome
+from kubewire.providers.base import Change
 
 
 def ship_binaries(

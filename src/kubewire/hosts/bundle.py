@@ -15,8 +15,8 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from kubewire import resources
-from kubewire.errors import HostError
+from kubewire.core import resources
+from kubewire.core.errors import HostError
 
 TREE = (
     "ansible.cfg",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from kubewire.errors import DefinitionError
+from kubewire.core.errors import DefinitionError
 from kubewire.hosts import records
 from kubewire.hosts.inventory import Target, find_target
 from kubewire.hosts.records import Away
-from kubewire.steps.target import is_recorded, lab_name
-from kubewire.vm.hosting import require_alive
+from kubewire.hosts.vm.hosting import require_alive
+from kubewire.lab.lookup import is_recorded, lab_name
 
 LOCAL = "local"
 

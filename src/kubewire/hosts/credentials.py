@@ -12,12 +12,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from msgspec import Meta, Struct
 
+from kubewire.core.bounded_yaml import read_yaml
+from kubewire.core.errors import LabError
 from kubewire.core.files import RECORD_LIMIT, read_own
-from kubewire.core.yamltext import read_yaml
-from kubewire.errors import LabError
 from kubewire.hosts.answers import decode
-from kubewire.netns.certificates import KeyPair
-from kubewire.netns.kubeconfig import kubeconfig
+from kubewire.providers.netns.certificates import KeyPair
+from kubewire.providers.netns.kubeconfig import kubeconfig
 
 Pem = Annotated[str, Meta(max_length=1 << 16)]
 

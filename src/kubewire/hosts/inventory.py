@@ -10,11 +10,11 @@ from pathlib import Path
 
 import msgspec
 
-from kubewire import resources
+from kubewire.core import resources
+from kubewire.core.errors import DefinitionError
 from kubewire.core.processes import run
-from kubewire.errors import DefinitionError
+from kubewire.core.timeouts import patient
 from kubewire.lab.values import nearest
-from kubewire.patience import patient
 
 VARIABLE = "KUBEWIRE_INVENTORY"
 SYSTEM = Path("/etc/ansible/hosts")

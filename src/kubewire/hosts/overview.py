@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
+from kubewire.core.errors import DefinitionError, HostError, KubewireError, LabError
+from kubewire.core.leftovers import Leftover
 from kubewire.core.printable import indented, one_line
-from kubewire.errors import DefinitionError, HostError, KubewireError, LabError
-from kubewire.garbage import Leftover
-from kubewire.hosts import far, records, tunnel
+from kubewire.hosts import records, remote, tunnel
 from kubewire.hosts.records import Away
-from kubewire.steps.lock import lab_lock
+from kubewire.lab.lock import lab_lock
 
 AT_ONCE = 20
 DEAD = "dead"
@@ -69,7 +69,7 @@ def clean(host: str, *, dry_run: bool = False) -> list[str]:
     known, _ = records.everywhere()
     for away in known:
         if away.place.name == host:
-            done = far.call(away, ["gc", *(["--dry-run"] if dry_run else [])])
+            done = remote.call(away, ["gc", *(["--dry-run"] if dry_run else [])])
             if done.code:
                 said = indented(done.err).removeprefix("kubewire: ")
                 raise LabError(said or f"gc there ended with {done.code}", where=host)
@@ -83,7 +83,7 @@ def clean(host: str, *, dry_run: bool = False) -> list[str]:
 
 def _phase(away: Away) -> str:
     try:
-        return far.phase(away)
+        return remote.phase(away)
     except HostError:
         return UNREACHABLE
     except KubewireError:

@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from urllib.parse import quote, unquote
 
+from kubewire.core.errors import LabError
 from kubewire.core.files import read_own_json, write_atomically
-from kubewire.errors import LabError
-from kubewire.hosts.place import Place
-from kubewire.paths import state_dir
-from kubewire.steps.target import lab_name
+from kubewire.core.paths import state_dir
+from kubewire.hosts.ssh_target import Place
+from kubewire.lab.lookup import lab_name
 
 SCHEMA = 1
 MEND = "remove the file; kubewire gc --host NAME then cleans the host itself"

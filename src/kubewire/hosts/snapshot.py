@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from kubewire.core.errors import LabError
 from kubewire.core.printable import indented
-from kubewire.errors import LabError
-from kubewire.hosts import far
+from kubewire.dataplane.core.snapshot import Snapshot
+from kubewire.hosts import remote
 from kubewire.hosts.records import Away
 from kubewire.snapshot.archive import PACKED_LIMIT, unpack_snapshot
-from kubewire.snapshot.model import Snapshot
 
 SCRIPT = """
 set -e
@@ -21,7 +21,7 @@ tar -C "$folder/snapshot" -czf - .
 def bring_snapshot(away: Away) -> Snapshot:
     """Take a snapshot over there and read it here, in memory; LabError with what went wrong there."""
     command = ["sh", "-c", SCRIPT, "sh", *away.place.module("kubewire", "snapshot", away.lab)]
-    done = far.run(away, command, limit=PACKED_LIMIT)
+    done = remote.run(away, command, limit=PACKED_LIMIT)
     if done.code:
         raise LabError(indented(done.err).removeprefix("kubewire: "), where=away.place.name)
     return unpack_snapshot(done.stdout, away.place.name)

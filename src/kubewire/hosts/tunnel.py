@@ -7,16 +7,16 @@ import socket
 import tempfile
 from pathlib import Path
 
+from kubewire.core.errors import LabError
 from kubewire.core.files import write_atomically
 from kubewire.core.printable import indented
 from kubewire.core.processes import run
-from kubewire.errors import LabError
-from kubewire.hosts import credentials, far, records
-from kubewire.hosts.errors import unreachable
+from kubewire.core.temporary import new_folder
+from kubewire.core.timeouts import patient
+from kubewire.hosts import credentials, records, remote
+from kubewire.hosts.multiplexing import WHAT
 from kubewire.hosts.records import Away
-from kubewire.hosts.sharing import WHAT
-from kubewire.patience import patient
-from kubewire.temporary import new_folder
+from kubewire.hosts.ssh_errors import unreachable
 
 LINK = "ssh"
 """Beside the lab's record, a link to the folder of the connection's socket, whose path must stay short."""
@@ -36,7 +36,7 @@ def kubeconfig(away: Away) -> Path:
     if is_open(away) and path.exists():
         return path
     close(away)
-    done = far.call(away, ["kubeconfig", away.lab, "--format", "json"])
+    done = remote.call(away, ["kubeconfig", away.lab, "--format", "json"])
     if done.code:
         said = indented(done.err).removeprefix("kubewire: ")
         raise LabError(said or "its kubeconfig can't be read", where=away.place.name)
@@ -48,7 +48,7 @@ def kubeconfig(away: Away) -> Path:
 
 
 def is_open(away: Away) -> bool:
-    socket_path = far.shared_socket(away)
+    socket_path = remote.shared_socket(away)
     check = ["ssh", "-o", f"ControlPath={socket_path.resolve()}", "-O", "check", "host"]
     return socket_path.exists() and run(check, timeout=SSH_SECONDS).code == 0
 
@@ -69,7 +69,7 @@ def _open(away: Away, port: int, there: int) -> None:
     sockets = new_folder(WHAT)
     (folder / LINK).symlink_to(sockets)
     command = away.place.argv(
-        away.place.module("kubewire.hosts.follow", away.lab),
+        away.place.module("kubewire.hostagent.wait_for_end", away.lab),
         *("-f", "-T", "-o", "BatchMode=yes", "-o", "ExitOnForwardFailure=yes"),
         *(
             "-o",

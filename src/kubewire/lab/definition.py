@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path as FilePath
 
-from kubewire.errors import DefinitionError
+from kubewire.core.errors import DefinitionError
 from kubewire.lab.overrides import Override
 from kubewire.lab.rules import Path
 from kubewire.lab.validation import Issue
-from kubewire.lab.yamltext import Document, Mark, read_documents, read_text
+from kubewire.lab.yaml_positions import Document, Mark, read_documents, read_text
 
 START = Mark(1, 1)
 

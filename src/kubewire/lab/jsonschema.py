@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from kubewire import resources
+from kubewire.core import resources
 from kubewire.lab.schema import Lab
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kubewire import resources
-from kubewire.errors import DefinitionError
+from kubewire.core import resources
+from kubewire.core.errors import DefinitionError
+from kubewire.core.refusals import given
 from kubewire.lab.definition import LabFileError, display_path, read_definition, told
 from kubewire.lab.overrides import apply_overrides, as_written, parse_overrides
 from kubewire.lab.schema import Lab
 from kubewire.lab.validation import STAND_INS, Issue, validate
 from kubewire.lab.values import nearest
-from kubewire.refusals import given
 
 __all__ = ["LabFileError", "available_labs", "display_path", "find_lab", "load_lab"]
 

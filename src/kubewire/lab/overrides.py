@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kubewire.lab.rules import Path
-from kubewire.lab.yamltext import Document, read_documents
+from kubewire.lab.yaml_positions import Document, read_documents
 
 SHORTHANDS = {
     "mode": "--mode",

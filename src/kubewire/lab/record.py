@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from kubewire import paths
+from kubewire.core import paths
+from kubewire.core.errors import DefinitionError, LabError
 from kubewire.core.files import UnsafeFileError, read_own, write_atomically
-from kubewire.errors import DefinitionError, LabError
 from kubewire.lab.rendering import lab_data
 from kubewire.lab.schema import Lab, Model
 

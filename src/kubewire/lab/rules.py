@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
-from kubewire.kubernetes.catalog import MAX_SKEW
+from kubewire.binaries.catalog import MAX_SKEW
 from kubewire.lab.values import NEWEST_MINOR, network, seconds
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic_core import PydanticCustomError
 
-from kubewire.kubernetes.catalog import MINORS
+from kubewire.binaries.catalog import MINORS
 
 OLDEST_MINOR, NEWEST_MINOR = min(MINORS), max(MINORS)
 DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"

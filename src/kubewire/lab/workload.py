@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from kubewire.errors import DefinitionError
+from kubewire.core.errors import DefinitionError
 from kubewire.lab.loading import LabFileError, display_path
 from kubewire.lab.schema import Httpbin, IpFamily, Lab
-from kubewire.lab.yamltext import Document, Mark, read_documents, read_text
+from kubewire.lab.yaml_positions import Document, Mark, read_documents, read_text
 
 Manifest = dict[str, Any]
 NAME = "httpbin"

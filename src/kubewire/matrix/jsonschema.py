@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from kubewire import resources
+from kubewire.core import resources
 from kubewire.lab.jsonschema import DRAFT, KUBERNETES, without_titles
 from kubewire.matrix.results import Run
 from kubewire.matrix.schema import Matrix

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from kubewire import resources
-from kubewire.errors import DefinitionError
+from kubewire.core import resources
+from kubewire.core.errors import DefinitionError
 from kubewire.lab.definition import LabFileError, display_path, read_definition, told
 from kubewire.lab.loading import MATRIX, find_lab
 from kubewire.lab.validation import Issue, validate
-from kubewire.lab.yamltext import Document
+from kubewire.lab.yaml_positions import Document
 from kubewire.matrix.schema import Matrix
 
 SHORTEST = "the shortest matrix is “labs: [iptables]”"

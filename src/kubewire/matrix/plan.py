@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
-from kubewire.errors import DefinitionError
-from kubewire.kubernetes.catalog import COMPLETE, KUBE_PROXY_ONLY, MAX_SKEW, MINORS
-from kubewire.kubernetes.versions import parse, sort_key
+from kubewire.binaries.catalog import COMPLETE, KUBE_PROXY_ONLY, MAX_SKEW, MINORS
+from kubewire.binaries.versions import parse, sort_key
+from kubewire.core.errors import DefinitionError
 from kubewire.matrix.schema import LATEST, Matrix
 from kubewire.matrix.selectors import Selector, parse_selector
 

@@ -7,10 +7,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from kubewire.dataplane.findings import Check, IpFamily, adds_up
+from kubewire.dataplane.core.findings import Check, IpFamily, adds_up
 from kubewire.lab.schema import Model
 from kubewire.matrix.plan import Cell
-from kubewire.report.model import Report
+from kubewire.verify.report import Report
 
 SCHEMA = 1
 CellStatus = Literal["passed", "failed", "error", "skipped", "missing"]

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from kubewire.errors import DefinitionError
+from kubewire.core.errors import DefinitionError
 from kubewire.lab.schema import Duration, Mode, Model, Whole
 from kubewire.lab.values import kubernetes_version, mode, wrong
 from kubewire.matrix.selectors import parse_selector

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kubewire.errors import DefinitionError
+from kubewire.core.errors import DefinitionError
 from kubewire.lab.schema import Mode
 from kubewire.lab.values import nearest
 

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from kubewire.core.console import Screen
 from kubewire.core.printable import printable
-from kubewire.dataplane.cluster import ServicePort
+from kubewire.dataplane.core.cluster import ServicePort
 from kubewire.dataplane.explain import Line
 from kubewire.dataplane.explain_service import Explanation
 

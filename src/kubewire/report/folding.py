@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from kubewire.dataplane.findings import Check
+from kubewire.dataplane.core.findings import Check
 
 
 class Folded(Struct, frozen=True):

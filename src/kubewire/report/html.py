@@ -10,10 +10,10 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined, Template
 
+from kubewire.binaries.versions import sort_key
 from kubewire.core.printable import printable
+from kubewire.dataplane.core.registry import KINDS
 from kubewire.dataplane.explain_service import Explanation
-from kubewire.dataplane.registry import KINDS
-from kubewire.kubernetes.versions import sort_key
 from kubewire.matrix.results import CellResult, CheckResult, Run, counts
 
 TEMPLATE = Path(__file__).with_name("nightly.html.j2")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from kubewire.report.model import Report
+from kubewire.verify.report import Report
 
 
 def to_json(report: Report) -> str:

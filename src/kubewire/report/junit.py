@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from junitparser import Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from kubewire.core.printable import xml_safe
-from kubewire.dataplane.findings import Check
-from kubewire.report.model import Report
+from kubewire.dataplane.core.findings import Check
+from kubewire.verify.report import Report
 
 
 def to_junit(report: Report) -> str:

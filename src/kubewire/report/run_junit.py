@@ -5,7 +5,7 @@ from __future__ import annotations
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from kubewire.core.printable import xml_safe
-from kubewire.dataplane.findings import Check
+from kubewire.dataplane.core.findings import Check
 from kubewire.matrix.results import CellResult, CheckResult, Run
 from kubewire.report.junit import evidence
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from kubewire.binaries.versions import sort_key
 from kubewire.core.printable import printable
-from kubewire.kubernetes.versions import sort_key
 from kubewire.matrix.results import CellResult, Run, counts
 
 MARKS = {"passed": "✅", "failed": "❌", "error": "💥", "skipped": "⏭", "missing": "⋯"}

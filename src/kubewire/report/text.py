@@ -9,13 +9,13 @@ from collections.abc import Iterable, Iterator
 from kubewire.core import console
 from kubewire.core.console import Screen
 from kubewire.core.printable import printable
-from kubewire.dataplane.findings import Check, adds_up
-from kubewire.dataplane.registry import KINDS
+from kubewire.dataplane.core.findings import Check, adds_up
+from kubewire.dataplane.core.registry import KINDS
 from kubewire.report.folding import Folded, fold
 from kubewire.report.layout import Line, columns, plain
 from kubewire.report.layout import fold as fold_text
-from kubewire.report.model import Report
 from kubewire.verify.registry import TRAFFIC_KINDS
+from kubewire.verify.report import Report
 
 WIDTH = 80
 SHOWN = 20

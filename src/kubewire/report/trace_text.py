@@ -10,8 +10,8 @@ from rich.text import Text
 
 from kubewire.core.console import Screen
 from kubewire.core.printable import printable
+from kubewire.dataplane.core.packet import Address
 from kubewire.dataplane.trace import Outcome, Step, Trace
-from kubewire.dataplane.trace.packet import Address
 from kubewire.dataplane.trace.tree import Branch, fold
 
 _PARTICULAR = re.compile(r"KUBE-[A-Z]+-[A-Z2-7]{16}|\S*\d\S*")

@@ -10,9 +10,10 @@ import zlib
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
+from kubewire.core.errors import LabError
 from kubewire.core.files import read_bounded
 from kubewire.core.tarball import Bounds, read_members
-from kubewire.errors import LabError
+from kubewire.dataplane.core.snapshot import NODE_FILES, Snapshot
 from kubewire.snapshot.folder import (
     ERRORS,
     FILE_LIMIT,
@@ -22,7 +23,6 @@ from kubewire.snapshot.folder import (
     Texts,
     snapshot_of,
 )
-from kubewire.snapshot.model import NODE_FILES, Snapshot
 
 PACKED_LIMIT = 256 << 20
 """Bytes of the compressed file."""

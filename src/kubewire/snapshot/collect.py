@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
+from kubewire.core.errors import LabError
 from kubewire.core.processes import run
-from kubewire.errors import LabError
+from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
 from kubewire.lab.schema import Lab
-from kubewire.provider import NodeHandle, Provider
+from kubewire.providers.base import NodeHandle, Provider
 from kubewire.snapshot.cluster import Reader, fingerprint, read_cluster
-from kubewire.snapshot.model import NodeSnapshot, Snapshot
 from kubewire.snapshot.node import SCRIPT, node_snapshot, split_sections
 
 NODE_SECONDS = 60.0

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
+from kubewire.core.errors import DefinitionError, KubewireError, LabError
 from kubewire.core.files import read_bounded, size_text
+from kubewire.core.jsontext import read_json
 from kubewire.core.printable import text_of
-from kubewire.errors import DefinitionError, KubewireError, LabError
-from kubewire.jsontext import read_json
-from kubewire.refusals import given
-from kubewire.snapshot.model import NODE_FILES, NodeSnapshot, Snapshot
+from kubewire.core.refusals import given
+from kubewire.dataplane.core.snapshot import NODE_FILES, NodeSnapshot, Snapshot
 
 FILE_LIMIT = 128 << 20
 TOTAL_LIMIT = 512 << 20

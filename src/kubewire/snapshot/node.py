@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
-from kubewire.core.yamltext import read_yaml
-from kubewire.snapshot.model import NodeSnapshot
+from kubewire.core.bounded_yaml import read_yaml
+from kubewire.dataplane.core.snapshot import NodeSnapshot
 
 SCRIPT = r"""
 mark=$1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kubewire.report.model import Report
+from kubewire.verify.report import Report
 
 EXIT_CODES = {"passed": 0, "failed": 1, "error": 4}
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from kubewire.dataplane.core.snapshot import Snapshot
 from kubewire.lab.schema import Lab
-from kubewire.provider import Provider
+from kubewire.providers.base import Provider
 from kubewire.snapshot.cluster import Reader, fingerprint
 from kubewire.snapshot.collect import take_snapshot
-from kubewire.snapshot.model import Snapshot
-from kubewire.verify.judging import Verdict, judge_snapshot
+from kubewire.verify.evaluate import Verdict, judge_snapshot
 
 LAG_SECONDS = 10.0
 SURE_SECONDS = 2.0

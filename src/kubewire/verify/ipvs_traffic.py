@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from kubewire.dataplane.findings import Check, Status
+from kubewire.dataplane.core.findings import Check, Status
 from kubewire.verify.probes import Answer, Probe, Reply
 
 EXACT = frozenset({"rr", "wrr"})

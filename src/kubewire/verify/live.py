@@ -6,16 +6,16 @@ import time
 from collections.abc import Sequence
 from typing import Protocol
 
-from kubewire.dataplane.findings import Check, Note
-from kubewire.kubernetes.api import Api
+from kubewire.cluster.api import Api
+from kubewire.dataplane.core.findings import Check, Note
 from kubewire.lab.schema import Lab
-from kubewire.provider import Provider
-from kubewire.report.model import Report
+from kubewire.providers.base import Provider
 from kubewire.snapshot.cluster import fingerprint, read_cluster
 from kubewire.verify.converge import DEADLINE_SECONDS, Observation, observe
-from kubewire.verify.judging import report_of
+from kubewire.verify.evaluate import report_of
+from kubewire.verify.report import Report
+from kubewire.verify.servicecidr_race import HINT, untold_networks
 from kubewire.verify.traffic import check_traffic
-from kubewire.verify.untold import HINT, untold_networks
 
 TRAFFIC_PAUSE_SECONDS = 1.0
 

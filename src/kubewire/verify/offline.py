@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kubewire.errors import LabError
-from kubewire.report.model import Report
+from kubewire.core.errors import LabError
 from kubewire.snapshot.folder import read_snapshot
-from kubewire.verify.judging import judge_snapshot, report_of
+from kubewire.verify.evaluate import judge_snapshot, report_of
+from kubewire.verify.report import Report
 
 
 def verify_folder(folder: Path, *, brief: bool = False) -> Report:

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_network
 from typing import Any
 
-from kubewire.dataplane.cluster import ClusterState, ServicePort, service_ports
-from kubewire.dataplane.config import ProxyConfig
-from kubewire.dataplane.endpoints import Categorized, categorize, endpoints_for
-from kubewire.dataplane.findings import IpFamily
-from kubewire.dataplane.versions import Version
+from kubewire.dataplane.core.cluster import ClusterState, ServicePort, service_ports
+from kubewire.dataplane.core.config import ProxyConfig
+from kubewire.dataplane.core.endpoints import Categorized, categorize, endpoints_for
+from kubewire.dataplane.core.features import Version
+from kubewire.dataplane.core.findings import IpFamily
 from kubewire.lab.schema import Httpbin
 from kubewire.verify.ipvs_traffic import scheduled
 from kubewire.verify.probes import Probe, Vantage

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from typing import Literal
 
-from kubewire.dataplane.findings import IpFamily
+from kubewire.dataplane.core.findings import IpFamily
 
 REFUSED = 7
 TIMED_OUT = 28

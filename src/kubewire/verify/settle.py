@@ -5,13 +5,13 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Sequence
 
+from kubewire.cluster.api import Api
+from kubewire.core.errors import LabError
 from kubewire.core.processes import run
-from kubewire.dataplane.findings import Check, adds_up, brief
-from kubewire.dataplane.iptables_spec import words
-from kubewire.errors import LabError
-from kubewire.kubernetes.api import Api
-from kubewire.provider import Change, Provider
-from kubewire.snapshot.model import Snapshot
+from kubewire.dataplane.core.findings import Check, adds_up, brief
+from kubewire.dataplane.core.snapshot import Snapshot
+from kubewire.dataplane.iptables.spec import words
+from kubewire.providers.base import Change, Provider
 from kubewire.verify.converge import observe
 from kubewire.verify.live import LabRecord
 

@@ -7,19 +7,19 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from kubewire.core.errors import KubewireError
 from kubewire.core.processes import run
-from kubewire.dataplane.config import ProxyConfig
-from kubewire.dataplane.findings import Check
-from kubewire.dataplane.versions import Version
-from kubewire.errors import KubewireError
+from kubewire.core.timeouts import patient
+from kubewire.dataplane.core.config import ProxyConfig
+from kubewire.dataplane.core.features import Version
+from kubewire.dataplane.core.findings import Check
+from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
 from kubewire.lab.schema import Lab
-from kubewire.patience import patient
-from kubewire.provider import Provider
-from kubewire.snapshot.model import NodeSnapshot, Snapshot
+from kubewire.providers.base import Provider
 from kubewire.verify.ipvs_traffic import STATS, Counts, judge_stats, parse_stats
 from kubewire.verify.plan import Proxied, Scene, is_random, plan, ready_pods
 from kubewire.verify.probes import Probe, Reply, Vantage, curl, parse_reply, plain
-from kubewire.verify.traffic_judge import judge_probe
+from kubewire.verify.replies import judge_probe
 
 PARALLEL = 4
 SECONDS_PER_REQUEST = 0.1

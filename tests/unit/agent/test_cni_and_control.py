@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from kubewire.netns import control as sandbox_control
-from kubewire.netns.agent import control
-from kubewire.netns.agent.cni import Attachment, Cni, attachment, port_mappings
-from kubewire.netns.agent.config import Node
-from kubewire.netns.agent.container import backoff
+from kubewire.providers.netns import control as sandbox_control
+from kubewire.providers.netns.agent import control
+from kubewire.providers.netns.agent.cni import Attachment, Cni, attachment, port_mappings
+from kubewire.providers.netns.agent.config import Node
+from kubewire.providers.netns.agent.container import backoff
 
 NODE = Node("n1", "worker", ("172.18.0.3",), Path("/run/netns/n1"))
 

@@ -10,7 +10,7 @@ import sys
 SCRIPT = """
 import json
 from wsgiref.util import setup_testing_defaults
-from kubewire.httpbin_app import application
+from kubewire.providers.httpbin_app import application
 
 def call(address):
     environ = {"PATH_INFO": "/get", "REMOTE_ADDR": address}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kubewire.netns.agent.images import UnsupportedImageError, program, python_runtime, repository
+from kubewire.providers.netns.agent.images import UnsupportedImageError, program, python_runtime, repository
 
 
 def run(image: str, **more: Any) -> Any:

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from kubewire.netns.agent import kubelet
-from kubewire.netns.agent.config import Config, KubeletTls, Node
-from kubewire.netns.certificates import Authority
+from kubewire.providers.netns.agent import kubelet
+from kubewire.providers.netns.agent.config import Config, KubeletTls, Node
+from kubewire.providers.netns.certificates import Authority
 from waiting import DEADLINE
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="a socket in a network namespace needs root")

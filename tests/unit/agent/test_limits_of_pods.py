@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from kubewire.netns import cgroups
-from kubewire.netns.agent import limits
+from kubewire.providers.netns import cgroups
+from kubewire.providers.netns.agent import limits
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kubewire.netns.agent.masquerade import CHAIN, JUMP, restore_input, rules
+from kubewire.providers.netns.agent.masquerade import CHAIN, JUMP, restore_input, rules
 
 SUBNETS = ["10.244.0.0/16"]
 RIGHT = "\n".join(["*nat", f":{CHAIN} - [0:0]", JUMP, *rules(SUBNETS), "COMMIT", ""])

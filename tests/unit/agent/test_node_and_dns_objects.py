@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
-from kubewire.errors import DefinitionError
-from kubewire.netns.agent.config import Config, Node, parse
-from kubewire.netns.agent.dns import coredns_manifests
-from kubewire.netns.agent.nodes import manifest, pod_cidrs
+from kubewire.core.errors import DefinitionError
+from kubewire.providers.netns.agent.config import Config, Node, parse
+from kubewire.providers.netns.agent.dns import coredns_manifests
+from kubewire.providers.netns.agent.nodes import manifest, pod_cidrs
 
 NODE = Node("lab-control-plane", "control-plane", ("172.18.0.2", "fc00::2"), Path("/n"), taint=True)
 CONFIG: dict[str, Any] = {

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from kubewire.kubernetes.api import ApiError
-from kubewire.netns.agent import nodes
-from kubewire.netns.agent.config import Config, Node
+from kubewire.cluster.api import ApiError
+from kubewire.providers.netns.agent import nodes
+from kubewire.providers.netns.agent.config import Config, Node
 
 NODE = Node("worker", "worker", ("172.18.0.3",), Path("/run/netns/worker"))
 CONFIG = Config(Path("kubeconfig"), (NODE,), ("10.244.0.0/16",), Path("cni"), Path("run"), "v1.37.2")

@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 
 import pytest
 
-from kubewire.kubernetes.api import ApiError
-from kubewire.netns.agent import pods as module
-from kubewire.netns.agent.config import Config, Node
-from kubewire.netns.agent.pods import Pods
+from kubewire.cluster.api import ApiError
+from kubewire.providers.netns.agent import pods as module
+from kubewire.providers.netns.agent.config import Config, Node
+from kubewire.providers.netns.agent.pods import Pods
 
 
 class Done(BaseException):

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from kubewire.netns.agent import sockdiag
-from kubewire.netns.agent.probes import Prober, attempt, listening_ports, named_ports
-from kubewire.netns.agent.sockdiag import parse
+from kubewire.providers.netns.agent import sockdiag
+from kubewire.providers.netns.agent.probes import Prober, attempt, listening_ports, named_ports
+from kubewire.providers.netns.agent.sockdiag import parse
 
 HERE = Path("/proc/self/ns/net")
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="entering a network namespace needs root")

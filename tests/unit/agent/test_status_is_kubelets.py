@@ -6,7 +6,16 @@ from typing import Any
 
 import pytest
 
-from kubewire.netns.agent.status import Ended, Report, Running, State, Waiting, build, contradicts, phase
+from kubewire.providers.netns.agent.status import (
+    Ended,
+    Report,
+    Running,
+    State,
+    Waiting,
+    build,
+    contradicts,
+    phase,
+)
 
 NOW = 1_795_420_800.0  # 2026-11-23T08:00:00Z
 ENDED_WELL = Ended(0, NOW - 5, NOW, "kubewire://a")

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from kubewire.errors import LabError
-from kubewire.netns.agent.environment import expand, service_variables, variables
-from kubewire.netns.agent.rootfs import Mount
-from kubewire.netns.agent.volumes import field, mounts, prepare
+from kubewire.core.errors import LabError
+from kubewire.providers.netns.agent.environment import expand, service_variables, variables
+from kubewire.providers.netns.agent.rootfs import Mount
+from kubewire.providers.netns.agent.volumes import field, mounts, prepare
 
 POD = {
     "metadata": {"name": "p", "namespace": "shop", "uid": "u", "labels": {"app": "web", "tier": "front"}},

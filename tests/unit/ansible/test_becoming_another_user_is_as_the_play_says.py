@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from ansible.plugins.loader import become_loader
 
-from kubewire.errors import HostError
-from kubewire.hosts.far import runner
-from kubewire.hosts.place import Place
+from kubewire.core.errors import HostError
+from kubewire.hosts.remote import runner
+from kubewire.hosts.ssh_target import Place
 
 ROOT = Path(__file__).parents[3]
 

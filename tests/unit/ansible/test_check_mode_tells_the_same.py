@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from kubewire.provider import Change
-from kubewire.steps.drift import hidden, taken_back, without
-from kubewire.steps.outcome import WOULD, Outcome
+from kubewire.app.steps.outcome import WOULD, Outcome
+from kubewire.cluster.object_diff import hidden, taken_back, without
+from kubewire.providers.base import Change
 
 MINE = {"manager": "kubewire", "operation": "Apply", "fieldsV1": {"f:spec": {"f:replicas": {}}}}
 

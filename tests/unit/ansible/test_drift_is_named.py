@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kubewire.steps.drift import differences, show, title, with_ownership
+from kubewire.cluster.object_diff import differences, show, title, with_ownership
 
 
 def deployment(replicas: int, **metadata: Any) -> dict[str, Any]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import subprocess
 
-from kubewire.provider import NodeHandle
-from kubewire.steps.inventory import lab_group, node_host
-from kubewire.steps.node_tools import parse_versions, script
+from kubewire.app.node_inventory import lab_group, node_host
+from kubewire.app.steps.node_tools import parse_versions, script
+from kubewire.providers.base import NodeHandle
 
 
 def test_a_node_is_in_its_groups_with_its_prefix() -> None:

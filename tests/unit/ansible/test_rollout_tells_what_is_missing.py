@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kubewire.steps.rollout import endpoints_lacking, lacking, pod_problems
+from kubewire.cluster.rollout import endpoints_lacking, lacking, pod_problems
 
 
 def workload(kind: str, wanted: int = 4, **status: Any) -> dict[str, Any]:

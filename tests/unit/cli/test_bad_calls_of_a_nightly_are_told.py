@@ -8,14 +8,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from kubewire.cli import cell_hosts
 from kubewire.cli.main import app
-from kubewire.errors import DefinitionError, KubewireError
+from kubewire.core.errors import DefinitionError, KubewireError
 from kubewire.lab.definition import LabFileError
-from kubewire.matrix import nightly
-from kubewire.matrix.conclusion import Baseline, conclude
-from kubewire.matrix.folder import CellOrder, Order, RunFolder
 from kubewire.matrix.results import MachineResult, Run, to_json, unjudged
+from kubewire.nightly import hosts, session
+from kubewire.nightly.conclusion import Baseline, conclude
+from kubewire.nightly.folder import CellOrder, Order, RunFolder
 
 MATRIX = """\
 versions: [v1.34.4, 1.37, 1.99]
@@ -36,9 +35,9 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """A machine that has all it takes, and a source that knows 1.29 to 1.37."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setattr(cell_hosts, "examine", lambda *_: {})
-    monkeypatch.setattr(nightly, "_newer_minors", lambda _: [])
-    monkeypatch.setattr(nightly, "resolve", resolve)
+    monkeypatch.setattr(hosts, "examine", lambda *_: {})
+    monkeypatch.setattr(session, "_newer_minors", lambda _: [])
+    monkeypatch.setattr(session, "resolve", resolve)
     Path("m.yml").write_text(MATRIX)
 
 

@@ -15,19 +15,19 @@ import pytest
 import typer.core
 import typer.main
 
-from kubewire.cli import elsewhere, in_vm
+from kubewire.app import in_vm, on_hosts
+from kubewire.app.playbook import Run
 from kubewire.cli.main import app
-from kubewire.cli.playbook import Run
+from kubewire.core.errors import DefinitionError, KubewireError
 from kubewire.core.processes import Outcome
-from kubewire.errors import DefinitionError, KubewireError
-from kubewire.hosts import choice, credentials, far, records, tunnel
+from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
+from kubewire.hosts import choice, credentials, records, remote, tunnel
 from kubewire.hosts.inventory import Target
-from kubewire.hosts.place import Place
 from kubewire.hosts.records import Away
-from kubewire.report.model import Report, ReportNode
-from kubewire.report.stored import to_stored
+from kubewire.hosts.ssh_target import Place
 from kubewire.snapshot.archive import pack_snapshot
-from kubewire.snapshot.model import NodeSnapshot, Snapshot
+from kubewire.verify.report import Report, ReportNode
+from kubewire.verify.stored import to_stored
 
 HERE = {"matrix": "its cells are labs of their own; its options choose them, before any host is asked"}
 HOST = ("--host", "alice")
@@ -201,16 +201,16 @@ def effects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
             """Nobody waits."""
 
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    for module in (elsewhere, in_vm):
+    for module in (on_hosts, in_vm):
         monkeypatch.setattr(module, "lab_lock", note(lambda *_: Lock()))
-    monkeypatch.setattr(elsewhere, "run_playbook", run_playbook)
+    monkeypatch.setattr(on_hosts, "run_playbook", run_playbook)
     monkeypatch.setattr(choice, "find_target", note(lambda name, _: Target(name, (name,), ("room.yml",))))
     monkeypatch.setattr(in_vm, "boot", note((Target("vm", ("vm",), ("vm.json",)), "v1.37.2")))
     monkeypatch.setattr(in_vm.machine, "remove", note())
-    monkeypatch.setattr(far, "call", note(Outcome(0, b"", b"")))
-    monkeypatch.setattr(far, "run", note(Outcome(0, pack_snapshot(SNAPSHOT), b"")))
-    monkeypatch.setattr(far, "relay", note(end))
-    monkeypatch.setattr(far, "become", note(end))
+    monkeypatch.setattr(remote, "call", note(Outcome(0, b"", b"")))
+    monkeypatch.setattr(remote, "run", note(Outcome(0, pack_snapshot(SNAPSHOT), b"")))
+    monkeypatch.setattr(remote, "relay", note(end))
+    monkeypatch.setattr(remote, "become", note(end))
     monkeypatch.setattr(tunnel, "close", note())
     monkeypatch.setattr(tunnel, "kubeconfig", note(Path("kubeconfig")))
     monkeypatch.setattr(credentials, "read_credentials", note())

@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from kubewire.errors import DefinitionError
-from kubewire.provider import NodeHandle
-from kubewire.steps.target import find_node
+from kubewire.core.errors import DefinitionError
+from kubewire.lab.lookup import find_node
+from kubewire.providers.base import NodeHandle
 
 HEAVY = ("pydantic", "ansible", "ansible_runner", "httpx", "docker", "cryptography", "jinja2", "yaml")
 NODES = tuple(
@@ -20,7 +20,8 @@ NODES = tuple(
 
 def test_its_way_imports_nothing_heavy() -> None:
     code = (
-        "import sys, kubewire.cli.main, kubewire.cli.enter, kubewire.netns.provider, kubewire.providers;"
+        "import sys, kubewire.cli.main, kubewire.app.enter, kubewire.providers.registry;"
+        "import kubewire.providers.netns.provider;"
         f"print([name for name in {HEAVY!r} if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -54,7 +54,7 @@ def test_failures(tmp_path: Path, argv: list[str], code: int, words: str) -> Non
 
 def test_an_unexpected_exception_is_exit_4_with_its_traceback_kept(tmp_path: Path) -> None:
     code = (
-        "import kubewire.steps.survey as survey, kubewire.cli.main as main;"
+        "import kubewire.app.survey as survey, kubewire.cli.main as main;"
         "survey.listed_labs = lambda: 1 / 0; main.run()"
     )
     done = subprocess.run(
@@ -114,7 +114,7 @@ def test_a_locale_without_our_signs_still_gets_words(tmp_path: Path) -> None:
 
 
 def test_a_relative_xdg_folder_counts_as_not_given(tmp_path: Path) -> None:
-    code = "from kubewire.paths import cache_dir, state_dir; print(cache_dir(), state_dir())"
+    code = "from kubewire.core.paths import cache_dir, state_dir; print(cache_dir(), state_dir())"
     done = subprocess.run(
         [sys.executable, "-c", code],
         env=os.environ | {"XDG_STATE_HOME": "there", "XDG_CACHE_HOME": "./c", "HOME": str(tmp_path)},

@@ -14,16 +14,16 @@ from pathlib import Path
 
 import pytest
 
-from kubewire import garbage
-from kubewire.hosts import records, shipping
-from kubewire.hosts.place import Place
-from kubewire.kind import network, state
-from kubewire.kind.provider import KindProvider
-from kubewire.kind.records import NodeContainer
+from kubewire.core import leftovers
+from kubewire.hosts import definitions, records
+from kubewire.hosts.ssh_target import Place
+from kubewire.hosts.vm import state as vm
 from kubewire.lab.record import FILE as RECORD
-from kubewire.netns.linux import Process
-from kubewire.netns.state import SandboxState, boot_id, write_state
-from kubewire.vm import state as vm
+from kubewire.providers.kind import network, state
+from kubewire.providers.kind.provider import KindProvider
+from kubewire.providers.kind.records import NodeContainer
+from kubewire.providers.netns.linux import Process
+from kubewire.providers.netns.state import SandboxState, boot_id, write_state
 
 GONE = 4194304
 """No process has this id: PID_MAX_LIMIT of 64-bit Linux, one more than the largest."""
@@ -47,7 +47,9 @@ def leave_one_of_each(home: Path) -> None:
     lab.mkdir(parents=True)
     write_state(lab, SandboxState("crashed", "v1.37.2", True, boot_id(), dead, None, (), {}))
     definition = {"name": "crashed", "origin": "x", "text": "name: crashed\n", "manifests": {}}
-    (lab / RECORD).write_text(json.dumps({"provider": "netns", "source": str(shipping.unpack(definition))}))
+    (lab / RECORD).write_text(
+        json.dumps({"provider": "netns", "source": str(definitions.unpack(definition))})
+    )
     for logs in ("crashed/post-mortem/keeper.log", "crashed/up.log", "only-logs/up.log"):
         (mine / "logs" / logs).parent.mkdir(parents=True, exist_ok=True)
         (mine / "logs" / logs).touch()
@@ -145,9 +147,9 @@ def test_a_cluster_and_its_network_are_announced_as_removed(
     network._mark().write_text("n\n")
     text = json.dumps({"schema": 1, **asdict(state.ClusterState("demo", "v1", "image", (), {}))})
     (owner.parent / state.FILE).write_text(text)
-    monkeypatch.setattr("kubewire.kind.engine.answers", lambda: True)
+    monkeypatch.setattr("kubewire.providers.kind.engine.answers", lambda: True)
     for module in ("engine.engine", "garbage.engine", "network.connected"):
-        monkeypatch.setattr(f"kubewire.kind.{module}", lambda: connected(engine))
+        monkeypatch.setattr(f"kubewire.providers.kind.{module}", lambda: connected(engine))
     before = files(home)
     found = KindProvider().garbage()
     assert files(home) == before
@@ -155,6 +157,6 @@ def test_a_cluster_and_its_network_are_announced_as_removed(
         "lab demo: its kind cluster (1 node containers)",
         "kind's network",
     ]
-    assert garbage.remove(found) == [each.what for each in found]
+    assert leftovers.remove(found) == [each.what for each in found]
     assert not engine.containers
     assert not network._mark().exists()

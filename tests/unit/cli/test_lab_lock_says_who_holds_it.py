@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from kubewire.errors import LabError
-from kubewire.steps.lock import HELD, is_locked, lab_lock
+from kubewire.core.errors import LabError
+from kubewire.lab.lock import HELD, is_locked, lab_lock
 from waiting import DEADLINE
 
 HOLDER = """

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from kubewire.errors import DefinitionError, LabError
-from kubewire.paths import lab_dir
-from kubewire.steps.target import lab_name, recorded_labs, required_record
+from kubewire.core.errors import DefinitionError, LabError
+from kubewire.core.paths import lab_dir
+from kubewire.lab.lookup import lab_name, recorded_labs, required_record
 
 
 @pytest.fixture(autouse=True)

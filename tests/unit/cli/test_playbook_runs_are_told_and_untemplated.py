@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from kubewire.cli.display import Display
-from kubewire.cli.playbook import ProgressFeed, Run, forget_logs, note_event, run_playbook
+from kubewire.app.display import Display
+from kubewire.app.playbook import ProgressFeed, Run, forget_logs, note_event, run_playbook
 
 
 @pytest.fixture

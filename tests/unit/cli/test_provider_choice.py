@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from kubewire.errors import DefinitionError
-from kubewire.kind import engine as docker_engine
-from kubewire.providers import Choice, choose, docker_silent
+from kubewire.core.errors import DefinitionError
+from kubewire.providers.kind import engine as docker_engine
+from kubewire.providers.registry import Choice, choose, docker_silent
 
 
 class Engine(http.server.BaseHTTPRequestHandler):

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from kubewire.cli.outcome import write_report
-from kubewire.errors import DefinitionError
+from kubewire.app.outcome import write_report
+from kubewire.core.errors import DefinitionError
 
 
 def test_a_file_in_a_new_folder(tmp_path: Path) -> None:

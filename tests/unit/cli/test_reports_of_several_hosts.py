@@ -9,15 +9,16 @@ from xml.etree import ElementTree
 
 import pytest
 
-from kubewire.cli import elsewhere, ending
+from kubewire.app import on_hosts as elsewhere
+from kubewire.app.playbook import Failure, Run
 from kubewire.cli.main import app
-from kubewire.cli.playbook import Failure, Run
+from kubewire.core import exits as ending
 from kubewire.hosts import records
 from kubewire.hosts.inventory import Target
-from kubewire.hosts.place import Place
 from kubewire.hosts.records import Away
-from kubewire.report.model import Report, ReportNode
-from kubewire.report.stored import to_stored
+from kubewire.hosts.ssh_target import Place
+from kubewire.verify.report import Report, ReportNode
+from kubewire.verify.stored import to_stored
 
 HOSTS = ("alice", "bob", "carol")
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from kubewire.errors import DefinitionError, KubewireError, LabError
-from kubewire.refusals import refusal
-from kubewire.snapshot.model import Snapshot
-from kubewire.snapshot.shape import KINDS
+from kubewire.core.errors import DefinitionError, KubewireError, LabError
+from kubewire.core.refusals import refusal
+from kubewire.dataplane.core.shape import KINDS
+from kubewire.dataplane.core.snapshot import Snapshot
 from kubewire.verify.offline import verify_folder
 
 ROOT = Path(__file__).parents[3]
@@ -86,7 +86,7 @@ def test_a_folder_that_this_user_cannot_read(tmp_path: Path) -> None:
         "import os, sys; os.setgroups([]); os.setgid(65534);"
         "import kubewire.cli.main, kubewire.verify.offline as offline;"
         "from pathlib import Path; os.setuid(65534);"
-        "from kubewire.errors import DefinitionError\n"
+        "from kubewire.core.errors import DefinitionError\n"
         "try: offline.verify_folder(Path(sys.argv[1]))\n"
         "except DefinitionError as error: print(error)"
     )

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from kubewire.binaries import resolving
 from kubewire.cli.main import app
-from kubewire.errors import DefinitionError, HostError
-from kubewire.kind.image import making
-from kubewire.kubernetes import resolving
+from kubewire.core.errors import DefinitionError, HostError
+from kubewire.providers.kind.image import making
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from kubewire.core.processes import NOT_STARTED, TIMED_OUT, TOO_LONG, run
-from kubewire.netns.linux import stat_fields
+from kubewire.providers.netns.linux import stat_fields
 from waiting import eventually
 
 GENEROUS = 60.0

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from kubewire.core.errors import LabError
 from kubewire.core.files import (
     UnsafeFileError,
     open_own_folder,
@@ -17,7 +18,6 @@ from kubewire.core.files import (
     remove_tree,
     write_atomically,
 )
-from kubewire.errors import LabError
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from kubewire.cli.display import Display
+from kubewire.app.display import Display
 from kubewire.core import console
 from kubewire.core.console import Screen
 from kubewire.core.printable import indented, one_line, printable_values

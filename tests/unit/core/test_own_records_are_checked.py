@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from kubewire.errors import LabError
+from kubewire.app.steps.workload import Ledger
+from kubewire.cluster.api import Api
+from kubewire.core.errors import LabError
+from kubewire.core.locks import is_held, locked
+from kubewire.core.progress import emit
 from kubewire.hosts import records
-from kubewire.kubernetes.api import Api
-from kubewire.kubernetes.locks import is_held, locked
+from kubewire.lab.lock import is_locked, lab_lock
+from kubewire.lab.lookup import made_from
 from kubewire.lab.record import read_record
-from kubewire.progress import emit
-from kubewire.steps.lock import is_locked, lab_lock
-from kubewire.steps.target import made_from
-from kubewire.steps.workload import Ledger
 
 NOBODY = 65534
 

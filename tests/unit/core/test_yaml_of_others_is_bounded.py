@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kubewire.core.yamltext import MAX_BYTES, MAX_DEPTH, read_yaml
+from kubewire.core.bounded_yaml import MAX_BYTES, MAX_DEPTH, read_yaml
 
 BOMB = "\n".join(
     ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]

@@ -12,17 +12,17 @@ from typing import Any
 
 import yaml
 
-from kubewire.dataplane.cluster import ClusterState
-from kubewire.dataplane.config import ProxyConfig
-from kubewire.dataplane.expected.iptables import expected_iptables
-from kubewire.dataplane.facts import NodeFacts
-from kubewire.dataplane.findings import Check, IpFamily, Note
-from kubewire.dataplane.iptables_compare import compare_iptables
-from kubewire.dataplane.iptables_foreign import Traffic
-from kubewire.dataplane.model import Dataplane
-from kubewire.dataplane.observed.iptables import parse_iptables_save
-from kubewire.dataplane.versions import Version
-from kubewire.snapshot.model import NODE_FILES, NodeSnapshot, Snapshot
+from kubewire.dataplane.core.cluster import ClusterState
+from kubewire.dataplane.core.config import ProxyConfig
+from kubewire.dataplane.core.facts import NodeFacts
+from kubewire.dataplane.core.features import Version
+from kubewire.dataplane.core.findings import Check, IpFamily, Note
+from kubewire.dataplane.core.model import Dataplane
+from kubewire.dataplane.core.snapshot import NODE_FILES, NodeSnapshot, Snapshot
+from kubewire.dataplane.iptables.compare import compare_iptables
+from kubewire.dataplane.iptables.expected import expected_iptables
+from kubewire.dataplane.iptables.foreign import Traffic
+from kubewire.dataplane.iptables.observed import parse_iptables_save
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "dataplane"
 FILES: dict[IpFamily, str] = {"ipv4": "iptables-save.txt", "ipv6": "ip6tables-save.txt"}

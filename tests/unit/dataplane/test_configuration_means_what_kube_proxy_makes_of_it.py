@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from kubewire.dataplane.config import LocalDetector, ProxyConfig
-from kubewire.dataplane.facts import NodeFacts
-from kubewire.dataplane.findings import IpFamily
-from kubewire.dataplane.objects import Node
-from kubewire.dataplane.versions import FEATURES, Version, has
-from kubewire.errors import DefinitionError, LabError
+from kubewire.core.errors import DefinitionError, LabError
+from kubewire.dataplane.core.config import LocalDetector, ProxyConfig
+from kubewire.dataplane.core.facts import NodeFacts
+from kubewire.dataplane.core.features import FEATURES, Version, has
+from kubewire.dataplane.core.findings import IpFamily
+from kubewire.dataplane.core.objects import Node
 
 NODE = Node("n", pod_cidrs=("10.244.1.0/24", "fd00:1::/64"), internal_ips=("172.18.0.2", "fc00::2"))
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from kubewire.dataplane.cluster import ClusterState, ServicePort, service_ports
-from kubewire.dataplane.endpoints import Endpoint, categorize, endpoints_for
-from kubewire.dataplane.objects import Node
-from kubewire.dataplane.versions import Version
+from kubewire.dataplane.core.cluster import ClusterState, ServicePort, service_ports
+from kubewire.dataplane.core.endpoints import Endpoint, categorize, endpoints_for
+from kubewire.dataplane.core.features import Version
+from kubewire.dataplane.core.objects import Node
 
 NEW, OLD = Version.parse("v1.37.2"), Version.parse("v1.29.6")
 HERE = Node("here", zone="a")

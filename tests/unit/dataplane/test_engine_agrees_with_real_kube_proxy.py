@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from dataplane_golden import goldens, load
 
-from kubewire.dataplane.judge import judge
-from kubewire.dataplane.registry import KINDS
+from kubewire.dataplane.check import judge
+from kubewire.dataplane.core.registry import KINDS
 
 
 @pytest.mark.parametrize("name", goldens("-v"))

@@ -7,9 +7,9 @@ import re
 import pytest
 from dataplane_golden import Bench
 
-from kubewire.dataplane.findings import Check
-from kubewire.dataplane.observed.iptables import parse_iptables_save
-from kubewire.dataplane.registry import KINDS
+from kubewire.dataplane.core.findings import Check
+from kubewire.dataplane.core.registry import KINDS
+from kubewire.dataplane.iptables.observed import parse_iptables_save
 
 
 def rules(bench: Bench) -> list[int]:

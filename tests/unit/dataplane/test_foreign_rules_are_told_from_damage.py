@@ -6,9 +6,9 @@ import pytest
 from dataplane_golden import Bench, bench, load
 from msgspec.structs import replace
 
-from kubewire.dataplane.findings import Check
-from kubewire.dataplane.judge import judge
-from kubewire.snapshot.model import NodeSnapshot
+from kubewire.dataplane.check import judge
+from kubewire.dataplane.core.findings import Check
+from kubewire.dataplane.core.snapshot import NodeSnapshot
 
 
 def insert(dump: str, table: str, *lines: str) -> str:

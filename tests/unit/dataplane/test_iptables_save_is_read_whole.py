@@ -9,7 +9,7 @@ from dataplane_golden import FILES, goldens, load
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kubewire.dataplane.observed.iptables import parse_iptables_save, print_iptables_save
+from kubewire.dataplane.iptables.observed import parse_iptables_save, print_iptables_save
 
 DUMPS = [
     (name, node.name, family)

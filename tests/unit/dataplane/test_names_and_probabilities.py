@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kubewire.dataplane.iptables_names import digest, owned, probability
+from kubewire.dataplane.iptables.names import digest, owned, probability
 
 
 @pytest.mark.parametrize(

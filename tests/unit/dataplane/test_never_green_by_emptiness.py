@@ -6,10 +6,10 @@ import pytest
 from dataplane_golden import RICH, goldens, load
 from msgspec.structs import replace
 
-from kubewire.dataplane.findings import Check
-from kubewire.dataplane.judge import judge
-from kubewire.errors import LabError
-from kubewire.snapshot.model import NodeSnapshot, Snapshot
+from kubewire.core.errors import LabError
+from kubewire.dataplane.check import judge
+from kubewire.dataplane.core.findings import Check
+from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
 
 NFT = "rich-nftables-v1.37.2"
 

@@ -7,7 +7,7 @@ import re
 import pytest
 from dataplane_golden import FILES, GOLDEN, RICH, bench
 
-from kubewire.dataplane.findings import IpFamily
+from kubewire.dataplane.core.findings import IpFamily
 
 LARGE = "large-iptables-v1.37.2"
 

@@ -11,8 +11,8 @@ from dataplane_golden import GOLDEN, load, read
 from msgspec.structs import replace
 from test_foreign_rules_are_told_from_damage import insert
 
-from kubewire.dataplane.judge import Judgement, judge
-from kubewire.snapshot.model import NodeSnapshot, Snapshot
+from kubewire.dataplane.check import Judgement, judge
+from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
 
 FOREIGN = GOLDEN.parent / "foreign"
 VARIANTS = {"nft": "iptables", "legacy": "iptables", "nftables": "nftables"}

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from kubewire.dataplane.findings import Check
-from kubewire.dataplane.routes import judge_routes, route_text
-from kubewire.snapshot.model import NodeSnapshot, Snapshot
+from kubewire.dataplane.core.findings import Check
+from kubewire.dataplane.core.routes import judge_routes, route_text
+from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
 
 NODES = [
     {

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from kubewire.dataplane.cluster import ClusterState, ServicePort, service_ports
-from kubewire.dataplane.findings import IpFamily
-from kubewire.dataplane.versions import Version
-from kubewire.errors import LabError
+from kubewire.core.errors import LabError
+from kubewire.dataplane.core.cluster import ClusterState, ServicePort, service_ports
+from kubewire.dataplane.core.features import Version
+from kubewire.dataplane.core.findings import IpFamily
 
 
 def ports(

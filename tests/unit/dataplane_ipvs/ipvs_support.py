@@ -12,19 +12,19 @@ from typing import Any
 import yaml
 from msgspec.structs import replace
 
-from kubewire.dataplane import ipvs_names as names
-from kubewire.dataplane.cluster import ClusterState
-from kubewire.dataplane.config import ProxyConfig
-from kubewire.dataplane.expected.ipvs import expected_ipvs
-from kubewire.dataplane.facts import NodeFacts
-from kubewire.dataplane.findings import Check, IpFamily
-from kubewire.dataplane.judge import Judgement, judge
-from kubewire.dataplane.model import Chain, Dataplane, Hook
-from kubewire.dataplane.observed.ipset import print_ipset_save
-from kubewire.dataplane.observed.iptables import print_iptables_save
-from kubewire.dataplane.observed.ipvsadm import print_ipvsadm_save
-from kubewire.dataplane.versions import Version
-from kubewire.snapshot.model import NodeSnapshot, Snapshot
+from kubewire.dataplane.check import Judgement, judge
+from kubewire.dataplane.core.cluster import ClusterState
+from kubewire.dataplane.core.config import ProxyConfig
+from kubewire.dataplane.core.facts import NodeFacts
+from kubewire.dataplane.core.features import Version
+from kubewire.dataplane.core.findings import Check, IpFamily
+from kubewire.dataplane.core.model import Chain, Dataplane, Hook
+from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
+from kubewire.dataplane.iptables.observed import print_iptables_save
+from kubewire.dataplane.ipvs import names
+from kubewire.dataplane.ipvs.expected import expected_ipvs
+from kubewire.dataplane.ipvs.ipset import print_ipset_save
+from kubewire.dataplane.ipvs.ipvsadm import print_ipvsadm_save
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 FAMILIES: tuple[IpFamily, ...] = ("ipv4", "ipv6")

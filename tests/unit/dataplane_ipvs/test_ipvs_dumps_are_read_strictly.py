@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ipvs_support import rich
 
-from kubewire.dataplane.model import RealServer
-from kubewire.dataplane.observed.ipset import parse_ipset_save, print_ipset_save
-from kubewire.dataplane.observed.ipvsadm import parse_ipvsadm_save, print_ipvsadm_save
-from kubewire.dataplane.observed.links import parse_link
+from kubewire.dataplane.core.links import parse_link
+from kubewire.dataplane.core.model import RealServer
+from kubewire.dataplane.ipvs.ipset import parse_ipset_save, print_ipset_save
+from kubewire.dataplane.ipvs.ipvsadm import parse_ipvsadm_save, print_ipvsadm_save
 
 IPSET = """\
 create KUBE-CLUSTER-IP hash:ip,port family inet hashsize 1024 maxelem 65536 bucketsize 12 initval 0xfe28ea97

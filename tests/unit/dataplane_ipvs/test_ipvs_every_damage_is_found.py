@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from ipvs_support import Bench, rich
 
-from kubewire.dataplane.findings import Check
-from kubewire.dataplane.registry import KINDS
+from kubewire.dataplane.core.findings import Check
+from kubewire.dataplane.core.registry import KINDS
 
 SETS, SERVERS, TABLES, TABLES_6 = (
     "ipset_save_txt",

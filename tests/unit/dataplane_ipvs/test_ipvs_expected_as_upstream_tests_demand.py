@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from ipvs_support import cases, expected_of
 
-from kubewire.dataplane import ipvs_names as names
-from kubewire.dataplane.observed.iptables import rule_line
-from kubewire.dataplane.observed.ipvsadm import print_ipvsadm_save
+from kubewire.dataplane.iptables.observed import rule_line
+from kubewire.dataplane.ipvs import names
+from kubewire.dataplane.ipvs.ipvsadm import print_ipvsadm_save
 
 CASES = cases()
 

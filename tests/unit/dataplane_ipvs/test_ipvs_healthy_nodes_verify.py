@@ -10,10 +10,10 @@ import pytest
 from ipvs_support import CONFIG, GOLDEN, Bench, node_snapshot, objects, rich
 from msgspec.structs import replace
 
-from kubewire.dataplane.judge import judge
-from kubewire.dataplane.registry import KINDS
-from kubewire.report.model import untold
-from kubewire.snapshot.model import NodeSnapshot, Snapshot
+from kubewire.dataplane.check import judge
+from kubewire.dataplane.core.registry import KINDS
+from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
+from kubewire.verify.report import untold
 
 
 @pytest.mark.parametrize("node", ["rich-worker", "rich-worker2"])

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from ipvs_support import CONFIG, expected_of, rich
 
-from kubewire.dataplane.config import ProxyConfig
-from kubewire.errors import LabError
+from kubewire.core.errors import LabError
+from kubewire.dataplane.core.config import ProxyConfig
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from ipvs_support import Bench, rich
 
-from kubewire.dataplane.observed.ipset import create_line, parse_ipset_save
+from kubewire.dataplane.ipvs.ipset import create_line, parse_ipset_save
 
 SCRIPT = """
 ipset restore -file sets && ipset save >saved &&

@@ -11,15 +11,15 @@ from typing import Any
 
 import yaml
 
-from kubewire.dataplane.cluster import ClusterState
-from kubewire.dataplane.config import ProxyConfig
-from kubewire.dataplane.expected.nftables import expected_nftables
-from kubewire.dataplane.facts import NodeFacts
-from kubewire.dataplane.findings import Check, IpFamily, Note
-from kubewire.dataplane.model import Dataplane
-from kubewire.dataplane.nft_compare import compare_nft
-from kubewire.dataplane.observed.nftables import parse_nft_json
-from kubewire.dataplane.versions import Version
+from kubewire.dataplane.core.cluster import ClusterState
+from kubewire.dataplane.core.config import ProxyConfig
+from kubewire.dataplane.core.facts import NodeFacts
+from kubewire.dataplane.core.features import Version
+from kubewire.dataplane.core.findings import Check, IpFamily, Note
+from kubewire.dataplane.core.model import Dataplane
+from kubewire.dataplane.nftables.compare import compare_nft
+from kubewire.dataplane.nftables.expected import expected_nftables
+from kubewire.dataplane.nftables.observed import parse_nft_json
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 OWN = GOLDEN / "dataplane_nft"

@@ -8,9 +8,9 @@ import subprocess
 import pytest
 from nft_support import OWN, WORDS, Recorded, compare, failed, recorded
 
-from kubewire.dataplane.findings import IpFamily
-from kubewire.dataplane.model import Dataplane, Set
-from kubewire.dataplane.nft_compare import element_text
+from kubewire.dataplane.core.findings import IpFamily
+from kubewire.dataplane.core.model import Dataplane, Set
+from kubewire.dataplane.nftables.compare import element_text
 
 NODES = [
     recorded(OWN / "every-feature-v1.37.2" / "nodes" / "node-a"),

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nft_support import GOLDEN, compare, failed, objects, recorded
 
-from kubewire.dataplane.observed.nftables import ParseError, parse_nft_json
+from kubewire.dataplane.nftables.observed import ParseError, parse_nft_json
 
 NODE = recorded(GOLDEN / "dataplane" / "rich-nftables-v1.37.2" / "nodes" / "rich-worker")
 DUMP = NODE.dump("ipv4")

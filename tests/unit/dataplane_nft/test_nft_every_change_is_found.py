@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from nft_support import GOLDEN, NODES, WORDS, Recorded, compare, failed, objects, recorded
 
-from kubewire.dataplane.findings import IpFamily
-from kubewire.dataplane.model import Dataplane
-from kubewire.dataplane.observed.nftables import ParseError
+from kubewire.dataplane.core.findings import IpFamily
+from kubewire.dataplane.core.model import Dataplane
+from kubewire.dataplane.nftables.observed import ParseError
 
 RICH = GOLDEN / "dataplane" / "rich-nftables-v1.37.2" / "nodes" / "rich-worker"
 EVERY = GOLDEN / "dataplane_nft" / "every-feature-v1.37.2" / "nodes" / "node-a"

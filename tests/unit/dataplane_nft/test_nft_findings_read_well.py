@@ -8,7 +8,7 @@ from typing import Any
 
 from nft_support import OWN, compare, failed, objects, recorded
 
-from kubewire.dataplane.findings import Check, Note
+from kubewire.dataplane.core.findings import Check, Note
 
 NODE = recorded(OWN / "every-feature-v1.37.2" / "nodes" / "node-a")
 WEB = "service-SUSTUHLJ-default/web/tcp/http"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from nft_support import OWN, elements_of, recorded, rules_of
 
-from kubewire.dataplane.model import Dataplane
+from kubewire.dataplane.core.model import Dataplane
 
 NODE = recorded(OWN / "every-feature-v1.37.2" / "nodes" / "node-a")
 ALL_ADDRESSES = recorded(OWN / "all-addresses-mark-20-v1.37.2" / "nodes" / "node-a")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from kubewire.dataplane.config import LocalDetector
-from kubewire.dataplane.nft_names import address_set, hashed, local_match
-from kubewire.dataplane.nft_text import chains_in, duration_text, priority_text, sets_in
+from kubewire.dataplane.core.config import LocalDetector
+from kubewire.dataplane.nftables.names import address_set, hashed, local_match
+from kubewire.dataplane.nftables.text import chains_in, duration_text, priority_text, sets_in
 
 
 @pytest.mark.parametrize(

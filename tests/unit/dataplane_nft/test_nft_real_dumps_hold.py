@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from nft_support import DUMP_IDS, DUMPS, NODES, compare, failed, recorded
 
-from kubewire.dataplane.findings import IpFamily
-from kubewire.dataplane.registry import KINDS
+from kubewire.dataplane.core.findings import IpFamily
+from kubewire.dataplane.core.registry import KINDS
 
 
 def test_dumps_were_collected() -> None:

@@ -14,11 +14,11 @@ import pytest
 sys.path.append(str(Path(__file__).parents[2] / "differential"))
 from recorded import FOLDERS, load
 
-from kubewire.dataplane.findings import IpFamily
-from kubewire.dataplane.model import Dataplane, Rule
-from kubewire.dataplane.observed import nftables
-from kubewire.dataplane.observed.nft_forms import Forms
-from kubewire.dataplane.observed.nftables import ParseError, parse_nft_json
+from kubewire.dataplane.core.findings import IpFamily
+from kubewire.dataplane.core.model import Dataplane, Rule
+from kubewire.dataplane.nftables import observed as nftables
+from kubewire.dataplane.nftables.forms import Forms
+from kubewire.dataplane.nftables.observed import ParseError, parse_nft_json
 
 FILES: dict[str, IpFamily] = {"nft-ip.json": "ipv4", "nft-ip6.json": "ipv6"}
 ODD = (

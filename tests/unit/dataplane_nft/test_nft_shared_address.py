@@ -7,13 +7,13 @@ from typing import Any
 from msgspec.structs import replace
 from nft_support import failed
 
-from kubewire.dataplane.cluster import ClusterState
-from kubewire.dataplane.config import ProxyConfig
-from kubewire.dataplane.expected.nftables import expected_nftables
-from kubewire.dataplane.facts import NodeFacts
-from kubewire.dataplane.model import Dataplane, Element
-from kubewire.dataplane.nft_compare import compare_nft
-from kubewire.dataplane.versions import Version
+from kubewire.dataplane.core.cluster import ClusterState
+from kubewire.dataplane.core.config import ProxyConfig
+from kubewire.dataplane.core.facts import NodeFacts
+from kubewire.dataplane.core.features import Version
+from kubewire.dataplane.core.model import Dataplane, Element
+from kubewire.dataplane.nftables.compare import compare_nft
+from kubewire.dataplane.nftables.expected import expected_nftables
 
 ADDRESS = "192.0.2.7 . tcp . 80"
 

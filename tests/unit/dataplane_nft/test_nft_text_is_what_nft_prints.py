@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from nft_support import DUMP_IDS, DUMPS, OWN, PRINTING, WORDS, recorded
 
-from kubewire.dataplane.findings import IpFamily
-from kubewire.dataplane.model import Dataplane
-from kubewire.dataplane.nft_compare import element_text, hook_text
-from kubewire.dataplane.observed.nftables import parse_nft_json
+from kubewire.dataplane.core.findings import IpFamily
+from kubewire.dataplane.core.model import Dataplane
+from kubewire.dataplane.nftables.compare import element_text, hook_text
+from kubewire.dataplane.nftables.observed import parse_nft_json
 
 _BLOCK = re.compile(r"^\t(chain|set|map) (\S+) \{\n(.*?)^\t\}", re.MULTILINE | re.DOTALL)
 OWN_DUMPS = [dump for dump in DUMPS if OWN in dump[0].parents and (dump[0] / "nft-ip.txt").exists()]

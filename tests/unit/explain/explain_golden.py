@@ -10,13 +10,13 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from kubewire.dataplane.cluster import ClusterState, ServicePort, service_ports
+from kubewire.dataplane.core.cluster import ClusterState, ServicePort, service_ports
+from kubewire.dataplane.core.findings import IpFamily
+from kubewire.dataplane.core.model import Dataplane
+from kubewire.dataplane.core.snapshot import NODE_FILES, NodeSnapshot, Snapshot
 from kubewire.dataplane.explain import Line, explain
 from kubewire.dataplane.explain_service import FAMILIES
-from kubewire.dataplane.findings import IpFamily
-from kubewire.dataplane.inputs import Inputs, expected_dataplane, read_inputs
-from kubewire.dataplane.model import Dataplane
-from kubewire.snapshot.model import NODE_FILES, NodeSnapshot, Snapshot
+from kubewire.dataplane.node import Inputs, expected_dataplane, read_inputs
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 TOLD = GOLDEN / "told"

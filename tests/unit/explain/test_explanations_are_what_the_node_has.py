@@ -8,12 +8,12 @@ from functools import cache
 import pytest
 from explain_golden import LABS, everything, in_ipvs_mode, load, recorded
 
+from kubewire.core.errors import DefinitionError
+from kubewire.dataplane.core.findings import IpFamily
 from kubewire.dataplane.explain_service import Explanation, explain_service
-from kubewire.dataplane.findings import IpFamily
-from kubewire.dataplane.iptables_spec import words
-from kubewire.dataplane.observed.iptables import rule_line
-from kubewire.dataplane.observed.nftables import parse_nft_json
-from kubewire.errors import DefinitionError
+from kubewire.dataplane.iptables.observed import rule_line
+from kubewire.dataplane.iptables.spec import words
+from kubewire.dataplane.nftables.observed import parse_nft_json
 
 FILES: dict[tuple[str, IpFamily], str] = {
     ("iptables", "ipv4"): "iptables-save.txt",

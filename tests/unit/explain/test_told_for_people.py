@@ -15,11 +15,11 @@ from explain_golden import GOLDEN, LABS, TOLD, in_ipvs_mode, load
 from rich.console import Console
 
 from kubewire.core.console import Screen
+from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
 from kubewire.dataplane.explain_service import explain_service
 from kubewire.dataplane.trace import trace
 from kubewire.report.explain_text import print_explanation
 from kubewire.report.trace_text import print_trace
-from kubewire.snapshot.model import NodeSnapshot, Snapshot
 
 Golden = Callable[[Path, str], None]
 

@@ -11,18 +11,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kubewire.cluster.api import Api
+from kubewire.core.errors import KubewireError
 from kubewire.core.processes import Outcome
-from kubewire.dataplane.config import ProxyConfig
-from kubewire.dataplane.observed.ipset import parse_ipset_save
-from kubewire.dataplane.observed.iptables import parse_iptables_save
-from kubewire.dataplane.observed.ipvsadm import parse_ipvsadm_save
-from kubewire.dataplane.observed.nftables import parse_nft_json
-from kubewire.errors import KubewireError
-from kubewire.kubernetes.api import Api
+from kubewire.dataplane.core.config import ProxyConfig
+from kubewire.dataplane.iptables.observed import parse_iptables_save
+from kubewire.dataplane.ipvs.ipset import parse_ipset_save
+from kubewire.dataplane.ipvs.ipvsadm import parse_ipvsadm_save
+from kubewire.dataplane.nftables.observed import parse_nft_json
 from kubewire.lab.loading import load_lab
-from kubewire.matrix.folder import RunFolder
 from kubewire.matrix.loading import load_matrix
-from kubewire.matrix.reading import read_run
+from kubewire.nightly.folder import RunFolder
+from kubewire.nightly.reading import read_run
 from kubewire.snapshot.archive import pack_snapshot, read_archive
 from kubewire.snapshot.folder import read_snapshot
 from kubewire.snapshot.node import node_snapshot, split_sections

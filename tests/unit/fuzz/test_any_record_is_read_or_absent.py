@@ -12,24 +12,24 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kubewire import paths
-from kubewire.errors import KubewireError
+from kubewire.app.steps.workload import Ledger
+from kubewire.binaries import hashes, store
+from kubewire.binaries.catalog import Artifact
+from kubewire.core import paths
+from kubewire.core.errors import KubewireError
+from kubewire.core.progress import ProgressFeed
 from kubewire.hosts import inventory, records
-from kubewire.hosts.place import Place
 from kubewire.hosts.records import Away
-from kubewire.kind import state as kind_state
-from kubewire.kubernetes import hashes, store
-from kubewire.kubernetes.catalog import Artifact
+from kubewire.hosts.ssh_target import Place
+from kubewire.hosts.vm import state as vm_state
+from kubewire.lab import lock
 from kubewire.lab.loading import load_lab
+from kubewire.lab.lookup import made_from
 from kubewire.lab.record import Record, read_record, record_path, write_record
-from kubewire.netns import state as netns_state
-from kubewire.netns.linux import Process
-from kubewire.progress import ProgressFeed
-from kubewire.providers import recorded_provider
-from kubewire.steps import lock
-from kubewire.steps.target import made_from
-from kubewire.steps.workload import Ledger
-from kubewire.vm import state as vm_state
+from kubewire.providers.kind import state as kind_state
+from kubewire.providers.netns import state as netns_state
+from kubewire.providers.netns.linux import Process
+from kubewire.providers.registry import recorded_provider
 
 LAB = "iptables"
 ROOT = Path(__file__).parents[3]
@@ -125,7 +125,7 @@ def _progress() -> Path:
 def _fed(path: Path) -> object:
     from rich.console import Console
 
-    from kubewire.cli.display import Display
+    from kubewire.app.display import Display
 
     with Path(os.devnull).open("w") as nowhere:
         shown = Display(Console(file=nowhere))

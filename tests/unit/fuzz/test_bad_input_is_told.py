@@ -12,10 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kubewire.dataplane.observed.iptables import parse_iptables_save, print_iptables_save
-from kubewire.errors import KubewireError
-from kubewire.report.model import Report
+from kubewire.core.errors import KubewireError
+from kubewire.dataplane.iptables.observed import parse_iptables_save, print_iptables_save
 from kubewire.verify.offline import verify_folder
+from kubewire.verify.report import Report
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "verify"
 LABS = {

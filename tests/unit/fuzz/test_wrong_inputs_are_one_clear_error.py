@@ -15,16 +15,16 @@ from pathlib import Path
 
 import pytest
 
-from kubewire.cli import ending
 from kubewire.cli.main import app
+from kubewire.core import exits
 from kubewire.core.processes import Outcome
-from kubewire.hosts import credentials, far
+from kubewire.hostagent.client import MARK
+from kubewire.hosts import credentials, remote
 from kubewire.hosts import snapshot as far_snapshot
-from kubewire.hosts.client import MARK
 from kubewire.hosts.records import Away, Place
-from kubewire.hosts.steps import perform_there
-from kubewire.matrix import far_cell
-from kubewire.matrix.folder import CellOrder
+from kubewire.hosts.remote_steps import perform_there
+from kubewire.nightly import remote_cell
+from kubewire.nightly.folder import CellOrder
 
 ROOT = Path(__file__).parents[3]
 GOLDEN = ROOT / "tests" / "golden" / "verify" / "iptables-v1.37.2"
@@ -48,7 +48,7 @@ def ended(argv: list[str]) -> tuple[int, str, str]:
     """The real command line in this process: exit code, standard output and standard error."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = ending._exit_code(lambda: app(argv, standalone_mode=True))
+        code = exits._exit_code(lambda: app(argv, standalone_mode=True))
     return code, out.getvalue(), err.getvalue()
 
 
@@ -385,7 +385,7 @@ TEXTS = {
 
 
 def _brought(data: bytes, monkeypatch: pytest.MonkeyPatch) -> object:
-    monkeypatch.setattr(far, "run", lambda *_, limit: Outcome(0, data[:limit]))
+    monkeypatch.setattr(remote, "run", lambda *_, limit: Outcome(0, data[:limit]))
     return far_snapshot.bring_snapshot(HOST)
 
 
@@ -400,8 +400,8 @@ def _result(data: bytes, _: pytest.MonkeyPatch) -> object:
 
 
 def _status(data: bytes, monkeypatch: pytest.MonkeyPatch) -> object:
-    monkeypatch.setattr(far, "call", lambda *_, **__: Outcome(0, data))
-    return far.phase(HOST)
+    monkeypatch.setattr(remote, "call", lambda *_, **__: Outcome(0, data))
+    return remote.phase(HOST)
 
 
 ANSWERS: dict[str, tuple[dict[str, bytes], Callable[[bytes, pytest.MonkeyPatch], object]]] = {
@@ -409,7 +409,7 @@ ANSWERS: dict[str, tuple[dict[str, bytes], Callable[[bytes, pytest.MonkeyPatch],
     "session": (TEXTS, _step),
     "result of a step": (TEXTS, _result),
     "credentials": (TEXTS, lambda data, _: credentials.received(data, "host")),
-    "result of a cell": (TEXTS, lambda data, _: far_cell.read_result(data, CELL, "host")),
+    "result of a cell": (TEXTS, lambda data, _: remote_cell.read_result(data, CELL, "host")),
     "status": (TEXTS, _status),
 }
 ANSWERED = [(kind, name) for kind, (answers, _) in ANSWERS.items() for name in answers]
@@ -425,7 +425,7 @@ def test_a_hosts_wrong_answer_is_one_clear_error(
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     answers, decoder = ANSWERS[kind]
-    assert ending._exit_code(lambda: decoder(answers[name], monkeypatch)) == 4
+    assert exits._exit_code(lambda: decoder(answers[name], monkeypatch)) == 4
     check_message(capsys.readouterr().err)
 
 

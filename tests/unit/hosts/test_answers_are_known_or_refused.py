@@ -15,22 +15,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kubewire.binaries.toolchain import architecture
+from kubewire.core.errors import HostError, KubewireError, LabError
 from kubewire.core.tarball import Bounds
-from kubewire.errors import HostError, KubewireError, LabError
-from kubewire.hosts import answers, binaries, credentials, steps
-from kubewire.hosts.client import MARK
-from kubewire.hosts.place import Place
+from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
+from kubewire.hostagent.cell_server import Request
+from kubewire.hostagent.client import MARK
+from kubewire.hosts import answers, binaries, credentials, remote_steps
 from kubewire.hosts.provision import probe
-from kubewire.hosts.steps import perform_there
-from kubewire.kubernetes.toolchain import architecture
-from kubewire.matrix import far_cell
-from kubewire.matrix.cell_there import Request
-from kubewire.matrix.far_cell import read_result
-from kubewire.matrix.folder import CellOrder
-from kubewire.netns.certificates import Authority
+from kubewire.hosts.remote_steps import perform_there
+from kubewire.hosts.ssh_target import Place
+from kubewire.nightly import remote_cell
+from kubewire.nightly.folder import CellOrder
+from kubewire.nightly.remote_cell import read_result
+from kubewire.providers.netns.certificates import Authority
 from kubewire.snapshot import archive
 from kubewire.snapshot.archive import pack_snapshot, unpack_snapshot
-from kubewire.snapshot.model import NodeSnapshot, Snapshot
 
 ALICE = Place("alice", ("ssh", "alice"), "/python")
 RESERVED = (
@@ -62,7 +62,7 @@ def perform(step: str, result: Any) -> dict[str, Any]:
 
 
 def test_every_step_of_a_session_has_a_schema() -> None:
-    from kubewire.steps.registry import STEPS
+    from kubewire.app.steps.registry import STEPS
 
     assert set(answers.DONE) == set(STEPS) - {"tools"}  # told together with the cluster
     assert set(RESULTS) == set(answers.DONE)
@@ -70,7 +70,7 @@ def test_every_step_of_a_session_has_a_schema() -> None:
 
 @pytest.fixture(autouse=True)
 def _any_step_without_a_lab(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(steps, "DEFINING", frozenset())
+    monkeypatch.setattr(remote_steps, "DEFINING", frozenset())
 
 
 @pytest.mark.parametrize("step", RESULTS)
@@ -137,7 +137,7 @@ def test_other_answers_are_refused(answer: Any) -> None:
 
 
 def test_a_step_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(steps, "MOST_CALLS", 3)
+    monkeypatch.setattr(remote_steps, "MOST_CALLS", 3)
     with pytest.raises(LabError, match="step commit doesn't come to an end"):
         perform_there(lambda *_: (0, MARK + '{"job": 0}\n', ""), ALICE, "commit", {})
 
@@ -333,11 +333,11 @@ def test_a_cells_answer_is_bounded(
     program: str,
     words: str,
 ) -> None:
-    monkeypatch.setattr(far_cell, "ANSWER_LIMIT", 1 << 20)
-    monkeypatch.setattr(far_cell, "LOG_LIMIT", 1 << 10)
+    monkeypatch.setattr(remote_cell, "ANSWER_LIMIT", 1 << 20)
+    monkeypatch.setattr(remote_cell, "LOG_LIMIT", 1 << 10)
     ssh = tmp_path / "ssh"
     ssh.write_text(f"#!/bin/sh\n{program}\n")
     ssh.chmod(0o755)
     with pytest.raises(KubewireError, match=words):
-        far_cell._ask(Request(order=ORDER, definition={}), Place("alice", (str(ssh),), "/python"))
+        remote_cell._ask(Request(order=ORDER, definition={}), Place("alice", (str(ssh),), "/python"))
     assert len(capfd.readouterr().out) < 1 << 12

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from kubewire.cli.take_down import take_down
-from kubewire.errors import DefinitionError
-from kubewire.hosts import bundle, shipping
+from kubewire.app.down import take_down
+from kubewire.core.errors import DefinitionError
+from kubewire.hosts import bundle, definitions
 from kubewire.lab.loading import load_lab
 
 LAB = "mode: iptables\nmanifests: [sub/extra.yml, ../extra.yml]\n"
@@ -27,8 +27,8 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_same_lab_arrives(lab: Path) -> None:
-    packed = shipping.pack(str(lab), {"httpbin.replicas": "7"})
-    there = load_lab(shipping.unpack(packed))
+    packed = definitions.pack(str(lab), {"httpbin.replicas": "7"})
+    there = load_lab(definitions.unpack(packed))
     here = load_lab(str(lab), {"httpbin.replicas": "7"})
     assert there.model_copy(update={"manifests": ()}) == here.model_copy(update={"manifests": ()})
     assert [path.read_text() for path in there.manifests] == [path.read_text() for path in here.manifests]
@@ -36,28 +36,28 @@ def test_the_same_lab_arrives(lab: Path) -> None:
 
 
 def test_another_file_of_the_same_name_has_a_place_of_its_own(lab: Path) -> None:
-    first = shipping.unpack(shipping.pack(str(lab), {}))
+    first = definitions.unpack(definitions.pack(str(lab), {}))
     other = lab.parent.parent / "mine.yml"
     other.write_text("mode: nftables\n")
-    assert shipping.unpack(shipping.pack(str(other), {})) != first
-    assert shipping.unpack(shipping.pack(str(lab), {})) == first
+    assert definitions.unpack(definitions.pack(str(other), {})) != first
+    assert definitions.unpack(definitions.pack(str(lab), {})) == first
 
 
 def test_a_name_with_a_path_in_it_stays_in_its_folder(lab: Path) -> None:
-    packed = shipping.pack(str(lab), {}) | {"manifests": {"../../evil.yml": "x"}}
-    path = shipping.unpack(packed)
+    packed = definitions.pack(str(lab), {}) | {"manifests": {"../../evil.yml": "x"}}
+    path = definitions.unpack(packed)
     assert sorted(entry.name for entry in path.parent.iterdir()) == ["evil.yml", "mine.yml"]
 
 
 def test_errors_point_to_the_file_here(lab: Path) -> None:
     lab.write_text("mode: iptabels\n")
     with pytest.raises(DefinitionError, match=r"mine\.yml:1:7"):
-        shipping.pack(str(lab), {})
+        definitions.pack(str(lab), {})
 
 
 def test_what_no_lab_uses_is_removed(lab: Path) -> None:
-    path = shipping.unpack(shipping.pack(str(lab), {}))
-    assert shipping.forget_unused() == [path.parent]
+    path = definitions.unpack(definitions.pack(str(lab), {}))
+    assert definitions.forget_unused() == [path.parent]
     assert not path.exists()
 
 
@@ -70,7 +70,7 @@ def test_kubewire_is_packed_whole_and_alike() -> None:
 
 
 def test_down_leaves_no_definition() -> None:
-    path = shipping.unpack(
+    path = definitions.unpack(
         {"name": "iptables", "origin": "there", "text": "name: iptables\n", "manifests": {}}
     )
     take_down("iptables")

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from kubewire import temporary
-from kubewire.garbage import remove
-from kubewire.hosts import sharing
-from kubewire.hosts.sharing import WHAT, garbage
-from kubewire.kubernetes.locks import try_lock
-from kubewire.temporary import new_folder
+from kubewire.core import temporary
+from kubewire.core.leftovers import remove
+from kubewire.core.locks import try_lock
+from kubewire.core.temporary import new_folder
+from kubewire.hosts import multiplexing
+from kubewire.hosts.multiplexing import WHAT, garbage
 
 
 @pytest.fixture
@@ -72,10 +72,10 @@ def test_a_connection_that_outlives_its_command_keeps_its_socket(base: Path) -> 
 
 @pytest.mark.skipif(shutil.which("ssh") is None, reason="needs ssh")
 def test_a_connection_that_does_not_answer_is_given_up(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sharing, "CLOSE_SECONDS", 0.1)
+    monkeypatch.setattr(multiplexing, "CLOSE_SECONDS", 0.1)
     sockets = new_folder(WHAT)
     with socket.socket(socket.AF_UNIX) as silent:
         silent.bind(str(sockets / "socket"))
         silent.listen()
-        sharing._close(sockets)
+        multiplexing._close(sockets)
     assert not sockets.exists()

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from kubewire import resources
-from kubewire.errors import DefinitionError
+from kubewire.core import resources
+from kubewire.core.errors import DefinitionError
 from kubewire.hosts import records
 from kubewire.hosts.choice import away, one_away, target_of
 from kubewire.hosts.inventory import VARIABLE, find_target
-from kubewire.hosts.place import Place
 from kubewire.hosts.records import Away
+from kubewire.hosts.ssh_target import Place
 
 INVENTORY = """
 all:

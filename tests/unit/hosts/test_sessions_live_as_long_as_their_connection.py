@@ -12,17 +12,19 @@ from typing import Any
 
 import pytest
 
-from kubewire.errors import LabError
-from kubewire.hosts.client import MARK
-from kubewire.hosts.place import Place
-from kubewire.hosts.steps import perform_there
-from kubewire.makers import VARIABLE
+from kubewire.core.errors import LabError
+from kubewire.core.owners import VARIABLE
+from kubewire.hostagent.client import MARK
+from kubewire.hosts.remote_steps import perform_there
+from kubewire.hosts.ssh_target import Place
 from waiting import eventually
 
 # The shell greets as a login shell may, then starts a client for each line that it is given.
 SHELL = """
 echo "welcome; you have mail"
-while read -r request; do printf '%s' "$request" | "$PYTHON" -m kubewire.hosts.client; echo "exit $?"; done
+while read -r request; do
+  printf '%s' "$request" | "$PYTHON" -m kubewire.hostagent.client; echo "exit $?"
+done
 """
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kubewire.hosts.errors import unreachable
+from kubewire.hosts.ssh_errors import unreachable
 
 CHANGED = """@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@
 @    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @

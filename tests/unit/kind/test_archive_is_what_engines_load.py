@@ -7,7 +7,7 @@ import json
 import tarfile
 from pathlib import Path
 
-from kubewire.kind.image.archive import Image, make_layer, write
+from kubewire.providers.kind.image.archive import Image, make_layer, write
 
 
 def read(archive: Path) -> dict[str, bytes]:

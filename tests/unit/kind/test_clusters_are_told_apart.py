@@ -7,19 +7,19 @@ from pathlib import Path
 import pytest
 import yaml
 
-from kubewire.errors import DefinitionError, LabError
-from kubewire.kind import state
-from kubewire.kind.cluster import is_own, require_own, require_same_cluster
-from kubewire.kind.config import kind_config
-from kubewire.kind.provider import KindProvider
-from kubewire.kind.records import NodeContainer
+from kubewire.app.steps import cluster
+from kubewire.app.steps.cluster import Intent
+from kubewire.app.steps.registry import perform
+from kubewire.core.errors import DefinitionError, LabError
 from kubewire.lab.rendering import lab_data
 from kubewire.lab.schema import Lab
-from kubewire.provider import Change
-from kubewire.providers import Choice
-from kubewire.steps import cluster
-from kubewire.steps.cluster import Intent
-from kubewire.steps.registry import perform
+from kubewire.providers.base import Change
+from kubewire.providers.kind import state
+from kubewire.providers.kind.cluster import is_own, require_own, require_same_cluster
+from kubewire.providers.kind.config import kind_config
+from kubewire.providers.kind.provider import KindProvider
+from kubewire.providers.kind.records import NodeContainer
+from kubewire.providers.registry import Choice
 
 
 @pytest.fixture(autouse=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from kubewire.dataplane.facts import NodeFacts
-from kubewire.dataplane.objects import Node
-from kubewire.dataplane.versions import Version
+from kubewire.dataplane.core.facts import NodeFacts
+from kubewire.dataplane.core.features import Version
+from kubewire.dataplane.core.objects import Node
 
 NODE = Node("n")
 

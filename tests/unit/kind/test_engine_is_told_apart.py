@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from kubewire.errors import HostError
-from kubewire.kind.engine import answers, connect
+from kubewire.core.errors import HostError
+from kubewire.providers.kind.engine import answers, connect
 
 
 class Old(http.server.BaseHTTPRequestHandler):

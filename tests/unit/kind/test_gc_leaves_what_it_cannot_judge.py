@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from kubewire.errors import LabError
-from kubewire.garbage import remove
-from kubewire.kind import cluster, garbage, state
-from kubewire.kind.engine import Engine
-from kubewire.kind.records import NodeContainer
-from kubewire.steps.lock import lab_lock
+from kubewire.core.errors import LabError
+from kubewire.core.leftovers import remove
+from kubewire.lab.lock import lab_lock
+from kubewire.providers.kind import cluster, garbage, state
+from kubewire.providers.kind.engine import Engine
+from kubewire.providers.kind.records import NodeContainer
 
 
 class FakeEngine(Engine):

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from kubewire.errors import HostError
-from kubewire.kind import preflight
-from kubewire.kind.engine import connect
+from kubewire.core.errors import HostError
 from kubewire.lab.schema import Lab
+from kubewire.providers.kind import preflight
+from kubewire.providers.kind.engine import connect
 
 GIB = 1024**3
 LAB = Lab.model_validate({"name": "demo", "mode": "iptables"})

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from kubewire.errors import DefinitionError, HostError
+from kubewire.core.errors import DefinitionError, HostError
+from kubewire.core.progress import emit
 from kubewire.hosts import bundle
 from kubewire.hosts.bundle import picked
-from kubewire.kind.image import making, pods, stored
-from kubewire.progress import emit
+from kubewire.providers.kind.image import making, pods, stored
 
 VERSION = "v1.37.2"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kubewire.kind.tool import SHOWN_LINES, telling
+from kubewire.providers.kind.tool import SHOWN_LINES, telling
 
 LOG = """\
  ✗ Starting control-plane 🕹️

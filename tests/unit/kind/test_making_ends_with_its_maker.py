@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from kubewire.makers import VARIABLE, ended_with_makers
+from kubewire.core.owners import VARIABLE, ended_with_makers
 
 
 def sleeping() -> subprocess.Popen[str]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from kubewire.errors import DefinitionError
-from kubewire.kind.images import PUBLISHED, VERSION_LABEL, choose_image, fits
-from kubewire.kind.records import NodeImage
-from kubewire.kubernetes.catalog import MINORS
+from kubewire.binaries.catalog import MINORS
+from kubewire.core.errors import DefinitionError
 from kubewire.lab.schema import Lab
+from kubewire.providers.kind.images import PUBLISHED, VERSION_LABEL, choose_image, fits
+from kubewire.providers.kind.records import NodeImage
 
 
 def lab(kubernetes: str = "1.37", node_image: str | None = None) -> Lab:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from kubewire.kind.node import FIND_POD, REPAIR
-from kubewire.kind.routes import wanted
+from kubewire.providers.kind.node import FIND_POD, REPAIR
+from kubewire.providers.kind.routes import wanted
 
-POD_NETWORK = Path(__file__).parents[3] / "src/kubewire/kind/image/files/kind/bin/pod-network"
+POD_NETWORK = Path(__file__).parents[3] / "src/kubewire/providers/kind/image/files/kind/bin/pod-network"
 pytestmark = pytest.mark.skipif(
     os.geteuid() != 0 or not all(map(shutil.which, ("unshare", "ip", "iptables"))),
     reason="needs root and the node's tools",

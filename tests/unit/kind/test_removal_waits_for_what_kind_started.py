@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kubewire.kind import state, tool
+from kubewire.providers.kind import state, tool
 from waiting import eventually
 
 KIND = """#!/bin/sh

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from releasehost import Heard, ReleaseHost, served, server_side
 
-from kubewire.kubernetes import hashes, sums, web
-from kubewire.kubernetes.catalog import Origins
-from kubewire.netns.certificates import Authority
+from kubewire.binaries import hashes, sums, web
+from kubewire.binaries.catalog import Origins
+from kubewire.providers.netns.certificates import Authority
 from waiting import DEADLINE
 
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from kubewire.kubernetes.catalog import CNI, CNI_PLUGINS, CONTROL_PLANE, COREDNS, ETCD, KUBE_PROXY, Origins
-from kubewire.kubernetes.toolchain import architecture
-from kubewire.netns.certificates import Authority
+from kubewire.binaries.catalog import CNI, CNI_PLUGINS, CONTROL_PLANE, COREDNS, ETCD, KUBE_PROXY, Origins
+from kubewire.binaries.toolchain import architecture
+from kubewire.providers.netns.certificates import Authority
 
 
 @dataclass

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kubewire.kubernetes.readiness import takes_pods
+from kubewire.cluster.readiness import takes_pods
 
 
 def node(status: str, *taints: str) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from kubewire.kubernetes import store
-from kubewire.kubernetes.catalog import Artifact
+from kubewire.binaries import store
+from kubewire.binaries.catalog import Artifact
 
 NOBODY = 65534
 ARTIFACT = Artifact("etcd", "v3.7.3")

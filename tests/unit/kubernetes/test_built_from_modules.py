@@ -12,14 +12,14 @@ import pytest
 from moduleproxy import MAIN, ModuleProxy
 from releasehost import Heard
 
-from kubewire.errors import DefinitionError, HostError
-from kubewire.kubernetes import build, catalog, store, sums
-from kubewire.kubernetes.binaries import ensure_kube_proxy, plan
-from kubewire.kubernetes.build import module_file
-from kubewire.kubernetes.catalog import COSTS, Artifact, Cost, Origins
-from kubewire.kubernetes.resolving import resolve
-from kubewire.kubernetes.toolchain import find_go, go_at_hand
-from kubewire.kubernetes.workspace import leftovers, workspace
+from kubewire.binaries import build, catalog, store, sums
+from kubewire.binaries.build import module_file
+from kubewire.binaries.catalog import COSTS, Artifact, Cost, Origins
+from kubewire.binaries.resolving import resolve
+from kubewire.binaries.supply import ensure_kube_proxy, plan
+from kubewire.binaries.toolchain import find_go, go_at_hand
+from kubewire.binaries.workspace import leftovers, workspace
+from kubewire.core.errors import DefinitionError, HostError
 
 needs_go = pytest.mark.skipif(shutil.which("go") is None, reason="no go on PATH")
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from kubewire.kubernetes import store
-from kubewire.kubernetes.catalog import CONTROL_PLANE, Artifact
+from kubewire.binaries import store
+from kubewire.binaries.catalog import CONTROL_PLANE, Artifact
 
 KUBERNETES = Artifact("kubernetes", "v1.37.2")
 BOTH = ("kube-proxy", "kubectl")

@@ -10,13 +10,13 @@ import pytest
 from moduleproxy import ModuleProxy
 from releasehost import Heard, ReleaseHost
 
-from kubewire.errors import DefinitionError
-from kubewire.kubernetes import store
-from kubewire.kubernetes.catalog import COMPLETE, KIND, KUBE_PROXY, MINORS, Artifact, Origins
-from kubewire.kubernetes.offers import MODULES, RELEASES, Offer, newest_of_each_minor, offers
-from kubewire.kubernetes.overview import kind_line, kubernetes_lines, newer_minors
-from kubewire.kubernetes.resolving import resolve
-from kubewire.report.versions import to_json, to_text
+from kubewire.binaries import store
+from kubewire.binaries.catalog import COMPLETE, KIND, KUBE_PROXY, MINORS, Artifact, Origins
+from kubewire.binaries.offers import MODULES, RELEASES, Offer, newest_of_each_minor, offers
+from kubewire.binaries.overview import kind_line, kubernetes_lines, newer_minors
+from kubewire.binaries.resolving import resolve
+from kubewire.core.errors import DefinitionError
+from kubewire.report.versions_text import to_json, to_text
 
 needs_go = pytest.mark.skipif(shutil.which("go") is None, reason="no go on PATH")
 

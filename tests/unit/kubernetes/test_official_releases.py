@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from releasehost import Heard, ReleaseHost, body, tgz
 
-from kubewire.errors import DefinitionError, HostError
-from kubewire.kubernetes import store
-from kubewire.kubernetes.binaries import Binaries, ensure, ensure_kube_proxy, plan
-from kubewire.kubernetes.catalog import CNI_PLUGINS, Artifact, Origins
-from kubewire.kubernetes.toolchain import architecture
+from kubewire.binaries import store
+from kubewire.binaries.catalog import CNI_PLUGINS, Artifact, Origins
+from kubewire.binaries.supply import Binaries, ensure, ensure_kube_proxy, plan
+from kubewire.binaries.toolchain import architecture
+from kubewire.core.errors import DefinitionError, HostError
 
 pytestmark = pytest.mark.usefixtures("nothing_to_build_with")
 VERSION = "v1.37.2"

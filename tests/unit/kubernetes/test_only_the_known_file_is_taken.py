@@ -9,17 +9,17 @@ from pathlib import Path
 import pytest
 from releasehost import Heard, ReleaseHost, body, served, server_side, tgz
 
-from kubewire.errors import HostError, KubewireError
-from kubewire.kubernetes import download, hashes, lock_binaries, store, sums
-from kubewire.kubernetes.binaries import ensure_artifact, ensure_kube_proxy
-from kubewire.kubernetes.catalog import ETCD, KIND, Artifact, Origins, recipe
-from kubewire.kubernetes.hashes import Entry
-from kubewire.kubernetes.lock_binaries import artifacts, filled, official
-from kubewire.kubernetes.markers import latest_tag
-from kubewire.kubernetes.toolchain import architecture
-from kubewire.kubernetes.web import SourceFailed
-from kubewire.netns.certificates import Authority
-from kubewire.steps import survey
+from kubewire.app import survey
+from kubewire.binaries import download, hashes, lock_binaries, store, sums
+from kubewire.binaries.catalog import ETCD, KIND, Artifact, Origins, recipe
+from kubewire.binaries.hashes import Entry
+from kubewire.binaries.lock_binaries import artifacts, filled, official
+from kubewire.binaries.markers import latest_tag
+from kubewire.binaries.supply import ensure_artifact, ensure_kube_proxy
+from kubewire.binaries.toolchain import architecture
+from kubewire.binaries.web import SourceFailed
+from kubewire.core.errors import HostError, KubewireError
+from kubewire.providers.netns.certificates import Authority
 
 pytestmark = pytest.mark.usefixtures("nothing_to_build_with")
 VERSION = "v1.37.2"

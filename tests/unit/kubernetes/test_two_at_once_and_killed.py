@@ -14,11 +14,11 @@ import pytest
 from moduleproxy import MAIN, ModuleProxy
 from releasehost import ReleaseHost, body
 
-from kubewire.kubernetes import store
-from kubewire.kubernetes.catalog import Artifact
-from kubewire.kubernetes.toolchain import architecture
-from kubewire.kubernetes.workspace import leftovers, sweep
-from kubewire.progress import emit
+from kubewire.binaries import store
+from kubewire.binaries.catalog import Artifact
+from kubewire.binaries.toolchain import architecture
+from kubewire.binaries.workspace import leftovers, sweep
+from kubewire.core.progress import emit
 from waiting import DEADLINE, eventually
 
 VERSION = "v1.37.2"

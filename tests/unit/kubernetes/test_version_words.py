@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubewire.errors import DefinitionError
-from kubewire.kubernetes import store, web
-from kubewire.kubernetes.catalog import (
+from kubewire.binaries import store, web
+from kubewire.binaries.catalog import (
     COMPLETE,
     CONTROL_PLANE,
     KUBE_PROXY_ONLY,
@@ -19,8 +18,9 @@ from kubewire.kubernetes.catalog import (
     Artifact,
     Origins,
 )
-from kubewire.kubernetes.fetchplan import components_of, needs
-from kubewire.kubernetes.versions import Components, Wanted, components, parse
+from kubewire.binaries.fetchplan import components_of, needs
+from kubewire.binaries.versions import Components, Wanted, components, parse
+from kubewire.core.errors import DefinitionError
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from kubewire.errors import DefinitionError
+from kubewire.core.errors import DefinitionError
 from kubewire.lab.loading import load_lab
-from kubewire.lab.yamltext import MAX_BYTES
+from kubewire.lab.yaml_positions import MAX_BYTES
 
 ERRORS = Path(__file__).parents[2] / "golden" / "lab" / "errors"
 CASES = sorted(ERRORS.glob("*.yml"))

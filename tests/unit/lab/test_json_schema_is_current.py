@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 import yaml
 
-from kubewire import resources
+from kubewire.core import resources
 from kubewire.lab.jsonschema import lab_json_schema, render_json_schema
 from kubewire.lab.loading import available_labs
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from kubewire import resources
-from kubewire.errors import DefinitionError
+from kubewire.core import resources
+from kubewire.core.errors import DefinitionError
 from kubewire.lab import rules
 from kubewire.lab.loading import available_labs, find_lab, load_lab
 from kubewire.lab.schema import (

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from kubewire import paths
-from kubewire.errors import DefinitionError, LabError
+from kubewire.core import paths
+from kubewire.core.errors import DefinitionError, LabError
 from kubewire.lab.loading import load_lab
 from kubewire.lab.record import Record, changes_between, read_record, record_path, write_record
 from kubewire.lab.schema import Lab

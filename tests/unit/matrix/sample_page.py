@@ -12,14 +12,14 @@ from typing import Any
 sys.path.append(str(Path(__file__).parents[2] / "differential"))
 from recorded import folder_of, load
 
-from kubewire.drift.compare import drift
-from kubewire.drift.roles import explained_by_roles
-from kubewire.kubernetes.catalog import COMPLETE, KUBE_PROXY_ONLY
-from kubewire.matrix.drifts import results
+from kubewire.binaries.catalog import COMPLETE, KUBE_PROXY_ONLY
+from kubewire.dataplane.core.snapshot import Snapshot
 from kubewire.matrix.plan import Cell
 from kubewire.matrix.results import CellResult, CheckResult, MachineResult, Run, Summary, status_of, unjudged
+from kubewire.nightly.drifts import results
 from kubewire.report.html import run_to_html
-from kubewire.snapshot.model import Snapshot
+from kubewire.versiondiff.compare import drift
+from kubewire.versiondiff.roles import explained_by_roles
 
 VERSIONS = [*reversed(COMPLETE.values()), *KUBE_PROXY_ONLY.values()]
 BROKEN = """\

@@ -1,4 +1,4 @@
-"""In the place of kubewire.matrix.cell: what the lab's name says befalls this cell."""
+"""In the place of kubewire.nightly.cell: what the lab's name says befalls this cell."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 from kubewire.core.files import write_atomically
-from kubewire.matrix.folder import CellOrder
 from kubewire.matrix.results import unjudged
+from kubewire.nightly.folder import CellOrder
 
 
 def main() -> None:

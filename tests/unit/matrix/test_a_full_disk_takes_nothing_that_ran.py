@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from kubewire.matrix.folder import RunFolder
-from kubewire.matrix.reading import read_run
+from kubewire.nightly.folder import RunFolder
+from kubewire.nightly.reading import read_run
 
 HERE = Path(__file__).parent
 ON_TMPFS = """

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kubewire.matrix import children
+from kubewire.nightly import children
 
 
 @pytest.fixture

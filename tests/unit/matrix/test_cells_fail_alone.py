@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from kubewire.errors import DefinitionError, LabError
-from kubewire.matrix import children, fetching, run, workers
-from kubewire.matrix.fetching import Fetching
-from kubewire.matrix.folder import CellOrder, Order, RunFolder
-from kubewire.matrix.run import Limits, Nightly
-from kubewire.matrix.workers import Pool, this_machine
-from kubewire.netns.linux import stat_fields
+from kubewire.core.errors import DefinitionError, LabError
+from kubewire.nightly import children, fetching, run, workers
+from kubewire.nightly.fetching import Fetching
+from kubewire.nightly.folder import CellOrder, Order, RunFolder
+from kubewire.nightly.run import Limits, Nightly
+from kubewire.nightly.workers import Pool, this_machine
+from kubewire.providers.netns.linux import stat_fields
 from waiting import DEADLINE
 
 HERE = Path(__file__).parent
@@ -144,7 +144,7 @@ def test_the_lock_of_a_killed_run_is_waited_for(tmp_path: Path, monkeypatch: pyt
     folder = RunFolder(tmp_path)
     descriptor = os.open(tmp_path, os.O_RDONLY)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
-    monkeypatch.setattr("kubewire.matrix.folder.GRACE", DEADLINE)
+    monkeypatch.setattr("kubewire.nightly.folder.GRACE", DEADLINE)
     child = subprocess.Popen(["sleep", "0.3"], pass_fds=[descriptor])
     os.close(descriptor)
     with folder.held():
@@ -160,9 +160,9 @@ def test_killed_in_the_middle_it_is_resumed_to_the_same_results(tmp_path: Path) 
     folder.write_order(order)
     script = (
         "import sys, test_cells_fail_alone as t, pathlib\n"
-        "from kubewire.matrix.fetching import Fetching\n"
+        "from kubewire.nightly.fetching import Fetching\n"
         "from kubewire.matrix import run\n"
-        "from kubewire.matrix.run import *\n"
+        "from kubewire.nightly.run import *\n"
         "Fetching.want = t._all_there\n"
         "run.need_of = lambda order: order.kubernetes\n"
         "folder = t.RunFolder(pathlib.Path(sys.argv[1]))\n"

@@ -7,13 +7,13 @@ from typing import cast
 
 import pytest
 
-from kubewire.hosts.place import Place
-from kubewire.matrix import workers
-from kubewire.matrix.children import Child
-from kubewire.matrix.folder import CellOrder
-from kubewire.matrix.machine import CELL_BYTES
-from kubewire.matrix.workers import Pool, Running, Worker, jobs_of, machine_of, this_machine, why_nowhere
-from kubewire.vm.hosting import HOST as VM
+from kubewire.app.machine import CELL_BYTES
+from kubewire.hosts.ssh_target import Place
+from kubewire.hosts.vm.hosting import HOST as VM
+from kubewire.nightly import workers
+from kubewire.nightly.children import Child
+from kubewire.nightly.folder import CellOrder
+from kubewire.nightly.workers import Pool, Running, Worker, jobs_of, machine_of, this_machine, why_nowhere
 
 NO_IPVS = {("netns", "ipvs"): "kernel 6.18 has none"}
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kubewire import resources
+from kubewire.core import resources
 from kubewire.lab.loading import LabFileError, available_labs
 from kubewire.lab.schema import Mode
 from kubewire.matrix.loading import find_matrix, lab_reference, load_matrix

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from kubewire.errors import DefinitionError, HostError
-from kubewire.kubernetes.catalog import MINORS
+from kubewire.binaries.catalog import MINORS
+from kubewire.core.errors import DefinitionError, HostError
 from kubewire.matrix.plan import control_planes
 from kubewire.matrix.schema import Matrix
-from kubewire.matrix.versions import Chosen, choose
+from kubewire.nightly.exact_versions import Chosen, choose
 
 LATEST = Matrix(labs=("x",), versions=("latest 3 minors", "1.34"))
 

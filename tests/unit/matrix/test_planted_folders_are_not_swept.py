@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from kubewire.core.files import UnsafeFileError, check_ancestors
-from kubewire.matrix import children
+from kubewire.nightly import children
 
 NOBODY = 65534
 GONE = 4194305

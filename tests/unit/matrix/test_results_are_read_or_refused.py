@@ -9,11 +9,11 @@ import jsonschema
 import pytest
 from junitparser import JUnitXml
 
-from kubewire import resources
-from kubewire.errors import DefinitionError
+from kubewire.core import resources
+from kubewire.core.errors import DefinitionError
 from kubewire.matrix.jsonschema import matrix_json_schema, render, run_json_schema
-from kubewire.matrix.reading import read_run
 from kubewire.matrix.results import EXIT_CODES, Run, status_of, to_json
+from kubewire.nightly.reading import read_run
 from kubewire.report.run_junit import run_to_junit
 from kubewire.report.run_markdown import run_to_markdown
 

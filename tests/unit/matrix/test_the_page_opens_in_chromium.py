@@ -14,8 +14,8 @@ import pytest
 from chromium import Browser, required_chromium, started
 from sample_page import sample_page
 
-from kubewire.matrix.reading import read_run
 from kubewire.matrix.results import Run
+from kubewire.nightly.reading import read_run
 from kubewire.report.html import run_to_html
 
 DOCS = Path(__file__).parents[3] / "docs"

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubewire.errors import DefinitionError
-from kubewire.kubernetes.catalog import COMPLETE, KUBE_PROXY_ONLY, MAX_SKEW, MINORS
-from kubewire.kubernetes.versions import parse
+from kubewire.binaries.catalog import COMPLETE, KUBE_PROXY_ONLY, MAX_SKEW, MINORS
+from kubewire.binaries.versions import parse
+from kubewire.core.errors import DefinitionError
 from kubewire.matrix.plan import Machine, control_planes, part_of, plan, version_words
 from kubewire.matrix.schema import Matrix
 from kubewire.matrix.selectors import parse_selector

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from kubewire.lab.schema import Lab
-from kubewire.netns import topology
-from kubewire.netns.wiring import Seen, mends
+from kubewire.providers.netns import topology
+from kubewire.providers.netns.node_network import Seen, mends
 
 LAB = Lab.model_validate(
     {

@@ -11,9 +11,9 @@ import pytest
 from cryptography import x509
 
 from kubewire.lab.schema import Lab
-from kubewire.netns.certificates import Authority, KeyPair
-from kubewire.netns.control_plane import issue_credentials
-from kubewire.netns.topology import nodes
+from kubewire.providers.netns.certificates import Authority, KeyPair
+from kubewire.providers.netns.control_plane import issue_credentials
+from kubewire.providers.netns.topology import nodes
 
 
 def handshake(tmp_path: Path, authority: str, server: KeyPair, client: KeyPair | None, name: str) -> None:

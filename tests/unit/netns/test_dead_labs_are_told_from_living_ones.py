@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from kubewire.errors import LabError
-from kubewire.garbage import remove
-from kubewire.netns import state
-from kubewire.netns.linux import Process
-from kubewire.netns.provider import NetnsProvider
+from kubewire.core.errors import LabError
+from kubewire.core.leftovers import remove
+from kubewire.providers.netns import state
+from kubewire.providers.netns.linux import Process
+from kubewire.providers.netns.provider import NetnsProvider
 
 
 def record(keeper: Process) -> state.SandboxState:

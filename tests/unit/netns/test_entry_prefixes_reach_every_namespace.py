@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from kubewire.errors import LabError
-from kubewire.makers import VARIABLE, makers
-from kubewire.netns import entry
-from kubewire.netns.linux import Process
-from kubewire.netns.state import NodeRecord, SandboxState
+from kubewire.core.errors import LabError
+from kubewire.core.owners import VARIABLE, makers
+from kubewire.providers.netns import entry
+from kubewire.providers.netns.linux import Process
+from kubewire.providers.netns.state import NodeRecord, SandboxState
 
 LAB = SandboxState(
     lab="iptables",
@@ -63,7 +63,7 @@ def test_the_provider_on_the_path_of_exec_imports_nothing_heavy() -> None:
     import subprocess
 
     code = (
-        "import sys; import kubewire.netns.provider; "
+        "import sys; import kubewire.providers.netns.provider; "
         "print([m for m in ('pydantic', 'httpx', 'ansible', 'cryptography', 'yaml') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from kubewire.errors import LabError
-from kubewire.garbage import remove
-from kubewire.netns import making, state
-from kubewire.netns.linux import Process
-from kubewire.netns.provider import NetnsProvider
-from kubewire.steps.lock import lab_lock
+from kubewire.core.errors import LabError
+from kubewire.core.leftovers import remove
+from kubewire.lab.lock import lab_lock
+from kubewire.providers.netns import creation, state
+from kubewire.providers.netns.linux import Process
+from kubewire.providers.netns.provider import NetnsProvider
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_gc_in_a_container_that_shares_home_leaves_a_living_lab(
     assert done.returncode == 0, done.stderr
     assert "left alone:" in done.stderr
     assert (folder / state.FILE).exists()
-    done = run("kubewire.steps.remove", "iptables")
+    done = run("kubewire.app.steps.remove", "iptables")
     assert done.returncode != 0
     assert "another PID namespace" in done.stderr
     assert (folder / state.FILE).exists()
@@ -79,7 +79,7 @@ def test_a_pid_reused_after_a_reboot_is_not_killed(
     state_home: Path, stranger: subprocess.Popen[bytes]
 ) -> None:
     folder = lab(state_home, Process.of(stranger.pid), boot="an earlier one")
-    assert making.end(folder) is False
+    assert creation.end(folder) is False
     assert stranger.poll() is None
     assert len(remove(NetnsProvider().garbage())) == 1
     assert stranger.poll() is None
@@ -98,13 +98,13 @@ def test_another_hosts_lab_is_left_alone_and_down_says_why(
 
 
 def test_gc_holds_the_lock_while_it_removes(state_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from kubewire.netns import gone
+    from kubewire.providers.netns import removal as gone
 
     lab(state_home, Process(1, 1))
     held = []
 
     def removal(name: str) -> bool:
-        code = "import sys; from kubewire.steps.lock import is_locked; sys.exit(is_locked('iptables'))"
+        code = "import sys; from kubewire.lab.lock import is_locked; sys.exit(is_locked('iptables'))"
         environment = {**os.environ, "XDG_STATE_HOME": str(state_home.parent)}
         held.append(subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode)
         return True

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kubewire.lab.schema import Lab, Mode
-from kubewire.netns import modules, preflight
+from kubewire.providers.netns import modules, preflight
 
 
 @pytest.fixture

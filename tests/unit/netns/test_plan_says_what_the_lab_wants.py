@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from kubewire.lab.schema import Lab
-from kubewire.netns.blueprint import AGENT_CONFIG, Tools, make_plan
-from kubewire.netns.control_plane import KUBE_PROXY_CONFIG, issue_credentials
-from kubewire.netns.plan import Component, Plan
-from kubewire.netns.topology import nodes
+from kubewire.providers.netns.control_plane import KUBE_PROXY_CONFIG, issue_credentials
+from kubewire.providers.netns.plan import Component, Plan
+from kubewire.providers.netns.plan_builder import AGENT_CONFIG, Tools, make_plan
+from kubewire.providers.netns.topology import nodes
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from kubewire.errors import HostError
+from kubewire.core.errors import HostError
 from kubewire.lab.schema import Lab, Mode
-from kubewire.netns import preflight, tryout
-from kubewire.netns.preflight import Requirement
+from kubewire.providers.netns import capabilities, preflight
+from kubewire.providers.netns.preflight import Requirement
 
 HAVE = Requirement("ip", True, "/usr/sbin/ip")
 NO_CURL = Requirement("curl", False, "not installed", "apt-get install curl")
@@ -77,7 +77,7 @@ def test_a_masked_proc_points_to_the_containers_options(monkeypatch: pytest.Monk
 
 def test_the_try_out_leaves_this_process_and_its_namespaces_alone() -> None:
     before = Path("/proc/self/ns/net").readlink(), Path("/proc/self/ns/pid_for_children").readlink()
-    tryout.try_sandbox()
+    capabilities.try_sandbox()
     assert (Path("/proc/self/ns/net").readlink(), Path("/proc/self/ns/pid_for_children").readlink()) == before
 
 
@@ -85,15 +85,15 @@ def test_a_refused_step_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 
-    monkeypatch.setattr(tryout.linux, "unshare", refuse)
-    assert tryout.try_sandbox() == "unshare is refused: Operation not permitted"
+    monkeypatch.setattr(capabilities.linux, "unshare", refuse)
+    assert capabilities.try_sandbox() == "unshare is refused: Operation not permitted"
 
 
 def test_what_the_kernel_refuses_is_told_in_the_tools_own_words() -> None:
-    refused = tryout.in_throwaway(("ip", "link", "add", "kw0", "type", "nosuchtype"), "")
+    refused = capabilities.in_throwaway(("ip", "link", "add", "kw0", "type", "nosuchtype"), "")
     assert refused != ""
-    assert tryout.in_throwaway(("ip", "link", "add", "kw0", "type", "bridge"), "") == ""
-    assert tryout.in_throwaway(("no-such-tool",), "") == ""
+    assert capabilities.in_throwaway(("ip", "link", "add", "kw0", "type", "bridge"), "") == ""
+    assert capabilities.in_throwaway(("no-such-tool",), "") == ""
 
 
 def test_nothing_is_said_about_the_kernel_where_namespaces_are_refused(

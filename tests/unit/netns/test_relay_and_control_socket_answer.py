@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from kubewire.netns import control, relay
+from kubewire.providers.netns import control, relay
 
 
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

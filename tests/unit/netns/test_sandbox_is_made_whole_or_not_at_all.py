@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from kubewire.errors import HostError, LabError
-from kubewire.garbage import remove
+from kubewire.core.errors import HostError, LabError
+from kubewire.core.leftovers import remove
 from kubewire.lab.schema import Lab
-from kubewire.netns import cgroups, control, making, state
-from kubewire.netns.provider import NetnsProvider
-from kubewire.netns.tryout import try_sandbox
+from kubewire.providers.netns import cgroups, control, creation, state
+from kubewire.providers.netns.capabilities import try_sandbox
+from kubewire.providers.netns.provider import NetnsProvider
 from waiting import DEADLINE, eventually
 
 pytestmark = pytest.mark.skipif(bool(try_sandbox()), reason="namespaces are refused here")
@@ -69,9 +69,9 @@ def lab(plain_lab: Lab, state_home: Path) -> Iterator[Lab]:
 @pytest.fixture
 def made(lab: Lab, binaries: StandIns, monkeypatch: pytest.MonkeyPatch) -> Lab:
     """A sandbox whose apiserver never answers; `make` is not waited for."""
-    monkeypatch.setattr(making, "wait", lambda *_: None)
-    monkeypatch.setattr(making, "_wait_for_nodes", lambda *_: None)
-    making.make(lab, binaries)  # type: ignore[arg-type]
+    monkeypatch.setattr(creation, "wait", lambda *_: None)
+    monkeypatch.setattr(creation, "_wait_for_nodes", lambda *_: None)
+    creation.make(lab, binaries)  # type: ignore[arg-type]
     return lab
 
 
@@ -110,8 +110,8 @@ def test_what_the_host_unmounts_is_free_and_what_a_node_mounts_stays_there(
     lab: Lab, binaries: StandIns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     media, disk = tmp_path / "media", tmp_path / "media" / "disk"
-    monkeypatch.setattr(making, "wait", lambda *_: None)
-    monkeypatch.setattr(making, "_wait_for_nodes", lambda *_: None)
+    monkeypatch.setattr(creation, "wait", lambda *_: None)
+    monkeypatch.setattr(creation, "_wait_for_nodes", lambda *_: None)
     media.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "kubewire-media", media], check=True)
     try:
@@ -119,7 +119,7 @@ def test_what_the_host_unmounts_is_free_and_what_a_node_mounts_stays_there(
         disk.mkdir()
         (media / "inner").mkdir()
         subprocess.run(["mount", "-t", "tmpfs", "kubewire-disk", disk], check=True)
-        making.make(lab, binaries)  # type: ignore[arg-type]
+        creation.make(lab, binaries)  # type: ignore[arg-type]
         recorded = state.read_state(state.paths.lab_dir(lab.name))
         assert recorded is not None and recorded.init is not None
         seen = Path(f"/proc/{recorded.init.pid}/mounts")
@@ -161,7 +161,7 @@ def test_a_component_that_dies_at_its_start_is_named_with_its_last_words(
 ) -> None:
     script(binaries.kube_apiserver, "echo 'bind: address already in use'; exit 1")
     with pytest.raises(LabError) as raised:
-        making.make(lab, binaries)  # type: ignore[arg-type]
+        creation.make(lab, binaries)  # type: ignore[arg-type]
     assert raised.value.exit_code == 4
     assert "kube-apiserver@plain-control-plane ended with exit code 1" in str(raised.value)
     assert "bind: address already in use" in str(raised.value)
@@ -171,9 +171,9 @@ def test_a_component_that_dies_at_its_start_is_named_with_its_last_words(
 def test_a_sandbox_that_cannot_be_built_tells_why(
     lab: Lab, binaries: StandIns, state_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from kubewire.netns.plan import NodePlan, Plan
+    from kubewire.providers.netns.plan import NodePlan, Plan
 
-    whole = making.blueprint.make_plan
+    whole = creation.blueprint.make_plan
 
     def broken(*arguments: object, **options: object) -> Plan:
         from dataclasses import replace
@@ -181,9 +181,9 @@ def test_a_sandbox_that_cannot_be_built_tells_why(
         plan = whole(*arguments, **options)  # type: ignore[arg-type]
         return replace(plan, nodes=(NodePlan("plain-worker", ("not-an-address",), ()),))
 
-    monkeypatch.setattr(making.blueprint, "make_plan", broken)
+    monkeypatch.setattr(creation.blueprint, "make_plan", broken)
     with pytest.raises(LabError) as raised:
-        making.make(lab, binaries)  # type: ignore[arg-type]
+        creation.make(lab, binaries)  # type: ignore[arg-type]
     assert "not-an-address" in str(raised.value)
     assert not (state_home / "labs" / lab.name).exists()
 
@@ -194,7 +194,7 @@ def test_a_busy_port_is_exit_3_and_makes_nothing(lab: Lab, binaries: StandIns, s
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(HostError, match=f"port {port}"):
-            making.make(lab.model_copy(update={"api_server_port": port}), binaries)  # type: ignore[arg-type]
+            creation.make(lab.model_copy(update={"api_server_port": port}), binaries)  # type: ignore[arg-type]
     assert not (state_home / "labs" / lab.name).exists()
 
 

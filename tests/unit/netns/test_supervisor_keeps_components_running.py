@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from kubewire.netns.plan import Check, Component
-from kubewire.netns.supervisor import Reaper, Supervisor, tail
+from kubewire.providers.netns.plan import Check, Component
+from kubewire.providers.netns.supervisor import Reaper, Supervisor, tail
 from waiting import DEADLINE
 
 SLEEPER = Component("sleeper", ("sleep", "1000"), env=dict(os.environ))

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from kubewire.dataplane.findings import Check, Note
-from kubewire.report.model import Report, ReportNode, build_report
+from kubewire.dataplane.core.findings import Check, Note
+from kubewire.verify.report import Report, ReportNode, build_report
 
 NODES = ("iptables-control-plane", "iptables-worker", "iptables-worker2")
 

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from junitparser import JUnitXml
 from msgspec.structs import replace
 
-from kubewire.dataplane.findings import Check, Note
+from kubewire.dataplane.core.findings import Check, Note
 from kubewire.report.json import to_json
 from kubewire.report.junit import to_junit
-from kubewire.report.model import Report
+from kubewire.verify.report import Report
 
 Make = Callable[..., Report]
 FAILED = Check(

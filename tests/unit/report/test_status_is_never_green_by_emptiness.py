@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from kubewire.dataplane.findings import Check, Note
-from kubewire.report.model import Report, unique
+from kubewire.dataplane.core.findings import Check, Note
 from kubewire.verify import exit_code
+from kubewire.verify.report import Report, unique
 
 Make = Callable[..., Report]
 
@@ -34,7 +34,7 @@ def test_too_little_judged_is_an_error(make_report: Make, fields: dict[str, obje
 
 
 def test_skipped_checks_alone_are_an_error() -> None:
-    from kubewire.report.model import ReportNode, build_report
+    from kubewire.verify.report import ReportNode, build_report
 
     report = build_report(
         lab="l",

@@ -9,9 +9,9 @@ from msgspec.structs import replace
 from rich.console import Console
 
 from kubewire.core.console import Screen
-from kubewire.dataplane.findings import Check, Note
-from kubewire.report.model import Report
+from kubewire.dataplane.core.findings import Check, Note
 from kubewire.report.text import print_report, to_text
+from kubewire.verify.report import Report
 
 Make = Callable[..., Report]
 FAILED = Check(

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kubewire.core.errors import DefinitionError, LabError
 from kubewire.core.printable import ODD_LIMIT
-from kubewire.errors import DefinitionError, LabError
+from kubewire.dataplane.core.snapshot import NODE_FILES, NodeSnapshot, Snapshot
 from kubewire.snapshot.folder import LINES_LIMIT, VALUES_LIMIT, read_snapshot, write_snapshot
-from kubewire.snapshot.model import NODE_FILES, NodeSnapshot, Snapshot
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "dataplane"
 TEXT = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\r"), max_size=40)

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from kubewire.core.processes import TIMED_OUT, run
-from kubewire.snapshot.model import NODE_FILES
+from kubewire.dataplane.core.snapshot import NODE_FILES
 from kubewire.snapshot.node import SCRIPT, Section, facts, node_snapshot, split_sections, with_hostname
 
 MARK = "0123456789abcdef"

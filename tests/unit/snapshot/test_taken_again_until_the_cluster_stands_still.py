@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from kubewire.errors import LabError
+from kubewire.core.errors import LabError
 from kubewire.lab.schema import Lab, Mode
-from kubewire.provider import NodeHandle
+from kubewire.providers.base import NodeHandle
 from kubewire.snapshot.cluster import fingerprint, read_cluster, slim
 from kubewire.snapshot.collect import take_snapshot
 

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from test_iptables_rules_are_evaluated_strictly import PACKET, ROUTING
 from test_nft_rules_are_evaluated_strictly import SETS
 
-from kubewire.dataplane.trace import iptables_rules, nft_rules
-from kubewire.dataplane.trace.nft_sets import Entry, Lookup
-from kubewire.dataplane.trace.packet import NotModelled
+from kubewire.dataplane.core.packet import NotModelled
+from kubewire.dataplane.iptables import statements as iptables_rules
+from kubewire.dataplane.nftables import statements as nft_rules
+from kubewire.dataplane.nftables.lookups import Entry, Lookup
 
 VALUES = (
     "10.0.0.0/8 10.96.0.9 10.96.0.9/32 ::1 fd00::/8 tcp 80 8000 1:2 0x4000/0x4000 0.5 1/0 x NEW LOCAL random"

@@ -8,9 +8,9 @@ from collections.abc import Callable
 import pytest
 from trace_golden import LABS, edited, ends, lab
 
+from kubewire.core.errors import DefinitionError, KubewireError, LabError
+from kubewire.dataplane.core.snapshot import Snapshot
 from kubewire.dataplane.trace import Trace, trace
-from kubewire.errors import DefinitionError, KubewireError, LabError
-from kubewire.snapshot.model import Snapshot
 
 IPTABLES, NFT = LABS
 SAVE, JSON = "iptables-save.txt", "nft-ip.json"

@@ -8,9 +8,9 @@ from ipaddress import ip_address
 
 import pytest
 
-from kubewire.dataplane.trace.iptables_rules import results
-from kubewire.dataplane.trace.packet import SURE, Action, NotModelled, Packet, Result
-from kubewire.dataplane.trace.routing import Routing
+from kubewire.dataplane.core.packet import SURE, Action, NotModelled, Packet, Result
+from kubewire.dataplane.core.routing import Routing
+from kubewire.dataplane.iptables.statements import results
 
 ADDR = """[{"ifname": "lo", "addr_info": [{"local": "127.0.0.1", "prefixlen": 8, "scope": "host"}]},
  {"ifname": "eth0", "addr_info": [{"local": "172.18.0.3", "prefixlen": 16, "scope": "global"}]},

@@ -9,11 +9,11 @@ from ipaddress import ip_address
 import pytest
 from test_iptables_rules_are_evaluated_strictly import ADDR, ROUTE
 
-from kubewire.dataplane.trace.nft_expressions import Sets
-from kubewire.dataplane.trace.nft_rules import results
-from kubewire.dataplane.trace.nft_sets import Entry, Lookup
-from kubewire.dataplane.trace.packet import SURE, Action, NotModelled, Packet, Result
-from kubewire.dataplane.trace.routing import Routing
+from kubewire.dataplane.core.packet import SURE, Action, NotModelled, Packet, Result
+from kubewire.dataplane.core.routing import Routing
+from kubewire.dataplane.nftables.conditions import Sets
+from kubewire.dataplane.nftables.lookups import Entry, Lookup
+from kubewire.dataplane.nftables.statements import results
 
 ROUTING = Routing.parse(ADDR, ROUTE)
 PACKET = Packet(ip_address("10.244.1.2"), ip_address("10.96.0.9"), "tcp", 8000, in_interface="veth1")

@@ -10,11 +10,11 @@ from ipaddress import ip_address, ip_network
 import pytest
 from trace_golden import RICH, RICH_NFT, Bench, as_expected, bench, ends, recorded
 
-from kubewire.dataplane.cluster import ServicePort, service_ports
-from kubewire.dataplane.endpoints import Categorized, Endpoint, categorize, endpoints_for
-from kubewire.dataplane.findings import IpFamily
+from kubewire.dataplane.core.cluster import ServicePort, service_ports
+from kubewire.dataplane.core.endpoints import Categorized, Endpoint, categorize, endpoints_for
+from kubewire.dataplane.core.features import Version, has
+from kubewire.dataplane.core.findings import IpFamily
 from kubewire.dataplane.trace import Start
-from kubewire.dataplane.versions import Version, has
 
 EVERY_DAY = (RICH, RICH_NFT, "dataplane_nft/localhost-served-v1.37.2")
 OUTSIDE: dict[IpFamily, tuple[str, ...]] = {

@@ -12,20 +12,20 @@ from pathlib import Path
 
 from msgspec import structs
 
-from kubewire.dataplane.cluster import ClusterState
-from kubewire.dataplane.config import ProxyConfig
-from kubewire.dataplane.expected.iptables import expected_iptables
-from kubewire.dataplane.expected.nftables import expected_nftables
-from kubewire.dataplane.facts import NodeFacts
-from kubewire.dataplane.findings import IpFamily
-from kubewire.dataplane.inputs import read_inputs
+from kubewire.dataplane.core.cluster import ClusterState
+from kubewire.dataplane.core.config import ProxyConfig
+from kubewire.dataplane.core.facts import NodeFacts
+from kubewire.dataplane.core.features import Version
+from kubewire.dataplane.core.findings import IpFamily
+from kubewire.dataplane.core.snapshot import NODE_FILES, NodeSnapshot, Snapshot
+from kubewire.dataplane.iptables.expected import expected_iptables
+from kubewire.dataplane.nftables.expected import expected_nftables
+from kubewire.dataplane.node import read_inputs
 from kubewire.dataplane.trace import Start, Trace, network_of, trace_from
 from kubewire.dataplane.trace.endpoints import Target
 from kubewire.dataplane.trace.hooks import IptablesRules, NftRules
 from kubewire.dataplane.trace.journey import Network
-from kubewire.dataplane.versions import Version
 from kubewire.snapshot.folder import read_snapshot
-from kubewire.snapshot.model import NODE_FILES, NodeSnapshot, Snapshot
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 RICH, RICH_NFT = "dataplane/rich-iptables-v1.37.2", "dataplane/rich-nftables-v1.37.2"

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from kubewire.dataplane.cluster import ClusterState
-from kubewire.dataplane.config import ProxyConfig
-from kubewire.dataplane.versions import Version
+from kubewire.dataplane.core.cluster import ClusterState
+from kubewire.dataplane.core.config import ProxyConfig
+from kubewire.dataplane.core.features import Version
 from kubewire.verify.plan import Proxied, Scene, ready_pods
 
 NODES = ("lab-control-plane", "lab-worker", "lab-worker2")

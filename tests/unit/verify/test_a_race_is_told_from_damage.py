@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kubewire.verify.offline import verify_folder
-from kubewire.verify.untold import untold_networks
+from kubewire.verify.servicecidr_race import untold_networks
 
 NFTABLES = sorted((Path(__file__).parents[2] / "golden" / "verify").glob("nftables-*"))[-1]
 NODE = "nftables-worker"

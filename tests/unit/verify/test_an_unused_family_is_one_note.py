@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from kubewire.report.model import Report
 from kubewire.verify import exit_code
 from kubewire.verify.offline import verify_folder
+from kubewire.verify.report import Report
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 LABS = {

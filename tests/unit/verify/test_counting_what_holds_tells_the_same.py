@@ -14,11 +14,11 @@ from msgspec.structs import replace
 sys.path.insert(0, str(Path(__file__).parents[1] / "dataplane"))
 from dataplane_golden import goldens, load
 
-from kubewire.report.model import Report
+from kubewire.dataplane.core.snapshot import Snapshot
 from kubewire.report.text import to_text
 from kubewire.snapshot.folder import read_snapshot
-from kubewire.snapshot.model import Snapshot
-from kubewire.verify.judging import judge_snapshot, report_of
+from kubewire.verify.evaluate import judge_snapshot, report_of
+from kubewire.verify.report import Report
 
 LABS = sorted((Path(__file__).parents[2] / "golden" / "verify").iterdir())
 DUMPS = (

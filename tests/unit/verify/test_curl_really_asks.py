@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from kubewire.provider import NodeHandle
+from kubewire.providers.base import NodeHandle
 from kubewire.verify.probes import REFUSED, Probe, Vantage
 from kubewire.verify.traffic import ask
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from kubewire.dataplane.findings import Check
+from kubewire.dataplane.core.findings import Check
 from kubewire.verify.ipvs_traffic import judge_stats, parse_stats, scheduled
 from kubewire.verify.probes import Answer, Probe, Reply, Vantage
-from kubewire.verify.traffic_judge import judge_probe
+from kubewire.verify.replies import judge_probe
 
 REPLICAS = ("a", "b", "c", "d")
 PODS = {f"10.244.1.{index}": name for index, name in enumerate(REPLICAS, 2)}

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from kubewire.dataplane.findings import Check
+from kubewire.dataplane.core.findings import Check
+from kubewire.dataplane.core.snapshot import Snapshot
 from kubewire.lab.schema import Lab, Mode
-from kubewire.snapshot.model import Snapshot
 from kubewire.verify import converge
 from kubewire.verify.converge import Observation, recently_changed
-from kubewire.verify.judging import Verdict
+from kubewire.verify.evaluate import Verdict
 
 LAB = Lab(name="lab", mode=Mode.IPTABLES)
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)

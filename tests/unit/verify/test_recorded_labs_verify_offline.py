@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from kubewire.errors import KubewireError, LabError
+from kubewire.core.errors import KubewireError, LabError
 from kubewire.report.json import to_json
 from kubewire.report.junit import to_junit
 from kubewire.report.text import to_text

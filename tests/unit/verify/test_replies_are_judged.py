@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from kubewire.dataplane.findings import Check
+from kubewire.dataplane.core.findings import Check
 from kubewire.verify.probes import Answer, Probe, Reply, Vantage, parse_reply, plain
-from kubewire.verify.traffic_judge import judge_probe
+from kubewire.verify.replies import judge_probe
 
 PODS = ("httpbin-a", "httpbin-b", "httpbin-c", "httpbin-d")
 NODE = "lab-worker"

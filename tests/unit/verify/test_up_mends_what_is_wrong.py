@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from kubewire.dataplane.findings import Check
-from kubewire.provider import Change, NodeHandle
-from kubewire.snapshot.model import NodeSnapshot, Snapshot
+from kubewire.dataplane.core.findings import Check
+from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
+from kubewire.providers.base import Change, NodeHandle
 from kubewire.verify.settle import deletions, mend
 
 NODE = "lab-worker"

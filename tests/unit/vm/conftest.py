@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from kubewire.vm import machine, state
-from kubewire.vm.debian import Root
-from kubewire.vm.parts import Parts
-from kubewire.vm.qemu import Qemu
+from kubewire.hosts.vm import machine, state
+from kubewire.hosts.vm.debian import Root
+from kubewire.hosts.vm.parts import Parts
+from kubewire.hosts.vm.qemu import Qemu
 
 LAB = "try"
 

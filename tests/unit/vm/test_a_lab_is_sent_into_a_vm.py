@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from kubewire.errors import DefinitionError, LabError
+from kubewire.core.errors import DefinitionError, LabError
 from kubewire.hosts import records
 from kubewire.hosts.choice import one_away
-from kubewire.hosts.far import phase
-from kubewire.hosts.place import Place
 from kubewire.hosts.records import Away
-from kubewire.netns import preflight
-from kubewire.vm.choice import why_in_vm
+from kubewire.hosts.remote import phase
+from kubewire.hosts.ssh_target import Place
+from kubewire.hosts.vm.choice import why_in_vm
+from kubewire.providers.netns import preflight
 
 
 @pytest.fixture

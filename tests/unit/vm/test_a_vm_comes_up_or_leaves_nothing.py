@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from kubewire.errors import HostError, LabError
-from kubewire.garbage import remove
-from kubewire.vm import cache, machine, preflight, state
-from kubewire.vm.parts import Parts, unlike
+from kubewire.core.errors import HostError, LabError
+from kubewire.core.leftovers import remove
+from kubewire.hosts.vm import cache, machine, preflight, state
+from kubewire.hosts.vm.parts import Parts, unlike
 
 from .conftest import LAB
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from kubewire.vm import state
+from kubewire.hosts.vm import state
 from waiting import DEADLINE
 
 LAB = "kept"
@@ -46,7 +46,7 @@ def start(maker: subprocess.Popen[bytes]) -> Iterator[Start]:
         folder.mkdir(parents=True)
         (folder / state.CONSOLE).write_text("the kernel's last words\n")
         keeper = subprocess.Popen(
-            [sys.executable, "-m", "kubewire.vm.keeper", str(maker.pid)],
+            [sys.executable, "-m", "kubewire.hosts.vm.monitor", str(maker.pid)],
             stdin=subprocess.PIPE,
             stderr=(folder / state.LOG).open("wb"),
         )

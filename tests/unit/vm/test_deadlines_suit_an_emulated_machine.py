@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kubewire.patience import VARIABLE, patient
+from kubewire.core.timeouts import VARIABLE, patient
 
 
 @pytest.mark.parametrize(

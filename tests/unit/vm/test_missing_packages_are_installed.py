@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from kubewire import ospackages
-from kubewire.cli.cell_hosts import Crew, Task, at_hand
+from kubewire.app import machine as matrix_machine
+from kubewire.app.steps import packages
+from kubewire.binaries import supply
 from kubewire.cli.main import app
-from kubewire.errors import HostError
-from kubewire.kubernetes import binaries
-from kubewire.matrix import machine as matrix_machine
-from kubewire.steps import packages
-from kubewire.vm import cache, preflight, recipe
+from kubewire.core import os_packages
+from kubewire.core.errors import HostError
+from kubewire.hosts.vm import cache, preflight, recipe
+from kubewire.nightly.hosts import Crew, Task, at_hand
 
 NEEDED = {"mmdebstrap": "mmdebstrap", "sh": "dash"}
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root installs")
@@ -26,7 +26,7 @@ ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root installs")
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A machine with sh and an apt-get that notes what it is asked, and that makes what it installs."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(ospackages, "SYSTEM_PATH", str(tmp_path))
+    monkeypatch.setattr(os_packages, "SYSTEM_PATH", str(tmp_path))
     (tmp_path / "sh").symlink_to("/bin/sh")
     apt = tmp_path / "apt-get"
     apt.write_text(
@@ -44,12 +44,12 @@ def hear(*_: object, **__: object) -> None:
 
 @ROOT
 def test_only_what_is_missing_is_installed(machine: Path) -> None:
-    ospackages.provide(NEEDED, hear)
+    os_packages.provide(NEEDED, hear)
     assert (machine / "asked").read_text().splitlines() == [
         "update -q",
         "install -y -q --no-install-recommends mmdebstrap",
     ]
-    ospackages.provide(NEEDED, hear)
+    os_packages.provide(NEEDED, hear)
     assert len((machine / "asked").read_text().splitlines()) == 2
 
 
@@ -57,7 +57,7 @@ def test_only_what_is_missing_is_installed(machine: Path) -> None:
 def test_what_apt_says_is_told(machine: Path) -> None:
     (machine / "broken").touch()
     with pytest.raises(HostError, match=r"update failed: E: no such mirror\n.*apt-get install mmdebstrap"):
-        ospackages.provide(NEEDED, hear)
+        os_packages.provide(NEEDED, hear)
 
 
 def test_tools_know_every_file_name_whatever_the_locale(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,9 +74,9 @@ def test_making_a_vm_takes_what_its_hook_calls(monkeypatch: pytest.MonkeyPatch) 
 
 def test_nothing_is_tried_by_others(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    ospackages.provide(NEEDED, hear)
+    os_packages.provide(NEEDED, hear)
     assert not (machine / "asked").exists()
-    assert ospackages.missing_packages(NEEDED) == ["mmdebstrap"]
+    assert os_packages.missing_packages(NEEDED) == ["mmdebstrap"]
 
 
 @pytest.mark.parametrize("root", [pytest.param(True, marks=ROOT), False])
@@ -108,7 +108,7 @@ def test_a_nightly_has_what_its_labs_take(root: bool, machine: Path, monkeypatch
 @ROOT
 def test_prefetch_fetches_them_too(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packages, "missing_packages", lambda *_: ["mmdebstrap"])
-    monkeypatch.setattr(binaries, "plan", lambda *_, **__: sys.exit(0))
+    monkeypatch.setattr(supply, "plan", lambda *_, **__: sys.exit(0))
     with pytest.raises(SystemExit):
         app(["prefetch", "iptables", "--provider", "netns", "--host", "local"], standalone_mode=False)
     assert "install -y -q --no-install-recommends mmdebstrap" in (machine / "asked").read_text()

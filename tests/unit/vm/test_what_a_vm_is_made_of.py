@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 
-from kubewire.errors import HostError
-from kubewire.vm import cache, qemu, recipe, seed
-from kubewire.vm.debian import Root
-from kubewire.vm.hosting import write_inventory
-from kubewire.vm.qemu import Machine, Qemu
+from kubewire.core.errors import HostError
+from kubewire.hosts.vm import cache, qemu, recipe, seed
+from kubewire.hosts.vm.debian import Root
+from kubewire.hosts.vm.hosting import write_inventory
+from kubewire.hosts.vm.qemu import Machine, Qemu
 
 LOCK = """flask==3.1 \\
     --hash=sha256:aa
@@ -136,8 +136,8 @@ def test_the_seed_holds_keys_for_root_alone_and_kubewire(tmp_path: Path) -> None
 
 
 def test_the_inventory_pins_the_hosts_key() -> None:
-    from kubewire.netns.linux import Process
-    from kubewire.vm.state import VmState
+    from kubewire.hosts.vm.state import VmState
+    from kubewire.providers.netns.linux import Process
 
     me = Process(1, 1)
     target = write_inventory(VmState("try", "boot", me, None, 4022, (), "").endpoint())

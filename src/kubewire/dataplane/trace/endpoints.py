@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
 
-from kubewire.dataplane.findings import IpFamily
-from kubewire.dataplane.trace.packet import Address
-from kubewire.dataplane.trace.translate import address_and_port
-from kubewire.errors import DefinitionError, LabError
+from kubewire.core.errors import DefinitionError, LabError
+from kubewire.dataplane.core.findings import IpFamily
+from kubewire.dataplane.core.packet import Address
+from kubewire.dataplane.core.translate import address_and_port
 
 OUTSIDE: dict[IpFamily, str] = {"ipv4": "203.0.113.77", "ipv6": "2001:db8:ffff::77"}
 """An address of a client outside, from the networks reserved for documentation (RFC 5737, RFC 3849)."""

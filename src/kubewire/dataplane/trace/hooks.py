@@ -9,14 +9,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from kubewire.dataplane.model import Chain, Dataplane, Hook, Rule
-from kubewire.dataplane.observed.iptables import rule_line
-from kubewire.dataplane.trace import iptables_rules, nft_rules
-from kubewire.dataplane.trace.nft_expressions import Sets
-from kubewire.dataplane.trace.nft_sets import Entry, Lookup
-from kubewire.dataplane.trace.packet import NotModelled, Packet, Result
-from kubewire.dataplane.trace.routing import Routing
-from kubewire.errors import LabError
+from kubewire.core.errors import LabError
+from kubewire.dataplane.core.model import Chain, Dataplane, Hook, Rule
+from kubewire.dataplane.core.packet import NotModelled, Packet, Result
+from kubewire.dataplane.core.routing import Routing
+from kubewire.dataplane.iptables import statements as iptables_rules
+from kubewire.dataplane.iptables.observed import rule_line
+from kubewire.dataplane.nftables import statements as nft_rules
+from kubewire.dataplane.nftables.conditions import Sets
+from kubewire.dataplane.nftables.lookups import Entry, Lookup
 
 _PRIORITIES: Mapping[str, Mapping[str, int]] = {
     "PREROUTING": {"raw": -300, "mangle": -150, "nat": -100},

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from kubewire.core.errors import LabError
+from kubewire.dataplane.core.packet import SURE, Address, NotModelled, Packet
+from kubewire.dataplane.core.routing import LOOPBACK, Routing
 from kubewire.dataplane.trace.hooks import SOURCE_HOOKS, Base, Rules, in_order
-from kubewire.dataplane.trace.packet import SURE, Address, NotModelled, Packet
-from kubewire.dataplane.trace.routing import LOOPBACK, Routing
 from kubewire.dataplane.trace.walk import Path, Step, Walker
-from kubewire.errors import LabError
 
 LOCALNET = "net.ipv4.conf.all.route_localnet"
 

@@ -7,16 +7,16 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from kubewire.dataplane.config import ProxyConfig
-from kubewire.dataplane.findings import IpFamily
-from kubewire.dataplane.model import Dataplane
-from kubewire.dataplane.observed.iptables import parse_iptables_save
-from kubewire.dataplane.observed.nftables import parse_nft_json
+from kubewire.core.errors import DefinitionError, LabError
+from kubewire.dataplane.core.config import ProxyConfig
+from kubewire.dataplane.core.findings import IpFamily
+from kubewire.dataplane.core.model import Dataplane
+from kubewire.dataplane.core.routing import Routing
+from kubewire.dataplane.core.snapshot import NodeSnapshot
+from kubewire.dataplane.iptables.observed import parse_iptables_save
+from kubewire.dataplane.nftables.observed import parse_nft_json
 from kubewire.dataplane.trace.hooks import IptablesRules, NftRules, Rules
 from kubewire.dataplane.trace.journey import LOCALNET, NodeView
-from kubewire.dataplane.trace.routing import Routing
-from kubewire.errors import DefinitionError, LabError
-from kubewire.snapshot.model import NodeSnapshot
 
 _IPTABLES: dict[IpFamily, str] = {"ipv4": "iptables-save.txt", "ipv6": "ip6tables-save.txt"}
 _NFT: dict[IpFamily, str] = {"ipv4": "nft-ip.json", "ipv6": "nft-ip6.json"}

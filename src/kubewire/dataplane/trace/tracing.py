@@ -6,7 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from kubewire.dataplane.findings import IpFamily
+from kubewire.core.errors import DefinitionError, LabError
+from kubewire.dataplane.core.findings import IpFamily
+from kubewire.dataplane.core.packet import Address, Packet
+from kubewire.dataplane.core.routing import LOOPBACK
+from kubewire.dataplane.core.snapshot import Snapshot
 from kubewire.dataplane.trace.endpoints import (
     OUTSIDE,
     Pod,
@@ -18,11 +22,7 @@ from kubewire.dataplane.trace.endpoints import (
 )
 from kubewire.dataplane.trace.journey import Network
 from kubewire.dataplane.trace.observe import view_of
-from kubewire.dataplane.trace.packet import Address, Packet
-from kubewire.dataplane.trace.routing import LOOPBACK
 from kubewire.dataplane.trace.walk import Path
-from kubewire.errors import DefinitionError, LabError
-from kubewire.snapshot.model import Snapshot
 
 _TIES = (
     "iptables and nft chains of equal priority disagree here: the kernel runs first what was registered "

@@ -8,11 +8,11 @@ from enum import Enum, auto
 from fractions import Fraction
 from typing import Literal
 
-from kubewire.dataplane.model import Chain, Rule
+from kubewire.core.errors import LabError
+from kubewire.dataplane.core.model import Chain, Rule
+from kubewire.dataplane.core.packet import Action, NotModelled, Packet, Result
+from kubewire.dataplane.core.routing import Routing
 from kubewire.dataplane.trace.hooks import Base
-from kubewire.dataplane.trace.packet import Action, NotModelled, Packet, Result
-from kubewire.dataplane.trace.routing import Routing
-from kubewire.errors import LabError
 
 DEEPEST = 64
 MOST_PATHS = 20000

@@ -21,8 +21,8 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).parents[3] / "e2e"))
 from test_nightly import RESTORE, link, replace
 
-from kubewire import paths
-from kubewire.kubernetes.binaries import ensure
+from kubewire.binaries.supply import ensure
+from kubewire.core import paths
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[3]

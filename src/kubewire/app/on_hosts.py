@@ -1,0 +1,210 @@
+"""`up`, `verify` and `down` of labs on other hosts: the same playbooks with another inventory."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+from kubewire.app.display import Display
+from kubewire.app.outcome import REMOVAL, finish, print_report
+from kubewire.app.playbook import Run, forget_logs, log_folder, run_playbook
+from kubewire.app.reports import gather, make_report_folder, store
+from kubewire.app.up import UpCall, tell_changes
+from kubewire.core import console
+from kubewire.core.console import Screen
+from kubewire.core.errors import DefinitionError, KubewireError
+from kubewire.core.signals import Terminated
+from kubewire.hosts import records, remote, tunnel
+from kubewire.hosts.choice import recorded_target
+from kubewire.hosts.inventory import Target
+from kubewire.hosts.overview import AT_ONCE, DEAD, GONE, READY
+from kubewire.hosts.records import Away
+from kubewire.hosts.vm.hosting import HOST
+from kubewire.hosts.vm.machine import remove as remove_vm
+from kubewire.lab.loading import load_lab
+from kubewire.lab.lock import lab_lock
+from kubewire.verify import exit_code
+from kubewire.verify.report import Report
+
+
+def bring_up(call: UpCall, target: Target) -> int:
+    """Make or mend the lab on every host of the target, side by side; the worst exit code."""
+    display = Display()
+    name = load_lab(call.lab, call.overrides).name
+    display.line(target.headline)
+    with _locked(name, "up", display, call.wait):
+        known = records.read(name)
+        try:
+            run = run_playbook(
+                *(call.playbook, name, call.variables, display),
+                check=call.check,
+                diff=call.diff,
+                report=call.proves,
+                target=target,
+            )
+        except (KeyboardInterrupt, Terminated):
+            _forget_absent(name, known, display, keep=call.keep)
+            display.line(f"interrupted; what wasn't ready is gone from {target.pattern}", "yellow")
+            raise
+        if run.failures:
+            _forget_absent(name, known, display, keep=call.keep)
+    if not run.failures:
+        tell_changes(run, name, display, check=call.check)
+    return _tell(run, target, name, display, verify=call.proves, reports=call.reports)
+
+
+def judge(lab: str, known: Mapping[str, Away], form: str, output: Path | None) -> int:
+    """Verify the lab on every host that it is on; the worst exit code.
+
+    Of several hosts `output` is a folder that gets a file for each; DefinitionError where it can't be one.
+    """
+    several = len(known) > 1
+    if several and output:
+        make_report_folder(output)
+    elif several and form == "junit":
+        raise DefinitionError(
+            f"lab {lab} is up on {', '.join(known)}, and a JUnit file tells of one",
+            mend="give a folder for their files with --output DIR, or name one with --host NAME",
+        )
+    display = Display()
+    target = recorded_target(known)
+    run = run_playbook("verify", lab, {"lab": lab}, display, report=True, target=target)
+    if not several:
+        return print_report(run, display, form=form, output=output)
+    return _tell(run, target, lab, display, verify=True, form=form, kept=form, reports=output)
+
+
+def take_down(lab: str, known: Mapping[str, Away], *, wait: bool = True) -> int:
+    """Remove the lab from every host that it is on; the worst exit code."""
+    display = Display()
+    with _locked(lab, "down", display, wait), ThreadPoolExecutor(AT_ONCE) as pool:
+        codes = list(pool.map(lambda away: _remove(away, display, wait=wait), known.values()))
+        if not records.read(lab):
+            forget_logs(lab)
+    return max(codes)
+
+
+def _remove(away: Away, display: Display, *, wait: bool) -> int:
+    host = away.place.name
+    tunnel.close(away)
+    if host == HOST:
+        was_there = remove_vm(away.lab)
+        display.line(f"lab {away.lab}: its VM {'is gone' if was_there else 'was gone already'}")
+        records.forget(away.lab, host)
+        return 0
+    try:
+        done = remote.call(away, ["down", away.lab, *([] if wait else ["--no-wait"])])
+    except KubewireError as error:
+        display.paragraph(f"kubewire: {error}", "red")
+        return error.exit_code
+    words = done.err.splitlines()
+    display.line(f"{host}: {words[-1] if words else f'exit code {done.code}'}")
+    if done.code == 0:
+        records.forget(away.lab, host)
+    return remote.exit_code(done)
+
+
+def _locked(name: str, command: str, display: Display, wait: bool):  # type: ignore[no-untyped-def]
+    words = " ".join(sys.argv[1:]) or command
+    return lab_lock(name, words, wait=wait, tell=lambda who: display.line(f"lab {name}: {who}", "yellow"))
+
+
+def _forget_absent(name: str, known: Mapping[str, Away], display: Display, *, keep: bool) -> None:
+    """Keep no record of a new lab that didn't come to be, nor its files there; one whose host doesn't answer
+    is kept, and with `keep` every one.
+    """
+    new = [away for host, away in records.read(name).items() if host not in known]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for away, phase in zip(new, pool.map(_settled, new), strict=True):
+            if phase in GONE and not (keep and phase == DEAD):
+                with suppress(KubewireError):
+                    remote.call(away, ["down", name])  # waits for what is still ending there
+                    remote.call(away, ["gc"])
+                records.forget(name, away.place.name)
+            elif phase != READY:
+                display.line(
+                    f"kubewire down {name} --host {away.place.name} removes what is left there", "dim"
+                )
+
+
+def _settled(away: Away) -> str:
+    """The phase in which a lab whose making has ended stays: it has some seconds to go. "" for a host that
+    doesn't answer.
+    """
+    deadline = time.monotonic() + REMOVAL
+    phase = ""
+    while time.monotonic() < deadline:
+        try:
+            phase = remote.phase(away)
+        except KubewireError:
+            return ""
+        if phase in GONE or phase == READY:
+            break
+    return phase
+
+
+def _tell(
+    run: Run,
+    target: Target,
+    name: str,
+    display: Display,
+    *,
+    verify: bool,
+    form: str = "text",
+    kept: str = "json",
+    reports: Path | None = None,
+) -> int:
+    """The report of one host as everywhere; of several a table, and each one's report in a folder, or as JSON
+    on standard output. `form` is what is printed, `kept` what the files in the folder `reports` are.
+    """
+    if not target.is_group:
+        if verify and reports:
+            store(gather(run, target.hosts, name), reports, kept)
+        return print_report(run, display) if verify else finish(run, display)
+    display.close()
+    for failure in run.failures.values():
+        if not (run.reports / f"{failure.host}.json").exists():
+            display.paragraph(f"kubewire: {failure.host}: {failure.message}", "red")
+    if not verify:
+        return max((failure.exit_code for failure in run.failures.values()), default=0)
+    gathered = gather(run, target.hosts, name)
+    codes = {host: _row_code(host, gathered, run) for host in target.hosts}
+    as_document = form == "json" and reports is None
+    _print_table(gathered, codes, run, Screen(stderr=as_document))
+    if as_document:
+        told = {host: report.to_dict() for host, report in gathered.items()}
+        console.document(json.dumps(told, indent=1) + "\n")
+    else:
+        folder = reports or log_folder(name) / "reports"
+        store(gathered, folder, kept if reports else "json")
+        display.line(f"the reports: {folder}", "dim")
+    return max(codes.values())
+
+
+def _row_code(host: str, gathered: Mapping[str, Report], run: Run) -> int:
+    failure = run.failures.get(host)
+    return failure.exit_code if failure else exit_code(gathered[host])
+
+
+def _print_table(gathered: Mapping[str, Report], codes: Mapping[str, int], run: Run, screen: Screen) -> None:
+    rows: list[list[str | tuple[str, str]]] = []
+    for host, report in gathered.items():
+        style = {"passed": "green", "failed": "red"}.get(report.status, "yellow")
+        judged = bool(report.nodes or report.checks)
+        counts = [str(report.count(status)) if judged else "" for status in ("passed", "failed", "skipped")]
+        first = _first_failure(report, run, host) if codes[host] else ""
+        rows.append([host, (report.status, style), *counts, first])
+    screen.table(["HOST", "RESULT", "PASSED", "FAILED", "SKIPPED", "FIRST FAILURE"], rows)
+
+
+def _first_failure(report: Report, run: Run, host: str) -> str:
+    for check in report.checks:
+        if check.status == "failed":
+            return " ".join(filter(None, (check.node, check.service, check.object)))
+    failure = run.failures.get(host)
+    return failure.message.splitlines()[0] if failure and failure.message else ""

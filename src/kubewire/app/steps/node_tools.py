@@ -1,0 +1,82 @@
+"""The tools on a node: there, and of which version."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+
+from kubewire.app.steps.outcome import Outcome
+from kubewire.core import processes
+from kubewire.core.errors import HostError
+from kubewire.lab.lookup import required_record
+from kubewire.providers.base import Change
+
+ALWAYS = ("iptables", "nft", "ip", "conntrack")
+SECONDS = 300.0
+MARK = "\x1f"
+# One line a tool: its name, a separator, the first line it says of itself (or nothing if it isn't there).
+# ipvsadm says nothing where the kernel has no ip_vs; its package does.
+SCRIPT = """PATH="$PATH:/usr/sbin:/sbin"
+for tool in {tools}; do
+  printf '%s\\037' "$tool"
+  if command -v "$tool" > /dev/null 2>&1; then
+    case "$tool" in ip) option=-V ;; *) option=--version ;; esac
+    version=$("$tool" "$option" 2>/dev/null | head -n 1)
+    [ -n "$version" ] || version=$(dpkg-query -W -f '${{Version}}' "$tool" 2>/dev/null)
+    echo "${{version:-present}}"
+  else echo; fi
+done"""
+COMMANDS = {"nftables": "nft"}
+
+
+def script(tools: tuple[str, ...]) -> str:
+    """The POSIX shell text that tells all tools' versions in one call."""
+    return SCRIPT.format(tools=" ".join(shlex.quote(tool) for tool in tools))
+
+
+def parse_versions(text: str) -> dict[str, str]:
+    """Each tool's version line, by its name; "" for one that isn't there."""
+    pairs = (line.partition(MARK) for line in text.splitlines() if MARK in line)
+    return {tool.strip(): version.strip() for tool, _, version in pairs}
+
+
+def tell_tools(lab: str, node: str, run: Callable[[str], str], *, check: bool = False) -> Outcome:
+    """The versions of a node's tools; HostError naming those that the lab asks for and the node lacks.
+
+    A node of kind gets what is missing; with `check` that is only named.
+    """
+    wanted = tuple(COMMANDS.get(tool, tool) for tool in required_record(lab).lab.tools)
+    versions = parse_versions(run(script(tuple(dict.fromkeys((*ALWAYS, *wanted))))))
+    missing = [tool for tool in wanted if not versions.get(tool)]
+    changes: list[Change] = []
+    if missing and required_record(lab).provider == "kind":
+        from kubewire.providers.kind.tools import install
+
+        changes = [Change(node, f"{tool} installed") for tool in missing]
+        if check:
+            return Outcome(
+                changes, {"tools": {tool: version for tool, version in versions.items() if version}}
+            )
+        install(node, missing)
+        versions = parse_versions(run(script(tuple(versions))))
+        missing = [tool for tool in wanted if not versions.get(tool)]
+    if missing:
+        raise HostError(f"missing tools: {', '.join(missing)}", where=node, mend="install their packages")
+    return Outcome(changes, {"tools": {tool: version for tool, version in versions.items() if version}})
+
+
+def tell_all_tools(lab: str, *, check: bool = False) -> Outcome:
+    """The same for every node of a lab on this machine, each entered by its prefix."""
+    from kubewire.providers.registry import recorded_provider
+
+    changes: list[Change] = []
+    tools = {}
+    for node in recorded_provider(lab).nodes(lab):
+
+        def run(command: str, prefix: tuple[str, ...] = node.prefix) -> str:
+            return processes.run([*prefix, "/bin/sh", "-c", command], timeout=SECONDS).out
+
+        outcome = tell_tools(lab, node.name, run, check=check)
+        changes += outcome.changes
+        tools[node.name] = outcome.facts["tools"]
+    return Outcome(changes, {"tools": tools})

@@ -1,0 +1,33 @@
+"""A lab and all that belongs to it, gone."""
+
+from __future__ import annotations
+
+import sys
+
+from kubewire.app.steps.outcome import Outcome
+from kubewire.core.paths import lab_dir
+from kubewire.hosts.definitions import forget_unused
+from kubewire.lab.lock import lab_lock
+from kubewire.lab.lookup import name_to_remove
+from kubewire.providers.base import Change
+from kubewire.providers.registry import NAMES, get_provider
+
+
+def remove_lab(lab: str, *, check: bool = False) -> Outcome:
+    """Remove a lab; no change where there was nothing. A broken record doesn't keep a lab from going."""
+    name = name_to_remove(lab)
+    if check:
+        return Outcome([Change(name, "removed")] if lab_dir(name).exists() else [])
+    removed = remove_here(name)
+    forget_unused()
+    return Outcome([Change(name, "removed")] if removed else [])
+
+
+def remove_here(name: str) -> list[str]:
+    """Remove what this machine has of a lab, record or not; the providers that had something."""
+    with lab_lock(name, "down"):
+        return [provider for provider in reversed(NAMES) if get_provider(provider).down(name)]
+
+
+if __name__ == "__main__":  # for a state folder of its own, where nothing on other hosts is followed
+    remove_here(sys.argv[1])

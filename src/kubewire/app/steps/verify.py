@@ -1,0 +1,46 @@
+"""The verdict on a running lab, as a task result and a report file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kubewire.app.steps.outcome import Outcome
+from kubewire.core.errors import LabError
+from kubewire.core.files import read_bounded, write_atomically
+
+if TYPE_CHECKING:
+    from kubewire.verify.report import Report
+
+
+def verify_lab(lab: str, report: str | None = None, *, check: bool = False) -> Outcome:
+    """Judge a lab; the outcome fails with exit code 1 or 4 where the report does.
+
+    With `check` it is skipped: what the run would change isn't there to be judged.
+    """
+    if check:
+        return Outcome(facts={"skipped": True}, message="in check mode there is nothing to verify yet")
+    from kubewire.lab.lookup import required_record
+    from kubewire.providers.registry import get_provider
+    from kubewire.report.text import to_text
+    from kubewire.verify import exit_code
+    from kubewire.verify.live import verify
+    from kubewire.verify.stored import to_stored
+
+    record = required_record(lab)
+    found = verify(get_provider(record.provider), record)
+    data = to_stored(found)
+    if report:
+        write_atomically(Path(report), json.dumps(data, indent=1) + "\n")
+    return Outcome(facts={"report": data["summary"]}, message=to_text(found), exit_code=exit_code(found))
+
+
+def read_report(path: Path) -> Report:
+    """The report of a file that `verify_lab` wrote here or on a lab host; LabError for anything else."""
+    from kubewire.verify.stored import LIMIT, read_stored
+
+    try:
+        return read_stored(read_bounded(path, LIMIT))
+    except (OSError, ValueError, RecursionError) as error:
+        raise LabError(f"the report can't be read: {error}", where=str(path)) from error

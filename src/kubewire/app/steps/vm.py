@@ -1,0 +1,50 @@
+"""The VM that carries a lab."""
+
+from __future__ import annotations
+
+from kubewire.app.steps.cluster import Overrides
+from kubewire.app.steps.outcome import Outcome
+from kubewire.binaries import supply
+from kubewire.binaries.fetchplan import needs
+from kubewire.binaries.versions import Components
+from kubewire.core.progress import Progress, emit
+from kubewire.hosts.inventory import Target
+from kubewire.hosts.vm import machine
+from kubewire.hosts.vm.hosting import write_inventory
+from kubewire.hosts.vm.parts import Parts, prepare, unlike
+from kubewire.lab.loading import load_lab
+from kubewire.lab.schema import Lab
+from kubewire.providers.base import Change
+
+
+def start_vm(lab: str, overrides: Overrides, *, check: bool = False) -> Outcome:
+    """Have the lab's VM run, for good; the facts name the inventory that has it as host `vm`."""
+    name = load_lab(lab, overrides).name
+    before = machine.parts_of(name)
+    if check:
+        return Outcome([] if before else [Change(name, "its VM started")])
+    target, version = boot(lab, overrides)
+    machine.commit(name)
+    if not before:
+        changes = [Change(name, "its VM started")]
+    else:
+        why = unlike(before, machine.parts_of(name))
+        changes = [Change(name, "its VM made anew", why)] if why else []
+    return Outcome(changes, {"inventory": target.inventory[0], "host": target.pattern, "kubernetes": version})
+
+
+def boot(lab: str, overrides: Overrides, progress: Progress = emit) -> tuple[Target, str]:
+    """The lab's VM as a lab host, and the exact Kubernetes version whose binaries it has. Until
+    `machine.commit` a new one ends with its makers.
+    """
+    loaded = load_lab(lab, overrides)
+    parts, version = prepare_parts(loaded, progress)
+    return write_inventory(machine.ensure(loaded.name, parts, progress)), version
+
+
+def prepare_parts(lab: Lab, progress: Progress = emit) -> tuple[Parts, str]:
+    """Have all that the lab's VM is made of in the cache; and the exact Kubernetes version."""
+    beside = lab.control_plane
+    found = supply.ensure(lab.kubernetes, control_plane=beside, dns=lab.dns, progress=progress)
+    chosen = Components(found.version, found.control_plane_version)
+    return prepare(needs(chosen, lab.dns), progress), found.version

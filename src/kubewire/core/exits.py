@@ -1,0 +1,64 @@
+"""How the process ends: every way to end has its exit code and, if it went wrong, one clear message."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from typing import NoReturn
+
+from kubewire.core import console
+from kubewire.core.errors import KubewireError
+from kubewire.core.refusals import refusal
+from kubewire.core.signals import Terminated, raise_on_terminate
+
+
+def end_with(command: Callable[[], object]) -> NoReturn:
+    """Run the command and end the process with the exit code it means; a command may raise SystemExit."""
+    raise_on_terminate()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # no locale lacks a letter badly enough to fail
+            stream.reconfigure(errors="replace")
+    sys.exit(_exit_code(command))
+
+
+def _exit_code(command: Callable[[], object]) -> int:
+    try:
+        command()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 2 if end.code else 0
+    except KubewireError as error:
+        _say(str(error))
+        return error.exit_code
+    except (KeyboardInterrupt, Terminated) as stop:
+        return 128 + (signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 4
+    except Exception as error:
+        refused = refusal(error)
+        _say(str(refused or f"unexpected {type(error).__name__}: {error}\n  {_keep_traceback()}"))
+        return refused.exit_code if refused else 4
+    return 0
+
+
+def _say(text: str) -> None:
+    console.err(f"kubewire: {text}")
+
+
+def _keep_traceback() -> str:
+    """Write the traceback of the exception at hand to a log; where it is, for people."""
+    import traceback
+
+    from kubewire.core.paths import state_dir
+
+    path = state_dir() / "errors" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(traceback.format_exc())
+    except OSError:
+        return traceback.format_exc()
+    return f"this is a fault of kubewire; its traceback is in {path}"

@@ -1,0 +1,89 @@
+"""Locks between processes: held by the kernel (flock), so a killed holder never leaves one behind."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from kubewire.core.files import UnsafeFileError
+from kubewire.core.progress import Progress
+
+POLL_SECONDS = 0.2
+
+
+@contextlib.contextmanager
+def locked(file: Path, what: str, progress: Progress) -> Iterator[int]:
+    """Hold `file` exclusively; while another process holds it, say who and wait.
+
+    Yields the descriptor: a child that inherits it keeps the lock until it ends too.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = open_lock(file)
+    try:
+        told = ""
+        while not try_lock(descriptor):
+            holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip()
+            if holder != told:
+                progress("wait", f"{what}: {holder or 'another process'} is at it; waiting")
+                told = holder
+            time.sleep(POLL_SECONDS)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"process {os.getpid()} (since {time.strftime('%H:%M:%S')})\n".encode(), 0)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def open_lock(file: Path, flags: int = os.O_RDWR | os.O_CREAT) -> int:
+    """A descriptor of a lock of this user's own; neither a link nor another's file is taken for one.
+
+    FileNotFoundError where it, or its folder, is missing; UnsafeFileError for what can't be one.
+    """
+    try:
+        descriptor = os.open(file, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise UnsafeFileError("is a symbolic link", where=str(file)) from error
+        raise
+    owner = os.fstat(descriptor).st_uid
+    if owner != os.geteuid():
+        os.close(descriptor)
+        raise UnsafeFileError(f"belongs to user {owner}, not to this one ({os.geteuid()})", where=str(file))
+    return descriptor
+
+
+def is_held(file: Path) -> bool:
+    """Whether some process holds the lock now."""
+    try:
+        descriptor = open_lock(file, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        return not try_lock(descriptor, shared=True)
+    finally:
+        os.close(descriptor)
+
+
+def try_lock(descriptor: int, seconds: float = 0.0, *, shared: bool = False) -> bool:
+    """Take the lock if nobody has it, or lets go of it within some seconds.
+
+    `shared`, for those who only ask whether somebody has it: they don't take each other for its holder.
+    """
+    operation = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                raise
+        else:
+            return True
+        if time.monotonic() >= end:
+            return False
+        time.sleep(min(POLL_SECONDS, seconds))

@@ -1,0 +1,67 @@
+"""What the operating system refuses, as errors that a user can act on."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from kubewire.core.errors import DefinitionError, HostError, KubewireError
+from kubewire.core.paths import cache_dir, state_dir
+
+OTHER_FOLDERS = "XDG_STATE_HOME and XDG_CACHE_HOME name other folders for what kubewire keeps"
+REFUSALS = {
+    errno.ENOSPC: "free some space there",
+    errno.EDQUOT: "free some space there, or have the quota raised",
+    errno.EMFILE: "allow more open files: ulimit -n",
+    errno.ENFILE: "close some programs: the machine has too many files open",
+    errno.ENOMEM: "close some programs: the machine has no memory left",
+} | dict.fromkeys([errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR], OTHER_FOLDERS)
+"""What a machine may refuse any program, and the way to mend it."""
+
+WRONG_NAMES = {
+    errno.ENAMETOOLONG: "this name is too long for a file",
+    errno.ELOOP: "its symbolic links lead nowhere",
+    errno.EISDIR: "this is a folder, not a file",
+}
+"""What can be wrong with a path, whatever the machine."""
+
+
+def refusal(error: BaseException) -> KubewireError | None:
+    """What the machine refused (a full disk, a folder that can't be written), or what is wrong with a path,
+    as an error; None for anything else.
+    """
+    if isinstance(error, ValueError) and "embedded null" in str(error):
+        return DefinitionError("a file's name can't hold a NUL character", mend="name another file")
+    if not isinstance(error, OSError):
+        return None
+    where = str(error.filename or "")
+    if error.errno in WRONG_NAMES:
+        return DefinitionError(WRONG_NAMES[error.errno], where=where, mend="name another one")
+    if error.errno == errno.ENOENT and _could_not_be_made(where):
+        return HostError("this machine has no way to make this folder", where=where, mend=OTHER_FOLDERS)
+    if error.errno not in REFUSALS:
+        return None
+    return HostError(f"this machine refuses: {error.strerror}", where=where, mend=REFUSALS[error.errno])
+
+
+@contextmanager
+def given(path: Path) -> Iterator[None]:
+    """While a path is looked at that the call names: whatever is refused there is a DefinitionError."""
+    try:
+        yield
+    except OSError as error:
+        what = WRONG_NAMES.get(error.errno or 0) or f"can't be read: {error.strerror}"
+        raise DefinitionError(what, where=str(path)) from error
+    except ValueError as error:
+        raise refusal(error) or error from error
+
+
+def _could_not_be_made(path: str) -> bool:
+    """Whether it is on the way to, or in, a folder of kubewire's own that isn't there: below /proc, none can
+    be made.
+    """
+    kept = (folder for folder in (state_dir(), cache_dir()) if not os.access(folder, os.F_OK))
+    return any(folder.is_relative_to(path) or Path(path).is_relative_to(folder) for folder in kept if path)

@@ -1,0 +1,238 @@
+"""A whole snapshot judged without I/O: each node's dataplane against what kube-proxy must have written.
+
+Modules that only one mode needs are imported where it is judged: they would take longer than a small node.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from kubewire.core.errors import KubewireError, LabError
+from kubewire.dataplane.core.agreement import NodeChains, judge_agreement, service_chains
+from kubewire.dataplane.core.cluster import ClusterState
+from kubewire.dataplane.core.features import unknown_version
+from kubewire.dataplane.core.findings import Check, IpFamily, Note
+from kubewire.dataplane.core.model import Dataplane, Problem
+from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
+from kubewire.dataplane.iptables.compare import compare_iptables, judge_foreign
+from kubewire.dataplane.iptables.foreign import Traffic
+from kubewire.dataplane.iptables.names import owned
+from kubewire.dataplane.iptables.observed import known_lines, parse_iptables_save
+from kubewire.dataplane.iptables.verbatim import held_checks, shrink
+from kubewire.dataplane.node import Inputs, expected_dataplane, read_inputs
+from kubewire.dataplane.unused import FAMILIES, IPTABLES_FILES, NFT_FILES, dump_file, unused_families
+
+if TYPE_CHECKING:
+    from kubewire.dataplane.ipvs.observed import IpvsDumps
+
+_MOST, _LONGEST = 50, 1000
+_NAMES: dict[IpFamily, str] = {"ipv4": "IPv4", "ipv6": "IPv6"}
+_UNUSED = "not judged, since no Service uses it and kube-proxy has programmed it on no node"
+
+
+class Judgement(Struct, frozen=True):
+    """What came out of a snapshot."""
+
+    checks: list[Check]
+    notes: list[Note]
+    held: Mapping[str, int] = {}
+
+
+def judge(snapshot: Snapshot, *, brief: bool = False) -> Judgement:
+    """Judge every node in the mode that its kube-proxy runs in.
+
+    `brief`: of a single node that is as it must be, what stands in the dump word for word is only counted, by
+    check id in `held`; with a failure every check is there.
+    Raises LabError where nothing can be judged: no node, or no Service (default/kubernetes always exists).
+    """
+    cluster = snapshot.state
+    if not cluster.services:
+        raise LabError(
+            "the cluster's objects hold no Service, not even default/kubernetes", where="cluster.json"
+        )
+    if not snapshot.nodes:
+        raise LabError("the snapshot holds no node", where="nodes")
+    checks: list[Check] = []
+    chains: list[NodeChains] = []
+    read: dict[str, Inputs] = {}
+    for node in snapshot.nodes:
+        try:
+            read[node.name] = read_inputs(node, cluster)
+        except KubewireError as error:
+            checks.append(_unreadable(node, error))
+    unused = unused_families(cluster, snapshot.nodes, read)
+    families = [family for family in FAMILIES if family not in unused]
+    notes = [Note(f"{_NAMES[family]}: {_UNUSED}") for family in unused]
+    several = len(snapshot.nodes) > 1
+    if brief and read and not several:
+        judgement = _judge_briefly(read[snapshot.nodes[0].name], cluster, families)
+        if judgement is not None:
+            return Judgement(judgement.checks, [*notes, *judgement.notes], judgement.held)
+    for inputs in read.values():
+        judged, said, pairs = _judge_node(inputs, cluster, families)
+        checks += judged
+        notes += said
+        if several:
+            chains += [service_chains(inputs.snapshot.name, family, *pair) for family, pair in pairs.items()]
+    return Judgement(checks + judge_agreement(chains), notes)
+
+
+def _judge_briefly(node: Inputs, cluster: ClusterState, families: Sequence[IpFamily]) -> Judgement | None:
+    """The judgement of a node on which most Services hold by their text; None unless all checks pass."""
+    held: Counter[str] = Counter()
+    checks, notes, _ = _judge_node(node, cluster, families, held)
+    if any(check.status == "failed" for check in checks):
+        return None
+    return Judgement(checks, notes, held)
+
+
+def _unreadable(node: NodeSnapshot, error: KubewireError) -> Check:
+    reason = "without it nothing on this node can be judged"
+    return Check(
+        "dump.present",
+        "failed",
+        node.name,
+        "",
+        "",
+        error.where,
+        reason,
+        "a file as kube-proxy has it",
+        error.what,
+    )
+
+
+def _judge_node(
+    node: Inputs,
+    cluster: ClusterState,
+    families: Sequence[IpFamily],
+    held: Counter[str] | None = None,
+) -> tuple[list[Check], list[Note], dict[IpFamily, tuple[Dataplane, Dataplane]]]:
+    """Checks, notes, and what was expected and observed of each family that could be judged.
+
+    With `held`, checks that hold word for word are counted there and are not among the others.
+    """
+    checks: list[Check] = []
+    notes: list[Note] = []
+    kept: dict[IpFamily, tuple[Dataplane, Dataplane]] = {}
+    mode, name = node.config.mode, node.snapshot.name
+    ipvs = _observe_ipvs(node) if mode == "ipvs" else None
+    for family in families:
+        if node.facts.leaves_out(family, node.version):
+            checks.append(_left_out(node, family))
+            continue
+        shrunk = None if held is None else shrink(node, cluster, family)
+        expected = shrunk.expected if shrunk else expected_dataplane(node, cluster, family)
+        observed, present = observe(shrunk.node if shrunk else node, family, expected)
+        checks.append(present)
+        if ipvs:
+            checks += [_present(node, family, file, told) for file, told in ipvs.problems.items()]
+        if observed is None or (ipvs and not ipvs.usable):
+            continue
+        traffic = Traffic.of(cluster, node.config, family, node.version)
+        if ipvs:
+            from kubewire.dataplane.ipvs.compare import compare_ipvs
+
+            observed = ipvs.beside(observed, family)
+            exclude = node.config.ipvs_exclude_cidrs
+            judged, said = compare_ipvs(
+                expected, observed, traffic, node=name, family=family, exclude=exclude, held=held
+            )
+        elif mode == "iptables":
+            judged, said = compare_iptables(expected, observed, traffic, node=name, family=family)
+        else:
+            from kubewire.dataplane.nftables.compare import compare_nft
+
+            judged, said = compare_nft(expected, observed, node=name, family=family, held=held)
+            foreign, about = _foreign(node, traffic, family)
+            judged, said = [*judged, *foreign], [*said, *about]
+        if shrunk and held is not None:
+            held += held_checks(judged, shrunk.held)
+        checks += judged
+        notes += said
+        kept[family] = expected, observed
+    odd = unknown_version(node.version)
+    return checks, [*([Note(odd, name)] if odd else []), *notes, *_in_the_way(node)], kept
+
+
+def _left_out(node: Inputs, family: IpFamily) -> Check:
+    name = dump_file(node.config.mode, family)
+    reason = f"IPv6 is {node.facts.ipv6} in the node's kernel, and kube-proxy leaves the family out"
+    return Check("dump.present", "skipped", node.snapshot.name, family, "", name, reason)
+
+
+def observe(
+    node: Inputs, family: IpFamily, expected: Dataplane | None = None
+) -> tuple[Dataplane | None, Check]:
+    """The dump that the mode needs, and the check that it is there, whole and understood.
+
+    What stands in it exactly as in `expected` is not parsed.
+    """
+    files, errors = node.snapshot.files, node.snapshot.errors
+    name = dump_file(node.config.mode, family)
+    if not files.get(name, "").strip():
+        return None, _present(node, family, name, [errors.get(name) or "the dump is missing or empty"])
+    if node.config.mode == "nftables":
+        from kubewire.dataplane.nftables.observed import ParseError, parse_nft_json
+
+        try:
+            return parse_nft_json(files[name], family), _present(node, family, name, [])
+        except ParseError as error:
+            return None, _present(node, family, name, [str(error)])
+    dataplane = parse_iptables_save(files[name], family, known_lines(expected) if expected else {})
+    cut = any(problem.where in ("", "end") for problem in dataplane.problems)
+    return None if cut else dataplane, _present(node, family, name, dataplane.problems)
+
+
+def _shown(problems: Sequence[Problem | str]) -> str:
+    """What was not understood, as much of it as anybody reads."""
+    texts = map(str, problems[:_MOST])
+    lines = [text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …" for text in texts]
+    return "\n".join([*lines, *([f"and {len(problems) - _MOST} more"] if len(problems) > _MOST else [])])
+
+
+def _observe_ipvs(node: Inputs) -> IpvsDumps:
+    from kubewire.dataplane.ipvs.observed import read_ipvs
+
+    return read_ipvs(node.snapshot.files, node.snapshot.errors)
+
+
+def _present(node: Inputs, family: IpFamily, name: str, problems: Sequence[Problem | str]) -> Check:
+    reason = f"mode {node.config.mode} can only be judged from a whole dump"
+    whole = "a whole dump"
+    return Check(
+        "dump.present",
+        "failed" if problems else "passed",
+        node.snapshot.name,
+        family,
+        "",
+        name,
+        reason,
+        whole,
+        _shown(problems) or whole,
+    )
+
+
+def _foreign(node: Inputs, traffic: Traffic, family: IpFamily) -> tuple[list[Check], list[Note]]:
+    """What other hands wrote with iptables on a node whose kube-proxy uses nftables."""
+    dump = parse_iptables_save(node.snapshot.files.get(IPTABLES_FILES[family], ""), family)
+    return judge_foreign(dump, traffic, node=node.snapshot.name, family=family)
+
+
+def _in_the_way(node: Inputs) -> list[Note]:
+    """Leftovers of another mode of kube-proxy, which would take packets before this one does."""
+    files, notes = node.snapshot.files, []
+    for family in FAMILIES:
+        if node.config.mode != "nftables" and '"kube-proxy"' in files.get(NFT_FILES[family], ""):
+            text = f"table {'ip6' if family == 'ipv6' else 'ip'} kube-proxy is left from nftables mode"
+            notes.append(Note(f"{text} and takes packets too", node.snapshot.name))
+        if node.config.mode == "nftables":
+            dump = parse_iptables_save(files.get(IPTABLES_FILES[family], ""), family)
+            left = [chain.name for chain in dump.chains if owned(chain.table, chain.name)]
+            if left:
+                text = f"{len(left)} chains are left in {IPTABLES_FILES[family]} from iptables mode"
+                notes.append(Note(f"{text}, such as {left[0]}", node.snapshot.name))
+    return notes

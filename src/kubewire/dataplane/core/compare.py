@@ -1,0 +1,277 @@
+"""Expected against observed, for all modes: rules of a chain and elements of a set, matched by their text.
+
+What belongs to one Service and one kind of check is one `Check`; a changed rule is one finding, with what it
+should be and what it is.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from msgspec import Struct, field
+
+from kubewire.dataplane.core.findings import Check, IpFamily
+from kubewire.dataplane.core.model import Chain, Origin, Rule, RuleGroup
+
+_SIMILAR = 0.3
+_PAIRING_LIMIT = 250_000
+_NOBODY = Origin("", "", "", "")
+
+
+class Place(Struct, frozen=True):
+    """Where checks are made. `prefix` is the mode's part of the ids (`iptables`).
+
+    With `held` the checks of what holds word for word are counted there, by id, instead of listed.
+    """
+
+    prefix: str
+    node: str
+    family: IpFamily
+    held: Counter[str] | None = None
+
+
+class Item(Struct, frozen=True):
+    """One comparable piece of a container: a rule or an element, by its text."""
+
+    text: str
+    origin: Origin
+    alternatives: tuple[str, ...] = ()
+    optional: bool = False
+
+
+class _Story(Struct):
+    """All that one check says about one container."""
+
+    expected: list[str] = field(default_factory=list)
+    wanting: list[str] = field(default_factory=list)
+    instead: list[str] = field(default_factory=list)
+    origin: Origin | None = None
+    why: str = ""
+
+
+Render = Callable[[str], str]
+
+
+def compare_items(
+    place: Place,
+    label: str,
+    items: Sequence[Item],
+    observed: Sequence[str],
+    *,
+    render: Render,
+    service: str = "",
+    absent: str = "",
+) -> list[Check]:
+    """Every item present as often as expected and nothing else; one check for each (check id, Service).
+
+    `absent`: what to say as observed when the whole container is not there. Extra pieces fail `PREFIX.extra`.
+    """
+    if _stand(items, observed):
+        return _hold(place, label, [(item.origin, item.text) for item in items], render)
+    missing, positions = match_items(items, observed)
+    taken = {position for position in positions if position is not None}
+    extra = [text for position, text in enumerate(observed) if position not in taken]
+    pairs, extra = _pair([item for item in missing if not item.optional], extra)
+    stories: dict[tuple[str, str], _Story] = defaultdict(_Story)
+    gone = {id(item) for item in missing}
+    for item in items:
+        if item.optional and id(item) in gone:
+            continue
+        story = stories[item.origin.check, item.origin.service]
+        story.origin = story.origin or item.origin
+        if id(item) in gone:
+            story.wanting.append(render(item.text))
+            story.origin = item.origin
+            if id(item) in pairs:
+                story.instead.append(render(pairs[id(item)]))
+        else:
+            story.expected.append(render(item.text))
+    checks = [_tell(place, label, key, story, absent) for key, story in stories.items()]
+    if extra:
+        twice = {item.text for item in items}.issuperset(extra)
+        checks.append(_extra(place, label, [render(text) for text in extra], service, twice=twice))
+    return checks
+
+
+def _stand(items: Sequence[Item], observed: Sequence[str]) -> bool:
+    """Whether all is there, in order, and nothing else."""
+    return len(items) == len(observed) and all(a.text == b for a, b in zip(items, observed, strict=True))
+
+
+def match_items(items: Sequence[Item], observed: Sequence[str]) -> tuple[list[Item], list[int | None]]:
+    """The items that are missing, and for each item the position at which it was found."""
+    if _stand(items, observed):
+        return [], list(range(len(items)))
+    free: dict[str, list[int]] = defaultdict(list)
+    for position in range(len(observed) - 1, -1, -1):
+        free[observed[position]].append(position)
+    missing: list[Item] = []
+    positions: list[int | None] = []
+    for item in items:
+        text = next((text for text in (item.text, *item.alternatives) if free.get(text)), None)
+        positions.append(free[text].pop() if text is not None else None)
+        if text is None:
+            missing.append(item)
+    return missing, positions
+
+
+def _pair(missing: Sequence[Item], extra: list[str]) -> tuple[dict[int, str], list[str]]:
+    """Each missing item with the extra text most like it, if one is like it; and the extras left over."""
+    pairs: dict[int, str] = {}
+    if not missing or not extra or len(missing) * len(extra) > _PAIRING_LIMIT:
+        return pairs, extra
+    words = [set(text.split()) for text in extra]
+    scores = sorted(
+        (
+            (len(own & words[index]) / len(own | words[index]), -index, number)
+            for number, item in enumerate(missing)
+            for own in (set(item.text.split()),)
+            for index in range(len(extra))
+        ),
+        reverse=True,
+    )
+    used: set[int] = set()
+    for score, negative, number in scores:
+        item = missing[number]
+        if score >= _SIMILAR and -negative not in used and id(item) not in pairs:
+            pairs[id(item)] = extra[-negative]
+            used.add(-negative)
+    return pairs, [text for index, text in enumerate(extra) if index not in used]
+
+
+def _tell(place: Place, label: str, key: tuple[str, str], story: _Story, absent: str) -> Check:
+    origin = story.origin
+    reason = f"{origin.why} ({origin.source})" if origin else ""
+    if not story.wanting:
+        text = "\n".join(story.expected)
+        return Check(key[0], "passed", place.node, place.family, key[1], label, reason, text, text)
+    return Check(
+        key[0],
+        "failed",
+        place.node,
+        place.family,
+        key[1],
+        label,
+        reason,
+        "\n".join(story.wanting),
+        "\n".join(story.instead) or absent or "(missing)",
+    )
+
+
+def _extra(place: Place, label: str, extra: Sequence[str], service: str, *, twice: bool) -> Check:
+    reason = "it is there more than once" if twice else "nothing that the API knows asks for it"
+    return Check(
+        f"{place.prefix}.extra",
+        "failed",
+        place.node,
+        place.family,
+        service,
+        label,
+        reason,
+        "(nothing)",
+        "\n".join(extra),
+    )
+
+
+def compare_chain(
+    place: Place, label: str, expected: Chain, observed: Chain | None, line: Callable[[Chain, Rule], str]
+) -> list[Check]:
+    """A chain that kube-proxy owns whole: its rules, nothing else in it, and the order that matters."""
+    if observed is not None and observed.groups == expected.groups:
+        rules = [(rule.origin or _NOBODY, rule.text) for rule in expected.rules()]
+        return _hold(place, label, rules, lambda text: line(expected, Rule(text)))
+    items = [rule_item(rule) for rule in expected.rules()]
+    texts = [rule.text for rule in observed.rules()] if observed else []
+
+    def render(text: str) -> str:
+        return line(expected, Rule(text))
+
+    service = expected.origin.service if expected.origin else ""
+    absent = "" if observed else f"(no chain {expected.name})"
+    checks = compare_items(place, label, items, texts, render=render, service=service, absent=absent)
+    disorder = None if _stand(items, texts) else misplaced(expected.groups, match_items(items, texts)[1])
+    if disorder is not None:
+        checks.append(
+            Check(
+                f"{place.prefix}.order",
+                "failed",
+                place.node,
+                place.family,
+                service,
+                label,
+                "the kernel takes the first rule that matches, so these must stand in this order",
+                "\n".join(map(render, (rule.text for rule in disorder))),
+                "\n".join(map(render, texts)),
+            )
+        )
+    return checks
+
+
+def _hold(place: Place, label: str, texts: Iterable[tuple[Origin, str]], render: Render) -> list[Check]:
+    """The checks of a container in which all is there, in order, and nothing else."""
+    if place.held is not None:
+        place.held.update([check for check, _ in {(origin.check, origin.service) for origin, _ in texts}])
+        return []
+    origins: dict[tuple[str, str], Origin] = {}
+    lines: dict[tuple[str, str], str] = {}
+    for origin, text in texts:
+        key = origin.check, origin.service
+        if key in origins:
+            lines[key] += f"\n{render(text)}"
+        else:
+            origins[key], lines[key] = origin, render(text)
+    node, family = place.node, place.family
+    return [
+        Check(check, "passed", node, family, service, label, f"{origin.why} ({origin.source})", text, text)
+        for (check, service), origin in origins.items()
+        for text in (lines[check, service],)
+    ]
+
+
+def rule_item(rule: Rule) -> Item:
+    """A rule as something to compare; a rule must have an origin."""
+    return Item(rule.text, rule.origin or _NOBODY, rule.alternatives, rule.optional)
+
+
+def misplaced(groups: Iterable[RuleGroup], positions: Sequence[int | None]) -> tuple[Rule, ...] | None:
+    """Two rules (or runs of rules) found in the wrong order, None if all is well.
+
+    `positions` are where the rules of the groups, depth first, were found (None: not found).
+    """
+    rest = iter(positions)
+    try:
+        _extent(RuleGroup(tuple(groups)), rest)
+    except _WrongOrderError as wrong:
+        return wrong.rules
+    return None
+
+
+class _WrongOrderError(Exception):
+    def __init__(self, rules: tuple[Rule, ...]) -> None:
+        super().__init__()
+        self.rules = rules
+
+
+def _extent(group: RuleGroup, rest: Iterator[int | None]) -> tuple[int, int] | None:
+    """The first and last position of a group; raises where an ordered one is out of order."""
+    first = last = None
+    before: Rule | RuleGroup | None = None
+    for member in group.rules:
+        if isinstance(member, Rule):
+            position = next(rest)
+            extent = None if position is None else (position, position)
+        else:
+            extent = _extent(member, rest)
+        if extent is None:
+            continue
+        if group.ordered and last is not None and before is not None and extent[0] < last:
+            raise _WrongOrderError((_edge(before, -1), _edge(member, 0)))
+        first = extent[0] if first is None else min(first, extent[0])
+        last = extent[1] if last is None else max(last, extent[1])
+        before = member
+    return None if first is None or last is None else (first, last)
+
+
+def _edge(member: Rule | RuleGroup, index: int) -> Rule:
+    return member if isinstance(member, Rule) else tuple(member.flat())[index]

@@ -1,0 +1,78 @@
+"""What rules depend on beyond the API and the configuration: the node's kernel and addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+from msgspec import Struct, field
+
+from kubewire.dataplane.core.config import ProxyConfig
+from kubewire.dataplane.core.features import Version, has
+from kubewire.dataplane.core.findings import IpFamily
+from kubewire.dataplane.core.objects import Node, canonical
+
+
+class NodeFacts(Struct, frozen=True):
+    """One node as its kube-proxy sees it; absent facts mean kernel defaults.
+
+    `ipv6` is `on`, `disabled` (by sysctl), `absent` (from the kernel) or "" where nobody told.
+    `addresses` maps an interface to its addresses of both families (without prefix length).
+    """
+
+    node: Node
+    tcp_be_liberal: bool = False
+    nfacct: bool = True
+    ipv6: str = ""
+    addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.node.name
+
+    @classmethod
+    def build(
+        cls,
+        node: Node,
+        facts: Mapping[str, Any] | None = None,
+        ip_addr: Sequence[Mapping[str, Any]] | None = None,
+    ) -> NodeFacts:
+        """From the Node, facts.json and `ip -j addr`, each of the latter two optional."""
+        facts = facts or {}
+        nfacct = facts.get("nfacct")
+        addresses = {
+            link["ifname"]: tuple(
+                canonical(info["local"]) for info in link.get("addr_info", ()) if "local" in info
+            )
+            for link in ip_addr or ()
+            if "ifname" in link
+        }
+        return cls(
+            node=node,
+            tcp_be_liberal=bool(int(facts.get("tcp_be_liberal") or 0)),
+            nfacct=True if nfacct is None else bool(nfacct),
+            ipv6=str(facts.get("ipv6") or ""),
+            addresses=addresses,
+        )
+
+    def leaves_out(self, family: IpFamily, version: Version) -> bool:
+        """Whether kube-proxy of that version programs nothing of the family, for the kernel doesn't serve it.
+
+        Source: platformCheckSupported in cmd/kube-proxy/app/server_linux.go.
+        """
+        disabled = self.ipv6 == "disabled" and has(version, "ipv6-disabled")
+        return family == "ipv6" and (disabled or self.ipv6 == "absent")
+
+    def node_ip(self, family: IpFamily, config: ProxyConfig) -> str:
+        """`ProxyConfig.node_ip` of this node."""
+        return config.node_ip(family, self.node)
+
+    def node_port_ips(self, cidrs: Sequence[str], family: IpFamily) -> tuple[str, ...]:
+        """The node's own addresses inside the CIDRs, sorted, without duplicates."""
+        networks = [ip_network(cidr) for cidr in cidrs]
+        own = {ip_address(ip) for ips in self.addresses.values() for ip in ips}
+        if not own:
+            own = {ip_address(ip) for ip in ("127.0.0.1", "::1", *self.node.internal_ips)}
+        chosen = {ip for ip in own if any(ip.version == net.version and ip in net for net in networks)}
+        return tuple(str(ip) for ip in sorted(chosen, key=int) if f"ipv{ip.version}" == family)

@@ -1,0 +1,113 @@
+"""The packet that is traced, and what one rule does to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum, auto
+from fractions import Fraction
+from ipaddress import IPv4Address, IPv6Address
+
+from kubewire.dataplane.core.findings import IpFamily
+
+Address = IPv4Address | IPv6Address
+EPHEMERAL = (32768, 60999)
+"""The ports that a client's kernel chooses from by default: net.ipv4.ip_local_port_range."""
+SURE, NEVER = Fraction(1), Fraction(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """The first packet of a new connection, as it is at one point of its way.
+
+    `protocol` is lower case; its source port is any of EPHEMERAL. `dnat` and `snat` say that conntrack
+    changes that side, `destination_set` and `source_set` that it has settled it, changed or not; interfaces
+    are "" where there is none.
+    """
+
+    source: Address
+    destination: Address
+    protocol: str
+    port: int
+    in_interface: str = ""
+    out_interface: str = ""
+    mark: int = 0
+    dnat: bool = False
+    snat: bool = False
+    destination_set: bool = False
+    source_set: bool = False
+
+    @property
+    def family(self) -> IpFamily:
+        return "ipv6" if self.destination.version == 6 else "ipv4"
+
+    @property
+    def to(self) -> str:
+        """`10.96.0.1:443`, `[fd00::1]:443`."""
+        return (
+            f"[{self.destination}]:{self.port}"
+            if self.family == "ipv6"
+            else f"{self.destination}:{self.port}"
+        )
+
+    def translated(self, destination: Address, port: int | None) -> Packet:
+        """With another destination; a port of None stays."""
+        changed = (destination, port or self.port) != (self.destination, self.port)
+        return replace(
+            self,
+            destination=destination,
+            port=port or self.port,
+            dnat=self.dnat or changed,
+            destination_set=True,
+        )
+
+    def from_source(self, source: Address) -> Packet:
+        """With another source address."""
+        changed = self.snat or source != self.source
+        return replace(self, source=source, snat=changed, source_set=True)
+
+
+class Action(StrEnum):
+    """What becomes of the packet after a rule."""
+
+    MISS = auto()
+    NEXT = auto()
+    JUMP = auto()
+    GOTO = auto()
+    RETURN = auto()
+    ACCEPT = auto()
+    DROP = auto()
+    REJECT = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One thing that a rule can do, and how likely; all results of a rule add up to 1.
+
+    MISS: the rule does not match. `chain` is where JUMP and GOTO lead; `said` tells what the rule's text
+    does not: the address that it became, the map element that was found.
+    """
+
+    chance: Fraction
+    packet: Packet
+    action: Action
+    chain: str = ""
+    said: str = ""
+
+
+class NotModelled(ValueError):  # noqa: N818
+    """Something that decides about the packet and that a trace can't evaluate; the text says what."""
+
+
+def within(number: tuple[int, int], first: int, last: int) -> Fraction:
+    """Whether a number known only as lying in a range lies in another; NotModelled where both can be."""
+    low, high = number
+    if first <= low and high <= last:
+        return SURE
+    if high < first or last < low:
+        return NEVER
+    raise NotModelled(f"the client's port may be any of {low} to {high}")
+
+
+def as_number(text: str) -> int:
+    """`0x4000` or `80`."""
+    return int(text, 16) if text.startswith("0x") else int(text)

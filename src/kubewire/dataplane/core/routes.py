@@ -1,0 +1,196 @@
+"""The routes that pod traffic needs on each node, from `ip -j route`, Node objects and pods."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from kubewire.core.errors import LabError
+from kubewire.dataplane.core.findings import Check
+from kubewire.dataplane.core.objects import Node, family_of
+from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
+
+ROUTES = "ip-route.json"
+ADDRESSES = "ip-addr.json"
+_CIDR_SOURCE = "the Kubernetes network model; kindnet routes every node's podCIDRs by its InternalIP"
+_POD_SOURCE = "the CNI plugin ptp gives each pod a veth pair and the node a host route to it"
+
+
+class Route(Struct, frozen=True):
+    """A unicast route; `destination` is a network, `default` the zero one."""
+
+    destination: str
+    gateways: tuple[str, ...]
+    devices: tuple[str, ...]
+    text: str
+
+    @property
+    def on_veth(self) -> bool:
+        return len(self.devices) == 1 and self.devices[0].startswith("veth")
+
+
+class Pod(Struct, frozen=True):
+    """A pod that has an address of its own on a node."""
+
+    name: str
+    node: str
+    ips: tuple[str, ...]
+
+
+def judge_routes(snapshot: Snapshot) -> list[Check]:
+    """Routes to every other node's pod CIDRs by way of that node, and one veth for each local pod.
+
+    Nodes without `ip-route.json` are skipped, with the reason. Raises LabError if the objects are no List.
+    """
+    cluster = snapshot.state
+    pods = _pods(snapshot.cluster)
+    checks: list[Check] = []
+    for node in snapshot.nodes:
+        routes = _routes(node)
+        if isinstance(routes, Check):
+            checks.append(routes)
+            continue
+        for other in cluster.nodes:
+            if other.name != node.name:
+                checks += _to_node(node.name, other, routes)
+        down = links_down(node.files.get(ADDRESSES, "[]"))
+        for pod in pods:
+            if pod.node == node.name:
+                checks += _to_pod(node.name, pod, routes, down)
+    return checks
+
+
+def parse_routes(text: str) -> tuple[Route, ...]:
+    """Read `ip -j route` of one or both families; raises ValueError for anything else."""
+    entries = json.loads(text)
+    if not isinstance(entries, list):
+        raise ValueError("not a JSON list")  # noqa: TRY004
+    return tuple(_route(entry) for entry in entries if entry.get("type", "unicast") == "unicast")
+
+
+def links_down(text: str) -> frozenset[str]:
+    """The links that `ip -j address` shows without UP; empty for what is not understood.
+
+    Setting a link down leaves its routes of scope host in place (fib_sync_down_dev in net/ipv4).
+    """
+    try:
+        links = json.loads(text)
+        return frozenset(str(link["ifname"]) for link in links if link and "UP" not in link["flags"])
+    except (ValueError, KeyError, TypeError):
+        return frozenset()
+
+
+def route_text(entry: Mapping[str, Any]) -> str:
+    """A route as `ip route` prints it."""
+    words = [str(entry.get("dst", ""))]
+    words += _hop_words(entry)
+    for key, word in (("protocol", "proto"), ("scope", "scope"), ("prefsrc", "src"), ("metric", "metric")):
+        if key in entry:
+            words += [word, str(entry[key])]
+    words += [str(flag) for flag in entry.get("flags") or ()]
+    for hop in entry.get("nexthops") or ():
+        words += ["nexthop", *_hop_words(hop), "weight", str(hop.get("weight", 1))]
+    return " ".join(words)
+
+
+def _hop_words(entry: Mapping[str, Any]) -> list[str]:
+    words = ["via", str(entry["gateway"])] if "gateway" in entry else []
+    if isinstance(entry.get("via"), Mapping):
+        words = ["via", str(entry["via"].get("family", "")), str(entry["via"].get("host", ""))]
+    return [*words, "dev", str(entry["dev"])] if "dev" in entry else words
+
+
+def _route(entry: Mapping[str, Any]) -> Route:
+    dst = str(entry["dst"])
+    if dst == "default":
+        dst = "::/0" if ":" in str(entry.get("gateway", "")) else "0.0.0.0/0"
+    hops = [entry, *(entry.get("nexthops") or ())]
+    return Route(
+        destination=str(ip_network(dst, strict=False)),
+        gateways=tuple(str(ip_address(hop["gateway"])) for hop in hops if "gateway" in hop),
+        devices=tuple(str(hop["dev"]) for hop in hops if "dev" in hop),
+        text=route_text(entry),
+    )
+
+
+def _routes(node: NodeSnapshot) -> tuple[Route, ...] | Check:
+    if ROUTES not in node.files:
+        why = node.errors.get(ROUTES) or f"the snapshot has no {ROUTES}"
+        return Check("route.pod-cidr", "skipped", node.name, object=ROUTES, reason=why)
+    try:
+        return parse_routes(node.files[ROUTES])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return Check(
+            "route.pod-cidr",
+            "failed",
+            node.name,
+            object=ROUTES,
+            reason="routes can only be judged from `ip -j route`",
+            expected="the output of `ip -j route`",
+            observed=f"not understood: {error}",
+        )
+
+
+def _to_node(here: str, other: Node, routes: Sequence[Route]) -> Iterator[Check]:
+    for cidr in other.pod_cidrs:
+        family = family_of(cidr)
+        gateway = other.internal_ip(family)
+        if not gateway:
+            continue
+        found = [route for route in routes if route.destination == cidr]
+        wanted = f"{cidr} via {gateway}"
+        narrower = [route for route in routes if _inside(route.destination, cidr) and route not in found]
+        good = len(found) == 1 and found[0].gateways == (gateway,) and not narrower
+        why = f"pods on {other.name} are reached by way of its address ({_CIDR_SOURCE})"
+        check = Check("route.pod-cidr", "skipped", here, family, "", f"{cidr} of {other.name}", why, wanted)
+        yield _check(check, [*found, *narrower], good=good)
+
+
+def _to_pod(here: str, pod: Pod, routes: Sequence[Route], down: frozenset[str]) -> Iterator[Check]:
+    for ip in pod.ips:
+        family = family_of(ip)
+        host = str(ip_network(ip))
+        found = [route for route in routes if route.destination == host]
+        good = len(found) == 1 and not found[0].gateways and found[0].on_veth
+        why = f"{pod.name} lives on this node ({_POD_SOURCE})"
+        check = Check("route.pod", "skipped", here, family, "", f"{ip} of {pod.name}", why, f"{ip} dev veth…")
+        dead = sorted(down.intersection(*(route.devices for route in found))) if good else []
+        judged = _check(check, found, good=good and not dead)
+        yield replace(judged, observed=f"{judged.observed} ({dead[0]} is down)") if dead else judged
+
+
+def _check(check: Check, found: Iterable[Route], *, good: bool) -> Check:
+    observed = "\n".join(route.text for route in found) or "(no such route)"
+    return replace(check, status="passed" if good else "failed", observed=observed)
+
+
+def _inside(destination: str, cidr: str) -> bool:
+    inner, outer = ip_network(destination), ip_network(cidr)
+    return (
+        inner.version == outer.version
+        and inner.prefixlen > outer.prefixlen
+        and inner.network_address in outer
+    )
+
+
+def _pods(v1_list: Mapping[str, Any]) -> list[Pod]:
+    """Running pods with an address of their own; those of the host network share the node's."""
+    pods: list[Pod] = []
+    for item in v1_list.get("items") or ():
+        if item.get("kind") != "Pod" or (item.get("spec") or {}).get("hostNetwork"):
+            continue
+        status, meta = item.get("status") or {}, item["metadata"]
+        if status.get("phase") != "Running" or meta.get("deletionTimestamp"):
+            continue
+        try:
+            ips = tuple(str(ip_address(entry["ip"])) for entry in status.get("podIPs") or ())
+        except (KeyError, ValueError) as error:
+            raise LabError(f"a pod's address can't be read: {error}", where="cluster.json") from error
+        if ips:
+            pods.append(Pod(f"{meta['namespace']}/{meta['name']}", item["spec"].get("nodeName", ""), ips))
+    return pods

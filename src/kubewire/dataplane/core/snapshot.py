@@ -1,0 +1,62 @@
+"""A snapshot in memory: everything that was observed, as text, without any I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from kubewire.dataplane.core.shape import check_cluster
+
+if TYPE_CHECKING:
+    from kubewire.dataplane.core.cluster import ClusterState
+
+NODE_FILES = (
+    "kube-proxy.yaml",
+    "kube-proxy-version",
+    "facts.json",
+    "iptables-save.txt",
+    "ip6tables-save.txt",
+    "ipset-save.txt",
+    "ipvsadm-save.txt",
+    "nft-ip.json",
+    "nft-ip6.json",
+    "ip-addr.json",
+    "ip-route.json",
+)
+
+
+class NodeSnapshot(Struct, frozen=True):
+    """One node's files by name (see NODE_FILES); a file that was not taken is absent from `files`.
+
+    `errors` maps a file to why its dump could not be taken (the tool's exit code and stderr).
+    """
+
+    name: str
+    files: Mapping[str, str]
+    errors: Mapping[str, str] = {}
+
+
+class Snapshot(Struct, frozen=True, dict=True):
+    """The folder of the snapshot contract, read whole.
+
+    `cluster` is the v1 List of services, endpointslices, nodes, servicecidrs (and pods) of all namespaces;
+    `meta` is snapshot.json (schema, lab, provider, kubernetes, mode, time, tool versions), {} when absent.
+    """
+
+    cluster: Mapping[str, Any]
+    nodes: tuple[NodeSnapshot, ...]
+    meta: Mapping[str, Any] = {}
+
+    def __post_init__(self) -> None:
+        """LabError for a cluster that is no such List."""
+        check_cluster(self.cluster)
+
+    @cached_property
+    def state(self) -> ClusterState:
+        """What the dataplane needs of `cluster`, read once; raises LabError where it has no items."""
+        from kubewire.dataplane.core.cluster import ClusterState
+
+        return ClusterState.from_list(self.cluster)

@@ -1,0 +1,258 @@
+"""A node's iptables of one family against what kube-proxy must have written there."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from kubewire.dataplane.core.compare import Place, compare_chain
+from kubewire.dataplane.core.findings import Check, IpFamily, Note, Status
+from kubewire.dataplane.core.model import Chain, Dataplane, Rule
+from kubewire.dataplane.iptables import names
+from kubewire.dataplane.iptables.foreign import Traffic, harm, owner_of_chain, owner_of_rule
+from kubewire.dataplane.iptables.observed import rule_line
+from kubewire.dataplane.iptables.spec import Spec, parse_spec
+
+Key = tuple[str, str]
+_SHOWN = 8
+
+
+class Dialect(NamedTuple):
+    """What differs between the modes that write iptables rules.
+
+    `prefix`: the mode's part of the check ids; `owned`: whether kube-proxy writes a chain of that table and
+    name; `source`: where upstream does.
+    """
+
+    prefix: str
+    owned: Callable[[str, str], bool]
+    source: str
+
+
+IPTABLES = Dialect("iptables", names.owned, "pkg/proxy/iptables/proxier.go")
+
+
+def compare_iptables(
+    expected: Dataplane,
+    observed: Dataplane,
+    traffic: Traffic,
+    *,
+    node: str,
+    family: IpFamily,
+    dialect: Dialect = IPTABLES,
+) -> tuple[list[Check], list[Note]]:
+    """Whole tables: kube-proxy's chains exactly, its jumps once each, foreign rules by what they match."""
+    work = _Comparer(expected, observed, Place(dialect.prefix, node, family), traffic, dialect)
+    checks: list[Check] = []
+    for table in expected.tables:
+        found = [check for chain in work.tables[table.name] for check in work.chain(chain)]
+        found += work.foreign_rules(table.name)
+        found += work.unexpected_chains(table.name)
+        checks += [*found, work.table(table.name, found)]
+    kept = {table.name for table in expected.tables}
+    for table in observed.tables:
+        checks += [] if table.name in kept else work.foreign_rules(table.name)
+    work.foreign_notes()
+    return checks, work.notes
+
+
+def judge_foreign(
+    observed: Dataplane, traffic: Traffic, *, node: str, family: IpFamily
+) -> tuple[list[Check], list[Note]]:
+    """In another mode than iptables: only whether foreign iptables rules touch service or pod traffic."""
+    work = _Comparer(Dataplane(), observed, Place(IPTABLES.prefix, node, family), traffic, IPTABLES)
+    checks = [check for table in observed.tables for check in work.foreign_rules(table.name)]
+    work.foreign_notes()
+    return checks, work.notes
+
+
+def tool(family: IpFamily) -> str:
+    """The command that shows a family's tables."""
+    return "ip6tables" if family == "ipv6" else "iptables"
+
+
+class _Comparer:
+    def __init__(
+        self, expected: Dataplane, observed: Dataplane, place: Place, traffic: Traffic, dialect: Dialect
+    ) -> None:
+        self.expected, self.observed, self.place, self.traffic = expected, observed, place, traffic
+        self.dialect = dialect
+        self.wanted: dict[Key, Chain] = {(chain.table, chain.name): chain for chain in expected.chains}
+        self.seen: dict[Key, Chain] = {(chain.table, chain.name): chain for chain in observed.chains}
+        self.tables: dict[str, list[Chain]] = defaultdict(list)
+        for chain in expected.chains:
+            self.tables[chain.table].append(chain)
+        self.notes = [Note(f"{tool(place.family)}: {remark}", place.node) for remark in observed.remarks]
+
+    def label(self, table: str, name: str = "") -> str:
+        return f"{tool(self.place.family)} {table} {name}".rstrip()
+
+    def check(self, check_id: str, ok: bool, label: str, reason: str, texts: Sequence[str]) -> Check:
+        place, (expected, observed) = self.place, texts
+        status: Status = "passed" if ok else "failed"
+        return Check(check_id, status, place.node, place.family, "", label, reason, expected, observed)
+
+    def chain(self, wanted: Chain) -> list[Check]:
+        observed = self.seen.get((wanted.table, wanted.name))
+        if wanted.shared:
+            return list(self.jumps(wanted, observed))
+        label, origin = self.label(wanted.table, wanted.name), wanted.origin
+        checks = compare_chain(self.place, label, wanted, observed, rule_line)
+        if origin is None or origin.service:
+            return checks
+        declared, exists = f":{wanted.name} - [0:0]", observed is not None
+        name = f"{self.place.prefix}.{'canary' if wanted.name == names.CANARY else 'chain'}"
+        texts = (declared, declared if exists else "(missing)")
+        return [self.check(name, exists, label, f"{origin.why} ({origin.source})", texts), *checks]
+
+    def jumps(self, wanted: Chain, observed: Chain | None) -> Iterator[Check]:
+        """Each jump of a built-in chain to a kube-proxy chain: there exactly once, in its exact form."""
+        present: dict[str, list[str]] = defaultdict(list)
+        for rule in observed.rules() if observed else ():
+            for target in rule.targets:
+                present[target].append(rule.text)
+        for rule in wanted.rules():
+            texts = present[rule.targets[0]]
+            line = rule_line(wanted, rule)
+            reason = f"{rule.origin.why} ({rule.origin.source})" if rule.origin else ""
+            if len(texts) > 1:
+                reason = f"the jump must be there exactly once; {reason}"
+            label = f"{self.label(wanted.table, wanted.name)} -> {rule.targets[0]}"
+            lines = "\n".join(rule_line(wanted, Rule(text)) for text in texts) or "(missing)"
+            yield self.check(f"{self.place.prefix}.jump", texts == [rule.text], label, reason, (line, lines))
+
+    def foreign_rules(self, table: str) -> Iterator[Check]:
+        """Rules of built-in chains that are not kube-proxy's: those that can touch service traffic fail."""
+        for chain in self.observed.chains:
+            if chain.hook is None or chain.table != table:
+                continue
+            wanted = self.wanted.get((table, chain.name))
+            own = {rule.targets[0] for rule in wanted.rules()} if wanted else set()
+            yield from self.strays(chain, [r for r in chain.rules() if not own.intersection(r.targets)])
+
+    def strays(self, chain: Chain, rules: Sequence[Rule]) -> Iterator[Check]:
+        bad: list[str] = []
+        reasons: list[str] = []
+        services: set[str] = set()
+        quiet: Counter[str] = Counter()
+        dropping = chain.hook is not None and chain.hook.policy == "DROP"
+        if dropping and chain.table == "filter" and (rules or self.is_anybodys(chain.table)):
+            self.say(f"{self.label(chain.table, chain.name)}: policy DROP, what no rule accepts is dropped")
+        elif dropping:
+            bad.append(f":{chain.name} DROP [0:0]")
+            reasons.append("the policy drops what no rule accepts, and nobody's rules stand there to accept")
+        for rule in rules:
+            spec = parse_spec(rule.text)
+            owner = self.owner(chain.table, spec)
+            reason, service = harm(spec, chain.table, chain.name, self.traffic, owner)
+            if reason:
+                bad.append(rule_line(chain, rule))
+                reasons.append(reason)
+                services.add(service)
+            elif owner:
+                quiet[owner] += 1
+            else:
+                self.say(f"{self.label(chain.table)}: a foreign rule, left alone: {rule_line(chain, rule)}")
+        for owner, count in quiet.items():
+            label = self.label(chain.table, chain.name)
+            self.say(f"{label}: {count} {'rule' if count == 1 else 'rules'} of {owner}, left alone")
+        why = "a foreign rule in a built-in chain must not touch service or pod traffic"
+        yield Check(
+            f"{self.place.prefix}.stray",
+            "failed" if bad else "passed",
+            self.place.node,
+            self.place.family,
+            services.pop() if len(services) == 1 else "",
+            self.label(chain.table, chain.name),
+            f"{why}: {'; '.join(dict.fromkeys(reasons))}" if bad else why,
+            "(nothing)",
+            "\n".join(bad) or "(nothing)",
+        )
+
+    def is_anybodys(self, table: str) -> bool:
+        """Whether a known owner keeps chains in the table: Docker sets a policy where it has no rules."""
+        return any(
+            where == table
+            and not self.dialect.owned(table, name)
+            and owner_of_chain(name) not in ("", "kubelet")
+            for where, name in self.seen
+        )
+
+    def owner(self, table: str, spec: Spec) -> str:
+        """Whose a rule of a built-in chain is; "" for nobody known and for jumps to the mode's own chains."""
+        ours = (table, spec.target) in self.wanted or self.dialect.owned(table, spec.target)
+        if self.wanted and ours:
+            return ""
+        return owner_of_rule(spec) or self.leftover(table, spec.target)
+
+    def leftover(self, table: str, target: str) -> str:
+        """In another mode, jumps to the chains of iptables mode are what kube-proxy left behind."""
+        left = not self.wanted and (names.owned(table, target) or target == names.FIREWALL)
+        return "kube-proxy's iptables mode" if left else ""
+
+    def unexpected_chains(self, table: str) -> list[Check]:
+        """Chains of kube-proxy's that nothing asks for: harmless if no packet can get there."""
+        extra = [
+            chain
+            for (where, name), chain in self.seen.items()
+            if where == table and self.dialect.owned(table, name) and (table, name) not in self.wanted
+        ]
+        if not extra:
+            return []
+        reachable = self.reachable(table)
+        stale = sorted(chain.name for chain in extra if chain.name not in reachable)
+        if stale:
+            shown = ", ".join(stale[:_SHOWN]) + (
+                f" and {len(stale) - _SHOWN} more" if len(stale) > _SHOWN else ""
+            )
+            self.say(f"{self.label(table)}: stale chains that no packet reaches: {shown}")
+        return [
+            self.check(
+                f"{self.place.prefix}.extra",
+                False,
+                self.label(table, chain.name),
+                "packets reach this chain, but no Service that the API knows asks for it",
+                ("(nothing)", "\n".join(rule_line(chain, rule) for rule in chain.rules()) or "(empty)"),
+            )
+            for chain in extra
+            if chain.name in reachable
+        ]
+
+    def reachable(self, table: str) -> set[str]:
+        """The chains that a packet can get to from a built-in chain."""
+        todo = [name for (where, name), chain in self.seen.items() if where == table and chain.hook]
+        found = set(todo)
+        while todo:
+            chain = self.seen.get((table, todo.pop()))
+            targets = {target for rule in chain.rules() for target in rule.targets} if chain else set()
+            todo += targets - found
+            found |= targets
+        return found
+
+    def table(self, name: str, found: Sequence[Check]) -> Check:
+        failed = sum(check.status == "failed" for check in found)
+        chains = [chain for chain in self.tables[name] if not chain.shared]
+        rules = sum(len(tuple(chain.rules())) for chain in self.tables[name])
+        good = f"{len(chains)} chains, {rules} rules"
+        if all(table.name != name for table in self.observed.tables):
+            state = f"(no table {name})"
+        else:
+            state = f"{failed} {'difference' if failed == 1 else 'differences'}" if failed else good
+        reason = f"all that kube-proxy keeps in this table, and nothing else ({self.dialect.source})"
+        return self.check(
+            f"{self.place.prefix}.table", state == good, self.label(name), reason, (good, state)
+        )
+
+    def foreign_notes(self) -> None:
+        """Other owners' chains, named once for each owner and table."""
+        groups: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for (table, name), chain in self.seen.items():
+            ours = (table, name) in self.wanted or self.dialect.owned(table, name)
+            if chain.hook is None and not ours:
+                groups[table, owner_of_chain(name) or "an unknown owner"].append(name)
+        for (table, owner), members in groups.items():
+            self.say(f"{self.label(table)}: chains of {owner}, left alone: {', '.join(sorted(members))}")
+
+    def say(self, text: str) -> None:
+        self.notes.append(Note(text, self.place.node))

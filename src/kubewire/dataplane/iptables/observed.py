@@ -1,0 +1,159 @@
+"""The text of iptables-save and ip6tables-save, nft and legacy variant, with or without counters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from msgspec import Struct, field
+
+from kubewire.dataplane.core.findings import IpFamily
+from kubewire.dataplane.core.model import Chain, Dataplane, Hook, Problem, Rule, RuleGroup, Table
+
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+_WORDS = re.compile(r'(?:[^\s"]+|"(?:[^"\\]|\\.)*")(?: +(?:[^\s"]+|"(?:[^"\\]|\\.)*"))* *')
+_TARGET = re.compile(r"(?:^| )-[jg] (\S+)")
+_CHAIN = re.compile(r":(\S+) (ACCEPT|DROP|QUEUE|RETURN|-) \[\d+:\d+\]")
+_APPEND = re.compile(r"(?:\[\d+:\d+\] )?-A (\S+)(?: (.*))?")
+
+Known = Mapping[str, tuple[str, Rule]]
+"""Whole lines of a dump that need no reading: each with its chain's name and its rule."""
+_NOTHING: Known = {}
+
+
+def known_lines(dataplane: Dataplane) -> Known:
+    """The lines by which the rules of a Dataplane would be saved."""
+    return {
+        rule_line(chain, rule): (chain.name, rule) for chain in dataplane.chains for rule in chain.rules()
+    }
+
+
+def parse_iptables_save(text: str, family: IpFamily, known: Known = _NOTHING) -> Dataplane:
+    """Read a dump; every line that is not understood, and a dump that is cut or empty, becomes a Problem.
+
+    A line that is `known` is not read again: its rule is taken as it is, with its origin.
+    """
+    reader = _Reader()
+    problems = []
+    for number, line in enumerate(text.split("\n"), 1):
+        if line in known and reader.append(*known[line]):
+            continue
+        why = reader.take(line)
+        if why:
+            problems.append(Problem(f"line {number}", line, why))
+    if reader.current is not None:
+        problems.append(Problem("end", f"*{reader.current.name}", "the dump is cut: no COMMIT"))
+    if not reader.tables:
+        problems.append(Problem("", "", "the dump is empty"))
+    return Dataplane(
+        tables=tuple(Table(family, name) for name in reader.tables),
+        chains=tuple(
+            Chain(family, table.name, name, table.hook(name), _group(rules))
+            for table in reader.tables.values()
+            for name, rules in table.rules.items()
+        ),
+        problems=tuple(problems),
+        remarks=tuple(reader.remarks),
+    )
+
+
+def print_iptables_save(dataplane: Dataplane) -> str:
+    """The dump's text again, without counters and comments: parsing it gives the same Dataplane."""
+    lines: list[str] = []
+    for table in dataplane.tables:
+        chains = [chain for chain in dataplane.chains if chain.table == table.name]
+        lines.append(f"*{table.name}")
+        lines += [f":{chain.name} {chain.hook.policy if chain.hook else '-'} [0:0]" for chain in chains]
+        lines += [rule_line(chain, rule) for chain in chains for rule in chain.rules()]
+        lines.append("COMMIT")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def rule_line(chain: Chain, rule: Rule) -> str:
+    """A rule as iptables-save prints it."""
+    return f"-A {chain.name} {rule.text}" if rule.text else f"-A {chain.name}"
+
+
+def _group(rules: list[Rule]) -> tuple[RuleGroup, ...]:
+    return (RuleGroup(tuple(rules)),) if rules else ()
+
+
+class _Table(Struct):
+    """A table in the reading: its chains' rules, and the policies of the built-in ones."""
+
+    name: str
+    rules: dict[str, list[Rule]] = field(default_factory=dict)
+    policies: dict[str, str] = field(default_factory=dict)
+
+    def hook(self, chain: str) -> Hook | None:
+        return Hook(chain, policy=self.policies[chain]) if chain in self.policies else None
+
+
+class _Reader:
+    """Takes line after line; `take` answers why a line can't be used, "" if it was."""
+
+    def __init__(self) -> None:
+        self.tables: dict[str, _Table] = {}
+        self.remarks: list[str] = []
+        self.current: _Table | None = None
+
+    def take(self, line: str) -> str:
+        if line.startswith(("-A ", "[")):
+            return self._append(line)
+        if line.startswith(":"):
+            return self._declare(line)
+        if line.startswith("*"):
+            return self._begin(line[1:].strip())
+        if line.strip() == "COMMIT":
+            open_table, self.current = self.current, None
+            return "" if open_table else "COMMIT outside a table"
+        if line.startswith("#"):
+            if "Warning" in line:
+                self.remarks.append(line.lstrip("# "))
+            return "iptables can't read this table" if "incompatible" in line else ""
+        return "not a line of iptables-save" if line.strip() else ""
+
+    def _begin(self, name: str) -> str:
+        unfinished, twice = self.current is not None, name in self.tables
+        self.current = self.tables.setdefault(name, _Table(name))
+        if unfinished:
+            return "the table before this one ends without COMMIT"
+        return "the table is there twice" if twice else ""
+
+    def _declare(self, line: str) -> str:
+        match = _CHAIN.fullmatch(line.rstrip())
+        if self.current is None:
+            return "a chain outside a table"
+        if match is None:
+            return "not a chain as iptables-save declares it"
+        name, policy = match.groups()
+        if name in self.current.rules:
+            return "the chain is declared twice"
+        self.current.rules[name] = []
+        if policy != "-":
+            self.current.policies[name] = policy
+        return ""
+
+    def append(self, name: str, rule: Rule) -> bool:
+        """Add a rule to a chain of the current table; False if there is no such chain."""
+        rules = self.current.rules.get(name) if self.current else None
+        if rules is None:
+            return False
+        rules.append(rule)
+        return True
+
+    def _append(self, line: str) -> str:
+        match = _APPEND.fullmatch(line)
+        if self.current is None:
+            return "a rule outside a table"
+        if match is None:
+            return "not a rule as iptables-save prints it"
+        name, text = match[1], match[2] or ""
+        if name not in self.current.rules:
+            return "a rule of a chain that was not declared"
+        bare = _QUOTED.sub('""', text) if '"' in text else text
+        understood = "[unsupported" not in text and (not text or _WORDS.fullmatch(text) is not None)
+        target = _TARGET.search(bare)
+        rule = Rule(text, targets=(target[1],) if target else (), understood=understood)
+        self.append(name, rule)
+        return "" if understood else "iptables could not print this rule whole"

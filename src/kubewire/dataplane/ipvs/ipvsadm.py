@@ -1,0 +1,136 @@
+"""The text of `ipvsadm -Sn`: virtual servers and their real servers, both address families."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+
+from msgspec import Struct, field
+
+from kubewire.dataplane.core.findings import IpFamily
+from kubewire.dataplane.core.model import Dataplane, Problem, RealServer, VirtualServer
+from kubewire.dataplane.core.objects import canonical
+
+_OPTIONS = {"tcp": "-t", "udp": "-u", "sctp": "--sctp-service"}
+_PROTOCOLS = {option: protocol for protocol, option in _OPTIONS.items()}
+_SERVICE = r"(?P<service>(?:-t|-u|--sctp-service) \S+|-f \d+(?: -6)?)"
+_FLAG = r"-M \S+|--pe \S+|-o|-b \S*"
+_ADD = re.compile(
+    rf"-A {_SERVICE} -s (?P<scheduler>\S+)(?: -p (?P<timeout>\d+))?(?P<flags>(?: (?:{_FLAG}))*)"
+)
+_REAL = re.compile(
+    rf"-a {_SERVICE} -r (?P<address>\S+) (?P<method>-[mgi](?: --tun-\S+(?: \w+)?)*) -w (?P<weight>\d+)"
+)
+
+
+@lru_cache(maxsize=1)
+def parse_ipvsadm_save(text: str) -> Dataplane:
+    """Read a dump into the Dataplane's servers; what is not understood, and an empty dump, is a Problem."""
+    found: dict[str, _Open] = {}
+    problems: list[Problem] = []
+    for number, line in enumerate(text.split("\n"), 1):
+        stripped = line.strip()
+        why = _take(stripped, found) if stripped else ""
+        if why:
+            problems.append(Problem(f"line {number}", line, why))
+    if not found:
+        problems.append(Problem("", "", "the dump is empty"))
+    return Dataplane(servers=tuple(entry.close() for entry in found.values()), problems=tuple(problems))
+
+
+def print_ipvsadm_save(dataplane: Dataplane) -> str:
+    """The dump's text again: parsing it gives the same servers."""
+    lines: list[str] = []
+    for server in dataplane.servers:
+        lines.append(server_line(server))
+        lines += real_lines(server, server.servers)
+    return "".join(f"{line}\n" for line in lines)
+
+
+def service_text(server: VirtualServer) -> str:
+    """How ipvsadm names a virtual server: `-t 10.96.0.1:443`."""
+    if server.protocol == "fwmark":
+        return f"-f {server.port}{' -6' if server.family == 'ipv6' else ''}"
+    return f"{_OPTIONS[server.protocol]} {_with_port(server.address, server.port)}"
+
+
+def server_line(server: VirtualServer) -> str:
+    """A virtual server as ipvsadm saves it."""
+    persistent = [] if server.persistent_seconds is None else [f"-p {server.persistent_seconds}"]
+    return " ".join(("-A", service_text(server), "-s", server.scheduler, *persistent, *server.flags))
+
+
+def real_lines(server: VirtualServer, reals: Iterable[RealServer]) -> list[str]:
+    """Real servers behind that virtual server, as ipvsadm saves them."""
+    service = service_text(server)
+    return [f"-a {service} -r {_with_port(r.address, r.port)} {r.method} -w {r.weight}" for r in reals]
+
+
+def _with_port(address: str, port: int) -> str:
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+class _Open(Struct):
+    """A virtual server whose real servers may still come."""
+
+    server: VirtualServer
+    reals: list[RealServer] = field(default_factory=list)
+
+    def close(self) -> VirtualServer:
+        server = self.server
+        return VirtualServer(
+            server.family,
+            server.protocol,
+            server.address,
+            server.port,
+            server.scheduler,
+            server.persistent_seconds,
+            server.flags,
+            tuple(self.reals),
+        )
+
+
+def _take(line: str, found: dict[str, _Open]) -> str:
+    """Use a line; answers why it can't be used, "" if it was."""
+    match = (_REAL if line.startswith("-a ") else _ADD).fullmatch(line)
+    if match is None:
+        return "not a line of ipvsadm -Sn"
+    service = match["service"]
+    try:
+        if line.startswith("-A"):
+            return _once(found, service, _server(match))
+        if service in found:
+            real = RealServer(*_address(match["address"]), int(match["weight"]), match["method"])
+            found[service].reals.append(real)
+            return ""
+    except ValueError:
+        return "not an address and port"
+    return "a real server of a virtual server that is not there"
+
+
+def _once(found: dict[str, _Open], service: str, server: VirtualServer) -> str:
+    if service in found:
+        return "the virtual server is there twice"
+    found[service] = _Open(server)
+    return ""
+
+
+def _server(match: re.Match[str]) -> VirtualServer:
+    option, where, *six = match["service"].split()
+    flags = tuple(re.findall(_FLAG, match["flags"]))
+    persistent = int(match["timeout"]) if match["timeout"] else None
+    if option == "-f":
+        protocol, address, port = "fwmark", "", int(where)
+    else:
+        protocol, (address, port) = _PROTOCOLS[option], _address(where)
+    family: IpFamily = "ipv6" if six or ":" in address else "ipv4"
+    return VirtualServer(family, protocol, address, port, match["scheduler"], persistent, flags)
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    number = int(port)
+    if not 0 <= number <= 65535:
+        raise ValueError(text)
+    return canonical(host.removeprefix("[").removesuffix("]")), number

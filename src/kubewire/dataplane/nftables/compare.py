@@ -1,0 +1,273 @@
+"""kube-proxy's nftables table, expected against observed: whole, since all in it is kube-proxy's own."""
+
+from __future__ import annotations
+
+from collections import Counter as Tally
+from collections.abc import Iterable, Mapping
+
+from msgspec import Struct, field
+
+from kubewire.dataplane.core.compare import Item, Place, compare_chain, compare_items
+from kubewire.dataplane.core.findings import Check, IpFamily, Note, Status
+from kubewire.dataplane.core.model import Chain, Dataplane, Element, Hook, Origin, Rule, Set
+from kubewire.dataplane.nftables.layout import is_leftover
+from kubewire.dataplane.nftables.names import TABLE, WORDS, is_service_chain
+from kubewire.dataplane.nftables.text import priority_text, sets_in
+
+_UNASKED = "nothing that the API knows asks for it"
+_NOT_UNDERSTOOD = "it is nothing that kube-proxy writes, and it was not understood"
+
+
+def compare_nft(
+    expected: Dataplane,
+    observed: Dataplane,
+    *,
+    node: str,
+    family: IpFamily,
+    held: Tally[str] | None = None,
+) -> tuple[list[Check], list[Note]]:
+    """Every object of the table judged, and one check for the table as a whole.
+
+    With `held` checks of what holds word for word are counted there, by id, instead of listed.
+
+    Notes name what no packet can reach: stale service chains (kube-proxy deletes them a moment after emptying
+    them), unreferenced chains and sets, leftovers of another kube-proxy version.
+    """
+    comparison = _Comparison(expected, observed, Place("nftables", node, family, held))
+    comparison.run()
+    return comparison.checks, comparison.notes
+
+
+def element_text(element: Element) -> str:
+    """A set's or map's element as nft prints it: `10.96.0.1 . tcp . 443 : goto service-…`."""
+    return _element_text(element.key, element.value, element.comment)
+
+
+def hook_text(hook: Hook | None) -> str:
+    """A chain's first line as nft prints it: `type nat hook output priority -100; policy accept;`."""
+    if hook is None:
+        return "(no base chain)"
+    priority = "?" if hook.priority is None else priority_text(hook.name, hook.priority)
+    return f"type {hook.type} hook {hook.name} priority {priority}; policy {hook.policy};"
+
+
+def set_text(item: Set) -> str:
+    """A set's or map's attributes as nft prints them, on one line."""
+    value = f" : {item.value_type}" if item.value_type else ""
+    comment = (f'comment "{item.comment}"',) if item.comment else ()
+    return "; ".join((f"type {item.key_type}{value}", *item.options, *comment))
+
+
+def reachable_chains(dataplane: Dataplane) -> frozenset[str]:
+    """The chains that a packet can get to from a base chain, by jumps, gotos and the elements of maps."""
+    chains = {chain.name: chain for chain in dataplane.chains}
+    maps = {item.name: item for item in dataplane.sets}
+    todo = [chain.name for chain in dataplane.chains if chain.hook]
+    seen: set[str] = set()
+    while todo:
+        name = todo.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        for rule in chains[name].rules() if name in chains else ():
+            todo += rule.targets
+            for reference in sets_in(_without_comment(rule)):
+                elements = maps[reference].elements if reference in maps else ()
+                todo += [target for element in elements for target in element.targets]
+    return frozenset(seen)
+
+
+class _Comparison(Struct):
+    expected: Dataplane
+    observed: Dataplane
+    place: Place
+    checks: list[Check] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+
+    def run(self) -> None:
+        self._compare_chains()
+        self._compare_sets()
+        self._compare_counters()
+        for problem in self.observed.problems:
+            if not problem.where.startswith("rule of chain "):  # judged with its chain
+                self._add(
+                    "nftables.extra",
+                    "failed",
+                    problem.where,
+                    f"{_NOT_UNDERSTOOD}: {problem.why}",
+                    expected="(nothing)",
+                    observed=problem.text,
+                )
+        failed = sum(check.status == "failed" for check in self.checks)
+        text = f"{len(self.expected.chains)} chains, {len(self.expected.sets)} sets and maps"
+        differing = f"{failed} of its objects differ" if failed else text
+        why = "kube-proxy rewrites this table whole: nothing may be missing, nothing else may be in it"
+        status: Status = "failed" if failed else "passed"
+        self._add("nftables.table", status, self._label("table", ""), why, expected=text, observed=differing)
+
+    def _compare_chains(self) -> None:
+        found = {chain.name: chain for chain in self.observed.chains}
+        for chain in self.expected.chains:
+            label, seen = self._label("chain", chain.name), found.get(chain.name)
+            self.checks += compare_chain(self.place, label, chain, seen, _line)
+            if chain.hook or not any(chain.rules()):
+                self._compare_declaration(chain, label, seen)
+        extra = found.keys() - {chain.name for chain in self.expected.chains}
+        reachable = reachable_chains(self.observed) if extra else frozenset()
+        for name in sorted(extra):
+            self._judge_extra_chain(found[name], reachable=name in reachable)
+
+    def _compare_declaration(self, chain: Chain, label: str, seen: Chain | None) -> None:
+        origin = chain.origin or Origin("", "", "", "nftables.base-chain")
+        wanted = hook_text(chain.hook)
+        actual = hook_text(seen.hook) if seen else f"(no chain {chain.name})"
+        check = "nftables.base-chain" if chain.hook else "nftables.chain"
+        same = seen is not None and seen.hook == chain.hook
+        reason = f"{origin.why} ({origin.source})"
+        self._add(
+            check,
+            "passed" if same else "failed",
+            label,
+            reason,
+            expected=wanted,
+            observed=actual,
+            service=origin.service,
+        )
+
+    def _judge_extra_chain(self, chain: Chain, *, reachable: bool) -> None:
+        rules = tuple(rule.text for rule in chain.rules())
+        label = self._label("chain", chain.name)
+        if is_leftover(chain):
+            self.notes.append(
+                Note(f"{label} is left over from another version of kube-proxy", self.place.node)
+            )
+        elif not reachable:
+            stale = is_service_chain(chain.name) and not rules
+            what = "was emptied and will be deleted soon" if stale else "is reached by no packet"
+            self.notes.append(Note(f"{label} {what}", self.place.node))
+        else:
+            text = "\n".join((hook_text(chain.hook), *rules) if chain.hook else rules)
+            self._add(
+                "nftables.extra",
+                "failed",
+                label,
+                _UNASKED,
+                expected="(nothing)",
+                observed=text or "(an empty chain)",
+            )
+
+    def _compare_sets(self) -> None:
+        found = {item.name: item for item in self.observed.sets}
+        for item in self.expected.sets:
+            self._compare_set(item, found.get(item.name))
+        extra = found.keys() - {item.name for item in self.expected.sets}
+        used = self._used_sets() if extra else {}
+        for name in sorted(extra):
+            label = self._label(_kind(found[name]), name)
+            if name not in used:
+                self.notes.append(Note(f"{label} is used by no rule that a packet reaches", self.place.node))
+            else:
+                why = f"{_UNASKED}; chain {used[name]} uses it"
+                self._add(
+                    "nftables.extra",
+                    "failed",
+                    label,
+                    why,
+                    expected="(nothing)",
+                    observed=set_text(found[name]),
+                )
+
+    def _compare_set(self, item: Set, seen: Set | None) -> None:
+        label = self._label(_kind(item), item.name)
+        origin = item.origin or Origin("", "", "", "")
+        wanted = set_text(item)
+        actual = set_text(seen) if seen else f"(no {_kind(item)} {item.name})"
+        status: Status = "passed" if actual == wanted else "failed"
+        reason = f"{origin.why} ({origin.source})"
+        self._add(
+            "nftables.set", status, label, reason, expected=wanted, observed=actual, service=origin.service
+        )
+        if item.dynamic:
+            return
+        items = [_item(element, origin) for element in item.elements]
+        kept = {element.key: element for element in item.elements if element.comment}
+        texts = [self._text_of(e, kept.get(e.key), label) for e in seen.elements] if seen else []
+        absent = "" if seen else actual
+        self.checks += compare_items(self.place, label, items, texts, render=str, absent=absent)
+
+    def _text_of(self, seen: Element, wanted: Element | None, label: str) -> str:
+        """A seen element's text. kube-proxy leaves an element alone whose key and value stay right, so it may
+        keep the name of a port that was renamed since (pkg/proxy/nftables/proxier.go, nftElementStorage).
+        """
+        if wanted is None or seen.value != wanted.value or seen.comment in (wanted.comment, ""):
+            return element_text(seen)
+        if "/" not in seen.comment:  # no name of a Service's port
+            return element_text(seen)
+        self.notes.append(Note(f"{label}: {seen.key} keeps the former name {seen.comment}", self.place.node))
+        return element_text(wanted)
+
+    def _compare_counters(self) -> None:
+        found = {counter.name for counter in self.observed.counters}
+        for counter in self.expected.counters:
+            origin = counter.origin or Origin("", "", "", "")
+            label, text = self._label("counter", counter.name), f"counter {counter.name}"
+            status: Status = "passed" if counter.name in found else "failed"
+            actual = text if counter.name in found else "(missing)"
+            reason = f"{origin.why} ({origin.source})"
+            self._add(origin.check, status, label, reason, expected=text, observed=actual)
+        for name in sorted(found - {counter.name for counter in self.expected.counters}):
+            self.notes.append(Note(f"{self._label('counter', name)} is not kube-proxy's", self.place.node))
+
+    def _used_sets(self) -> Mapping[str, str]:
+        """Each set that a reachable chain uses, with one such chain."""
+        reachable = reachable_chains(self.observed)
+        chains: Iterable[Chain] = (chain for chain in self.observed.chains if chain.name in reachable)
+        return {
+            name: chain.name
+            for chain in chains
+            for rule in chain.rules()
+            for name in sets_in(_without_comment(rule))
+        }
+
+    def _label(self, kind: str, name: str) -> str:
+        """As one would ask nft for it: `chain ip kube-proxy services`."""
+        return f"{kind} {WORDS[self.place.family].ip} {TABLE} {name}".rstrip()
+
+    def _add(
+        self,
+        check: str,
+        status: Status,
+        label: str,
+        reason: str,
+        *,
+        expected: str,
+        observed: str,
+        service: str = "",
+    ) -> None:
+        self.checks.append(
+            Check(
+                check, status, self.place.node, self.place.family, service, label, reason, expected, observed
+            )
+        )
+
+
+def _element_text(key: str, value: str, comment: str) -> str:
+    text = f'{key} comment "{comment}"' if comment else key
+    return f"{text} : {value}" if value else text
+
+
+def _item(element: Element, origin: Origin) -> Item:
+    others = tuple(_element_text(element.key, *other) for other in element.alternatives)
+    return Item(element_text(element), element.origin or origin, others)
+
+
+def _kind(item: Set) -> str:
+    return "map" if item.value_type else "set"
+
+
+def _line(_chain: Chain, rule: Rule) -> str:
+    return rule.text
+
+
+def _without_comment(rule: Rule) -> str:
+    return rule.text.partition(' comment "')[0]

@@ -1,0 +1,86 @@
+"""Looking up an address, protocol and port in nft sets and maps, named or anonymous."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+
+from kubewire.dataplane.core.packet import Address, NotModelled
+
+Value = Address | int | str
+"""One part of a key: an address, a port, or a word such as a protocol."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An element: its key and value as nft prints them."""
+
+    key: str
+    value: str = ""
+
+    @property
+    def text(self) -> str:
+        return f"{self.key} : {self.value}" if self.value else self.key
+
+
+class Lookup:
+    """Elements indexed by key; networks and ranges are tried one after the other."""
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self._exact: dict[str, Entry] = {}
+        self._ranges: list[Entry] = []
+        for entry in entries:
+            key = _normal(entry.key)
+            if key is None:
+                self._ranges.append(entry)
+            else:
+                self._exact[key] = entry
+
+    def find(self, values: Sequence[Value]) -> Entry | None:
+        """The element that holds the key. NotModelled for an element of a form that isn't known."""
+        exact = self._exact.get(" . ".join(map(str, values)))
+        return exact or next((entry for entry in self._ranges if _holds(entry.key, values)), None)
+
+
+def matches(value: Value, text: str) -> bool:
+    """Whether a value is the one that nft prints so, or lies in that network or range."""
+    try:
+        if isinstance(value, int):
+            return _is_number(value, text)
+        if isinstance(value, str):
+            return value == text
+        first, dash, last = text.partition("-")
+        if dash:
+            low, high = int(ip_address(first)), int(ip_address(last))
+            return ip_address(first).version == value.version and low <= int(value) <= high
+        return value in ip_network(text)
+    except ValueError as error:
+        raise NotModelled(f"{text!r} is not understood") from error
+
+
+def _is_number(value: int, text: str) -> bool:
+    """`80`, `80-90`, `0x4000`, or the first bits of a mark, `0x00000000/1`."""
+    if "/" in text:
+        start, _, length = text.partition("/")
+        return value >> (32 - int(length)) == int(start, 0) >> (32 - int(length))
+    first, dash, last = text.partition("-")
+    return int(first) <= value <= int(last) if dash else int(first, 0) == value
+
+
+def _holds(key: str, values: Sequence[Value]) -> bool:
+    parts = key.split(" . ")
+    return len(parts) == len(values) and all(map(matches, values, parts))
+
+
+def _normal(key: str) -> str | None:
+    """The key with addresses in their shortest form; None if it stands for more than one value."""
+    parts = []
+    for part in key.split(" . "):
+        if "/" in part or ("-" in part and part[0].isdigit()):
+            return None
+        try:
+            parts.append(str(ip_address(part)) if ":" in part or part.count(".") == 3 else part)
+        except ValueError:
+            return None
+    return " . ".join(parts)

@@ -1,0 +1,70 @@
+"""The words of an nft rule as `nft list` prints it, one after the other."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from kubewire.dataplane.nftables.lookups import Entry
+
+_TOKEN = re.compile(r'"[^"]*"|[{},]|[^\s{},"]+')
+
+
+class Reader:
+    """The words of a rule, one after the other; ValueError where another one is needed."""
+
+    def __init__(self, text: str) -> None:
+        self._words = _TOKEN.findall(text)
+        self.at = 0
+
+    def peek(self) -> str:
+        """The next word, "" at the end."""
+        return self._words[self.at] if self.at < len(self._words) else ""
+
+    def take(self) -> str:
+        word = self.peek()
+        if not word:
+            raise ValueError("the rule ends too early")
+        self.at += 1
+        return word
+
+    def accept(self, *wanted: str) -> bool:
+        """Take these words if they come next."""
+        found = tuple(self._words[self.at : self.at + len(wanted)]) == wanted
+        self.at += len(wanted) if found else 0
+        return found
+
+    def need(self, wanted: str) -> None:
+        if self.take() != wanted:
+            raise ValueError(f"{wanted} is missing")
+
+    def text_from(self, start: int) -> str:
+        """The words from an index on, as text."""
+        return " ".join(self._words[start:])
+
+    def verdict(self) -> str:
+        """A verdict with its chain: `goto service-…`."""
+        word = self.take()
+        return f"{word} {self.take()}" if word in ("goto", "jump") else word
+
+    def elements(self) -> list[Entry]:
+        """`{ 0 : goto a, 1 : goto b }` or `{ 10.0.0.0/8, 172.18.0.1 }`."""
+        self.need("{")
+        entries: list[Entry] = []
+        parts: list[list[str]] = [[]]
+        while (word := self.take()) != "}":
+            if word == ",":
+                entries.append(_entry(parts))
+                parts = [[]]
+            elif word == ":":
+                parts.append([])
+            else:
+                parts[-1].append(word)
+        return [*entries, _entry(parts)]
+
+
+def _entry(parts: Sequence[Sequence[str]]) -> Entry:
+    key, *value = (" ".join(words) for words in parts)
+    if not key or len(value) > 1:
+        raise ValueError("not an element")
+    return Entry(key, *value)

@@ -1,0 +1,87 @@
+"""What one node's rules follow from, read from its part of a snapshot, and the dataplane that follows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from kubewire.core.errors import DefinitionError, LabError
+from kubewire.dataplane.core.cluster import ClusterState
+from kubewire.dataplane.core.config import ProxyConfig
+from kubewire.dataplane.core.facts import NodeFacts
+from kubewire.dataplane.core.features import Version
+from kubewire.dataplane.core.findings import IpFamily
+from kubewire.dataplane.core.model import Dataplane
+from kubewire.dataplane.core.registry import Mode
+from kubewire.dataplane.core.snapshot import NodeSnapshot
+
+Generator = Callable[[ClusterState, ProxyConfig, NodeFacts, Version, IpFamily], Dataplane]
+
+
+class Inputs(Struct, frozen=True):
+    """A node with everything that its rules follow from."""
+
+    snapshot: NodeSnapshot
+    config: ProxyConfig
+    facts: NodeFacts
+    version: Version
+
+
+def expected_dataplane(node: Inputs, cluster: ClusterState, family: IpFamily) -> Dataplane:
+    """What kube-proxy must have written on the node in its mode."""
+    return _generator(node.config.mode)(cluster, node.config, node.facts, node.version, family)
+
+
+def _generator(mode: Mode) -> Generator:
+    """The mode's own module; the others' are not loaded."""
+    match mode:
+        case "iptables":
+            from kubewire.dataplane.iptables.expected import expected_iptables
+
+            return expected_iptables
+        case "nftables":
+            from kubewire.dataplane.nftables.expected import expected_nftables
+
+            return expected_nftables
+        case "ipvs":
+            from kubewire.dataplane.ipvs.expected import expected_ipvs
+
+            return expected_ipvs
+
+
+def read_inputs(node: NodeSnapshot, cluster: ClusterState) -> Inputs:
+    """Read one node's files. Raises LabError naming the file that is missing or of no use."""
+    files = node.files
+    for name in ("kube-proxy.yaml", "kube-proxy-version"):
+        if not files.get(name, "").strip():
+            raise LabError(
+                node.errors.get(name) or node.errors.get("node") or "the file is missing or empty", where=name
+            )
+    config = ProxyConfig.parse(files["kube-proxy.yaml"])
+    name = config.hostname_override or node.name
+    facts, addresses = _json(files, "facts.json", dict), _json(files, "ip-addr.json", list)
+    try:
+        built = NodeFacts.build(cluster.node(name), facts, addresses)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise LabError(f"not as expected: {error}", where="facts.json, ip-addr.json") from error
+    try:
+        version = Version.parse(files["kube-proxy-version"]).gated(config.feature_gates)
+    except DefinitionError as error:
+        raise LabError(error.what, where="kube-proxy-version") from error
+    return Inputs(node, config, built, version)
+
+
+def _json(files: Mapping[str, str], name: str, kind: type) -> Any:
+    """An optional JSON file, None when it is absent; raises LabError for one that can't be used."""
+    if name not in files:
+        return None
+    try:
+        value = json.loads(files[name])
+    except (ValueError, RecursionError) as error:
+        raise LabError(f"not JSON: {error}", where=name) from error
+    if not isinstance(value, kind):
+        raise LabError(f"not a JSON {kind.__name__}", where=name)
+    return value

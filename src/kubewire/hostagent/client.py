@@ -1,0 +1,76 @@
+"""On a lab host: hand one request to this SSH connection's session, started if there is none yet.
+
+`python -m kubewire.hostagent.client` reads one JSON object and prints one line, MARK and the JSON answer.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from kubewire.core import console, paths
+from kubewire.providers.netns import control
+
+MARK = "kubewire-answer "
+"""Before the answer, since a login shell may print what it likes."""
+SERVERS = ("sshd", "sshd-session", "dropbear")
+PATIENCE = 90.0
+"""Seconds: more than the session keeps any caller waiting, and its own start where every Python is slow."""
+
+
+def main() -> int:
+    request = json.load(sys.stdin)
+    server = connection()  # once: a client whose connection is cut has another parent
+    path = paths.state_dir() / "sessions" / f"{server}.sock"
+    try:
+        answer = control.call(path, request, timeout=PATIENCE)
+    except (FileNotFoundError, ConnectionRefusedError):  # one that was cut is not asked again by another
+        _start(path, server)
+        answer = control.call(path, request, timeout=PATIENCE)
+    console.document(f"{MARK}{json.dumps(answer)}\n")
+    return 0
+
+
+def connection() -> int:
+    """The pid of the SSH server's process for this connection, else of the parent (there's no SSH)."""
+    pid = os.getppid()
+    while pid > 1:
+        command, parent = _process(pid)
+        if command in SERVERS:
+            return pid
+        pid = parent
+    return os.getppid()
+
+
+def _start(path: Path, server: int) -> None:
+    """Listen, and leave the listening to a session that outlives this call, not its connection."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    log = os.open(path.with_suffix(".log"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with control.listen(path) as listener:
+        subprocess.Popen(
+            [sys.executable, "-m", "kubewire.hostagent.session", str(server), str(listener.fileno()), path],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            pass_fds=(listener.fileno(),),
+            start_new_session=True,
+        )
+    os.close(log)
+
+
+def _process(pid: int) -> tuple[str, int]:
+    """A process's command name and its parent."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return "", 0
+    name, _, rest = text.partition("(")[2].rpartition(")")
+    return name, int(rest.split()[1])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

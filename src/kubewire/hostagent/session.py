@@ -1,0 +1,184 @@
+"""On a lab host: does the steps of a playbook that runs elsewhere, for as long as its SSH connection lives.
+
+`python -m kubewire.hostagent.session CONNECTION-PID LISTENER-FD SOCKET`. It is the maker of the labs it
+makes, so one that isn't ready goes with the connection, whoever cuts it. One process for all steps: a Python
+start is dear under emulation.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import select
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kubewire.app.steps.cluster import living_record
+from kubewire.app.steps.registry import failure, perform
+from kubewire.core import progress
+from kubewire.core.errors import LabError
+from kubewire.core.paths import state_dir
+from kubewire.core.signals import Terminated, raise_on_terminate
+from kubewire.hosts import definitions
+from kubewire.lab.lock import lab_lock
+
+WAIT = 10.0
+"""Seconds until a caller is told that its step still runs."""
+TOLD = 100
+"""Lines of progress that one answer holds: the newest."""
+MERCY = 20.0
+"""Seconds that the step at hand gets to tidy up once the connection is gone."""
+SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/sbin"
+
+
+class Job:
+    """One step: the request, and its result when it is done."""
+
+    def __init__(self, request: Mapping[str, Any]) -> None:
+        self.request = request
+        self.done = threading.Event()
+        self.result: dict[str, Any] = {}
+
+
+class Session:
+    """Jobs are done one after another in the main thread, where signals arrive; others only wait for them."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[int, Job] = {}
+        self._queue: queue.Queue[Job] = queue.Queue()
+        self._held = contextlib.ExitStack()
+        self._unready = ""
+        descriptor = os.memfd_create("progress")
+        file = Path(f"/proc/{os.getpid()}/fd/{descriptor}")
+        os.environ[progress.VARIABLE] = str(file)
+        self._feed = progress.ProgressFeed(file)
+
+    def work(self) -> None:
+        """Do jobs until a signal ends it."""
+        while True:
+            job = self._queue.get()
+            try:
+                job.result = self._perform(**job.request)
+            except Exception:  # a fault of ours: the caller tells it, with its traceback
+                job.result = {"failed": True, "msg": traceback.format_exc(), "kubewire_exit_code": 4}
+            job.done.set()
+
+    def answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Take a new step in (`step`, `arguments`, `check`, `definition`), or wait on for one (`job`)."""
+        number = request.get("job", len(self._jobs))
+        if "job" in request and number not in self._jobs:
+            lost = LabError("the connection was cut while the step was done", mend="run the command again")
+            return {"job": number, "result": failure(lost)}
+        if number not in self._jobs:
+            self._jobs[number] = Job(request)
+            self._queue.put(self._jobs[number])
+        job = self._jobs[number]
+        done = job.done.wait(WAIT)
+        told = self._feed.new_lines()[-TOLD:]
+        return {"job": number, "progress": told} | ({"result": job.result} if done else {})
+
+    def _perform(
+        self,
+        step: str,
+        arguments: dict[str, Any],
+        check: bool = False,
+        definition: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        if definition:
+            self._held.enter_context(lab_lock(definition["name"], "up, from another machine", tell=_tell))
+            arguments = {**arguments, "lab": str(definitions.unpack(definition))}
+        if step == "cluster" and not check and definition and living_record(definition["name"]) is None:
+            self._unready = definition["name"]
+        result = _with_report(arguments) if step == "verify" else perform(step, arguments, check=check)
+        if step == "cluster" and not (check or result.get("failed")):
+            result = _together(result, perform("tools", {"lab": result["lab"]}))
+        if step in ("commit", "remove") or result.get("failed"):
+            self._unready = ""  # ready, gone, or kept with its logs until this process ends
+            self._held.close()
+            definitions.forget_unused()
+        return result
+
+    def abandon(self) -> None:
+        """The connection was cut: nothing of a lab that isn't ready stays."""
+        if self._unready:
+            perform("remove", {"lab": self._unready})
+            shutil.rmtree(state_dir() / "logs" / self._unready, ignore_errors=True)
+        definitions.forget_unused()
+
+
+def _with_report(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Verify's result with `full_report`, the content of the file that it writes on its own machine."""
+    with tempfile.TemporaryDirectory(prefix="kubewire-report-") as folder:
+        file = Path(folder) / "report.json"
+        result = perform("verify", {**arguments, "report": str(file)})
+        return result | ({"full_report": json.loads(file.read_text())} if file.exists() else {})
+
+
+def _together(made: dict[str, Any], tools: dict[str, Any]) -> dict[str, Any]:
+    """The cluster's result and its nodes' tools, for which a playbook here has a play of its own."""
+    if tools.get("failed"):
+        return tools
+    changes = [*made["changes"], *tools["changes"]]
+    return made | {"tools": tools["tools"], "changed": bool(changes), "changes": changes}
+
+
+def serve(session: Session, listener: socket.socket, connection: int) -> None:
+    """Answer callers until the connection ends; then this process ends too."""
+    try:
+        watched = os.pidfd_open(connection)
+    except ProcessLookupError:
+        watched = -1
+    poller = select.poll()
+    poller.register(listener, select.POLLIN)
+    if watched >= 0:
+        poller.register(watched, select.POLLIN)
+    while watched >= 0:
+        if any(descriptor == watched for descriptor, _ in poller.poll()):
+            break
+        caller, _ = listener.accept()
+        threading.Thread(target=_converse, args=(session, caller), daemon=True).start()
+    os.kill(os.getpid(), signal.SIGTERM)
+    threading.Event().wait(MERCY)
+    os._exit(1)
+
+
+def _converse(session: Session, caller: socket.socket) -> None:
+    with caller, caller.makefile("rwb") as stream, contextlib.suppress(OSError):
+        answer = session.answer(json.loads(stream.readline()))
+        stream.write(json.dumps(answer, default=str).encode() + b"\n")
+
+
+def _tell(text: str) -> None:
+    progress.emit("lock", text)
+
+
+def main(connection: int, listener: socket.socket, path: Path) -> int:
+    os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", os.defpath), SYSTEM_PATH])
+    raise_on_terminate()
+    session = Session()
+    threading.Thread(target=serve, args=(session, listener, connection), daemon=True).start()
+    try:
+        session.work()
+    except (KeyboardInterrupt, Terminated):
+        session.abandon()
+    finally:
+        for file in (path, path.with_suffix(".log")):
+            file.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            path.parent.rmdir()
+            path.parent.parent.rmdir()
+    return 143
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]), socket.socket(fileno=int(sys.argv[2])), Path(sys.argv[3])))

@@ -1,0 +1,78 @@
+"""One SSH connection for a whole run: a lab in the making lives as long as it, and no step greets anew."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from kubewire.core.leftovers import Leftover
+from kubewire.core.processes import run
+from kubewire.core.temporary import held, left_folders, new_folder
+from kubewire.core.timeouts import patient
+from kubewire.hosts.inventory import Target
+from kubewire.hosts.ssh_target import Place
+
+LINK = "ssh"
+"""In the run's folder, a link to its sockets, whose own path must stay short (107 bytes)."""
+WHAT = "ssh"
+MOST_FORKS = 50
+CLOSE_SECONDS = 30.0
+"""What a connection on this machine may take to say that it ends."""
+
+
+def sharing(folder: Path, target: Target) -> dict[str, str]:
+    """Ansible's environment for a run on other hosts, whose connections end by `stop_sharing(folder)`."""
+    sockets = new_folder(WHAT)
+    (folder / LINK).symlink_to(sockets)
+    return {
+        "ANSIBLE_SSH_CONTROL_PATH_DIR": str(sockets),
+        "ANSIBLE_FORKS": str(min(MOST_FORKS, max(5, len(target.hosts)))),
+    }
+
+
+@contextmanager
+def shared(place: Place) -> Iterator[Place]:
+    """The place, reached through one connection that ends with the block."""
+    sockets = new_folder(WHAT)
+    program, *rest = place.ssh
+    options = ("-o", "ControlMaster=auto", "-o", f"ControlPath={sockets}/socket", "-o", "ControlPersist=60")
+    try:
+        yield replace(place, ssh=(program, *options, *rest))
+    finally:
+        _close(sockets)
+
+
+def stop_sharing(folder: Path) -> None:
+    """Close the connections of a run, and with them what isn't to outlive it over there."""
+    sockets = folder / LINK
+    if not sockets.is_symlink():
+        return
+    _close(sockets.readlink())
+    sockets.unlink()
+
+
+def garbage() -> list[Leftover]:
+    """The empty folders that killed runs left; their connections had closed by themselves."""
+    return [
+        Leftover(f"the folder of SSH sockets {folder}", partial(_forget, folder))
+        for folder in left_folders(WHAT)
+        if not any(folder.iterdir())
+    ]
+
+
+def _forget(folder: Path) -> bool:
+    with held(folder) as ours, suppress(OSError):  # by now it may hold a socket
+        if ours:
+            folder.rmdir()
+            return True
+    return False
+
+
+def _close(sockets: Path) -> None:
+    for path in sorted(sockets.glob("*")):
+        run(["ssh", "-o", f"ControlPath={path}", "-O", "exit", "host"], timeout=patient(CLOSE_SECONDS))
+    shutil.rmtree(sockets, ignore_errors=True)

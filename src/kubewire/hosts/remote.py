@@ -1,0 +1,138 @@
+"""Here: a command of kubewire, done by kubewire on the host that a lab is on."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+from msgspec import Meta, Struct
+
+from kubewire.core import console
+from kubewire.core.errors import HostError, LabError
+from kubewire.core.printable import one_line
+from kubewire.core.processes import TIMED_OUT, Outcome
+from kubewire.core.processes import run as run_here
+from kubewire.core.timeouts import patient
+from kubewire.hosts import records
+from kubewire.hosts.records import Away
+from kubewire.hosts.ssh_errors import last_line, unreachable
+from kubewire.hosts.ssh_target import Place
+from kubewire.hosts.vm.hosting import is_dead
+from kubewire.providers.base import Phase
+
+if TYPE_CHECKING:
+    from kubewire.hosts.remote_steps import Run
+
+SSH_FAILED = 255
+"""ssh's own exit code where it could not reach the host, or lost it."""
+SUDO_REFUSES = "sudo: a password is required"
+SECONDS = 1800.0
+"""What any command there may take: the longest installs packages or takes in binaries over a slow line."""
+STATUS_SECONDS = 120.0
+OUTPUT_LIMIT = 64 << 20
+"""Bytes that a command there may print."""
+
+
+class LabStatus(Struct):
+    """What is read of `kubewire status --format json`; more keys may come."""
+
+    schema: Annotated[int, Meta(ge=1, le=1)]
+    phase: Phase
+
+
+def become(away: Away, command: Sequence[str]) -> NoReturn:
+    """Replace this process by `kubewire COMMAND` over there, a program on a node: its streams, its exit code,
+    and a terminal where this process has one.
+    """
+    terminal = os.isatty(0) and os.isatty(1)
+    argv = away.place.argv(
+        _kubewire(away.place, command, leash=not terminal), *_terminal(terminal), *_shared(away)
+    )
+    sys.stdout.flush()
+    try:
+        os.execvp(argv[0], argv)  # noqa: S606 - the point: no shell here
+    except OSError as error:
+        raise LabError(f"{argv[0]}: {error.strerror}", where=away.place.name) from error
+
+
+def relay(away: Away, command: Sequence[str]) -> NoReturn:
+    """Print what `kubewire COMMAND` over there prints, made printable; end with its exit code."""
+    done = call(away, command)
+    console.block(done.out)
+    if done.err:
+        console.err(done.err)
+    raise SystemExit(exit_code(done))
+
+
+def exit_code(done: Outcome) -> int:
+    """A code of the CLI contract; 4 for any other."""
+    return done.code if done.code in range(5) else LabError.exit_code
+
+
+def call(away: Away, command: Sequence[str], *, timeout: float = SECONDS) -> Outcome:
+    """`kubewire COMMAND` over there, to its end; HostError where the host can't be reached."""
+    return run(away, _kubewire(away.place, command, leash=True), timeout=timeout)
+
+
+def run(away: Away, argv: Sequence[str], *, timeout: float = SECONDS, limit: int = OUTPUT_LIMIT) -> Outcome:
+    """Any command over there, to its end; HostError where the host can't be reached."""
+    command = away.place.argv(argv, "-T", "-o", "BatchMode=yes", *_shared(away))
+    done = run_here(command, timeout=patient(timeout), limit=limit)
+    if done.code == SSH_FAILED:
+        raise unreachable(done.err, away.place.name)
+    return done
+
+
+def runner(place: Place) -> Run:
+    """What runs a shell command over there, as the place's user; HostError where it can't be reached."""
+
+    def run(command: str, data: bytes) -> tuple[int, str, str]:
+        argv = place.argv([*place.become, *shlex.split(command)], "-T", "-o", "BatchMode=yes")
+        done = run_here(argv, data=data, timeout=patient(SECONDS), limit=OUTPUT_LIMIT)
+        if done.code == SSH_FAILED or (done.code == 1 and SUDO_REFUSES in done.err):
+            raise unreachable(done.err, place.name)
+        return done.code, done.out, done.err
+
+    return run
+
+
+def phase(away: Away) -> str:
+    """How the lab is over there: a phase as `status` tells it. HostError for a host that can't be reached,
+    LabError for one that doesn't say it: only the host's own word is `absent`.
+    """
+    from kubewire.hosts.answers import decode
+
+    if is_dead(away.lab, away.place.name):
+        return "dead"
+    done = call(away, ["status", away.lab, "--format", "json"], timeout=STATUS_SECONDS)
+    if done.code == TIMED_OUT:
+        raise HostError("it doesn't answer", where=away.place.name)
+    if done.code not in (0, LabError.exit_code) or not done.stdout:
+        raise LabError(
+            f"it can't tell how lab {away.lab} is (exit code {done.code}): {one_line(last_line(done.err))}",
+            where=away.place.name,
+        )
+    return decode(done.stdout, LabStatus, away.place.name, "status").phase
+
+
+def _kubewire(place: Place, command: Sequence[str], *, leash: bool) -> tuple[str, ...]:
+    return place.module("kubewire.hostagent.remote_exec" if leash else "kubewire", *command)
+
+
+def _terminal(wanted: bool) -> tuple[str, ...]:
+    return ("-t", "-q") if wanted else ("-T",)
+
+
+def shared_socket(away: Away) -> Path:
+    """The socket of the lab's own connection (see kubewire.hosts.tunnel)."""
+    return records.folder(away.lab, away.place.name) / "ssh" / "socket"
+
+
+def _shared(away: Away) -> tuple[str, ...]:
+    """Through the lab's own connection, where there is one."""
+    socket = shared_socket(away)
+    return ("-o", f"ControlPath={socket.resolve()}") if socket.exists() else ()

@@ -1,0 +1,81 @@
+"""Here: have a lab host's session do a step, through whatever runs a command there."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from kubewire.core import progress
+from kubewire.core.errors import LabError
+from kubewire.core.files import write_atomically
+from kubewire.core.owners import command_lives
+from kubewire.core.printable import one_line
+from kubewire.core.timeouts import patient
+from kubewire.hostagent.client import MARK
+from kubewire.hosts import answers, definitions
+from kubewire.hosts.answers import Answer, Done, Failed
+from kubewire.hosts.ssh_target import Place
+from kubewire.lab.lookup import lab_name, name_to_remove
+
+Run = Callable[[str, bytes], tuple[int, str, str]]
+"""Runs a shell command on the host with this standard input: exit code, standard output and error."""
+DEFINING = frozenset({"packages", "cluster"})
+"""Steps that need the definition; the others find the lab by its name."""
+MOST_CALLS = 1440
+"""Calls that a step may take: four hours, as the session keeps each caller ten seconds."""
+PROGRESS_SHOWN = 100
+"""Lines of progress that one answer may have passed on; only the newest is ever seen."""
+LAST_WORDS = 2000
+
+
+def perform_there(
+    run: Run, place: Place, step: str, arguments: Mapping[str, Any], *, check: bool = False
+) -> dict[str, Any]:
+    """The step's task result, its progress told as it comes; LabError where the host gives none, or one that
+    isn't what the step may come back with.
+    """
+    if not command_lives():  # Ansible outlives it, but nobody waits for the lab any more
+        raise LabError("the command that this run belongs to was killed", where=place.name)
+    arguments = dict(arguments)
+    report = arguments.pop("report", None)
+    request: dict[str, Any] = {"step": step, "check": check}
+    if step in DEFINING or (step == "workload" and check and arguments.get("overrides") is not None):
+        request["definition"] = definitions.pack(arguments["lab"], arguments.pop("overrides") or {})
+        arguments["overrides"] = {}
+    elif "lab" in arguments:
+        named = name_to_remove if step == "remove" else lab_name
+        arguments["lab"] = named(arguments["lab"])
+    result = _result(run, place, step, request | {"arguments": arguments})
+    full = getattr(result, "full_report", msgspec.UNSET)
+    if report and full is not msgspec.UNSET:
+        write_atomically(Path(report), json.dumps(msgspec.to_builtins(full), indent=1) + "\n")
+    return answers.task_result(result)
+
+
+def _result(run: Run, place: Place, step: str, request: Mapping[str, Any]) -> Done | Failed:
+    answer = _ask(run, place, step, request)
+    for _ in range(int(patient(MOST_CALLS))):
+        if bytes(answer.result):
+            return answers.read_result(answer, place.name, step)
+        answer = _ask(run, place, step, {"job": answer.job})
+    raise LabError(f"step {step} doesn't come to an end", where=place.name)
+
+
+def _ask(run: Run, place: Place, step: str, request: Mapping[str, Any]) -> Answer:
+    command = shlex.join(place.module("kubewire.hostagent.client"))
+    code, out, error = run(command, json.dumps(request).encode())
+    lines = [line for line in out.splitlines() if line.startswith(MARK)]
+    if code or not lines:
+        raise LabError(
+            f"kubewire there gave no answer (exit code {code}): {(error or out).strip()[-LAST_WORDS:]}",
+            where=place.name,
+        )
+    answer = answers.read_answer(lines[-1].removeprefix(MARK), place.name, step)
+    for line in answer.progress[-PROGRESS_SHOWN:]:
+        progress.emit(one_line(line.step), one_line(line.detail), line.done, line.total)
+    return answer

@@ -1,0 +1,48 @@
+"""Whether a lab is to run in a VM."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from kubewire.core.errors import DefinitionError
+from kubewire.hosts import records
+from kubewire.hosts.vm.hosting import HOST
+from kubewire.lab.loading import load_lab
+from kubewire.lab.lookup import is_recorded
+from kubewire.providers.registry import choose
+
+if TYPE_CHECKING:
+    from kubewire.lab.schema import Lab
+
+
+def why_in_vm(lab: str, overrides: Mapping[str, str], provider: str, host: str) -> str:
+    """Why the lab is to run in a VM, "" for elsewhere: asked for, there already, or this kernel lacks what
+    it needs. DefinitionError where the lab runs on this machine, or is to be of another provider.
+    """
+    loaded = load_lab(lab, overrides)
+    known = records.read(loaded.name)
+    if host == HOST:
+        if is_recorded(loaded.name) or set(known) - {HOST}:
+            where = "on this machine" if is_recorded(loaded.name) else f"on {', '.join(known)}"
+            raise DefinitionError(
+                f"lab {loaded.name} runs {where}; it can't move into a VM under it",
+                mend=f"remove it first: kubewire down {loaded.name}",
+            )
+        if provider not in ("auto", "netns"):
+            raise DefinitionError(f"a VM's nodes are made by provider netns, not {provider}")
+        return "asked for"
+    if known:
+        return "it is there already" if set(known) == {HOST} else ""
+    if is_recorded(loaded.name) or loaded.mode.value != "ipvs":
+        return ""
+    chosen = choose(provider if provider != "auto" else loaded.provider)
+    return _lacking(loaded) if chosen.name == "netns" else ""
+
+
+def _lacking(lab: Lab) -> str:
+    """What this kernel has no way to have, of what mode ipvs needs; "" for nothing."""
+    from kubewire.providers.netns.preflight import kernel_lacks
+
+    lacking = kernel_lacks(lab)
+    return f"this kernel has no {', '.join(lacking)}" if lacking else ""

@@ -1,0 +1,51 @@
+"""The VM as a lab host: what the inventory says of it, and whether it still runs. Light."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+from kubewire.core.errors import LabError
+from kubewire.core.files import write_atomically
+from kubewire.hosts.inventory import Target
+from kubewire.hosts.vm import state
+from kubewire.hosts.vm.endpoint import Endpoint
+
+HOST = "vm"
+"""The inventory name of a lab's VM: what `--host vm` says."""
+INVENTORY = "inventory.json"
+
+
+def write_inventory(endpoint: Endpoint) -> Target:
+    """The one host of an inventory that Ansible reads, with where kubewire is on it."""
+    path = state.folder(endpoint.lab) / INVENTORY
+    options = [part for key, value in endpoint.options.items() for part in ("-o", f"{key}={value}")]
+    host = {
+        "ansible_host": endpoint.address,
+        "ansible_port": endpoint.port,
+        "ansible_user": endpoint.user,
+        "ansible_ssh_common_args": shlex.join(["-F", "none", *options]),
+        "ansible_python_interpreter": endpoint.python,
+        "kubewire_python": endpoint.python,
+        "kubewire_environment": dict(endpoint.environment),
+    }
+    write_atomically(path, json.dumps({"all": {"hosts": {HOST: host}}}, indent=1) + "\n")
+    return Target(HOST, (HOST,), (str(path),))
+
+
+def is_dead(lab: str, host: str) -> bool:
+    """Whether that host is the lab's VM, and it doesn't run any more."""
+    if host != HOST:
+        return False
+    return state.running(lab) is None
+
+
+def require_alive(lab: str, host: str) -> None:
+    """LabError for a lab whose VM has ended, with where its last words are."""
+    if is_dead(lab, host):
+        console = state.post_mortem(lab) / state.CONSOLE
+        raise LabError(
+            "its VM has ended" + (f"; its console's last words: {console}" if console.exists() else ""),
+            where=f"lab {lab}",
+            mend=f"make it afresh: kubewire down {lab}, then kubewire up {lab}",
+        )

@@ -1,0 +1,248 @@
+"""A lab's VM: started, found, ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+from kubewire.core.errors import LabError
+from kubewire.core.files import last_lines, write_atomically
+from kubewire.core.leftovers import Leftover
+from kubewire.core.owners import makers
+from kubewire.core.progress import Progress, emit
+from kubewire.hosts.vm import preflight, qemu, seed, state
+from kubewire.hosts.vm.cache import STEP, require_space
+from kubewire.hosts.vm.endpoint import Endpoint
+from kubewire.hosts.vm.parts import Parts
+from kubewire.lab.lock import is_locked, lab_lock
+from kubewire.providers.netns.state import made_elsewhere
+
+READY = "kubewire-vm: ready"
+DEADLINE = {"kvm": 60.0, "tcg": 300.0}
+"""Seconds from QEMU's start to an answering SSH server; emulated on a busy machine it may take minutes."""
+TRIES = 3
+"""A free port may be taken between its choice and QEMU's start."""
+OVERLAY = 2.0
+"""GiB that the VM's own copy of its root may take."""
+_KEEPER_DEADLINE = 60.0
+_POLL = 0.1
+
+
+def ensure(lab: str, parts: Parts, progress: Progress = emit) -> Endpoint:
+    """The lab's VM, started unless it runs; on any error nothing of it stays.
+
+    Until `commit` it ends with its maker. LabError with the console's last words where it doesn't come up;
+    a VM that was made from other parts is replaced.
+    """
+    if running := state.running(lab):
+        if running.parts == parts.names:
+            return running.endpoint()
+        remove(lab)
+    for attempt in range(TRIES):
+        try:
+            return _start(lab, parts, progress)
+        except _PortTakenError:
+            if attempt == TRIES - 1:
+                raise
+    raise AssertionError
+
+
+def find(lab: str) -> Endpoint | None:
+    """How the lab's VM is reached, if it runs."""
+    found = state.running(lab)
+    return found.endpoint() if found else None
+
+
+def parts_of(lab: str) -> tuple[str, ...]:
+    """The names of what the lab's VM is made of; none if it doesn't run."""
+    found = state.running(lab)
+    return found.parts if found else ()
+
+
+def commit(lab: str) -> None:
+    """From now on the VM outlives its makers."""
+    _signal(lab, signal.SIGUSR1)
+
+
+def remove(lab: str) -> bool:
+    """End the lab's VM and remove all that is its; False if there was nothing.
+
+    LabError, and nothing is touched, where its processes can't be judged from here.
+    """
+    found = state.read_state(lab)
+    if found is not None and found.seen() == "elsewhere":
+        raise made_elsewhere(f"the VM of lab {lab} was started", "it runs", state.folder(lab))
+    keeper = found.keeper.open() if found and found.seen() == "here" else None
+    if keeper is not None:
+        signal.pidfd_send_signal(keeper, signal.SIGTERM)
+        _await(keeper, 30.0)
+        os.close(keeper)
+    there = keeper is not None or state.folder(lab).exists()
+    for folder in (state.folder(lab), state.post_mortem(lab)):
+        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):
+            folder.parent.rmdir()
+    return there
+
+
+def garbage() -> list[Leftover]:
+    """What crashes left of VMs that are proved dead and that nobody holds."""
+    found = []
+    for lab in state.recorded():
+        with suppress(LabError):  # not to be judged from here
+            if _is_proved_dead(lab) and not is_locked(lab):
+                what = f"lab {lab}: what a crash left of its VM in {state.folder(lab)}"
+                found.append(Leftover(what, partial(_remove_dead, lab)))
+    return found
+
+
+def _is_proved_dead(lab: str) -> bool:
+    found = state.read_state(lab)
+    if found is None:
+        return not (state.folder(lab) / state.FILE).exists()
+    return found.seen() != "elsewhere" and not found.alive()
+
+
+def _remove_dead(lab: str) -> bool:
+    with lab_lock(lab, "gc", wait=False):
+        return _is_proved_dead(lab) and remove(lab)
+
+
+class _PortTakenError(LabError):
+    pass
+
+
+def _start(lab: str, parts: Parts, progress: Progress) -> Endpoint:
+    directory = state.folder(lab)
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(mode=0o700, parents=True)
+    keeper: subprocess.Popen[bytes] | None = None
+    try:
+        require_space(directory, OVERLAY, "the VM")
+        port = _free_port()
+        _write_keys(lab, parts.library)
+        machine = qemu.Machine(
+            root=parts.root,
+            disks=(parts.packages, parts.binaries, directory / state.SEED),
+            memory=preflight.memory(),
+            cpus=preflight.cpus(),
+            port=port,
+            console=directory / state.CONSOLE,
+        )
+        order = {
+            "lab": lab,
+            "port": port,
+            "parts": parts.names,
+            "about": parts.about,
+            "argv": qemu.command(parts.program, parts.accelerator, machine),
+        }
+        progress(STEP, f"starting the VM ({parts.about}, {machine.memory} MiB, {machine.cpus} CPUs)")
+        keeper = _start_keeper(directory, order)
+        _wait(lab, directory, keeper, port, DEADLINE[parts.accelerator])
+    except BaseException:
+        if keeper is not None:
+            keeper.terminate()
+            keeper.wait()
+        shutil.rmtree(directory, ignore_errors=True)
+        with suppress(OSError):
+            directory.parent.rmdir()
+        raise
+    found = state.read_state(lab)
+    if found is None:
+        raise LabError("the VM's record has vanished", where=f"lab {lab}")
+    return found.endpoint()
+
+
+def _write_keys(lab: str, library: Path) -> None:
+    directory = state.folder(lab)
+    host, login = seed.new_key(), seed.new_key()
+    write_atomically(directory / state.KEY, login.private)
+    write_atomically(directory / state.KNOWN_HOSTS, f"{state.alias(lab)} {host.public}\n")
+    seed.write_seed(directory / state.SEED, library, lab, host, login.public)
+
+
+def _start_keeper(directory: Path, order: dict[str, object]) -> subprocess.Popen[bytes]:
+    with (directory / state.LOG).open("wb") as log:
+        keeper = subprocess.Popen(
+            [sys.executable, "-m", "kubewire.hosts.vm.monitor", *(str(pid) for pid in makers())],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    assert keeper.stdin is not None  # noqa: S101 - it was started with a pipe
+    with suppress(BrokenPipeError), keeper.stdin as stream:  # one that died is noticed by the wait
+        stream.write(json.dumps(order).encode())
+    return keeper
+
+
+def _wait(lab: str, directory: Path, keeper: subprocess.Popen[bytes], port: int, deadline: float) -> None:
+    """Until the guest says that it is ready and its SSH server greets."""
+    end = time.monotonic() + _KEEPER_DEADLINE
+    started = False
+    while time.monotonic() < end:
+        if keeper.poll() is not None:
+            raise _ended(lab)
+        if not started and (directory / state.CONSOLE).exists():
+            started, end = True, time.monotonic() + deadline
+        if READY in _tail(directory / state.CONSOLE) and _greets(port):
+            return
+        time.sleep(_POLL)
+    console = _tail(directory / state.CONSOLE)
+    what = "its SSH server doesn't answer" if READY in console else "it didn't come up"
+    raise LabError(
+        f"the VM: {what} within {deadline:.0f} s",
+        where=f"lab {lab}",
+        mend=f"its console's last words:\n{console or '(none)'}",
+    )
+
+
+def _ended(lab: str) -> LabError:
+    kept = state.post_mortem(lab)
+    words = "\n".join(text for name in (state.CONSOLE, state.LOG) if (text := _tail(kept / name)))
+    kind = _PortTakenError if "Could not set up host forwarding" in words else LabError
+    return kind("the VM ended while it was starting", where=f"lab {lab}", mend=f"its last words:\n{words}")
+
+
+def _tail(path: Path, lines: int = 12) -> str:
+    return "\n".join(last_lines(path, lines))
+
+
+def _greets(port: int) -> bool:
+    """QEMU itself takes any connection; only the guest's server says `SSH-2.0`."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=5.0) as connection:
+            return connection.recv(4) == b"SSH-"
+    except OSError:
+        return False
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def _signal(lab: str, number: signal.Signals) -> None:
+    found = state.read_state(lab)
+    keeper = found.keeper.open() if found else None
+    if keeper is None:
+        raise LabError(f"lab {lab} has no VM", mend=f"bring it up with: kubewire up {lab} --host vm")
+    signal.pidfd_send_signal(keeper, number)
+    os.close(keeper)
+
+
+def _await(descriptor: int, seconds: float) -> None:
+    poller = select.poll()
+    poller.register(descriptor, select.POLLIN)
+    poller.poll(seconds * 1000)

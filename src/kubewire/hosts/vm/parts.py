@@ -1,0 +1,69 @@
+"""Everything that a VM is made of, from the cache or made now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from kubewire.binaries.fetchplan import Need
+from kubewire.core import os_packages
+from kubewire.core.progress import Progress, emit
+from kubewire.hosts.vm import debian, disks, kvm, preflight, source
+from kubewire.hosts.vm.debian import Root
+from kubewire.hosts.vm.qemu import Accelerator, Qemu, debians_qemu, own_qemu
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Everything that a VM is made of."""
+
+    program: Qemu
+    root: Root
+    packages: Path
+    binaries: Path
+    library: Path
+    accelerator: Accelerator
+
+    @property
+    def about(self) -> str:
+        how = "KVM" if self.accelerator == "kvm" else "pure emulation: KVM doesn't work here"
+        return f"{self.program.which}, {how}"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        disks = (self.root.image, self.packages, self.binaries)
+        return (*(path.parent.name for path in disks), self.library.name)
+
+
+KINDS = {
+    "root": "its Debian root",
+    "packages": "its packages",
+    "binaries": "its Kubernetes",
+    "source": "kubewire itself",
+}
+
+
+def unlike(running: Iterable[str], wanted: Iterable[str]) -> str:
+    """What differs between the parts' names of two VMs: `its Kubernetes changed since …`; "" for nothing."""
+    differ = {name.partition("-")[0] for name in {*running} ^ {*wanted}}
+    found = [words for kind, words in KINDS.items() if kind in differ]
+    return f"{' and '.join(found)} changed since it was made" if found else ""
+
+
+def prepare(needs: Iterable[Need], progress: Progress = emit) -> Parts:
+    """Have every part in the cache; a warm call only looks. HostError names what this machine lacks."""
+    os_packages.provide(preflight.programs(), progress)
+    preflight.require()
+    own = own_qemu()
+    tools = debian.tools(own is None, progress)
+    program = own or debians_qemu(tools)
+    root = debian.root(tools, progress)
+    return Parts(
+        program,
+        root,
+        disks.packages(tools, progress),
+        disks.binaries(tools, needs, progress),
+        source.library(tools, progress),
+        "kvm" if kvm.works(program, root) else "tcg",
+    )

@@ -1,0 +1,90 @@
+"""Whether this machine can run a VM, and what to do where it can't."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from pathlib import Path
+
+from kubewire.core.errors import HostError
+from kubewire.hosts.vm import cache, recipe
+
+LEAST = 2560
+"""MiB that the guest needs: its kernel, a control plane, three nodes, four httpbin."""
+MOST = 6144
+SPARE = 512
+"""MiB left to the host, beside what QEMU itself takes."""
+_PROGRAMS = {"ssh": "openssh-client"}
+_MAKING = {"mmdebstrap": "mmdebstrap", "xz": "xz-utils"}
+
+
+def require() -> None:
+    """HostError naming everything that this machine lacks for a VM."""
+    lacks = missing()
+    if lacks:
+        raise HostError(
+            "this machine can't run a lab in a VM: " + "; ".join(what for what, _ in lacks),
+            mend="\n  ".join(mend for _, mend in lacks),
+        )
+
+
+def missing(*, tools: bool = True) -> list[tuple[str, str]]:
+    """(what is missing, how to mend it); without `tools` not what a package mends."""
+    if platform.system() != "Linux" or platform.machine() != "x86_64":
+        here = f"{platform.system()} on {platform.machine()}"
+        return [
+            (f"the VM is made for Linux on x86_64, this is {here}", "use --host NAME, an SSH host with ip_vs")
+        ]
+    lacks = []
+    for program, package in programs().items() if tools else ():
+        if not shutil.which(program):
+            lacks.append(
+                (f"no {program}", f"install {program} (Debian, Ubuntu: sudo apt-get install {package})")
+            )
+    available = available_memory()
+    if available < LEAST + SPARE:
+        lacks.append(
+            (
+                f"the VM needs {LEAST + SPARE} MiB of memory, {available} MiB are available",
+                "end what takes memory, or use --host NAME, an SSH host with ip_vs",
+            )
+        )
+    return lacks
+
+
+def programs() -> dict[str, str]:
+    """What a VM takes of this machine: command → Debian package."""
+    return _PROGRAMS | ({} if has_root() else _MAKING)
+
+
+def has_root() -> bool:
+    """The guest's Debian is in the cache."""
+    return (cache.folder() / f"root-{recipe.root_key()}").is_dir()
+
+
+def memory() -> int:
+    """MiB for the guest: most of what is available, within what a lab can use."""
+    return max(LEAST, min(MOST, available_memory() * 2 // 3))
+
+
+def available_memory() -> int:
+    """MiB that programs can still get, of the machine and of this cgroup."""
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    machine = next((int(line.split()[1]) // 1024 for line in lines if line.startswith("MemAvailable:")), 0)
+    return min([machine, *_cgroup_room()])
+
+
+def cpus() -> int:
+    return max(1, min(4, len(os.sched_getaffinity(0))))
+
+
+def _cgroup_room() -> list[int]:
+    """MiB up to the limit of this process's cgroup (version 2), if it has one."""
+    try:
+        group = Path("/proc/self/cgroup").read_text().splitlines()[-1].rpartition("::")[2]
+        base = Path("/sys/fs/cgroup", group.lstrip("/"))
+        limit, used = ((base / name).read_text().strip() for name in ("memory.max", "memory.current"))
+        return [(int(limit) - int(used)) // 2**20] if limit != "max" else []
+    except (OSError, ValueError, IndexError):
+        return []

@@ -1,0 +1,88 @@
+"""What a VM leaves in its folder, and telling a living one from what a crash left. Light."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from kubewire.core.files import read_record, write_atomically
+from kubewire.core.paths import state_dir
+from kubewire.hosts.vm.endpoint import Endpoint
+from kubewire.providers.netns.linux import Process
+from kubewire.providers.netns.state import seen_from_here
+
+FILE = "vm.json"
+KEY = "key"
+KNOWN_HOSTS = "known_hosts"
+SEED = "seed.tar"
+CONSOLE = "console.log"
+LOG = "qemu.log"
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class VmState:
+    """A VM as its keeper recorded it. `parts` are the disks it was made from; `about` tells it to people."""
+
+    lab: str
+    boot: str
+    keeper: Process
+    qemu: Process | None
+    port: int
+    parts: tuple[str, ...]
+    about: str
+    host: str = ""
+    pid_namespace: int = 0
+
+    def seen(self) -> Literal["here", "gone", "elsewhere"]:
+        return seen_from_here(self.boot, self.host, self.pid_namespace)
+
+    def alive(self) -> bool:
+        here = self.seen() == "here"
+        return here and self.keeper.alive() and (self.qemu is None or self.qemu.alive())
+
+    def endpoint(self) -> Endpoint:
+        directory = folder(self.lab)
+        return Endpoint(self.lab, self.port, directory / KEY, directory / KNOWN_HOSTS, alias(self.lab))
+
+
+def folder(lab: str) -> Path:
+    return state_dir() / "vm" / lab
+
+
+def post_mortem(lab: str) -> Path:
+    """Where the keeper leaves the console of a VM that is gone; `down` and `gc` remove it."""
+    return state_dir() / "logs" / lab / "vm"
+
+
+def alias(lab: str) -> str:
+    """The name under which the VM's host key is pinned."""
+    return f"kubewire-vm-{lab}"
+
+
+def write_state(state: VmState) -> None:
+    write_atomically(
+        folder(state.lab) / FILE, json.dumps({"schema": SCHEMA, **asdict(state)}, indent=2) + "\n"
+    )
+
+
+def read_state(lab: str) -> VmState | None:
+    """The recorded VM, or None where there is none or its record is not understood.
+
+    UnsafeFileError where it is not this user's own: what it describes must not be touched.
+    """
+    return read_record(folder(lab) / FILE, VmState, SCHEMA)
+
+
+def running(lab: str) -> VmState | None:
+    """The lab's VM if it runs."""
+    found = read_state(lab)
+    return found if found and found.alive() else None
+
+
+def recorded() -> list[str]:
+    """The labs that have a VM's folder, sorted."""
+    base = state_dir() / "vm"
+    return sorted(entry.name for entry in base.iterdir()) if base.is_dir() else []

@@ -1,0 +1,98 @@
+"""Which lab and which node the user means. Kept free of heavy imports: `kubewire exec` starts with it."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kubewire.core.errors import DefinitionError, LabError
+from kubewire.core.files import read_own_json
+from kubewire.core.paths import lab_dir, state_dir
+
+if TYPE_CHECKING:
+    from kubewire.lab.record import Record
+    from kubewire.providers.base import NodeHandle
+
+NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+
+
+def is_recorded(lab: str) -> bool:
+    """A lab of that name was brought up on this machine and not removed."""
+    return bool(NAME.fullmatch(lab)) and (lab_dir(lab) / "record.json").is_file()
+
+
+def lab_name(lab: str) -> str:
+    """The name of a lab given by its name or its file; one that was brought up needs no file any more."""
+    if is_recorded(lab):
+        return lab
+    if os.sep in lab and (made := made_from(Path(lab))):
+        return made
+    from kubewire.lab.loading import load_lab
+
+    return load_lab(lab).name
+
+
+def name_to_remove(lab: str) -> str:
+    """As `lab_name`; where neither a record nor a file says anything, the name that the argument itself has.
+
+    What isn't there needs no definition to be gone.
+    """
+    try:
+        return lab_name(lab)
+    except DefinitionError:
+        name = Path(lab).stem
+        if NAME.fullmatch(name):
+            return name
+        raise
+
+
+def recorded_labs() -> list[str]:
+    """The names of all labs with a record on this machine, sorted."""
+    folder = state_dir() / "labs"
+    return (
+        sorted(entry.name for entry in folder.iterdir() if is_recorded(entry.name)) if folder.is_dir() else []
+    )
+
+
+def made_from(source: Path) -> str:
+    """The name of the recorded lab that was made from this file, "" if none was."""
+    for name in recorded_labs():
+        try:
+            recorded = read_own_json(lab_dir(name) / "record.json")["source"]
+            if Path(recorded).resolve() == source.resolve():
+                return name
+        except (OSError, LabError, KeyError, TypeError):
+            continue
+    return ""
+
+
+def not_up(lab: str) -> LabError:
+    return LabError(f"lab {lab} isn't up", mend=f"bring it up with: kubewire up {lab}")
+
+
+def required_record(lab: str) -> Record:
+    """The record of a lab that was brought up; LabError naming the line that brings it up."""
+    name = lab_name(lab)
+    from kubewire.lab.record import read_record
+
+    record = read_record(name)
+    if record is None:
+        raise not_up(lab)
+    return record
+
+
+def find_node(lab: str, wanted: str, nodes: Sequence[NodeHandle]) -> NodeHandle:
+    """The node by its full name or without the lab's; DefinitionError (exit 2) that lists the nodes."""
+    for node in nodes:
+        if wanted in (node.name, node.name.removeprefix(f"{lab}-")):
+            return node
+    short = [node.name.removeprefix(f"{lab}-") for node in nodes]
+    near = difflib.get_close_matches(wanted, short, n=1)
+    raise DefinitionError(
+        f"lab {lab} has no node {wanted!r}" + (f"; did you mean {near[0]}?" if near else ""),
+        mend=f"its nodes: {', '.join(short)}",
+    )

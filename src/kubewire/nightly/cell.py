@@ -1,0 +1,151 @@
+"""One cell, in a process of its own: a lab is made, judged as it stands, kept as a snapshot, and removed.
+
+`python -m kubewire.nightly.cell FOLDER PARENT` with a CellOrder on standard input; writes result.json and
+snapshot.tar.gz there. The lab is never committed, so it ends with this process, however that ends.
+Nothing is mended: what kube-proxy wrote by itself is what is judged. One that lost a race at its start is
+started again, which the result tells.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from kubewire.app.steps.cluster import make_cluster
+from kubewire.app.steps.node_tools import tell_tools
+from kubewire.app.steps.workload import bring_workload
+from kubewire.cluster.api import Api
+from kubewire.core import console
+from kubewire.core.errors import KubewireError
+from kubewire.core.files import write_atomically
+from kubewire.core.processes import run as run_command
+from kubewire.core.refusals import refusal
+from kubewire.lab.lookup import required_record
+from kubewire.lab.record import Record
+from kubewire.matrix.results import CellResult, judged, unjudged
+from kubewire.nightly.children import serve
+from kubewire.nightly.folder import CellOrder
+from kubewire.providers.base import Provider
+from kubewire.providers.registry import get_provider
+from kubewire.snapshot.archive import pack_snapshot
+from kubewire.snapshot.collect import take_snapshot
+from kubewire.verify.live import verify
+from kubewire.verify.report import Report
+from kubewire.verify.servicecidr_race import untold_networks
+
+TOOL_SECONDS = 300.0
+AGAIN = "as if its first sync came before it had the ServiceCIDRs: started again"
+
+
+def main(arguments: list[str]) -> int:
+    return serve(arguments, _work)
+
+
+def _work(folder: Path, told: bytes) -> int:
+    result = run_cell(CellOrder.model_validate_json(told), folder)
+    write_atomically(folder / "result.json", result.model_dump_json(by_alias=True) + "\n")
+    return 0
+
+
+def run_cell(order: CellOrder, folder: Path) -> CellResult:
+    """Make, judge, keep, remove. Whatever keeps the lab from being judged is an error of the cell."""
+    cell, phases = order.cell, Phases()
+    name = overrides_of(order)["name"]
+    control_plane = ""
+    provider = get_provider(order.provider)
+    try:
+        with phases.timed("cluster"):
+            make_cluster(order.reference, overrides_of(order), order.provider)
+        record = required_record(name)
+        control_plane = order.control_plane or record.kubernetes
+        with phases.timed("workload"):
+            if order.provider == "kind":
+                _look_at_tools(provider, name)
+            bring_workload(name)
+        with phases.timed("verify"):
+            report = _verdict(provider, record)
+        with phases.timed("snapshot"):
+            _keep(provider, record, folder)
+        return judged(cell, report, phases.seconds, control_plane)
+    except KubewireError as error:
+        return unjudged(cell, "error", str(error), phases.seconds, control_plane)
+    except OSError as error:
+        return unjudged(cell, "error", str(refusal(error) or error), phases.seconds, control_plane)
+    finally:
+        provider.abandon(name)
+        provider.down(name)
+
+
+def _verdict(provider: Provider, record: Record) -> Report:
+    """The report, without what a race of kube-proxy's own start does; its notes tell of such."""
+    report = verify(provider, record)
+    nodes = untold_networks(report.checks)
+    if not nodes:
+        return report
+    for node in nodes:
+        provider.restart_kube_proxy(record.lab.name, node)
+    again = verify(provider, record)
+    return replace(again, notes=(*again.notes, *(f"kube-proxy on {node}: {AGAIN}" for node in nodes)))
+
+
+def overrides_of(order: CellOrder) -> dict[str, str]:
+    """What the cell sets over the lab's file. On kind its name is its own: containers share one engine."""
+    found = {"name": lab_name(order), "mode": order.mode, "kubernetes": order.kubernetes.removeprefix("v")}
+    if order.control_plane:
+        found["controlPlane"] = order.control_plane.removeprefix("v")
+    return found
+
+
+def lab_name(order: CellOrder) -> str:
+    own = order.cell.id.split(f"-{order.mode}-")[0].lower()
+    if order.provider != "kind":
+        return own[:40].rstrip("-")
+    return f"{own[:30].rstrip('-')}-{hashlib.sha256(order.cell.id.encode()).hexdigest()[:6]}"
+
+
+def _look_at_tools(provider: Provider, name: str) -> None:
+    for node in provider.nodes(name):
+
+        def on_node(command: str, prefix: tuple[str, ...] = node.prefix) -> str:
+            return run_command([*prefix, "sh", "-c", command], timeout=TOOL_SECONDS).out
+
+        tell_tools(name, node.name, on_node)
+
+
+def _keep(provider: Provider, record: Record, folder: Path) -> None:
+    with Api(provider.kubeconfig(record.lab.name)) as api:
+        taken = take_snapshot(provider, record.lab, api, kubernetes=record.kubernetes)
+    keep_packed(folder, pack_snapshot(taken))
+
+
+def keep_packed(folder: Path, packed: bytes) -> None:
+    """A cell's snapshot, whole or absent."""
+    draft = folder / ".snapshot.tar.gz"
+    draft.write_bytes(packed)
+    draft.replace(folder / "snapshot.tar.gz")
+
+
+class Phases:
+    """How long each phase took, in seconds."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        console.out(f"{time.strftime('%H:%M:%S')} {name}")
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(time.monotonic() - started, 2)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

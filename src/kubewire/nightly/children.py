@@ -1,0 +1,143 @@
+"""Child processes of a run: each ends with its parent, within its deadline, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kubewire.core import progress
+from kubewire.core.files import UnsafeFileError, open_own_folder
+from kubewire.core.owners import VARIABLE as MAKER
+from kubewire.core.processes import TIMED_OUT, dying_with_us, run
+from kubewire.core.signals import Terminated, raise_on_terminate
+from kubewire.lab.lock import HELD
+
+TIDY_SECONDS = 20.0
+"""What a child is given, after SIGTERM, to remove its lab."""
+DOWN_SECONDS = 600.0
+"""What removing one left lab may take; what takes longer is left for `gc`."""
+
+
+@dataclass
+class Child:
+    """A running process. Times are monotonic; `stopped` is when it was told to end."""
+
+    process: subprocess.Popen[bytes]
+    deadline: float
+    started: float = field(default_factory=time.monotonic)
+    stopped: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
+    @property
+    def overdue(self) -> bool:
+        return time.monotonic() > self.deadline
+
+    def press(self) -> None:
+        """Have it end: SIGTERM first, SIGKILL to its whole group when that does not help."""
+        if self.stopped is None:
+            self.stopped = time.monotonic()
+            self.process.terminate()
+        elif time.monotonic() - self.stopped > TIDY_SECONDS:
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+
+    def ended(self) -> int | None:
+        """The exit code once it is over; what it started and forgot is killed."""
+        code = self.process.poll()
+        if code is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+        return code
+
+
+def start(argv: Sequence[str], log: Path, *, seconds: float, state: Path, order: bytes = b"") -> Child:
+    """Start `python -m …` with a state folder of its own; the kernel kills it when this process dies."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    own = (HELD, MAKER)
+    environment = {
+        **{name: value for name, value in os.environ.items() if name not in own},
+        "XDG_STATE_HOME": str(state),
+        progress.VARIABLE: str(log.parent / "progress.jsonl"),
+    }
+    with log.open("ab") as stream:
+        process = subprocess.Popen(
+            [*dying_with_us(), sys.executable, "-m", *argv],
+            stdin=subprocess.PIPE,
+            stdout=stream,
+            stderr=stream,
+            start_new_session=True,
+            env=environment,
+        )
+    assert process.stdin is not None  # noqa: S101 - it was started with a pipe
+    with suppress(BrokenPipeError), process.stdin as pipe:  # one that died is noticed by its exit code
+        pipe.write(order)
+    return Child(process, time.monotonic() + seconds)
+
+
+def serve(arguments: Sequence[str], work: Callable[[Path, bytes], int]) -> int:
+    """The other end of `start`, for a cell's module: `work` gets the folder and the order; the exit code.
+
+    `arguments`: FOLDER PARENT. Nothing is done for a parent that is gone; SIGTERM ends it quietly.
+    """
+    folder, parent = Path(arguments[0]), int(arguments[1])
+    raise_on_terminate()
+    if os.getppid() != parent:  # it died before it could tell
+        return 1
+    try:
+        return work(folder, sys.stdin.buffer.read())
+    except Terminated:
+        return 143
+
+
+def wait_for_any(children: Iterable[Child], seconds: float) -> None:
+    """Until one of them ends, or some seconds have passed."""
+    poller = select.poll()
+    descriptors = []
+    for child in children:
+        with suppress(ProcessLookupError):
+            descriptors.append(os.pidfd_open(child.process.pid))
+    for descriptor in descriptors:
+        poller.register(descriptor, select.POLLIN)
+    try:
+        poller.poll(seconds * 1000)
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def sweep(state: Path) -> None:
+    """Remove the labs of a state folder whose process is gone, then the folder.
+
+    Only what runs on this machine: what it may know of labs on other hosts is not followed. A lab whose
+    removal doesn't end keeps its state, for `gc`.
+    """
+    labs = state / "kubewire" / "labs"
+    try:
+        os.close(open_own_folder(state))
+        names = sorted(entry.name for entry in labs.iterdir())
+    except FileNotFoundError:
+        names = []
+    except UnsafeFileError:  # not made by us: nothing in it is believed
+        return
+    for name in names:
+        done = run(
+            [sys.executable, "-m", "kubewire.app.steps.remove", name],
+            env={**os.environ, "XDG_STATE_HOME": str(state)},
+            timeout=DOWN_SECONDS,
+        )
+        if done.code == TIMED_OUT:
+            return
+    shutil.rmtree(state, ignore_errors=True)

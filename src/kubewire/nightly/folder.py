@@ -1,0 +1,154 @@
+"""The folder of one nightly: its order, then a folder for each cell, then the reports.
+
+order.json                   the cells, and how to run them; what --resume goes on with
+cells/ID/result.json         a cell's result, written whole when the cell ends
+cells/ID/snapshot.tar.gz     what was observed there
+cells/ID/log.txt             what it said
+run.json junit.xml summary.md report.html
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+
+from kubewire.core.errors import DefinitionError, LabError
+from kubewire.core.files import RECORD_LIMIT, UnsafeFileError, read_bounded, write_atomically
+from kubewire.core.locks import try_lock
+from kubewire.lab.schema import Model
+from kubewire.matrix.plan import Cell
+from kubewire.matrix.results import CellResult
+
+CELL_LIMIT = 64 << 20
+"""Bytes of one cell's result."""
+GRACE = 1.0
+"""Seconds that a killed run may still hold its lock."""
+RESERVE_BYTES = 16 << 20
+"""Several times what the reports of a large nightly take."""
+
+
+class CellOrder(Model):
+    """A planned cell; `reference` is its lab as `find_lab` takes it."""
+
+    lab: str
+    mode: str
+    provider: str
+    kubernetes: str
+    control_plane: str = ""
+    skip: str = ""
+    reference: str
+
+    @property
+    def cell(self) -> Cell:
+        return Cell(self.lab, self.mode, self.provider, self.kubernetes, self.control_plane, self.skip)
+
+
+class Order(Model):
+    """What a run is to do, so that a resumed one does the same. `deadline` in seconds."""
+
+    schema_number: Literal[1] = Field(default=1, alias="schema")
+    matrix: str
+    shard: str = ""
+    started: str
+    deadline: float
+    notes: tuple[str, ...] = ()
+    hosts: str = ""
+    """Hosts and groups that run the cells, as --host names them; this machine if empty."""
+    inventory: tuple[str, ...] = ()
+    cells: tuple[CellOrder, ...]
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where a run keeps things."""
+
+    path: Path
+
+    def cell(self, cell: Cell) -> Path:
+        return self.path / "cells" / cell.id
+
+    def snapshot(self, cell_id: str) -> Path:
+        return self.path / "cells" / cell_id / "snapshot.tar.gz"
+
+    def write_order(self, order: Order) -> None:
+        """Begin; DefinitionError if the folder is in use for something else."""
+        try:
+            taken = self.path.is_dir() and any(self.path.iterdir())
+            if taken or (self.path.exists() and not self.path.is_dir()):
+                raise DefinitionError(
+                    "there is something already",
+                    where=str(self.path),
+                    mend="name a new folder, or --resume to go on with the run in it",
+                )
+            write_atomically(self.path / "order.json", order.model_dump_json(by_alias=True, indent=1) + "\n")
+        except OSError as error:
+            raise DefinitionError(f"can't be written: {error.strerror}", where=str(self.path)) from error
+
+    def read_order(self) -> Order:
+        """What the run in this folder was to do; DefinitionError if there is none to resume."""
+        file = self.path / "order.json"
+        try:
+            return Order.model_validate_json(read_bounded(file, RECORD_LIMIT))
+        except FileNotFoundError as error:
+            raise DefinitionError(
+                f"no nightly to resume: {error.strerror}", where=str(file), mend="start one without --resume"
+            ) from error
+        except UnsafeFileError as error:
+            raise DefinitionError(error.what, where=str(file), mend="start one without --resume") from error
+        except ValidationError as error:
+            raise DefinitionError(
+                "this order can't be understood, so it can't be resumed",
+                where=str(file),
+                mend="start a new nightly in another folder",
+            ) from error
+
+    def write_result(self, cell: Cell, result: CellResult) -> None:
+        write_atomically(self.cell(cell) / "result.json", result.model_dump_json(by_alias=True) + "\n")
+
+    def read_result(self, cell: Cell) -> CellResult | None:
+        """A cell's result; None if it has none, or one that is not whole."""
+        try:
+            found = CellResult.model_validate_json(read_bounded(self.cell(cell) / "result.json", CELL_LIMIT))
+        except (FileNotFoundError, UnsafeFileError, ValidationError):
+            return None
+        return found if found.id == cell.id else None
+
+    def forget_result(self, cell: Cell) -> None:
+        """Before it is run again."""
+        (self.cell(cell) / "result.json").unlink(missing_ok=True)
+
+    @contextmanager
+    def reserve(self) -> Iterator[None]:
+        """While cells run, room is kept for the reports, so that a disk that fills up can still take them."""
+        file = self.path / ".reserve"
+        try:
+            with file.open("wb") as room:
+                os.posix_fallocate(room.fileno(), 0, RESERVE_BYTES)
+            yield
+        finally:
+            file.unlink(missing_ok=True)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """While a run works here; LabError if another one does.
+
+        One that was killed holds its lock until a child that it was just starting has become another program.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            if not try_lock(descriptor, GRACE):
+                raise LabError(
+                    "another nightly is at work in this folder",
+                    where=str(self.path),
+                    mend="wait for it, or name another folder with --output",
+                )
+            yield
+        finally:
+            os.close(descriptor)

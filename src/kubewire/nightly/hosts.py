@@ -1,0 +1,126 @@
+"""Who runs the cells of a nightly: this machine, a VM, hosts that Ansible makes ready; what each can run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from kubewire.app.display import Display
+from kubewire.app.machine import examine
+from kubewire.app.playbook import Run, run_playbook
+from kubewire.core import os_packages
+from kubewire.core.errors import HostError
+from kubewire.core.progress import Progress
+from kubewire.hosts.choice import LOCAL
+from kubewire.hosts.inventory import Target, find_target
+from kubewire.hosts.ssh_target import Place
+from kubewire.hosts.vm import preflight
+from kubewire.hosts.vm.hosting import HOST as VM
+from kubewire.lab.loading import load_lab
+from kubewire.nightly.folder import Order
+from kubewire.nightly.workers import Worker, jobs_of, this_machine
+
+LOGS = "nightly"
+"""Ansible's own logs lie beside those of the labs, under this name."""
+IPVS = ("netns", "ipvs")
+ACTION = "kubewire.lab.cell_host"
+
+
+@dataclass(frozen=True)
+class Crew:
+    """`--host` of a nightly as it was meant: its words local and vm, and the rest, from the inventory."""
+
+    local: bool
+    vm: bool
+    target: Target | None
+
+    @classmethod
+    def of(cls, hosts: str, inventory: Iterable[str] = ()) -> Crew:
+        """This machine if no host is named. Raises DefinitionError as `find_target`."""
+        names = [name.strip() for name in hosts.split(",") if name.strip()]
+        others = ",".join(name for name in names if name not in (LOCAL, VM))
+        return cls(
+            local=not names or LOCAL in names,
+            vm=VM in names,
+            target=find_target(others, inventory) if others else None,
+        )
+
+
+@dataclass(frozen=True)
+class Task:
+    """What the cells have, each once; `labs` as `find_lab` takes them."""
+
+    providers: list[str]
+    modes: list[str]
+    labs: list[str]
+
+    @classmethod
+    def of(cls, order: Order) -> Task:
+        """Without the cells that are skipped."""
+        cells = [cell for cell in order.cells if not cell.skip]
+        return cls(
+            sorted({cell.provider for cell in cells}),
+            sorted({cell.mode for cell in cells}),
+            sorted({cell.reference for cell in cells}),
+        )
+
+
+def at_hand(crew: Crew, task: Task, jobs: int | None, progress: Progress | None = None) -> list[Worker]:
+    """Those on this machine: itself, and a VM. With `progress` missing OS packages are installed, without it
+    they only could be; HostError where they can't.
+    """
+    lacking = examine(task.providers, task.modes, task.labs, progress) if crew.local else {}
+    if not crew.vm and IPVS in lacking:
+        lacking[IPVS] += "; with --host local,vm it runs in a VM"
+    workers = [this_machine(jobs, lacking)] if crew.local else []
+    if crew.vm:
+        if progress:
+            os_packages.provide(preflight.programs(), progress)
+        lacks = preflight.missing(tools=bool(progress) or not os_packages.can_install())
+        lost = "; ".join(what for what, _ in lacks)
+        workers.append(Worker(VM, 1, lost=lost))
+    return workers
+
+
+def unseen(crew: Crew) -> list[Worker]:
+    """The inventory's hosts before anybody has asked them: each could run everything."""
+    return [Worker(host, 1) for host in (crew.target.hosts if crew.target else ())]
+
+
+def meet(crew: Crew, task: Task, jobs: int | None, display: Display) -> list[Worker]:
+    """The inventory's hosts, made ready; one that can't be is lost from the start, and told.
+
+    Raises HostError where none could be made ready.
+    """
+    if crew.target is None:
+        return []
+    tools = {tool for lab in task.labs for mode in task.modes for tool in load_lab(lab, {"mode": mode}).tools}
+    display.line(crew.target.headline)
+    variables = {"cell_modes": task.modes, "cell_tools": sorted(tools)}
+    run = run_playbook("cells", LOGS, variables, display, target=crew.target)
+    display.close()
+    workers = [_worker(host, run, jobs) for host in crew.target.hosts]
+    lost = [f"{worker.name}: {worker.lost}" for worker in workers if worker.lost]
+    if len(lost) == len(workers):
+        raise HostError(f"no host can run cells: {'; '.join(lost)}")
+    for line in lost:
+        display.line(f"lost    {line}", "red")
+    return workers
+
+
+def _worker(host: str, run: Run, jobs: int | None) -> Worker:
+    if failure := run.failures.get(host):
+        said = failure.message.splitlines()[0] if failure.message else "it failed"
+        return Worker(host, 0, lost=said.removeprefix(f"{host}: "))
+    found = run.results[host]
+    about: Mapping[str, Any] = found[ACTION]
+    told = found["kubewire.lab.provision"].get("place")
+    return Worker(
+        name=host,
+        jobs=jobs_of(about["cpus"], about["memory_bytes"], jobs),
+        place=TypeAdapter(Place).validate_python(told) if told else None,
+        lacking={("netns", mode): why for mode, why in about["lacking"].items()},
+    )

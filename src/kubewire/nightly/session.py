@@ -1,0 +1,146 @@
+"""A whole nightly: planned or resumed, run, its results written, whole or marked partial."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from kubewire.binaries import store
+from kubewire.binaries.catalog import KUBE_PROXY, PUBLIC
+from kubewire.binaries.offers import kubernetes_offer
+from kubewire.binaries.overview import newer_minors
+from kubewire.binaries.resolving import resolve
+from kubewire.binaries.web import why_unreachable
+from kubewire.core import paths
+from kubewire.core.errors import DefinitionError
+from kubewire.core.locks import locked
+from kubewire.core.progress import Progress
+from kubewire.core.signals import Terminated
+from kubewire.lab.loading import display_path
+from kubewire.lab.values import seconds
+from kubewire.matrix.loading import lab_reference, load_matrix, place_of_version
+from kubewire.matrix.plan import plan, shares_control_planes
+from kubewire.matrix.results import Run
+from kubewire.nightly.conclusion import NO_BASELINE, Baseline, conclude
+from kubewire.nightly.exact_versions import choose
+from kubewire.nightly.folder import CellOrder, Order, RunFolder
+from kubewire.nightly.run import Limits, Nightly, now
+from kubewire.nightly.workers import Pool, Worker, machine_of, why_nowhere
+
+Tell = Callable[[str], None]
+
+
+def plan_order(
+    file: Path,
+    *,
+    workers: Sequence[Worker],
+    only: Sequence[str] = (),
+    shard: str = "",
+    fresh: bool = False,
+    progress: Progress,
+) -> Order:
+    """What a nightly is to do by these workers; `fresh` looks for newer patches than those in the cache.
+
+    Raises DefinitionError and HostError.
+    """
+    matrix = load_matrix(file)
+    references = {lab: lab_reference(lab, file) for lab in matrix.labs}
+    modes = [mode.value for mode in matrix.modes]
+    machine = machine_of(workers, modes, matrix.providers, releases=not why_unreachable(PUBLIC.kubernetes))
+    whole = not shares_control_planes(matrix.control_plane, releases=machine.releases)
+
+    def resolved(word: str) -> str:
+        try:
+            return resolve(word, progress=progress, fresh=fresh, whole=whole or "kind" in matrix.providers)
+        except DefinitionError as error:
+            raise DefinitionError(error.what, where=place_of_version(file, word), mend=error.mend) from error
+
+    chosen = choose(matrix, only, resolve=resolved, newer=partial(_newer_minors, progress))
+    cells = plan(matrix, chosen.versions, machine, only=only, shard=shard)
+    return Order(
+        matrix=display_path(file),
+        shard=shard,
+        started=now(),
+        deadline=seconds(matrix.deadline),
+        notes=chosen.notes,
+        cells=tuple(
+            CellOrder(
+                lab=cell.lab,
+                mode=cell.mode,
+                provider=cell.provider,
+                kubernetes=cell.kubernetes,
+                control_plane=cell.control_plane,
+                skip=cell.skip,
+                reference=references[cell.lab],
+            )
+            for cell in cells
+        ),
+    )
+
+
+def with_skips(order: Order, workers: Sequence[Worker]) -> Order:
+    """The order where it is known now what its workers lack."""
+    skips = [(cell, why_nowhere(workers, cell.provider, cell.mode)) for cell in order.cells]
+    return order.model_copy(update={"cells": tuple(c.model_copy(update={"skip": why}) for c, why in skips)})
+
+
+def _newer_minors(progress: Progress) -> list[int]:
+    progress("version", "asking for newer minors")
+    return newer_minors(store.complete_versions((KUBE_PROXY,)), kubernetes_offer(progress=progress))
+
+
+def run_order(
+    order: Order,
+    folder: RunFolder,
+    limits: Limits,
+    pool: Pool,
+    tell: Tell,
+    *,
+    baseline: Baseline = NO_BASELINE,
+) -> Run:
+    """Run what has no result yet. Interrupted or not, the folder then holds the reports on what there is.
+
+    One nightly at a time runs for a user of this machine; a second waits for it.
+    """
+    machine_lock = paths.cache_dir() / "locks" / "matrix.lock"
+    nightly = Nightly(folder, limits, pool, tell)
+
+    def waiting(
+        step: str,  # noqa: ARG001
+        detail: str = "",
+        done: int | None = None,  # noqa: ARG001
+        total: int | None = None,  # noqa: ARG001
+    ) -> None:
+        tell(detail)
+
+    with folder.held(), locked(machine_lock, "another nightly", waiting):
+        try:
+            with folder.reserve():
+                fetching = nightly.run(order.cells)
+        except (KeyboardInterrupt, Terminated):
+            conclude(order, folder, nightly.results, why="interrupted")
+            tell(f"interrupted; kubewire matrix --resume --output {folder.path} goes on")
+            raise
+        except OSError as error:
+            why = error.strerror or str(error)
+            conclude(order, folder, nightly.results, why=why)
+            tell(f"{why}: what ran is kept; kubewire matrix --resume --output {folder.path} goes on")
+            raise
+        told = order.model_copy(update={"notes": (*order.notes, *pool.losses)})
+        return conclude(told, folder, nightly.results, tuple(fetching.done), baseline=baseline)
+
+
+def new_folder() -> Path:
+    """Where a run is kept that nobody named a folder for."""
+    return paths.state_dir() / "nightly" / time.strftime("%Y%m%d-%H%M%S")
+
+
+def newest_folder() -> Path:
+    """The newest of those; DefinitionError if there is none."""
+    base = paths.state_dir() / "nightly"
+    found = sorted(base.iterdir()) if base.is_dir() else []
+    if not found:
+        raise DefinitionError("no nightly to resume", where=str(base), mend="start one without --resume")
+    return found[-1]

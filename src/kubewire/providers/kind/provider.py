@@ -1,0 +1,161 @@
+"""The kind provider: the lab's nodes are containers of a real kind cluster.
+
+Only light modules are imported here, since `kubewire exec` passes through; the others when they are needed.
+"""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kubewire.core import paths
+from kubewire.core.errors import HostError, KubewireError, LabError
+from kubewire.providers.base import Change, NodeHandle, Status
+from kubewire.providers.kind import node, state
+
+if TYPE_CHECKING:
+    from kubewire.core.leftovers import Leftover
+    from kubewire.lab.schema import Lab
+
+NAME = "kind"
+
+
+class KindProvider:
+    """kubewire.providers.base.Provider on kind. Every method raises KubewireError subclasses only."""
+
+    name = NAME
+
+    def preflight(self, lab: Lab) -> None:
+        from kubewire.providers.kind import preflight
+        from kubewire.providers.kind.engine import engine
+
+        with engine() as docker:
+            preflight.require(lab, docker)
+
+    def up(self, lab: Lab, *, check: bool = False, keep: bool = False) -> list[Change]:
+        from kubewire.providers.kind import cluster
+        from kubewire.providers.kind.engine import engine
+
+        with engine() as docker:
+            return cluster.up(lab, docker, check=check, keep=keep)
+
+    def commit(self, name: str) -> None:
+        """Wait until nodes, kube-proxy and DNS are really ready; from then on the cluster is kept."""
+        recorded = state.read(name)
+        if recorded is None or recorded.ready:
+            return
+        from kubewire.core.progress import emit
+        from kubewire.lab.schema import Lab
+        from kubewire.providers.kind.ready import wait_until_ready
+
+        wait_until_ready(Lab.model_validate(recorded.definition), self.kubeconfig(name), emit)
+        state.mark_ready(name)
+
+    def abandon(self, name: str) -> None:
+        """Remove a lab that never became ready; where the engine no longer answers that is left to `gc`."""
+        recorded = state.read(name)
+        if recorded and not recorded.ready and not recorded.kept:
+            with suppress(KubewireError):
+                self.down(name)
+                shutil.rmtree(paths.lab_dir(name), ignore_errors=True)
+
+    def down(self, name: str) -> bool:
+        from kubewire.providers.kind import cluster
+        from kubewire.providers.kind.engine import answers, engine
+
+        if not state.exists(name):
+            return False
+        if not answers():
+            raise HostError(
+                f"lab {name} is on kind, and no Docker engine answers that could remove it",
+                mend=f"start Docker, then: kubewire down {name}",
+            )
+        with engine() as docker:
+            return cluster.remove(name, docker)
+
+    def garbage(self) -> list[Leftover]:
+        from kubewire.providers.kind import garbage
+        from kubewire.providers.kind.engine import answers, engine
+
+        if not answers():
+            return []
+        with engine() as docker:
+            return garbage.find(docker)
+
+    def status(self, name: str) -> Status:
+        recorded = state.read(name)
+        if recorded is None:
+            return Status(name, "absent")
+        from kubewire.providers.kind.engine import engine
+
+        with engine() as docker:
+            states = {each.name: each.state for each in docker.nodes(name)}
+        known = (name, NAME, recorded.kubernetes)
+        if not recorded.ready:
+            return Status(name, "starting" if recorded.nodes else "dead", *known[1:], "it never became ready")
+        if not states:
+            return Status(name, "dead", *known[1:], "its node containers are gone")
+        wanted = [each.name for each in recorded.nodes]
+        broken = [f"{each} is {states.get(each, 'gone')}" for each in wanted if states.get(each) != "running"]
+        return Status(name, "failed" if broken else "ready", *known[1:], "; ".join(broken), states)
+
+    def nodes(self, name: str) -> tuple[NodeHandle, ...]:
+        return tuple(
+            NodeHandle(
+                each.name,
+                "control-plane" if each.role == "control-plane" else "worker",
+                node.prefix(each.name),
+                each.ips,
+            )
+            for each in _living(name).nodes
+        )
+
+    def restart_kube_proxy(self, name: str, node: str) -> None:
+        from kubewire.providers.kind import proxy
+
+        proxy.restart(self.kubeconfig(name), node)
+
+    def repair_routes(self, name: str, node: str, *, check: bool = False) -> list[Change]:
+        from kubewire.providers.kind import routes
+
+        return [Change(node, what) for what in routes.repair(self.kubeconfig(name), node, check=check)]
+
+    def pod_prefix(self, name: str, namespace: str, pod: str) -> tuple[str, ...]:
+        from kubewire.cluster.api import Api
+
+        with Api(self.kubeconfig(name)) as api:
+            found = api.get(f"/api/v1/namespaces/{namespace}/pods/{pod}")
+        host = str(found["spec"].get("nodeName", ""))
+        addresses = [str(each["ip"]) for each in found.get("status", {}).get("podIPs", ())]
+        if not host or not addresses:
+            raise LabError(f"pod {namespace}/{pod} has no address yet", where=f"lab {name}")
+        if found["spec"].get("hostNetwork"):
+            return node.prefix(host)
+        space = node.pod_namespace(host, addresses)
+        return (*node.prefix(host), "ip", "netns", "exec", space)
+
+    def external_prefix(self, name: str) -> tuple[str, ...]:
+        """This machine itself where the engine is its own; else a container in kind's network."""
+        from kubewire.providers.kind.engine import connect
+        from kubewire.providers.kind.records import NETWORK
+
+        recorded, docker = _living(name), connect()
+        try:
+            if docker.local:
+                return ()
+        finally:
+            docker.close()
+        return ("docker", "run", "--rm", "-i", "--network", NETWORK, "--entrypoint", "", recorded.image)
+
+    def kubeconfig(self, name: str) -> Path:
+        _living(name)
+        return paths.lab_dir(name) / state.KUBECONFIG
+
+
+def _living(name: str) -> state.ClusterState:
+    recorded = state.read(name)
+    if recorded is None or not recorded.nodes:
+        raise LabError(f"lab {name} isn't up", mend=f"bring it up with: kubewire up {name}")
+    return recorded

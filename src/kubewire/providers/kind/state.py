@@ -1,0 +1,98 @@
+"""What the kind provider keeps of a lab in its state folder."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from kubewire.core import paths
+from kubewire.core.files import read_record, write_atomically
+from kubewire.providers.netns.state import boot_id, host_id, made_elsewhere, pid_namespace, seen_from_here
+
+FILE = "kind.json"
+KUBECONFIG = "kubeconfig"
+CONFIG = "kind.yaml"
+OWNER = "owner"
+OWNER_MOUNT = "/etc/kubewire"
+"""Every node has the lab's `owner` folder mounted there: so its cluster is known, whatever died."""
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class NodeRecord:
+    """A node's name, its role, its addresses in Docker's network when it was last looked at."""
+
+    name: str
+    role: str
+    ips: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ClusterState:
+    """A cluster as `up` made it. `ready` is false until the whole lab is: then it is not kept, unless `kept`
+    says that a failed creation's nodes are to be looked into.
+    """
+
+    lab: str
+    kubernetes: str
+    image: str
+    nodes: tuple[NodeRecord, ...]
+    definition: dict[str, Any]
+    ready: bool = False
+    kept: bool = False
+    boot: str = field(default_factory=boot_id)
+    host: str = field(default_factory=host_id)
+    pid_namespace: int = field(default_factory=pid_namespace)
+
+
+def require_here(name: str) -> None:
+    """LabError where a cluster's makers can't be judged from here."""
+    found = read(name)
+    if found and seen_from_here(found.boot, found.host, found.pid_namespace) == "elsewhere":
+        raise made_elsewhere(f"lab {name} was made", "its cluster is in use", paths.lab_dir(name))
+
+
+def owner_folder(name: str) -> Path:
+    return paths.lab_dir(name) / OWNER
+
+
+def read(name: str) -> ClusterState | None:
+    """The recorded cluster, None where there is none or its record can't be understood.
+
+    UnsafeFileError where it is not this user's own: what it describes must not be touched.
+    """
+    return read_record(paths.lab_dir(name) / FILE, ClusterState, SCHEMA)
+
+
+def write(state: ClusterState) -> None:
+    text = json.dumps({"schema": SCHEMA, **asdict(state)}, indent=2)
+    write_atomically(paths.lab_dir(state.lab) / FILE, text + "\n")
+
+
+def mark_ready(name: str) -> None:
+    """From now on the cluster is kept."""
+    found = read(name)
+    if found and not found.ready:
+        write(replace(found, ready=True))
+
+
+def exists(name: str) -> bool:
+    """Whether this lab has, or once had, a cluster that isn't removed yet."""
+    return (paths.lab_dir(name) / FILE).exists() or owner_folder(name).exists()
+
+
+def remove(name: str) -> bool:
+    """Take away the provider's own files; False if there were none. The lab's record stays."""
+    folder = paths.lab_dir(name)
+    there = exists(name)
+    for file in (FILE, KUBECONFIG, CONFIG, f"{KUBECONFIG}.lock"):
+        if there:
+            (folder / file).unlink(missing_ok=True)
+    for place in (folder / OWNER, folder):
+        try:
+            place.rmdir()
+        except OSError:
+            continue
+    return there

@@ -1,0 +1,111 @@
+"""`python -m kubewire.providers.netns.agent --config FILE`: run the agent until it is told to end."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from kubewire.cluster.api import Api, ApiError
+from kubewire.core import console
+from kubewire.core.errors import KubewireError
+from kubewire.core.timeouts import patient
+from kubewire.providers.netns.agent import control, kubelet, nodes, repair
+from kubewire.providers.netns.agent.config import Config, load
+from kubewire.providers.netns.agent.context import Machine
+from kubewire.providers.netns.agent.namespaces import set_sysctls
+from kubewire.providers.netns.agent.pods import Pods, clear_predecessor
+
+log = logging.getLogger("kubewire.providers.netns.agent")
+REQUEST_SECONDS = 10.0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="kubewire.providers.netns.agent", description=__doc__)
+    parser.add_argument("--config", type=Path, required=True)
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # the pods die with their threads
+    threading.stack_size(512 * 1024)
+    try:
+        config = load(arguments.config)
+        run(config)
+    except KubewireError as error:
+        console.err(str(error))
+        return error.exit_code
+    return 0
+
+
+def run(config: Config) -> None:
+    """Register the nodes, wire them, then follow the pods; returns only by an exception."""
+    config.run_dir.mkdir(parents=True, exist_ok=True)
+    config.run_dir.chmod(0o700)  # pods' volumes lie there, Secrets among them
+    api = Api(config.kubeconfig, timeout=REQUEST_SECONDS)
+    machine = Machine(config, api)
+    _wait_until_ready(api)
+    for node in config.nodes:
+        machine.cidrs[node.name] = nodes.register(api, config, node)
+        log.info("node %s has %s", node.name, ", ".join(machine.cidrs[node.name]))
+    clear_predecessor(machine)
+    for node in config.nodes:
+        if machine.ipv6:
+            set_sysctls(node.netns, {"ipv6/conf/default/accept_dad": "0"})
+        repair.program(machine, node)
+    pods = Pods(machine)
+    kubelet.serve(config, pods)
+    control.serve(config.run_dir / control.SOCKET, _handlers(machine, pods))
+    stop = threading.Event()
+    threading.Thread(target=nodes.beat, args=(api, config, stop), name="heartbeat", daemon=True).start()
+    pods.follow()
+
+
+def _handlers(machine: Machine, pods: Pods) -> dict[str, control.Handler]:
+    def status(_request: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "nodes": {node.name: list(machine.cidrs[node.name]) for node in machine.config.nodes},
+            "pods": [
+                {
+                    "pod": worker.key,
+                    "node": worker.node.name,
+                    "ready": all(c.ready for c in worker.containers),
+                }
+                for worker in pods.workers()
+            ],
+        }
+
+    def mend(request: dict[str, Any]) -> dict[str, Any]:
+        node = machine.config.node(str(request.get("node")))
+        if node is None:
+            known = ", ".join(node.name for node in machine.config.nodes)
+            return {"ok": False, "error": f"no node {request.get('node')!r}; there are {known}"}
+        return {"mended": repair.repair(machine, node, pods.workers(), check=request.get("check") is True)}
+
+    return {"status": status, "repair": mend}
+
+
+def _wait_until_ready(api: Api) -> None:
+    """What it waits for goes into the log, once."""
+    told = ""
+    while True:
+        try:
+            api.get("/readyz")
+        except ApiError as error:
+            if error.status in (401, 403):
+                raise
+            if error.what != told:
+                told = error.what
+                log.info("waiting for the apiserver: %s", told)
+            time.sleep(patient(0.05))
+        else:
+            return
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,118 @@
+"""The images the agent can stand in for: a small table, and a clear refusal for any other."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kubewire.providers.netns.python_env import module_folders
+
+HTTPBIN = ("kennethreitz/httpbin", "kong/httpbin", "kubewire/httpbin")
+COREDNS = ("registry.k8s.io/coredns/coredns", "coredns/coredns")
+PAUSE = ("registry.k8s.io/pause",)
+HTTPBIN_PORT = 80
+# A pod's process is PID 1 of its namespace, where an unhandled SIGTERM is ignored.
+_PAUSE_SCRIPT = "trap 'exit 0' TERM INT; while :; do sleep 86400 & wait $!; done"
+
+
+class UnsupportedImageError(Exception):
+    """No stand-in for this container here; the text says what there is and what to do."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """What runs for a container: argv, environment, host paths its root needs, the TCP ports it opens."""
+
+    argv: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    paths: tuple[Path, ...] = ()
+    ports: tuple[int, ...] = ()
+
+
+def repository(image: str) -> str:
+    """The image's name without Docker Hub's host, tag and digest."""
+    name = image.partition("@")[0]
+    name = re.sub(r":[^:/]*$", "", name)
+    return re.sub(r"^(docker\.io|index\.docker\.io)/", "", name)
+
+
+def program(container: Mapping[str, Any], *, ipv6: bool, rootful: bool, coredns: Path | None) -> Program:
+    """What stands in for a container; UnsupportedImageError when nothing does."""
+    name = repository(container.get("image", ""))
+    if name in HTTPBIN:
+        return _httpbin(container, ipv6, python_runtime(for_others=rootful))
+    if name in COREDNS:
+        return _coredns(container, coredns)
+    if name in PAUSE:
+        return Program(("/bin/sh", "-c", _PAUSE_SCRIPT))
+    known = ", ".join((HTTPBIN[0], COREDNS[0], PAUSE[0]))
+    raise UnsupportedImageError(
+        f"the netns provider runs no container images; it stands in for {known} only. "
+        f"For {container.get('image', '')} use the kind provider (--provider kind)"
+    )
+
+
+def declared_ports(container: Mapping[str, Any]) -> tuple[int, ...]:
+    """The TCP ports a container declares."""
+    ports = container.get("ports", [])
+    return tuple(port["containerPort"] for port in ports if port.get("protocol", "TCP") == "TCP")
+
+
+def _httpbin(container: Mapping[str, Any], ipv6: bool, runtime: Program) -> Program:
+    command = [*container.get("command", ()), *container.get("args", ())]
+    if command and command[0] != "gunicorn":
+        raise UnsupportedImageError(
+            "the netns provider's httpbin is PyPI's, under gunicorn; it can't run the command "
+            f"{' '.join(command)!r}. Leave command and args out, or use the kind provider (--provider kind)"
+        )
+    bound = [int(found.group(1)) for word in command if (found := re.search(r":(\d+)$", word))]
+    port = (bound or declared_ports(container) or [HTTPBIN_PORT])[0]
+    options = (
+        "--bind", f"[::]:{port}" if ipv6 else f"0.0.0.0:{port}",
+        "--workers", "1",
+        "--worker-class", "gthread",
+        "--threads", "8",
+        "--worker-tmp-dir", "/dev/shm",  # noqa: S108
+        "--no-control-socket",
+        "--access-logfile", "-",
+    )  # fmt: skip
+    argv = (*runtime.argv, "-m", "gunicorn", *options, "kubewire.providers.httpbin_app:application")
+    return Program(argv, runtime.environment, runtime.paths, (port,))
+
+
+def _coredns(container: Mapping[str, Any], binary: Path | None) -> Program:
+    if binary is None or not binary.is_file():
+        raise UnsupportedImageError(
+            "this lab has no CoreDNS binary; set `dns: true` in the lab and run up again"
+        )
+    return Program(
+        (str(binary), *container.get("args", ())), paths=(binary,), ports=declared_ports(container)
+    )
+
+
+def python_runtime(*, for_others: bool) -> Program:
+    """The agent's own Python and its packages, for a process that isn't root.
+
+    The pod's root brings every path itself, so the folders above them may be private; the files may not
+    where the process runs `for_others`, under a uid that isn't their owner's.
+    """
+    executable = Path(os.path.realpath(sys.executable))
+    packages = module_folders()
+    probes = (executable, *(path / "kubewire" / "providers" / "httpbin_app.py" for path in packages))
+    for probe in probes:
+        if for_others and probe.exists() and not probe.stat().st_mode & 0o004:
+            raise UnsupportedImageError(
+                f"{probe} is not readable by others, and pods don't run as root; "
+                "install kubewire with umask 022 and run up again"
+            )
+    paths = dict.fromkeys((Path(os.path.realpath(sys.base_prefix)), executable, *packages))
+    return Program(
+        argv=(str(executable),),
+        environment={"PYTHONPATH": os.pathsep.join(map(str, packages)), "PYTHONDONTWRITEBYTECODE": "1"},
+        paths=tuple(paths),
+    )

@@ -1,0 +1,67 @@
+"""Masquerade of what pods send out of the cluster, as kindnet's ip-masq-agent programs it.
+
+Source: kindnetd masq.go. One chain per address family in use, always iptables, whatever mode kube-proxy
+runs in: traffic to a pod subnet keeps its source, all else that is not for this host is masqueraded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import ip_network
+
+from kubewire.providers.netns.agent.commands import run
+from kubewire.providers.netns.agent.config import Node
+
+CHAIN = "KIND-MASQ-AGENT"
+_JUMP_COMMENT = (
+    "kind-masq-agent: ensure nat POSTROUTING directs all non-LOCAL destination traffic to our custom "
+    f"{CHAIN} chain"
+)
+_LOCAL_COMMENT = "kind-masq-agent: local traffic is not subject to MASQUERADE"
+_LAST_COMMENT = "kind-masq-agent: outbound traffic is subject to MASQUERADE (must be last in chain)"
+JUMP = f'-A POSTROUTING -m addrtype ! --dst-type LOCAL -m comment --comment "{_JUMP_COMMENT}" -j {CHAIN}'
+
+
+def rules(subnets: Iterable[str]) -> list[str]:
+    """The chain's rules in iptables-save syntax, for the pod subnets of one family."""
+    local = [
+        f'-A {CHAIN} -d {subnet} -m comment --comment "{_LOCAL_COMMENT}" -j RETURN' for subnet in subnets
+    ]
+    return [*local, f'-A {CHAIN} -m comment --comment "{_LAST_COMMENT}" -j MASQUERADE']
+
+
+def by_family(subnets: Iterable[str]) -> dict[int, list[str]]:
+    """IP version → the pod subnets of that family."""
+    grouped: dict[int, list[str]] = {}
+    for subnet in subnets:
+        grouped.setdefault(ip_network(subnet).version, []).append(subnet)
+    return grouped
+
+
+def restore_input(subnets: Iterable[str], saved: str) -> tuple[str, list[str]]:
+    """What `iptables-restore --noflush` needs to make `saved` right, and what it mends; empty when right."""
+    lines = saved.splitlines()
+    wanted = rules(subnets)
+    commands: list[str] = []
+    mended: list[str] = []
+    if [line for line in lines if line.startswith(f"-A {CHAIN} ")] != wanted:
+        commands += [f":{CHAIN} - [0:0]", *wanted]
+        mended.append(f"the rules of chain {CHAIN} put back")
+    jumps = lines.count(JUMP)
+    if jumps != 1:
+        commands += [JUMP.replace("-A ", "-D ", 1)] * max(0, jumps - 1) + [JUMP] * (jumps == 0)
+        mended.append(f"the jump from POSTROUTING to {CHAIN} put back")
+    return ("\n".join(["*nat", *commands, "COMMIT", ""]) if commands else ""), mended
+
+
+def ensure(node: Node, pod_subnets: Iterable[str], *, check: bool = False) -> list[str]:
+    """Make the node's masquerade rules right; in words what was mended, or with `check` what would be."""
+    done: list[str] = []
+    for version, subnets in by_family(pod_subnets).items():
+        tool = "iptables" if version == 4 else "ip6tables"
+        saved = run([*node.enter(), f"{tool}-save", "-t", "nat"])
+        text, mended = restore_input(subnets, saved)
+        if text and not check:
+            run([*node.enter(), f"{tool}-restore", "--wait", "5", "--noflush"], stdin=text)
+        done += [f"{tool}: {what}" for what in mended]
+    return done

@@ -1,0 +1,96 @@
+"""Putting back, on request, what the agent had programmed on a node. Nothing here runs on a timer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+from kubewire.providers.netns.agent import masquerade, routes
+from kubewire.providers.netns.agent.commands import run
+from kubewire.providers.netns.agent.config import Node
+from kubewire.providers.netns.agent.context import Machine
+from kubewire.providers.netns.agent.pod import PodWorker
+from kubewire.providers.netns.agent.routes import Route, within
+
+
+def program(machine: Machine, node: Node) -> list[str]:
+    """The node's own routes and rules: to the other nodes' pods, and masquerade; what changed, in words."""
+    expected = routes.cidr_routes(node, machine.others(node))
+    own = machine.cidrs[node.name]
+    seen = [r for r in _observed(machine, node) if not any(within(r.destination, cidr) for cidr in own)]
+    calls = routes.mends(expected, seen)
+    routes.apply(node, (call.argv for call in calls))
+    return [call.text for call in calls] + masquerade.ensure(node, machine.config.pod_subnets)
+
+
+def repair(machine: Machine, node: Node, workers: Iterable[PodWorker], *, check: bool = False) -> list[str]:
+    """Everything `program` does, and the way to each pod on the node; what was mended, in words.
+
+    With `check` nothing is, and the words say what would be.
+    """
+    with machine.networks[node.name]:
+        return _repair(machine, node, workers, check=check)
+
+
+def _repair(machine: Machine, node: Node, workers: Iterable[PodWorker], *, check: bool) -> list[str]:
+    mended: list[str] = []
+    here = [worker for worker in workers if worker.node == node and worker.sandbox is not None]
+    links = _links(node)
+    expected = routes.cidr_routes(node, machine.others(node))
+    for worker in here:
+        box = worker.sandbox
+        if box is None or box.attachment is None:
+            continue
+        if box.attachment.veth not in links:
+            if not check:
+                box.reattach()
+            mended.append(f"a new veth {box.attachment.veth} for pod {worker.key}")
+        else:
+            mended += _mend_link(
+                node, box.attachment.veth, box.attachment.gateways, links, worker.key, check=check
+            )
+        expected += [routes.pod_route(ip, box.attachment.veth) for ip in box.attachment.ips]
+    calls = routes.mends(expected, _observed(machine, node))
+    if not check:
+        routes.apply(node, (call.argv for call in calls))
+    mended += [call.text for call in calls]
+    return mended + masquerade.ensure(node, machine.config.pod_subnets, check=check)
+
+
+def _mend_link(
+    node: Node,
+    veth: str,
+    gateways: Iterable[str],
+    links: dict[str, tuple[bool, set[str]]],
+    pod: str,
+    *,
+    check: bool,
+) -> list[str]:
+    """Put a pod's veth up again and give it back the gateway's address."""
+    up, addresses = links[veth]
+    mended, calls = [], []
+    if not up:
+        calls.append(["link", "set", veth, "up"])
+        mended.append(f"veth {veth} of pod {pod} set up again")
+    for gateway in gateways:
+        if gateway not in addresses:
+            prefix = 128 if ":" in gateway else 32
+            calls.append(["address", "replace", f"{gateway}/{prefix}", "dev", veth])
+            mended.append(f"address {gateway} of veth {veth} put back")
+    if not check:
+        routes.apply(node, calls)
+    return mended
+
+
+def _links(node: Node) -> dict[str, tuple[bool, set[str]]]:
+    """Link name → whether it is up, and its addresses."""
+    entries = json.loads(run([*node.enter(), "ip", "-j", "address", "show"]) or "[]")
+    return {
+        entry["ifname"]: ("UP" in entry["flags"], {a["local"] for a in entry["addr_info"] if "local" in a})
+        for entry in entries
+        if "ifname" in entry
+    }
+
+
+def _observed(machine: Machine, node: Node) -> list[Route]:
+    return routes.observed(routes.table(node), machine.config.pod_subnets)

@@ -1,0 +1,256 @@
+"""Making a sandbox from outside: the keeper is started, and waited for until every component runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kubewire.core import paths
+from kubewire.core.errors import HostError, LabError
+from kubewire.core.files import last_lines, write_atomically
+from kubewire.core.owners import makers
+from kubewire.core.progress import emit
+from kubewire.core.timeouts import patient
+from kubewire.providers.netns import control, linux, plan_builder, state, topology
+from kubewire.providers.netns.control_plane import cluster_dns_ip, issue_credentials
+from kubewire.providers.netns.kubeconfig import kubeconfig
+
+if TYPE_CHECKING:
+    from kubewire.binaries.supply import Binaries
+    from kubewire.lab.schema import Lab
+
+DEADLINE = 240.0
+_POLL = 0.05
+_STEP = "cluster"
+
+
+def make(lab: Lab, binaries: Binaries) -> None:
+    """Make the lab's sandbox and wait until its nodes are Ready; on any error nothing of it stays.
+
+    Raises HostError (the port is taken) and LabError with the failing component's own last words.
+    """
+    directory = paths.lab_dir(lab.name)
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    keeper: subprocess.Popen[bytes] | None = None
+    try:
+        keeper = _start_keeper(lab, binaries, directory)
+        wait(lab.name, directory, keeper)
+        _wait_for_nodes(lab, directory)
+        control.call(directory / state.SOCKET, {"command": "made"})
+    except BaseException:
+        if not end(directory) and keeper is not None:
+            keeper.kill()
+        if keeper is not None:
+            keeper.wait()
+        state.remove(directory)
+        raise
+
+
+def end(directory: Path) -> bool:
+    """End a lab's sandbox and wait until its keeper has tidied up; False if there was no keeper.
+
+    LabError, and nothing is touched, where its processes can't be judged from here.
+    """
+    state.require_here(directory)
+    recorded = state.read_state(directory)
+    if recorded is None or recorded.boot != state.boot_id():  # an id of another boot is a stranger's by now
+        return False
+    keeper = recorded.keeper.open()
+    if keeper is None:
+        return False
+    target = (recorded.init or recorded.keeper).open()
+    if target is not None:
+        signal.pidfd_send_signal(target, signal.SIGKILL)
+        os.close(target)
+    _await_pidfd(keeper, 30.0)
+    os.close(keeper)
+    return True
+
+
+def _start_keeper(lab: Lab, binaries: Binaries, directory: Path) -> subprocess.Popen[bytes]:
+    rootful = linux.may_make_namespaces()
+    nodes = topology.nodes(lab)
+    credentials = issue_credentials(lab, nodes)
+    tools = plan_builder.Tools(binaries, binaries.cni_dir, binaries.coredns, binaries.version)
+    plan = plan_builder.make_plan(lab, credentials, tools, rootful=rootful)
+    about = {
+        "kubernetes": binaries.version,
+        "definition": json.loads(lab.model_dump_json()),
+        "nodes": [{"name": node.name, "role": node.role, "ips": node.ips} for node in nodes],
+    }
+    with _kubectl_port(lab) as kubectl, control.listen(directory / state.SOCKET) as command:
+        server = f"https://127.0.0.1:{kubectl.getsockname()[1]}"
+        write_atomically(
+            directory / state.KUBECONFIG,
+            kubeconfig(f"kubewire-{lab.name}", server, credentials.authority, credentials.admin),
+        )
+        log = os.open(directory / state.KEEPER_LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        argv = [
+            *(sys.executable, "-m", "kubewire.providers.netns.monitor"),
+            *("--lab-dir", str(directory), "--post-mortem", str(state.post_mortem(lab.name))),
+            *("--kubectl", str(kubectl.fileno()), "--control", str(command.fileno())),
+            *(f"--maker={pid}" for pid in makers()),
+        ]
+        try:
+            keeper = subprocess.Popen(
+                argv,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                pass_fds=(kubectl.fileno(), command.fileno()),
+                start_new_session=True,
+            )
+        finally:
+            os.close(log)
+    _hand_over(keeper, {"plan": asdict(plan), "state": about})
+    return keeper
+
+
+def _hand_over(keeper: subprocess.Popen[bytes], order: dict[str, Any]) -> None:
+    assert keeper.stdin is not None  # noqa: S101 - it was started with a pipe
+    with suppress(BrokenPipeError), keeper.stdin as stream:  # one that died is noticed by the wait
+        stream.write(json.dumps(order).encode())
+
+
+def _kubectl_port(lab: Lab) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", lab.api_server_port))
+    except OSError as error:
+        listener.close()
+        raise HostError(
+            f"port {lab.api_server_port} of 127.0.0.1 is not free for the apiserver: {error.strerror}",
+            where=f"lab {lab.name}, apiServerPort",
+            mend="end what listens there (ss -ltnp tells), or leave apiServerPort out to take any free port",
+        ) from error
+    listener.listen(128)
+    return listener
+
+
+def wait(name: str, directory: Path, keeper: subprocess.Popen[bytes] | None = None) -> None:
+    """Until every component runs; LabError as soon as one has failed for good."""
+    deadline = time.monotonic() + patient(DEADLINE)
+    shown = -1
+    while True:
+        found = _components(directory)
+        if keeper is not None and keeper.poll() is not None:
+            raise _died(name)
+        for component, unit in found.items():
+            if unit["state"] == "failed":
+                raise component_failed(name, directory, component, unit)
+        running = [component for component, unit in found.items() if unit["state"] == "running"]
+        if len(running) != shown:
+            shown = len(running)
+            missing = [component for component in found if component not in running]
+            emit(_STEP, _waiting_for(missing), shown, len(found) or None)
+        if found and len(running) == len(found):
+            return
+        if time.monotonic() > deadline:
+            slow = next(component for component in found or ("",) if component not in running)
+            raise LabError(
+                f"{slow or 'the sandbox'} was not ready within {patient(DEADLINE):.0f} s",
+                where=f"lab {name}",
+                mend=component_log(directory, slow) if slow else "is the machine overloaded?",
+            )
+        time.sleep(patient(_POLL))
+
+
+def _components(directory: Path) -> dict[str, Any]:
+    try:
+        answer = control.call(directory / state.SOCKET, {"command": "status"}, timeout=2.0)
+    except OSError:
+        return {}
+    components: dict[str, Any] = answer["components"]
+    return components
+
+
+def _waiting_for(missing: list[str]) -> str:
+    return f"waiting for {', '.join(missing[:3])}{' …' if len(missing) > 3 else ''}" if missing else ""
+
+
+def component_failed(name: str, directory: Path, component: str, unit: dict[str, Any]) -> LabError:
+    """The error of a component that the supervisor has given up, with its own last words."""
+    return LabError(
+        f"{component} {unit['reason']}",
+        where=f"lab {name}",
+        mend=_last_words(component_log(directory, component)),
+    )
+
+
+def component_log(directory: Path, component: str, lines: int = 12) -> str:
+    """The end of a component's log, or why it can't be had."""
+    request = {"command": "logs", "component": component, "lines": lines}
+    try:
+        return str(control.call(directory / state.SOCKET, request)["log"])
+    except (OSError, ValueError) as error:
+        return f"(no log: {error})"
+
+
+def _died(name: str) -> LabError:
+    log = state.post_mortem(name) / state.KEEPER_LOG
+    words = "\n".join(last_lines(log, 12))
+    return LabError(
+        "the lab's sandbox ended while it was being made",
+        where=f"lab {name}",
+        mend=f"its last words ({log.parent}):\n{words}" if words else "",
+    )
+
+
+def _last_words(log: str) -> str:
+    """The end of a component's log; what it means, where that is a limit of the machine's."""
+    words = f"its last words:\n{log}"
+    if "inotify" in log or "fsnotify" in log:
+        words += (
+            "\n  this machine allows too few inotify instances for all that runs on it:"
+            " sysctl -w fs.inotify.max_user_instances=1024"
+        )
+    return words
+
+
+def _wait_for_nodes(lab: Lab, directory: Path) -> None:
+    """Until every node is registered, has its pod CIDR and takes pods; then cluster DNS if asked for."""
+    from kubewire.cluster.api import Api, ApiError
+    from kubewire.cluster.readiness import takes_pods
+
+    deadline = time.monotonic() + patient(DEADLINE)
+    wanted = {node.name for node in topology.nodes(lab)}
+    with Api(directory / state.KUBECONFIG) as api:
+        while True:
+            try:
+                listed, trouble = api.get("/api/v1/nodes")["items"], ""
+            except ApiError as error:
+                listed, trouble = [], f"; {error}"
+            usable = [node for node in listed if takes_pods(node) and node["spec"].get("podCIDR")]
+            ready = {node["metadata"]["name"] for node in usable}
+            if ready >= wanted:
+                break
+            if time.monotonic() > deadline:
+                missing = ", ".join(sorted(wanted - ready))
+                raise LabError(
+                    f"not Ready within {patient(DEADLINE):.0f} s: {missing}{trouble}",
+                    where=f"lab {lab.name}",
+                    mend=f"the node agent's last words:\n{component_log(directory, 'node-agent')}",
+                )
+            time.sleep(patient(_POLL))
+        if lab.dns:
+            from kubewire.providers.netns.agent.dns import coredns_manifests
+
+            for manifest in coredns_manifests(cluster_dns_ip(lab)):
+                api.apply(manifest)
+
+
+def _await_pidfd(descriptor: int, seconds: float) -> None:
+    poller = select.poll()
+    poller.register(descriptor, select.POLLIN)
+    poller.poll(seconds * 1000)

@@ -1,0 +1,61 @@
+"""The argv prefixes that enter a sandbox from the host; nothing heavy is imported on this path."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from kubewire.core.errors import LabError
+from kubewire.providers.netns.plan import AGENT, SYSTEM_PATH, node_entry
+from kubewire.providers.netns.state import SandboxState
+
+PODS = f"{AGENT}/pods.json"
+AGENT_SOCKET = f"{AGENT}/control.sock"
+
+
+def sandbox_prefix(state: SandboxState) -> tuple[str, ...]:
+    """Into the sandbox's own namespaces: the bridge's side, outside the cluster."""
+    return (*_common(state), "--mount", "--net", "--uts", "--", *_search_path())
+
+
+def node_prefix(state: SandboxState, node: str) -> tuple[str, ...]:
+    """Into a node's namespaces, in one step: they are pinned, so no process needs to run there."""
+    return (*_common(state), *node_entry(node, root(state)), "--", *_search_path())
+
+
+def pod_prefix(state: SandboxState, namespace: str, pod: str) -> tuple[str, ...]:
+    """Into a pod's network namespace, with the sandbox's files and tools. LabError for an unknown pod."""
+    try:
+        pods = json.loads(Path(f"{root(state)}{PODS}").read_text())
+        path = pods[f"{namespace}/{pod}"]["netns"]
+    except (OSError, ValueError, KeyError) as error:
+        raise LabError(
+            f"pod {namespace}/{pod} has no network namespace in this lab",
+            where=state.lab,
+            mend="see which pods run: kubectl get pods -A -o wide",
+        ) from error
+    return (*_common(state), "--mount", "--uts", f"--net={root(state)}{path}", "--", *_search_path())
+
+
+def root(state: SandboxState) -> str:
+    """Where the sandbox's file system is seen from the host. LabError while there is no PID 1."""
+    return f"/proc/{_init_pid(state)}/root"
+
+
+def _common(state: SandboxState) -> tuple[str, ...]:
+    user = () if state.rootful else ("--user", "--preserve-credentials")
+    return ("nsenter", f"--target={_init_pid(state)}", *user, "--pid", "--ipc")
+
+
+def _search_path() -> tuple[str, ...]:
+    """Ordinary users' PATH often lacks the folders where iptables and its like lie."""
+    found = os.environ.get("PATH", "")
+    missing = [folder for folder in SYSTEM_PATH.split(":") if folder not in found.split(":")]
+    return ("env", f"PATH={':'.join([found, *missing])}") if missing else ()
+
+
+def _init_pid(state: SandboxState) -> int:
+    if state.init is None:
+        raise LabError("the lab is only just being made", where=state.lab, mend="try again in a moment")
+    return state.init.pid

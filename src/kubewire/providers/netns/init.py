@@ -1,0 +1,86 @@
+"""PID 1 of a sandbox: builds it, keeps its components running, answers on its control socket."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kubewire.providers.netns import cgroups, control, linux, relay, sandbox
+from kubewire.providers.netns.plan import LOGS, SYSTEM_PATH, Plan
+from kubewire.providers.netns.supervisor import Reaper, Supervisor
+
+
+@dataclass(frozen=True)
+class Sockets:
+    """What PID 1 inherits: kubectl's port, the control socket, and its line to the keeper."""
+
+    kubectl: socket.socket
+    control: socket.socket
+    keeper: socket.socket
+
+
+def run(plan: Plan, sockets: Sockets) -> None:
+    """Never returns while the lab lives; ends when the keeper does."""
+    linux.die_with_parent(signal.SIGKILL)
+    linux.set_process_name("kubewire-init")
+    os.chdir("/")
+    os.umask(0o022)
+    os.environ["PATH"] = SYSTEM_PATH
+    sandbox.build(plan)
+    asyncio.run(_Init(plan, sockets).serve())
+
+
+class _Init:
+    def __init__(self, plan: Plan, sockets: Sockets) -> None:
+        self._plan = plan
+        self._sockets = sockets
+        self._reaper = Reaper()
+        self._supervisor = Supervisor(plan.components, self._reaper, Path(LOGS))
+        self._committed = False
+        self._groups = cgroups.lab_groups()
+
+    async def serve(self) -> None:
+        self._reaper.install()
+        await control.serve(self._sockets.control, self._handle)
+        await relay.serve(self._sockets.kubectl, self._plan.endpoints)
+        self._supervisor.start()
+        self._tell_keeper("built")
+        keeper, _ = await asyncio.open_connection(sock=self._sockets.keeper.dup())
+        await keeper.read()  # the keeper never writes: this ends with it
+
+    def _tell_keeper(self, word: str) -> None:
+        self._sockets.keeper.sendall(f"{word}\n".encode())
+
+    async def _handle(self, request: dict[str, Any]) -> dict[str, Any]:
+        match request["command"]:
+            case "status":
+                components = self._supervisor.status()
+                return {
+                    "limited": sorted(self._groups),
+                    "committed": self._committed,
+                    "components": components,
+                    "events": self._supervisor.events,
+                }
+            case "made":
+                self._tell_keeper("made")
+            case "commit":
+                self._committed = True
+                self._tell_keeper("commit")
+            case "forget":
+                del self._supervisor.events[: int(request["events"])]
+            case "restart":
+                await self._supervisor.restart(request["component"], cleanup=bool(request.get("cleanup")))
+            case "stop":
+                await self._supervisor.stop(request["component"])
+            case "resume":
+                self._supervisor.resume(request["component"])
+            case "logs":
+                return {"log": self._supervisor.tail(request["component"], int(request.get("lines", 20)))}
+            case other:
+                raise ValueError(f"no command {other!r}")
+        return {}

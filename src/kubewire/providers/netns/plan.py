@@ -1,0 +1,125 @@
+"""What a sandbox is to be: plain data, made outside by pure functions, carried out by PID 1 as it stands."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from kubewire.core.timeouts import inherited
+
+RUN = "/run/kubewire"
+LOGS = f"{RUN}/logs"
+AGENT = f"{RUN}/agent"
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def component_environment() -> dict[str, str]:
+    """What every component is started with."""
+    return {"HOME": f"{RUN}/home", "TMPDIR": f"{RUN}/scratch", "PATH": SYSTEM_PATH, **inherited()}
+
+
+@dataclass(frozen=True)
+class Check:
+    """A URL that answers 200 when something is there. Paths name PEM files inside the sandbox."""
+
+    url: str
+    authority: str = ""
+    client: str = ""
+
+
+@dataclass(frozen=True)
+class Component:
+    """A supervised process: on `node` ("" for the sandbox itself), started once all of `after` holds.
+
+    It counts as running once `ready` holds. `cleanup` removes what it leaves behind, before a fresh start.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    node: str = ""
+    env: dict[str, str] = field(default_factory=dict)
+    after: tuple[Check, ...] = ()
+    ready: Check | None = None
+    cleanup: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class File:
+    """A file to write inside the sandbox, or with `node` inside that node's own /run."""
+
+    path: str
+    content: str
+    mode: int = 0o600
+    node: str = ""
+
+
+@dataclass(frozen=True)
+class NodePlan:
+    """A node's namespaces: its name, eth0's addresses with prefix length, and its default gateways."""
+
+    name: str
+    addresses: tuple[str, ...]
+    gateways: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A whole sandbox. `endpoints` are where the host's kubectl port leads to, in order of preference."""
+
+    lab: str
+    rootful: bool
+    bridge: tuple[str, ...]
+    nodes: tuple[NodePlan, ...]
+    files: tuple[File, ...]
+    components: tuple[Component, ...]
+    endpoints: tuple[tuple[str, int], ...]
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Plan:
+        data = json.loads(text)
+        return cls(
+            lab=data["lab"],
+            rootful=data["rootful"],
+            bridge=tuple(data["bridge"]),
+            nodes=tuple(
+                NodePlan(n["name"], tuple(n["addresses"]), tuple(n["gateways"])) for n in data["nodes"]
+            ),
+            files=tuple(File(**f) for f in data["files"]),
+            components=tuple(_component(c) for c in data["components"]),
+            endpoints=tuple((host, port) for host, port in data["endpoints"]),
+        )
+
+
+def _component(data: dict[str, Any]) -> Component:
+    return Component(
+        name=data["name"],
+        argv=tuple(data["argv"]),
+        node=data["node"],
+        env=data["env"],
+        after=tuple(Check(**check) for check in data["after"]),
+        ready=Check(**data["ready"]) if data["ready"] else None,
+        cleanup=tuple(data["cleanup"]),
+    )
+
+
+def namespace_path(node: str) -> str:
+    """Where a node's network namespace is pinned in the sandbox; `ip netns` knows it by the node's name."""
+    return f"/run/netns/{node}"
+
+
+def pin_path(node: str, kind: str) -> str:
+    """Where a node's mount (`mnt`) or hostname (`uts`) namespace is pinned inside the sandbox."""
+    return f"{RUN}/ns/{node}.{kind}"
+
+
+def node_entry(node: str, root: str = "") -> tuple[str, ...]:
+    """The argv prefix that enters a node; `root` is where the sandbox's file system is seen from."""
+    return (
+        f"--net={root}{namespace_path(node)}",
+        f"--mount={root}{pin_path(node, 'mnt')}",
+        f"--uts={root}{pin_path(node, 'uts')}",
+    )

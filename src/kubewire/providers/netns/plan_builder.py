@@ -1,0 +1,106 @@
+"""From a lab's definition to the plan of its sandbox: pure, but for the keys that are drawn."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kubewire.lab.kubeproxy import kube_proxy_config
+from kubewire.lab.schema import Lab
+from kubewire.providers.netns import control_plane, topology
+from kubewire.providers.netns.control_plane import API_PORT, KUBECONFIGS, PKI, Binaries, Credentials
+from kubewire.providers.netns.plan import (
+    AGENT,
+    Component,
+    File,
+    NodePlan,
+    Plan,
+    component_environment,
+    namespace_path,
+    pin_path,
+)
+
+AGENT_CONFIG = f"{AGENT}/config.json"
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What the plan refers to outside the sandbox."""
+
+    binaries: Binaries
+    cni: Path
+    coredns: Path | None
+    version: str
+
+
+def make_plan(lab: Lab, credentials: Credentials, tools: Tools, *, rootful: bool) -> Plan:
+    """Everything PID 1 needs to make and run this lab."""
+    nodes = topology.nodes(lab)
+    proxies = {
+        node.name: kube_proxy_config(
+            lab, node.name, conntrack_tunable=False, kubeconfig=f"{KUBECONFIGS}/kube-proxy"
+        )
+        for node in nodes
+    }
+    gateways = topology.gateways(lab)
+    agent = File(AGENT_CONFIG, json.dumps(agent_config(lab, nodes, tools, rootful=rootful), indent=2))
+    return Plan(
+        lab=lab.name,
+        rootful=rootful,
+        bridge=tuple(str(gateway) for gateway in gateways),
+        nodes=tuple(
+            NodePlan(
+                node.name,
+                tuple(str(interface) for interface in node.interfaces),
+                tuple(str(gateway.ip) for gateway in gateways),
+            )
+            for node in nodes
+        ),
+        files=(*control_plane.files(credentials, nodes, proxies), agent),
+        components=(*control_plane.components(lab, nodes, tools.binaries), _agent()),
+        endpoints=tuple((node.ips[0], API_PORT) for node in nodes if node.role == "control-plane"),
+    )
+
+
+def agent_config(
+    lab: Lab, nodes: tuple[topology.Node, ...], tools: Tools, *, rootful: bool
+) -> dict[str, Any]:
+    """What the node agent reads at its start."""
+    return {
+        "kubeconfig": f"{KUBECONFIGS}/agent",
+        "nodes": [
+            {
+                "name": node.name,
+                "role": node.role,
+                "ips": list(node.ips),
+                "netns": namespace_path(node.name),
+                "mountns": pin_path(node.name, "mnt"),
+                "taint": node.tainted,
+            }
+            for node in nodes
+        ],
+        "podSubnets": [str(subnet) for subnet in lab.pod_subnet],
+        "cniBin": str(tools.cni),
+        "runDir": AGENT,
+        "clusterDNS": control_plane.cluster_dns_ip(lab) if lab.dns else None,
+        "coredns": str(tools.coredns) if tools.coredns else None,
+        "rootful": rootful,
+        "kubelet": {
+            "cert": f"{PKI}/kubelet.crt",
+            "key": f"{PKI}/kubelet.key",
+            "clientCA": f"{PKI}/ca.crt",
+        },
+        "kubernetesVersion": tools.version,
+    }
+
+
+def _agent() -> Component:
+    env = component_environment() | {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}
+    if "PYTHONPATH" in os.environ:
+        env["PYTHONPATH"] = os.environ["PYTHONPATH"]
+    argv = (sys.executable, "-m", "kubewire.providers.netns.agent", "--config", AGENT_CONFIG)
+    return Component("node-agent", argv, env=env)

@@ -1,0 +1,239 @@
+"""Whether this machine can run an embedded lab, and what to do where it can't."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kubewire.core.errors import HostError
+from kubewire.providers.netns import linux, modules
+from kubewire.providers.netns.capabilities import in_throwaway, try_sandbox
+from kubewire.providers.netns.plan import SYSTEM_PATH
+
+if TYPE_CHECKING:
+    from kubewire.lab.schema import Lab
+
+DEBIAN_PACKAGES = {
+    "ip": "iproute2",
+    "nsenter": "util-linux",
+    "unshare": "util-linux",
+    "iptables": "iptables",
+    "ip6tables": "iptables",
+    "iptables-save": "iptables",
+    "nft": "nftables",
+    "curl": "curl",
+    "conntrack": "conntrack",
+    "sysctl": "procps",
+}
+IPVS_PACKAGES = {"ipset": "ipset", "ipvsadm": "ipvsadm"}
+
+_LINKS = "link add br0 type bridge\nlink add veth0 type veth peer name veth1\n"
+_RULES = """*nat
+:KUBE-TRY - [0:0]
+-A KUBE-TRY -p tcp -m comment --comment try -m statistic --mode random --probability 0.5 -j RETURN
+-A KUBE-TRY -m addrtype --dst-type LOCAL -m recent --name try --rcheck --seconds 1 --reap -j RETURN
+-A KUBE-TRY -m mark ! --mark 0x4000/0x4000 -j MARK --set-xmark 0x4000/0x4000
+-A KUBE-TRY -p tcp -m tcp -j DNAT --to-destination 10.244.0.2:80
+-A POSTROUTING -j MASQUERADE --random-fully
+COMMIT
+*filter
+-A FORWARD -m conntrack --ctstate INVALID -j DROP
+COMMIT
+"""
+_NFT = """table ip kube-try {
+  map verdicts { type ipv4_addr . inet_proto . inet_service : verdict; }
+  chain nat { type nat hook postrouting priority srcnat; numgen random mod 2 0 masquerade fully-random; }
+  chain services { ip daddr . meta l4proto . th dport vmap @verdicts; reject; }
+}
+"""
+
+
+_USED = {
+    "bridge and veth": ("bridge", "veth"),
+    "iptables rules": (
+        *("nf_tables", "nft_compat", "nf_nat", "nf_conntrack", "xt_comment", "xt_statistic", "xt_addrtype"),
+        *("xt_recent", "xt_mark", "xt_nat", "xt_conntrack", "xt_MASQUERADE"),
+    ),
+    "nftables rules": (
+        "nf_tables",
+        "nft_chain_nat",
+        "nft_numgen",
+        "nft_masq",
+        "nft_reject",
+        "nft_reject_ipv4",
+    ),
+}
+"""The modules that each try has the kernel load; one that a kernel doesn't know is no hindrance."""
+_IPVS = ("ipvs",)
+_NO_IPVS = (
+    "mode ipvs needs a kernel with ip_vs and dummy: --host vm brings one; else another kernel (Debian's "
+    "linux-image has them), or a lab in mode nftables, its successor"
+)
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """One thing a lab needs: whether it is there, what was found, and what to do if it isn't.
+
+    `modes` are the kube-proxy modes that need it; empty for all.
+    """
+
+    name: str
+    ok: bool
+    detail: str
+    mend: str = ""
+    modes: tuple[str, ...] = ()
+
+
+def require(lab: Lab, *, load: bool = False) -> None:
+    """Raise one HostError that names everything this lab lacks here; `load` as in `survey`."""
+    found = survey(load=load)
+    if lab.mode.value in _IPVS and lab.kube_proxy.scheduler and all(need.ok for need in found):
+        found += list(_ip_vs(lab.kube_proxy.scheduler, load=load))
+    missing = [need for need in found if not need.ok and (not need.modes or lab.mode.value in need.modes)]
+    if missing:
+        raise HostError(
+            f"this machine can't run lab {lab.name} embedded: "
+            + "; ".join(f"{need.name}: {need.detail}" for need in missing),
+            mend="\n  ".join(dict.fromkeys(need.mend for need in missing if need.mend)),
+        )
+
+
+def kernel_lacks(lab: Lab) -> list[str]:
+    """The kernel modules that this lab needs and this kernel has no way to have."""
+    needs = _ip_vs(lab.kube_proxy.scheduler) if lab.mode.value in _IPVS else ()
+    return [need.name.removeprefix("kernel: ") for need in needs if not need.ok and need.mend == _NO_IPVS]
+
+
+def survey(*, load: bool = False) -> list[Requirement]:
+    """Everything an embedded lab may need, tried for real where that is the only way to know.
+
+    Without `load` nothing is tried that would have the kernel load a module: what can be loaded counts as
+    there. Only `up` loads.
+    """
+    system = _system()
+    if not system.ok:
+        return [system]
+    namespaces = _namespaces()
+    kernel = [*_netfilter(load=load), *_ip_vs(load=load)] if namespaces.ok else []
+    return [system, namespaces, *_tools(), *kernel]
+
+
+def _system() -> Requirement:
+    kernel = platform.release()
+    if sys.platform != "linux":
+        return Requirement(
+            "Linux",
+            False,
+            f"this is {platform.system()}",
+            "network namespaces are Linux's: use a Linux machine or VM, or --provider kind with Docker",
+        )
+    wsl = "microsoft" in kernel.lower()
+    detail = f"Linux {kernel}{' (WSL: its kernel may lack netfilter or ip_vs modules)' if wsl else ''}"
+    if linux.may_make_namespaces():
+        return Requirement("Linux", True, f"{detail}, as root")
+    return Requirement("Linux", True, f"{detail}, as an ordinary user")
+
+
+def _namespaces() -> Requirement:
+    """Make a sandbox's namespaces in a child, mount what it mounts, and see which step is refused."""
+    name = "namespaces"
+    refused = try_sandbox()
+    if not refused:
+        return Requirement(name, True, "pid, network and mount namespaces can be made, /proc/sys written")
+    return Requirement(name, False, refused, _namespace_mend(refused))
+
+
+def _namespace_mend(refused: str) -> str:
+    """What lifts the refusal, told by the switch that is set."""
+    if _sysctl("kernel/apparmor_restrict_unprivileged_userns") == "1":
+        return (
+            "AppArmor keeps ordinary users from user namespaces (Ubuntu 23.10 and later): "
+            "sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, or run the lab as root"
+        )
+    if _sysctl("kernel/unprivileged_userns_clone") == "0":
+        return "sudo sysctl -w kernel.unprivileged_userns_clone=1, or run the lab as root"
+    if _sysctl("user/max_user_namespaces") == "0":
+        return "sudo sysctl -w user.max_user_namespaces=15000, or run the lab as root"
+    if "/proc" in refused:
+        return (
+            "this looks like a container with a masked /proc: run it with --privileged, or with "
+            "--security-opt systempaths=unconfined --cap-add SYS_ADMIN --cap-add NET_ADMIN"
+        )
+    return (
+        "in a container, allow namespaces (--privileged, or --cap-add SYS_ADMIN --cap-add NET_ADMIN with "
+        "--security-opt seccomp=unconfined); elsewhere run the lab as root"
+    )
+
+
+def _sysctl(name: str) -> str:
+    try:
+        return Path("/proc/sys", name).read_text().strip()
+    except OSError:
+        return ""
+
+
+def _tools() -> Iterator[Requirement]:
+    """The OS tools; those that only mode ipvs needs are marked so."""
+    for packages, modes in ((DEBIAN_PACKAGES, ()), (IPVS_PACKAGES, ("ipvs",))):
+        for tool, package in packages.items():
+            found = shutil.which(tool) or shutil.which(tool, path=SYSTEM_PATH)
+            mend = "" if found else f"install {tool} (Debian, Ubuntu: sudo apt-get install {package})"
+            yield Requirement(tool, bool(found), found or "not installed", mend, modes)
+
+
+def _netfilter(*, load: bool) -> Iterator[Requirement]:
+    """Write what a lab will write, in a network namespace that is gone at once."""
+    other = "use another kernel: most distributions' own have all of netfilter; in WSL, a newer one"
+    tries: tuple[tuple[str, tuple[str, ...], str, tuple[str, ...]], ...] = (
+        ("bridge and veth", ("ip", "-batch", "-"), _LINKS, ()),
+        ("iptables rules", ("iptables-restore",), _RULES, ()),
+        ("nftables rules", ("nft", "-f", "-"), _NFT, ("nftables",)),
+    )
+    for name, argv, text, modes in tries:
+        found = {} if load else modules.states(_USED[name])
+        if would := [module for module, state in found.items() if state in ("loadable", "unknown")]:
+            detail = f"not tried, since that may load {', '.join(would)}: `up` does"
+            yield Requirement(f"kernel: {name}", True, detail, "", modes)
+            continue
+        refused = in_throwaway(argv, text)
+        yield Requirement(f"kernel: {name}", not refused, refused or "work", other if refused else "", modes)
+
+
+def _ip_vs(scheduler: str | None = None, *, load: bool = False) -> Iterator[Requirement]:
+    """What kube-proxy's ipvs mode asks of the kernel; with `load`, what can be loaded is, if we may."""
+    names = modules.needed(scheduler)
+    found = modules.states(names)
+    if load and modules.load([name for name in names if found[name] == "loadable"]):
+        found = modules.states(names)
+    left = [] if load else [name for name in names if modules.comes_with_up(name, found[name])]
+    lacking = [
+        name
+        for name in names
+        if name not in left and found[name] in ("loadable", "unknown") and not modules.works(name)
+    ]
+    line = f"sudo modprobe -a {' '.join(lacking)}"
+    for name in names:
+        state = found[name]
+        if name in left:
+            yield Requirement(f"kernel: {name}", True, f"{state}, not tried: `up` does", "", _IPVS)
+        elif state == "absent" and not modules.works(name):
+            yield Requirement(
+                f"kernel: {name}", False, f"kernel {platform.release()} has none", _NO_IPVS, _IPVS
+            )
+        elif name not in lacking:
+            yield Requirement(
+                f"kernel: {name}", True, state if state in ("loaded", "built in") else "works", "", _IPVS
+            )
+        elif state == "loadable":
+            yield Requirement(f"kernel: {name}", False, "not loaded", line, _IPVS)
+        else:
+            where = "not loaded, and there is no /lib/modules here to load it from"
+            yield Requirement(
+                f"kernel: {name}", False, where, f"on the machine that carries this: {line}", _IPVS
+            )

@@ -1,0 +1,155 @@
+"""The embedded provider: the lab's nodes are namespaces of this machine, its control plane real.
+
+Only light modules are imported here, since `kubewire exec` passes through; the others when they are needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kubewire.core import paths
+from kubewire.core.errors import LabError
+from kubewire.providers.base import Change, NodeHandle, Phase, Status
+from kubewire.providers.netns import control, entry, state
+
+if TYPE_CHECKING:
+    from kubewire.core.leftovers import Leftover
+    from kubewire.lab.schema import Lab
+
+NAME = "netns"
+
+
+class NetnsProvider:
+    """kubewire.providers.base.Provider, embedded. Every method raises KubewireError subclasses only."""
+
+    name = NAME
+
+    def preflight(self, lab: Lab) -> None:
+        from kubewire.providers.netns.preflight import require
+
+        require(lab)
+
+    def up(self, lab: Lab, *, check: bool = False, keep: bool = False) -> list[Change]:  # noqa: ARG002
+        """There is nothing to keep: a sandbox that isn't ready ends with its maker; its logs stay."""
+        from kubewire.providers.netns import reconcile
+
+        return reconcile.up(lab, check=check)
+
+    def commit(self, name: str) -> None:
+        _call(name, {"command": "commit"})
+
+    def abandon(self, name: str) -> None:
+        """Nothing to do: a sandbox that isn't ready ends with its maker."""
+
+    def down(self, name: str) -> bool:
+        from kubewire.providers.netns import removal as gone
+
+        return gone.remove_lab(name)
+
+    def garbage(self) -> list[Leftover]:
+        from kubewire.providers.netns import removal as gone
+
+        return gone.garbage()
+
+    def status(self, name: str) -> Status:
+        directory = paths.lab_dir(name)
+        recorded = state.read_state(directory)
+        if recorded is None:
+            reason = _why_dead(name)
+            return Status(name, "dead" if reason else "absent", reason=reason)
+        if not recorded.alive():
+            return Status(name, "dead", NAME, recorded.kubernetes, "what supervised it was killed")
+        try:
+            answer = control.call(directory / state.SOCKET, {"command": "status"})
+        except OSError as error:
+            return Status(name, "starting", NAME, recorded.kubernetes, f"it does not answer yet: {error}")
+        units: dict[str, dict[str, Any]] = answer["components"]
+        phase, reason = _phase(units)
+        components = {name: unit["state"] for name, unit in units.items()}
+        limits = pod_limits(answer.get("limited", []), rootful=recorded.rootful)
+        return Status(name, phase, NAME, recorded.kubernetes, reason, components, limits)
+
+    def nodes(self, name: str) -> tuple[NodeHandle, ...]:
+        recorded = _living(name)
+        return tuple(
+            NodeHandle(
+                node.name,
+                "control-plane" if node.role == "control-plane" else "worker",
+                entry.node_prefix(recorded, node.name),
+                node.ips,
+            )
+            for node in recorded.nodes
+        )
+
+    def restart_kube_proxy(self, name: str, node: str) -> None:
+        _call(name, {"command": "restart", "component": f"kube-proxy@{node}", "cleanup": True}, timeout=60.0)
+
+    def repair_routes(self, name: str, node: str, *, check: bool = False) -> list[Change]:
+        socket = Path(f"{entry.root(_living(name))}{entry.AGENT_SOCKET}")
+        try:
+            answer = control.call(socket, {"op": "repair", "node": node, "check": check}, timeout=30.0)
+        except (OSError, ValueError) as error:
+            raise LabError(f"the node agent could not repair {node}: {error}", where=f"lab {name}") from error
+        return [Change(node, what) for what in answer["mended"]]
+
+    def pod_prefix(self, name: str, namespace: str, pod: str) -> tuple[str, ...]:
+        return entry.pod_prefix(_living(name), namespace, pod)
+
+    def external_prefix(self, name: str) -> tuple[str, ...]:
+        return entry.sandbox_prefix(_living(name))
+
+    def kubeconfig(self, name: str) -> Path:
+        _living(name)
+        return paths.lab_dir(name) / state.KUBECONFIG
+
+    def logs(self, name: str) -> Iterator[tuple[str, str]]:
+        """(component, the end of its log) for each component of a living lab."""
+        for component in _call(name, {"command": "status"})["components"]:
+            yield component, _call(name, {"command": "logs", "component": component, "lines": 200})["log"]
+
+
+def pod_limits(controllers: list[str], *, rootful: bool) -> str:
+    """What one pod may use at most, with these controllers of control groups."""
+    from kubewire.providers.netns.agent import limits
+
+    bounded = "pids" in controllers or limits.user_processes(rootful)
+    processes = f"{limits.PROCESSES} processes" if bounded else "any number of processes"
+    if "memory" in controllers:
+        return f"{processes}; {limits.MEMORY >> 20} MiB for a container without a limit of its own"
+    return f"{processes}; memory is not limited (no writable control group)"
+
+
+def _living(name: str) -> state.SandboxState:
+    recorded = state.read_state(paths.lab_dir(name))
+    if recorded is None or not recorded.alive():
+        raise LabError(
+            f"lab {name} isn't up", where=_why_dead(name), mend=f"bring it up with: kubewire up {name}"
+        )
+    return recorded
+
+
+def _call(name: str, request: dict[str, Any], *, timeout: float = 10.0) -> dict[str, Any]:
+    _living(name)
+    try:
+        return control.call(paths.lab_dir(name) / state.SOCKET, request, timeout=timeout)
+    except (OSError, ValueError) as error:
+        raise LabError(f"{request['command']}: {error}", where=f"lab {name}") from error
+
+
+def _why_dead(name: str) -> str:
+    logs = state.post_mortem(name)
+    return f"it ended on its own; its last logs: {logs}" if logs.is_dir() else ""
+
+
+def _phase(units: dict[str, dict[str, Any]]) -> tuple[Phase, str]:
+    """The lab's phase and, unless it is ready, the first component to blame."""
+    for wanted, phase in (("failed", "failed"), ("stopped", "failed")):
+        for name, unit in units.items():
+            if unit["state"] == wanted:
+                return phase, f"{name} {unit['reason'] or wanted}"  # type: ignore[return-value]
+    for name, unit in units.items():
+        if unit["state"] != "running":
+            return "starting", f"{name} is {unit['state']}"
+    return "ready", ""

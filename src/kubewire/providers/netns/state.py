@@ -1,0 +1,122 @@
+"""What a sandbox leaves in its lab's state folder, and telling a living one from what a crash left."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from kubewire.core import paths
+from kubewire.core.errors import LabError
+from kubewire.core.files import read_record, write_atomically
+from kubewire.providers.netns.linux import Process
+
+FILE = "sandbox.json"
+SOCKET = "control.sock"
+KUBECONFIG = "kubeconfig"
+KEEPER_LOG = "keeper.log"
+RECORD = "record.json"
+LEDGER = "workload.json"
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class NodeRecord:
+    name: str
+    role: str
+    ips: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SandboxState:
+    """A sandbox as its keeper recorded it. `definition` is the effective lab; pids are the host's."""
+
+    lab: str
+    kubernetes: str
+    rootful: bool
+    boot: str
+    keeper: Process
+    init: Process | None
+    nodes: tuple[NodeRecord, ...]
+    definition: dict[str, Any]
+    cgroups: tuple[str, ...] = ()
+    host: str = ""
+    pid_namespace: int = 0
+
+    def alive(self) -> bool:
+        """Whether its keeper lives, and its PID 1 unless that is yet to be made."""
+        here = seen_from_here(self.boot, self.host, self.pid_namespace) == "here"
+        return here and self.keeper.alive() and (self.init is None or self.init.alive())
+
+
+def post_mortem(lab: str) -> Path:
+    """Where the keeper leaves the ends of a dead lab's logs; `down` and `gc` remove them."""
+    return paths.state_dir() / "logs" / lab / "post-mortem"
+
+
+def boot_id() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def host_id() -> str:
+    """This machine, beyond a reboot."""
+    try:
+        return f"{Path('/etc/machine-id').read_text().strip()} {platform.node()}"
+    except OSError:
+        return platform.node()
+
+
+def pid_namespace() -> int:
+    """The inode of this process's PID namespace: process ids mean nothing in another."""
+    return os.stat("/proc/self/ns/pid").st_ino  # noqa: PTH116 - not a path but a namespace
+
+
+def seen_from_here(boot: str, host: str, namespace: int) -> Literal["here", "gone", "elsewhere"]:
+    """Whether recorded process ids mean something here, ended with an earlier boot, or can't be judged.
+
+    Records of earlier releases name no host ("") and no namespace (0): they count as made here.
+    """
+    if boot == boot_id():
+        return "here" if namespace in (0, pid_namespace()) else "elsewhere"
+    return "gone" if host in ("", host_id()) else "elsewhere"
+
+
+def require_here(directory: Path) -> None:
+    """LabError where the processes of this lab can't be judged from here, so that it must not be touched."""
+    found = read_state(directory)
+    if found is None or seen_from_here(found.boot, found.host, found.pid_namespace) != "elsewhere":
+        return
+    raise made_elsewhere(f"lab {found.lab} was made", "it runs", directory)
+
+
+def made_elsewhere(what: str, unknown: str, folder: Path) -> LabError:
+    """The refusal to judge what another PID namespace or host made: whether `unknown` can't be seen."""
+    return LabError(
+        f"{what} in another PID namespace or on another host: whether {unknown} can't be seen from here",
+        where=str(folder),
+        mend=f"run kubewire where it was made; if that is gone for good: rm -r {folder}",
+    )
+
+
+def write_state(directory: Path, state: SandboxState) -> None:
+    write_atomically(directory / FILE, json.dumps({"schema": SCHEMA, **asdict(state)}, indent=2) + "\n")
+
+
+def read_state(directory: Path) -> SandboxState | None:
+    """The recorded sandbox, or None where there is none or its record is not understood.
+
+    UnsafeFileError where it is not this user's own: what it describes must not be touched.
+    """
+    return read_record(directory / FILE, SandboxState, SCHEMA)
+
+
+def remove(directory: Path) -> None:
+    """Take away what belongs to the sandbox and the lab's record; the folder itself once it is empty."""
+    for name in (KUBECONFIG, SOCKET, KEEPER_LOG, RECORD, LEDGER, FILE):
+        (directory / name).unlink(missing_ok=True)
+    with suppress(OSError):
+        directory.rmdir()

@@ -1,0 +1,129 @@
+"""One snapshot judged whole and without I/O: tables, routes, and what is worth saying besides."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+from msgspec import Struct
+
+from kubewire.dataplane.check import judge
+from kubewire.dataplane.core.findings import Check, IpFamily, Note
+from kubewire.dataplane.core.routes import judge_routes
+from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
+from kubewire.verify.report import Report, ReportNode, build_report
+from kubewire.verify.story import tell_story
+
+FAMILIES: tuple[IpFamily, ...] = ("ipv4", "ipv6")
+ALL_CHECKS = ("dataplane", "routes")
+NOT_REAL = {
+    "netns": "provider netns: kubelet, container runtime and kindnet are stand-ins; etcd, apiserver, "
+    "controller-manager, scheduler, kube-proxy and the CNI plugins are real"
+}
+
+
+class Verdict(Struct, frozen=True):
+    """The checks and notes of one snapshot; `held` counts passed checks by id that are not among them."""
+
+    checks: tuple[Check, ...]
+    notes: tuple[Note, ...]
+    held: Mapping[str, int] = {}
+
+    @property
+    def failed(self) -> tuple[Check, ...]:
+        return tuple(check for check in self.checks if check.status == "failed")
+
+
+def judge_snapshot(snapshot: Snapshot, parts: Sequence[str] = ALL_CHECKS, *, brief: bool = False) -> Verdict:
+    """The dataplane of every node against the API objects, and its routes; `parts` says which of both.
+
+    `brief`: passed checks may be counted instead of listed.
+    """
+    held: Mapping[str, int] = {}
+    checks: list[Check] = []
+    notes: list[Note] = []
+    if "dataplane" in parts:
+        judgement = judge(snapshot, brief=brief)
+        held = judgement.held
+        checks += judgement.checks
+        notes += judgement.notes
+    if "routes" in parts:
+        checks += judge_routes(snapshot)
+    for node in snapshot.nodes:
+        notes += _node_notes(node)
+    return Verdict(tuple(checks), tuple(notes), held)
+
+
+def _node_notes(node: NodeSnapshot) -> list[Note]:
+    notes = [Note(node.errors["node"], node.name)] if "node" in node.errors else []
+    try:
+        facts = json.loads(node.files.get("facts.json", "{}"))
+    except ValueError:
+        return notes
+    if not isinstance(facts, dict):
+        return notes
+    if tools := _tools(facts.get("tools")):
+        notes.append(Note(f"tools: {tools}", node.name))
+    if facts.get("kube_proxy_running") is False:
+        notes.append(Note("kube-proxy does not run: its rules stay as they are, whatever changes", node.name))
+    return notes
+
+
+def _tools(versions: object) -> str:
+    """`iptables v1.8.9 (nf_tables), ipset v7.17` from each tool's first line."""
+    if not isinstance(versions, dict):
+        return ""
+    said = {str(tool): str(line).partition(",")[0] for tool, line in versions.items()}
+    return ", ".join(line if line.startswith(tool) else f"{tool} {line}" for tool, line in said.items())
+
+
+def families_in_use(snapshot: Snapshot) -> tuple[IpFamily, ...]:
+    """The address families in which the cluster has Services."""
+    cluster = snapshot.state
+    return tuple(f for f in FAMILIES if any(service.cluster_ips.get(f) for service in cluster.services))
+
+
+def report_of(
+    snapshot: Snapshot,
+    checks: Sequence[Check],
+    notes: Sequence[Note],
+    *,
+    story: Sequence[tuple[str, str]] = (),
+    held: Mapping[str, int] = {},
+) -> Report:
+    """The report on a snapshot; what its meta doesn't tell is taken from the nodes' own files."""
+    meta = snapshot.meta
+    nodes = [
+        ReportNode(node.name, node.files.get("kube-proxy-version", "").strip()) for node in snapshot.nodes
+    ]
+    provider = str(meta.get("provider", ""))
+    notes = [*notes, *_unseen(snapshot)]
+    if meta.get("settled") is False:
+        notes = [*notes, Note("the cluster kept changing while it was read")]
+    if provider in NOT_REAL:
+        notes = [*notes, Note(NOT_REAL[provider])]
+    return build_report(
+        lab=str(meta.get("lab", "")),
+        provider=provider,
+        kubernetes=str(meta.get("kubernetes") or next((n.kube_proxy for n in nodes if n.kube_proxy), "")),
+        mode=str(meta.get("mode") or _mode(checks)),
+        nodes=nodes,
+        families=families_in_use(snapshot),
+        checks=checks,
+        notes=notes,
+        story=[*story, *tell_story(snapshot)],
+        held=held,
+    )
+
+
+def _unseen(snapshot: Snapshot) -> list[Note]:
+    """A snapshot may hold fewer nodes than the cluster has; that is said, not passed over."""
+    seen = {node.name for node in snapshot.nodes}
+    unseen = [n.name for n in snapshot.state.nodes if n.name not in seen]
+    return [Note(f"not in the snapshot, so not judged: {', '.join(sorted(unseen))}")] if unseen else []
+
+
+def _mode(checks: Sequence[Check]) -> str:
+    """The mode in which the nodes' tables were judged, where the snapshot doesn't say it."""
+    modes = {check.id.partition(".")[0] for check in checks if check.id.endswith(".table")}
+    return min(modes) if modes else ""
