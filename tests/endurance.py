@@ -21,7 +21,7 @@ sys.path[:0] = [str(HERE), str(HERE / "e2e")]
 
 from ordinary_user import ordinary_user  # noqa: E402
 
-UNIT = ("core", "agent", "netns", "vm", "hosts", "matrix", "kubernetes", "kind", "cli", "fuzz")
+UNIT = ("core", "providers", "hosts", "hostagent", "nightly", "binaries", "lab", "app", "cli", "fuzz")
 DELICATE = [*(f"tests/unit/{name}" for name in UNIT), "tests/e2e/test_lifecycle.py"]
 """What deals with processes, locks or deadlines."""
 

@@ -19,12 +19,14 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).parents[1]))
+
 from kubewire.binaries.catalog import MINORS, NEWEST
 from kubewire.binaries.supply import ensure, ensure_kube_proxy
 from kubewire.core.errors import HostError, KubewireError
 from kubewire.hosts.vm.parts import prepare
+from repository import GOLDEN
 
-GOLDEN = Path(__file__).parents[1] / "golden"
 MODES = ("iptables", "nftables")
 PATIENCE_IN_VM = 300.0
 

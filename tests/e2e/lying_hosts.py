@@ -8,7 +8,7 @@ from typing import Any
 
 from ssh_hosts import SshHost
 
-from kubewire.hosts import bundle
+from kubewire.core import bundle
 
 PROGRAM = r"""#!/usr/bin/python3
 import json, pathlib, sys

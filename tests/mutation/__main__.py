@@ -15,6 +15,8 @@ from concurrent.futures import ProcessPoolExecutor
 from itertools import repeat
 from pathlib import Path
 
+sys.path.extend(str(Path(__file__).parents[1] / part) for part in ("", "differential"))
+
 from mutants import Score
 from report import report
 from subjects import RECORDED, subjects

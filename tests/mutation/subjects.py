@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import random
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from unittest.mock import patch
-
-sys.path.extend(str(Path(__file__).parents[1] / part) for part in ("differential", "unit/trace"))
 
 import iptables_mutants
 import ipvs_mutants
 import nft_mutants
 import probes
-import trace_golden
 import yaml
 from mutants import Meets, Mutant, Score
-from recorded import FOLDERS, load
 
+import trace_golden
 from kubewire.dataplane import check as judging
 from kubewire.dataplane.core.cluster import ClusterState, service_ports
 from kubewire.dataplane.core.features import Version
 from kubewire.dataplane.core.findings import IpFamily
 from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
 from kubewire.snapshot.folder import read_snapshot
+from recorded import FOLDERS, load
 
 VERSIONS = [folder.name for folder in FOLDERS if folder.parent.name == "versions"]
 KIND = [f"kind-{path.name}" for path in sorted((trace_golden.GOLDEN / "kind").iterdir())]

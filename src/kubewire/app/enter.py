@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from kubewire.core.errors import DefinitionError, LabError
-from kubewire.lab.lookup import find_node, lab_name
+from kubewire.lab.lookup import lab_name
+from kubewire.providers.base import find_node
 from kubewire.providers.registry import recorded_provider
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/sbin"

@@ -15,14 +15,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from kubewire.core import progress
+from kubewire.core import bundle, progress
 from kubewire.core.errors import HostError
 from kubewire.core.locks import locked
 from kubewire.core.paths import cache_dir
 from kubewire.core.printable import one_line
 from kubewire.core.processes import run as run_here
 from kubewire.core.timeouts import patient
-from kubewire.hosts import bundle, scripts
+from kubewire.hosts import scripts
 
 Run = Callable[[str, bytes], tuple[int, str, str]]
 PLATFORMS = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}

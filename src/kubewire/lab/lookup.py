@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +13,6 @@ from kubewire.core.paths import lab_dir, state_dir
 
 if TYPE_CHECKING:
     from kubewire.lab.record import Record
-    from kubewire.providers.base import NodeHandle
 
 NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 
@@ -83,16 +80,3 @@ def required_record(lab: str) -> Record:
     if record is None:
         raise not_up(lab)
     return record
-
-
-def find_node(lab: str, wanted: str, nodes: Sequence[NodeHandle]) -> NodeHandle:
-    """The node by its full name or without the lab's; DefinitionError (exit 2) that lists the nodes."""
-    for node in nodes:
-        if wanted in (node.name, node.name.removeprefix(f"{lab}-")):
-            return node
-    short = [node.name.removeprefix(f"{lab}-") for node in nodes]
-    near = difflib.get_close_matches(wanted, short, n=1)
-    raise DefinitionError(
-        f"lab {lab} has no node {wanted!r}" + (f"; did you mean {near[0]}?" if near else ""),
-        mend=f"its nodes: {', '.join(short)}",
-    )

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
+
+from kubewire.core.errors import DefinitionError
 
 if TYPE_CHECKING:
     from kubewire.core.leftovers import Leftover
@@ -100,3 +104,16 @@ class Provider(Protocol):
 
     def kubeconfig(self, name: str) -> Path:
         """An admin kubeconfig that works from the host, mode 0600."""
+
+
+def find_node(lab: str, wanted: str, nodes: Sequence[NodeHandle]) -> NodeHandle:
+    """The node by its full name or without the lab's; DefinitionError (exit 2) that lists the nodes."""
+    for node in nodes:
+        if wanted in (node.name, node.name.removeprefix(f"{lab}-")):
+            return node
+    short = [node.name.removeprefix(f"{lab}-") for node in nodes]
+    near = difflib.get_close_matches(wanted, short, n=1)
+    raise DefinitionError(
+        f"lab {lab} has no node {wanted!r}" + (f"; did you mean {near[0]}?" if near else ""),
+        mend=f"its nodes: {', '.join(short)}",
+    )

@@ -15,8 +15,7 @@ from ansible.plugins.loader import become_loader
 from kubewire.core.errors import HostError
 from kubewire.hosts.remote import runner
 from kubewire.hosts.ssh_target import Place
-
-ROOT = Path(__file__).parents[3]
+from repository import ROOT
 
 
 @pytest.fixture(autouse=True)

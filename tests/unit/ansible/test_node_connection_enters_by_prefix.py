@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[3]
+from repository import ROOT
+
 BIN = Path(sys.executable).parent
 
 

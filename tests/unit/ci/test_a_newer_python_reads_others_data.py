@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from kubewire.hosts.bundle import picked
+from kubewire.core.bundle import picked
+from repository import ROOT
 from waiting import DEADLINE
 
-ROOT = Path(__file__).parents[3]
 SUITE = "trixie"
-READERS = ("core", "snapshot", "lab", "fuzz", "hosts/test_answers_are_known_or_refused.py", "kind")
+READERS = ("core", "snapshot", "lab", "fuzz", "hosts/test_answers_are_known_or_refused.py", "providers/kind")
 NOT_COPIED = (".git", ".venv*", ".*_cache", ".hypothesis", ".local", "__pycache__", "*.egg-info")
 SECONDS = 4 * DEADLINE
 INSIDE = """

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[3]
+from repository import ROOT
+
 SCRIPT = ROOT / ".github" / "scripts" / "nightly"
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 TOLD = """\

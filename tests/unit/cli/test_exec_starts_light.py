@@ -8,8 +8,7 @@ import sys
 import pytest
 
 from kubewire.core.errors import DefinitionError
-from kubewire.lab.lookup import find_node
-from kubewire.providers.base import NodeHandle
+from kubewire.providers.base import NodeHandle, find_node
 
 HEAVY = ("pydantic", "ansible", "ansible_runner", "httpx", "docker", "cryptography", "jinja2", "yaml")
 NODES = tuple(

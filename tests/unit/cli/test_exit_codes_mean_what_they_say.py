@@ -11,8 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from kubewire.cli.main import app
-
-ROOT = Path(__file__).parents[3]
+from repository import ROOT
 
 
 def kubewire(state: Path, *argv: str, **more: str) -> subprocess.CompletedProcess[str]:

@@ -17,8 +17,8 @@ from kubewire.core.refusals import refusal
 from kubewire.dataplane.core.shape import KINDS
 from kubewire.dataplane.core.snapshot import Snapshot
 from kubewire.verify.offline import verify_folder
+from repository import ROOT
 
-ROOT = Path(__file__).parents[3]
 GOLDEN = ROOT / "tests" / "golden" / "verify" / "iptables-v1.37.2"
 LONG = "a" * 5000
 

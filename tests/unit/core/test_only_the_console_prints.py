@@ -18,8 +18,8 @@ from kubewire.app.display import Display
 from kubewire.core import console
 from kubewire.core.console import Screen
 from kubewire.core.printable import indented, one_line, printable_values
+from repository import ROOT
 
-ROOT = Path(__file__).parents[3]
 HELPER = ROOT / "src" / "kubewire" / "core" / "console.py"
 CLIPBOARD = "\x1b]52;c;cm0gLXJmIH4=\x07"
 ALERT = f"{CLIPBOARD}\x1b[2J\x9b31m\u202eabc\u2066\r\x00"

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).parents[3]
+from repository import ROOT
 
 
 def test_imports_keep_the_contract() -> None:

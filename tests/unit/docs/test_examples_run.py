@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
 import kubewire.dataplane
-
-ROOT = Path(__file__).parents[3]
+from repository import ROOT
 
 
 def test_the_librarys_examples(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

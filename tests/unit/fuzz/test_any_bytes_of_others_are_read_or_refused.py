@@ -26,8 +26,8 @@ from kubewire.nightly.reading import read_run
 from kubewire.snapshot.archive import pack_snapshot, read_archive
 from kubewire.snapshot.folder import read_snapshot
 from kubewire.snapshot.node import node_snapshot, split_sections
+from repository import ROOT
 
-ROOT = Path(__file__).parents[3]
 GOLDEN = ROOT / "tests" / "golden" / "verify"
 FUZZ = settings(
     max_examples=60,

@@ -30,9 +30,9 @@ from kubewire.providers.kind import state as kind_state
 from kubewire.providers.netns import state as netns_state
 from kubewire.providers.netns.linux import Process
 from kubewire.providers.registry import recorded_provider
+from repository import ROOT
 
 LAB = "iptables"
-ROOT = Path(__file__).parents[3]
 JUNK = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),

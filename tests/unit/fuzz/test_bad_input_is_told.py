@@ -16,8 +16,9 @@ from kubewire.core.errors import KubewireError
 from kubewire.dataplane.iptables.observed import parse_iptables_save, print_iptables_save
 from kubewire.verify.offline import verify_folder
 from kubewire.verify.report import Report
+from repository import GOLDEN
 
-GOLDEN = Path(__file__).parents[2] / "golden" / "verify"
+RECORDED = GOLDEN / "verify"
 LABS = {
     "iptables": ("iptables-v1.37.2", "iptables-save.txt"),
     "nftables": ("nftables-v1.37.2", "nft-ip.json"),
@@ -37,7 +38,7 @@ JUNK = st.one_of(
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """A recorded lab with one node only."""
     name, _ = LABS[request.param]
-    copied = Path(shutil.copytree(GOLDEN / name, tmp_path / request.param))
+    copied = Path(shutil.copytree(RECORDED / name, tmp_path / request.param))
     for node in sorted((copied / "nodes").iterdir())[1:]:
         shutil.rmtree(node)
     return copied
@@ -112,7 +113,7 @@ def places(value: Any) -> Iterator[tuple[Any, Any]]:
 @FUZZ
 @given(data=st.data())
 def test_what_is_read_is_printed_the_same(data: st.DataObject) -> None:
-    [path] = (GOLDEN / LABS["iptables"][0]).glob("nodes/*-worker/iptables-save.txt")
+    [path] = (RECORDED / LABS["iptables"][0]).glob("nodes/*-worker/iptables-save.txt")
     lines = path.read_text().splitlines()
     at = data.draw(st.integers(0, len(lines) - 1))
     line = lines[at]

@@ -25,8 +25,8 @@ from kubewire.hosts.records import Away, Place
 from kubewire.hosts.remote_steps import perform_there
 from kubewire.nightly import remote_cell
 from kubewire.nightly.folder import CellOrder
+from repository import ROOT
 
-ROOT = Path(__file__).parents[3]
 GOLDEN = ROOT / "tests" / "golden" / "verify" / "iptables-v1.37.2"
 LABS = ("iptables", "nftables", "ipvs")
 DEEP, HUGE = "[" * 20_000, "9" * 5_000

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from kubewire.app.down import take_down
+from kubewire.core import bundle
 from kubewire.core.errors import DefinitionError
-from kubewire.hosts import bundle, definitions
+from kubewire.hosts import definitions
 from kubewire.lab.loading import load_lab
 
 LAB = "mode: iptables\nmanifests: [sub/extra.yml, ../extra.yml]\n"

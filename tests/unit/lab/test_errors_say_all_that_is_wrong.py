@@ -10,8 +10,9 @@ import pytest
 from kubewire.core.errors import DefinitionError
 from kubewire.lab.loading import load_lab
 from kubewire.lab.yaml_positions import MAX_BYTES
+from repository import GOLDEN
 
-ERRORS = Path(__file__).parents[2] / "golden" / "lab" / "errors"
+ERRORS = GOLDEN / "lab" / "errors"
 CASES = sorted(ERRORS.glob("*.yml"))
 
 

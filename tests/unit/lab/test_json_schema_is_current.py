@@ -14,9 +14,10 @@ import yaml
 from kubewire.core import resources
 from kubewire.lab.jsonschema import lab_json_schema, render_json_schema
 from kubewire.lab.loading import available_labs
+from repository import GOLDEN
 
-GOLDEN = Path(__file__).parents[2] / "golden" / "lab"
-VALID = [*available_labs().values(), *sorted((GOLDEN / "render").glob("*.yml"))]
+RECORDED = GOLDEN / "lab"
+VALID = [*available_labs().values(), *sorted((RECORDED / "render").glob("*.yml"))]
 SEEN_BY_EDITORS = ["unknown-keys", "numbers", "mode-missing", "mode-near", "wrong-kinds", "lists", "a-list"]
 
 
@@ -48,6 +49,6 @@ def test_valid_labs_are_valid_in_editors(path: Path) -> None:
 
 @pytest.mark.parametrize("case", SEEN_BY_EDITORS)
 def test_editors_see_what_is_wrong_in_one_field(case: str) -> None:
-    data = yaml.safe_load((GOLDEN / "errors" / f"{case}.yml").read_text())
+    data = yaml.safe_load((RECORDED / "errors" / f"{case}.yml").read_text())
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(data, lab_json_schema())

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from kubewire.lab.loading import available_labs, load_lab
 from kubewire.lab.rendering import lab_data, render_inventory, render_kind, render_lab
 from kubewire.lab.schema import Lab, node_names
+from repository import GOLDEN
 
-GOLDEN = Path(__file__).parents[2] / "golden" / "lab" / "render"
-SOURCES = [*sorted(GOLDEN.glob("*.yml")), *available_labs().values()]
+RECORDED = GOLDEN / "lab" / "render"
+SOURCES = [*sorted(RECORDED.glob("*.yml")), *available_labs().values()]
 ARTICLE = """
 kind: Cluster
 apiVersion: kind.x-k8s.io/v1alpha4
@@ -41,7 +42,7 @@ networking:
 )
 def test_golden(source: Path, render: Callable[[Lab], str], golden: Callable[[Path, str], None]) -> None:
     kind = render.__name__.removeprefix("render_")
-    golden(GOLDEN / f"{source.stem}.{kind}", render(load_lab(source)))
+    golden(RECORDED / f"{source.stem}.{kind}", render(load_lab(source)))
 
 
 @pytest.mark.parametrize(("name", "article"), [("iptables", ARTICLE), ("ipvs", ARTICLE_IPVS)])
@@ -50,7 +51,7 @@ def test_kind_gets_the_articles_configuration_and_a_name(name: str, article: str
 
 
 def test_patches_of_kind_are_text_that_is_yaml() -> None:
-    cluster = yaml.safe_load(render_kind(load_lab(GOLDEN / "ipv6-ipvs.yml")))
+    cluster = yaml.safe_load(render_kind(load_lab(RECORDED / "ipv6-ipvs.yml")))
     assert yaml.safe_load(cluster["kubeadmConfigPatches"][0]) == {
         "kind": "KubeProxyConfiguration",
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",

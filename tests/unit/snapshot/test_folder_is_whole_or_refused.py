@@ -13,8 +13,9 @@ from kubewire.core.errors import DefinitionError, LabError
 from kubewire.core.printable import ODD_LIMIT
 from kubewire.dataplane.core.snapshot import NODE_FILES, NodeSnapshot, Snapshot
 from kubewire.snapshot.folder import LINES_LIMIT, VALUES_LIMIT, read_snapshot, write_snapshot
+from repository import GOLDEN
 
-GOLDEN = Path(__file__).parents[2] / "golden" / "dataplane"
+RECORDED = GOLDEN / "dataplane"
 TEXT = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\r"), max_size=40)
 
 
@@ -37,7 +38,7 @@ def test_any_text_survives(tmp_path_factory: pytest.TempPathFactory, files: dict
 
 
 @pytest.mark.parametrize(
-    "folder", sorted(p for p in GOLDEN.glob("*") if (p / "cluster.json").exists()), ids=str
+    "folder", sorted(p for p in RECORDED.glob("*") if (p / "cluster.json").exists()), ids=str
 )
 def test_recorded_snapshots_are_read(folder: Path) -> None:
     found = read_snapshot(folder)

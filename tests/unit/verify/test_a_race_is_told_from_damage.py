@@ -11,8 +11,9 @@ import pytest
 
 from kubewire.verify.offline import verify_folder
 from kubewire.verify.servicecidr_race import untold_networks
+from repository import GOLDEN
 
-NFTABLES = sorted((Path(__file__).parents[2] / "golden" / "verify").glob("nftables-*"))[-1]
+NFTABLES = sorted((GOLDEN / "verify").glob("nftables-*"))[-1]
 NODE = "nftables-worker"
 DROP = "Drop traffic to unallocated ClusterIPs"
 REFUSE = "Reject traffic to invalid ports of ClusterIPs"

@@ -13,8 +13,8 @@ import pytest
 from kubewire.verify import exit_code
 from kubewire.verify.offline import verify_folder
 from kubewire.verify.report import Report
+from repository import GOLDEN
 
-GOLDEN = Path(__file__).parents[2] / "golden"
 LABS = {
     "iptables": GOLDEN / "verify" / "iptables-v1.37.2",
     "nftables": GOLDEN / "verify" / "nftables-v1.37.2",

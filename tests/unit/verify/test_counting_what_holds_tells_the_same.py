@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import random
-import sys
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "dataplane"))
 from dataplane_golden import goldens, load
-
 from kubewire.dataplane.core.snapshot import Snapshot
 from kubewire.report.text import to_text
 from kubewire.snapshot.folder import read_snapshot
 from kubewire.verify.evaluate import judge_snapshot, report_of
 from kubewire.verify.report import Report
+from repository import GOLDEN
 
-LABS = sorted((Path(__file__).parents[2] / "golden" / "verify").iterdir())
+LABS = sorted((GOLDEN / "verify").iterdir())
 DUMPS = (
     *("iptables-save.txt", "ip6tables-save.txt", "nft-ip.json", "nft-ip6.json"),
     *("ipset-save.txt", "ipvsadm-save.txt", "ip-addr.json"),

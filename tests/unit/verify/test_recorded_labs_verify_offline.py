@@ -18,8 +18,8 @@ from kubewire.report.junit import to_junit
 from kubewire.report.text import to_text
 from kubewire.verify import exit_code
 from kubewire.verify.offline import verify_folder
+from repository import GOLDEN
 
-GOLDEN = Path(__file__).parents[2] / "golden"
 BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 10)
 )

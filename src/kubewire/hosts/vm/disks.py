@@ -12,8 +12,8 @@ from pathlib import Path
 
 from kubewire.binaries import store
 from kubewire.binaries.fetchplan import Need
+from kubewire.core import bundle
 from kubewire.core.progress import Progress
-from kubewire.hosts import bundle
 from kubewire.hosts.vm import recipe
 from kubewire.hosts.vm.cache import STEP, part, run_tool
 from kubewire.hosts.vm.debian import Tools

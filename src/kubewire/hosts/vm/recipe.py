@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from kubewire.hosts.bundle import picked
+from kubewire.core.bundle import picked
 
 SUITE = "trixie"
 GUEST = Path(__file__).parent / "guest"

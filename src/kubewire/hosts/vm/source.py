@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from kubewire.core import bundle
 from kubewire.core.progress import Progress
-from kubewire.hosts import bundle
 from kubewire.hosts.vm.cache import part
 from kubewire.hosts.vm.debian import Tools
 

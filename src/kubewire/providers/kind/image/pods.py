@@ -14,9 +14,9 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from kubewire.core.bundle import lock, picked
 from kubewire.core.errors import HostError
 from kubewire.core.processes import run
-from kubewire.hosts.bundle import lock, picked
 from kubewire.lab.workload import IMAGE as HTTPBIN_IMAGE
 from kubewire.providers.kind.image import debian
 from kubewire.providers.kind.image.archive import Image, Layer, layer, make_layer, pack
