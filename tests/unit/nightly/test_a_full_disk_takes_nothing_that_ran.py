@@ -27,13 +27,13 @@ exit $code
 SCRIPT = """
 import functools, pathlib, sys
 import test_cells_fail_alone as t
-from kubewire.cli.ending import end_with
-from kubewire.matrix import nightly, run
-from kubewire.matrix.fetching import Fetching
+from kubewire.core.exits import end_with
+from kubewire.nightly import run, session
+from kubewire.nightly.fetching import Fetching
 
 Fetching.want = t._all_there
 run.need_of = lambda order: order.kubernetes
-nightly.Nightly = functools.partial(run.Nightly, module=t.STAND_IN)
+session.Nightly = functools.partial(run.Nightly, module=t.STAND_IN)
 folder = t.RunFolder(pathlib.Path(sys.argv[1]) / "run")
 order = t.Order(matrix="m.yml", started="2026-11-25T02:17:00Z", deadline=t.DEADLINE,
                 cells=t.orders("good", "fill", "later"))
@@ -46,7 +46,7 @@ def say(text):
 def go():
     try:
         pool = t.Pool([t.this_machine(1)])
-        nightly.run_order(order, folder, t.Limits(t.DEADLINE), pool, say)
+        session.run_order(order, folder, t.Limits(t.DEADLINE), pool, say)
     finally:
         for file in folder.path.iterdir():
             if file.is_file() and not sys.argv[2:]:

@@ -161,7 +161,7 @@ def test_killed_in_the_middle_it_is_resumed_to_the_same_results(tmp_path: Path) 
     script = (
         "import sys, test_cells_fail_alone as t, pathlib\n"
         "from kubewire.nightly.fetching import Fetching\n"
-        "from kubewire.matrix import run\n"
+        "from kubewire.nightly import run\n"
         "from kubewire.nightly.run import *\n"
         "Fetching.want = t._all_there\n"
         "run.need_of = lambda order: order.kubernetes\n"

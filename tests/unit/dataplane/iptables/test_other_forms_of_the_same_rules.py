@@ -6,15 +6,16 @@ import re
 
 import pytest
 
-from dataplane_golden import FILES, GOLDEN, RICH, bench
+from dataplane_golden import FILES, RICH, bench
 from kubewire.dataplane.core.findings import IpFamily
+from repository import GOLDEN
 
 LARGE = "large-iptables-v1.37.2"
 
 
 @pytest.mark.parametrize("family", ["ipv4", "ipv6"])
 def test_iptables_legacy_orders_chains_and_tables_its_own_way(family: IpFamily) -> None:
-    dump = (GOLDEN / "legacy" / FILES[family]).read_text()
+    dump = (GOLDEN / "dataplane" / "legacy" / FILES[family]).read_text()
     node = bench(RICH, "rich-worker", family)
     assert dump.index("*nat") < dump.index("*filter") < len(dump)
     assert node.dump.index("*filter") < node.dump.index("*nat")

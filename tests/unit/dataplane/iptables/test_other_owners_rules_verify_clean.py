@@ -10,11 +10,12 @@ import pytest
 from msgspec.structs import replace
 from test_foreign_rules_are_told_from_damage import insert
 
-from dataplane_golden import GOLDEN, load, read
+from dataplane_golden import load, read
 from kubewire.dataplane.check import Judgement, judge
 from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
+from repository import GOLDEN
 
-FOREIGN = GOLDEN.parent / "foreign"
+FOREIGN = GOLDEN / "foreign"
 VARIANTS = {"nft": "iptables", "legacy": "iptables", "nftables": "nftables"}
 OWNERS = ("Docker", "flannel", "libvirt")
 

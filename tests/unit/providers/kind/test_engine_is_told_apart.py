@@ -65,8 +65,8 @@ def test_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
 AS_AN_ORDINARY_USER = """
 import os
 from docker import DockerClient
-from kubewire.errors import HostError
-from kubewire.kind.engine import connect, why_silent
+from kubewire.core.errors import HostError
+from kubewire.providers.kind.engine import connect, why_silent
 if os.geteuid() == 0:
     os.setgroups([])
     os.setegid(65534)

@@ -20,7 +20,7 @@ MAKER = """
 import sys
 import time
 from pathlib import Path
-from kubewire.kind import tool
+from kubewire.providers.kind import tool
 kind, config = Path(sys.argv[1]), Path(sys.argv[2])
 tool.create(kind, "lab", config, "image", config, keep=False, progress=lambda *said: print(*said, flush=True))
 """

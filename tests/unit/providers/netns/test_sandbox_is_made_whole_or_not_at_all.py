@@ -174,7 +174,7 @@ def test_a_sandbox_that_cannot_be_built_tells_why(
 ) -> None:
     from kubewire.providers.netns.plan import NodePlan, Plan
 
-    whole = creation.blueprint.make_plan
+    whole = creation.plan_builder.make_plan
 
     def broken(*arguments: object, **options: object) -> Plan:
         from dataclasses import replace
@@ -182,7 +182,7 @@ def test_a_sandbox_that_cannot_be_built_tells_why(
         plan = whole(*arguments, **options)  # type: ignore[arg-type]
         return replace(plan, nodes=(NodePlan("plain-worker", ("not-an-address",), ()),))
 
-    monkeypatch.setattr(creation.blueprint, "make_plan", broken)
+    monkeypatch.setattr(creation.plan_builder, "make_plan", broken)
     with pytest.raises(LabError) as raised:
         creation.make(lab, binaries)  # type: ignore[arg-type]
     assert "not-an-address" in str(raised.value)

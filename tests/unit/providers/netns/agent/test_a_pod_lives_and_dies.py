@@ -10,11 +10,11 @@ import pytest
 SCRIPT = r"""
 import json, os, signal, sys, threading, time
 from pathlib import Path
-from kubewire.kubernetes.api import ApiError
-from kubewire.netns.agent import namespaces
-from kubewire.netns.agent.config import Config, Node
-from kubewire.netns.agent.machine import Machine
-from kubewire.netns.agent.pod import PodWorker
+from kubewire.cluster.api import ApiError
+from kubewire.providers.netns.agent import namespaces
+from kubewire.providers.netns.agent.config import Config, Node
+from kubewire.providers.netns.agent.context import Machine
+from kubewire.providers.netns.agent.pod import PodWorker
 
 class Api:
     def __init__(self): self.statuses, self.events, self.deleted = [], [], []

@@ -39,8 +39,8 @@ def test_rules_in_the_wrong_order_are_written_anew() -> None:
 SCRIPT = r"""
 import json, subprocess
 from pathlib import Path
-from kubewire.netns.agent import masquerade
-from kubewire.netns.agent.config import Node
+from kubewire.providers.netns.agent import masquerade
+from kubewire.providers.netns.agent.config import Node
 
 node = Node("n", "worker", ("172.18.0.2",), Path("/proc/self/ns/net"))
 subnets = ["10.244.0.0/16", "fd00:10:244::/56"]

@@ -11,8 +11,8 @@ import pytest
 SCRIPT = r"""
 import json, os, signal, sys, time
 from pathlib import Path
-from kubewire.netns.agent import namespaces, rootfs
-from kubewire.netns.agent.process import Launch, Process
+from kubewire.providers.netns.agent import namespaces, rootfs
+from kubewire.providers.netns.agent.process import Launch, Process
 
 rootful = sys.argv[1] == "1"
 work = Path("/run/kubewire/agent")
@@ -96,9 +96,9 @@ def test_a_pod_has_no_more_than_it_needs(inside_sandbox: Callable[..., Any], roo
 ATTACKS = r"""
 import json, os, shutil, signal, sys, time
 from pathlib import Path
-from kubewire.netns.agent import namespaces, rootfs
-from kubewire.netns.agent.process import Launch, Process
-from kubewire.netns.agent.rootfs import Mount
+from kubewire.providers.netns.agent import namespaces, rootfs
+from kubewire.providers.netns.agent.process import Launch, Process
+from kubewire.providers.netns.agent.rootfs import Mount
 
 rootful = sys.argv[1] == "1"
 work = Path("/run/kubewire/agent")
