@@ -1,0 +1,3 @@
+"""The use cases: up, verify, down, list, gc, doctor and the rest, each a function that a command, a
+playbook or a test calls.
+"""

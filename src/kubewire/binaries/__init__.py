@@ -1,0 +1,1 @@
+"""Kubernetes' binaries: which versions there are, fetching or building them, the cache."""

@@ -1,0 +1,1 @@
+"""The Kubernetes API: a small client, readiness, rollouts, and how objects differ."""

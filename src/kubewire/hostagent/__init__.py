@@ -1,0 +1,1 @@
+"""The one program that kubewire runs on a lab host, over SSH."""

@@ -1,0 +1,1 @@
+"""What makes nodes and says how to run a command on them."""

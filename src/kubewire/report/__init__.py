@@ -1,0 +1,1 @@
+"""Every form of a result: text, JSON, JUnit, Markdown, HTML."""

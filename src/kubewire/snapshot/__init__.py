@@ -1,0 +1,1 @@
+"""Everything that was observed, as files: collecting it, the folder, the archive."""

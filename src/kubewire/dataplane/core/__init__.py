@@ -1,0 +1,1 @@
+"""What every mode shares: API objects, configuration, versions, the model, comparing, findings."""

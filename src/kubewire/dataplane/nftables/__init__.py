@@ -1,0 +1,1 @@
+"""kube-proxy in nftables mode: what it must write, what nft prints, and how the two compare."""

@@ -1,0 +1,1 @@
+"""A small VM as a lab host, for what this kernel lacks: its parts, its start and its end."""

@@ -1,0 +1,1 @@
+"""The kind provider: nodes as containers of a kind cluster."""

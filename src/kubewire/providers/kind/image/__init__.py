@@ -1,0 +1,1 @@
+"""Node images for kind, built without a registry."""
