@@ -1,6 +1,6 @@
 """`python -m kubewire` is the command `kubewire`."""
 
-from kubewire.cli.entry import run
+from kubewire.cli.main import run
 
 if __name__ == "__main__":
     run()

@@ -23,4 +23,4 @@ def judge_snapshot(folder: Path, form: str, output: Path | None) -> int:
     """Judge a snapshot folder, without lab or Ansible; the exit code."""
     from kubewire.verify.offline import verify_folder
 
-    return emit_report(verify_folder(folder, brief=form == "text"), form, output)
+    return emit_report(verify_folder(folder), form, output)

@@ -5,8 +5,7 @@ Modules that only one mode needs are imported where it is judged: they would tak
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -22,7 +21,6 @@ from kubewire.dataplane.iptables.compare import compare_iptables, judge_foreign
 from kubewire.dataplane.iptables.foreign import Traffic
 from kubewire.dataplane.iptables.names import owned
 from kubewire.dataplane.iptables.observed import known_lines, parse_iptables_save
-from kubewire.dataplane.iptables.verbatim import held_checks, shrink
 from kubewire.dataplane.node import Inputs, expected_dataplane, read_inputs
 from kubewire.dataplane.unused import FAMILIES, IPTABLES_FILES, NFT_FILES, dump_file, unused_families
 
@@ -39,14 +37,11 @@ class Judgement(Struct, frozen=True):
 
     checks: list[Check]
     notes: list[Note]
-    held: Mapping[str, int] = {}
 
 
-def judge(snapshot: Snapshot, *, brief: bool = False) -> Judgement:
+def judge(snapshot: Snapshot) -> Judgement:
     """Judge every node in the mode that its kube-proxy runs in.
 
-    `brief`: of a single node that is as it must be, what stands in the dump word for word is only counted, by
-    check id in `held`; with a failure every check is there.
     Raises LabError where nothing can be judged: no node, or no Service (default/kubernetes always exists).
     """
     cluster = snapshot.state
@@ -68,10 +63,6 @@ def judge(snapshot: Snapshot, *, brief: bool = False) -> Judgement:
     families = [family for family in FAMILIES if family not in unused]
     notes = [Note(f"{_NAMES[family]}: {_UNUSED}") for family in unused]
     several = len(snapshot.nodes) > 1
-    if brief and read and not several:
-        judgement = _judge_briefly(read[snapshot.nodes[0].name], cluster, families)
-        if judgement is not None:
-            return Judgement(judgement.checks, [*notes, *judgement.notes], judgement.held)
     for inputs in read.values():
         judged, said, pairs = _judge_node(inputs, cluster, families)
         checks += judged
@@ -79,15 +70,6 @@ def judge(snapshot: Snapshot, *, brief: bool = False) -> Judgement:
         if several:
             chains += [service_chains(inputs.snapshot.name, family, *pair) for family, pair in pairs.items()]
     return Judgement(checks + judge_agreement(chains), notes)
-
-
-def _judge_briefly(node: Inputs, cluster: ClusterState, families: Sequence[IpFamily]) -> Judgement | None:
-    """The judgement of a node on which most Services hold by their text; None unless all checks pass."""
-    held: Counter[str] = Counter()
-    checks, notes, _ = _judge_node(node, cluster, families, held)
-    if any(check.status == "failed" for check in checks):
-        return None
-    return Judgement(checks, notes, held)
 
 
 def _unreadable(node: NodeSnapshot, error: KubewireError) -> Check:
@@ -106,15 +88,9 @@ def _unreadable(node: NodeSnapshot, error: KubewireError) -> Check:
 
 
 def _judge_node(
-    node: Inputs,
-    cluster: ClusterState,
-    families: Sequence[IpFamily],
-    held: Counter[str] | None = None,
+    node: Inputs, cluster: ClusterState, families: Sequence[IpFamily]
 ) -> tuple[list[Check], list[Note], dict[IpFamily, tuple[Dataplane, Dataplane]]]:
-    """Checks, notes, and what was expected and observed of each family that could be judged.
-
-    With `held`, checks that hold word for word are counted there and are not among the others.
-    """
+    """Checks, notes, and what was expected and observed of each family that could be judged."""
     checks: list[Check] = []
     notes: list[Note] = []
     kept: dict[IpFamily, tuple[Dataplane, Dataplane]] = {}
@@ -124,9 +100,8 @@ def _judge_node(
         if node.facts.leaves_out(family, node.version):
             checks.append(_left_out(node, family))
             continue
-        shrunk = None if held is None else shrink(node, cluster, family)
-        expected = shrunk.expected if shrunk else expected_dataplane(node, cluster, family)
-        observed, present = observe(shrunk.node if shrunk else node, family, expected)
+        expected = expected_dataplane(node, cluster, family)
+        observed, present = observe(node, family, expected)
         checks.append(present)
         if ipvs:
             checks += [_present(node, family, file, told) for file, told in ipvs.problems.items()]
@@ -139,18 +114,16 @@ def _judge_node(
             observed = ipvs.beside(observed, family)
             exclude = node.config.ipvs_exclude_cidrs
             judged, said = compare_ipvs(
-                expected, observed, traffic, node=name, family=family, exclude=exclude, held=held
+                expected, observed, traffic, node=name, family=family, exclude=exclude
             )
         elif mode == "iptables":
             judged, said = compare_iptables(expected, observed, traffic, node=name, family=family)
         else:
             from kubewire.dataplane.nftables.compare import compare_nft
 
-            judged, said = compare_nft(expected, observed, node=name, family=family, held=held)
+            judged, said = compare_nft(expected, observed, node=name, family=family)
             foreign, about = _foreign(node, traffic, family)
             judged, said = [*judged, *foreign], [*said, *about]
-        if shrunk and held is not None:
-            held += held_checks(judged, shrunk.held)
         checks += judged
         notes += said
         kept[family] = expected, observed

@@ -117,7 +117,7 @@ def _kinds(report: Report) -> Iterator[tuple[str, str]]:
     """How many checks of each part passed: `iptables 212, route 9, traffic 14`."""
     parts: Counter[str] = Counter()
     passed = Counter(check.id for check in report.checks if check.status == "passed")
-    for name, count in (passed + Counter(report.held)).items():
+    for name, count in passed.items():
         parts[name.partition(".")[0]] += count
     if parts:
         yield "passed", ", ".join(f"{part} {count}" for part, count in sorted(parts.items()))

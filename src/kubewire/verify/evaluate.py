@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from msgspec import Struct
 
@@ -23,35 +23,29 @@ NOT_REAL = {
 
 
 class Verdict(Struct, frozen=True):
-    """The checks and notes of one snapshot; `held` counts passed checks by id that are not among them."""
+    """The checks and notes of one snapshot."""
 
     checks: tuple[Check, ...]
     notes: tuple[Note, ...]
-    held: Mapping[str, int] = {}
 
     @property
     def failed(self) -> tuple[Check, ...]:
         return tuple(check for check in self.checks if check.status == "failed")
 
 
-def judge_snapshot(snapshot: Snapshot, parts: Sequence[str] = ALL_CHECKS, *, brief: bool = False) -> Verdict:
-    """The dataplane of every node against the API objects, and its routes; `parts` says which of both.
-
-    `brief`: passed checks may be counted instead of listed.
-    """
-    held: Mapping[str, int] = {}
+def judge_snapshot(snapshot: Snapshot, parts: Sequence[str] = ALL_CHECKS) -> Verdict:
+    """The dataplane of every node against the API objects, and its routes; `parts` says which of both."""
     checks: list[Check] = []
     notes: list[Note] = []
     if "dataplane" in parts:
-        judgement = judge(snapshot, brief=brief)
-        held = judgement.held
+        judgement = judge(snapshot)
         checks += judgement.checks
         notes += judgement.notes
     if "routes" in parts:
         checks += judge_routes(snapshot)
     for node in snapshot.nodes:
         notes += _node_notes(node)
-    return Verdict(tuple(checks), tuple(notes), held)
+    return Verdict(tuple(checks), tuple(notes))
 
 
 def _node_notes(node: NodeSnapshot) -> list[Note]:
@@ -89,7 +83,6 @@ def report_of(
     notes: Sequence[Note],
     *,
     story: Sequence[tuple[str, str]] = (),
-    held: Mapping[str, int] = {},
 ) -> Report:
     """The report on a snapshot; what its meta doesn't tell is taken from the nodes' own files."""
     meta = snapshot.meta
@@ -112,7 +105,6 @@ def report_of(
         checks=checks,
         notes=notes,
         story=[*story, *tell_story(snapshot)],
-        held=held,
     )
 
 

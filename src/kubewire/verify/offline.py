@@ -10,14 +10,12 @@ from kubewire.verify.evaluate import judge_snapshot, report_of
 from kubewire.verify.report import Report
 
 
-def verify_folder(folder: Path, *, brief: bool = False) -> Report:
-    """Judge what the folder holds; `brief` lets the report count passed checks instead of listing them.
-
-    DefinitionError without such a folder, LabError for one of no use."""
+def verify_folder(folder: Path) -> Report:
+    """Judge what the folder holds. DefinitionError without such a folder, LabError for one of no use."""
     snapshot = read_snapshot(folder)
     try:
-        verdict = judge_snapshot(snapshot, brief=brief)
-        return report_of(snapshot, verdict.checks, verdict.notes, held=verdict.held)
+        verdict = judge_snapshot(snapshot)
+        return report_of(snapshot, verdict.checks, verdict.notes)
     except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         raise LabError(
             f"a file of the snapshot is not as its tool writes it: {error!r}",

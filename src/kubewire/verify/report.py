@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import Any, Literal
 
@@ -25,10 +25,7 @@ class ReportNode(Struct, frozen=True):
 
 
 class Report(Struct, frozen=True):
-    """All checks of one verify run. `story` is for people: (label, text) lines on the main Service's way.
-
-    `held` counts passed checks by id that are not in `checks`: only a report for people may have any.
-    """
+    """All checks of one verify run. `story` is for people: (label, text) lines on the main Service's way."""
 
     lab: str
     provider: str
@@ -39,12 +36,10 @@ class Report(Struct, frozen=True):
     checks: tuple[Check, ...]
     notes: tuple[str, ...] = ()
     story: tuple[tuple[str, str], ...] = ()
-    held: Mapping[str, int] = {}
 
     def count(self, status: str) -> int:
         """How many checks have that status."""
-        unlisted = sum(self.held.values()) if status == "passed" else 0
-        return unlisted + sum(check.status == status for check in self.checks)
+        return sum(check.status == status for check in self.checks)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON report of the contract."""
@@ -73,7 +68,6 @@ def build_report(
     checks: Sequence[Check],
     notes: Sequence[Note],
     story: Sequence[tuple[str, str]] = (),
-    held: Mapping[str, int] = {},
 ) -> Report:
     """Decide the status: failed if a check failed; passed only if every node has a passed whole-table check
     in each address family in use; error otherwise, since too little could be judged.
@@ -91,7 +85,6 @@ def build_report(
         checks=tuple(_in_order(unique(checks))),
         notes=(*folded(notes, len(nodes)), *gaps),
         story=tuple(story),
-        held=held,
     )
 
 

@@ -6,7 +6,7 @@ should be and what it is.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from msgspec import Struct, field
@@ -20,15 +20,11 @@ _NOBODY = Origin("", "", "", "")
 
 
 class Place(Struct, frozen=True):
-    """Where checks are made. `prefix` is the mode's part of the ids (`iptables`).
-
-    With `held` the checks of what holds word for word are counted there, by id, instead of listed.
-    """
+    """Where checks are made. `prefix` is the mode's part of the ids (`iptables`)."""
 
     prefix: str
     node: str
     family: IpFamily
-    held: Counter[str] | None = None
 
 
 class Item(Struct, frozen=True):
@@ -210,9 +206,6 @@ def compare_chain(
 
 def _hold(place: Place, label: str, texts: Iterable[tuple[Origin, str]], render: Render) -> list[Check]:
     """The checks of a container in which all is there, in order, and nothing else."""
-    if place.held is not None:
-        place.held.update([check for check, _ in {(origin.check, origin.service) for origin, _ in texts}])
-        return []
     origins: dict[tuple[str, str], Origin] = {}
     lines: dict[tuple[str, str], str] = {}
     for origin, text in texts:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, ip_address
 
-from msgspec import Struct
-
-from kubewire.dataplane.core.cluster import ClusterState, ServicePort, service_ports
+from kubewire.dataplane.core.cluster import ClusterState, service_ports
 from kubewire.dataplane.core.config import ProxyConfig
-from kubewire.dataplane.core.endpoints import Categorized, categorize, endpoints_for
+from kubewire.dataplane.core.endpoints import categorize, endpoints_for
 from kubewire.dataplane.core.facts import NodeFacts
 from kubewire.dataplane.core.features import Version, has
 from kubewire.dataplane.core.findings import IpFamily
@@ -41,13 +38,6 @@ JUMPS = (
 )
 
 
-class Plan(Struct, frozen=True):
-    """Every service port with the endpoints that serve it, and what all their rules depend on."""
-
-    services: Sequence[tuple[ServicePort, Categorized]]
-    around: Surroundings
-
-
 def expected_iptables(
     cluster: ClusterState, config: ProxyConfig, facts: NodeFacts, version: Version, family: IpFamily
 ) -> Dataplane:
@@ -55,37 +45,22 @@ def expected_iptables(
 
     Source: pkg/proxy/iptables/proxier.go of Kubernetes 1.29 to 1.37.
     """
-    return planned_iptables(plan_iptables(cluster, config, facts, version, family), config, facts, version)
-
-
-def plan_iptables(
-    cluster: ClusterState, config: ProxyConfig, facts: NodeFacts, version: Version, family: IpFamily
-) -> Plan:
-    """What kube-proxy decides before it writes rules."""
     counters = facts.nfacct and has(version, "nfacct")
+    localhost = _serves_localhost(config, facts, version, family)
     ports = service_ports(cluster, family, version)
     cached = [endpoints_for(cluster, port, facts.name, version) for port in ports]
     around = Surroundings(
         family=family,
         detector=config.detector(family, facts.node),
         masquerade_all=config.masquerade_all,
-        localhost_counter=_serves_localhost(config, facts, version, family) and counters,
+        localhost_counter=localhost and counters,
         large=sum(map(len, cached)) > LARGE_CLUSTER_ENDPOINTS,
         node_ip=facts.node_ip(family, config),
     )
-    pairs = zip(ports, cached, strict=True)
-    return Plan([(port, categorize(all_, port, facts.node, version)) for port, all_ in pairs], around)
-
-
-def planned_iptables(plan: Plan, config: ProxyConfig, facts: NodeFacts, version: Version) -> Dataplane:
-    """The rules of a plan's Services, and all that do not depend on a Service."""
-    family = plan.around.family
-    counters = facts.nfacct and has(version, "nfacct")
-    localhost = _serves_localhost(config, facts, version, family)
     shared: dict[tuple[str, str], list[Rule | RuleGroup]] = defaultdict(list)
     own: list[Chain] = []
-    for port, endpoints in plan.services:
-        rules = service_rules(port, endpoints, plan.around)
+    for port, endpoints in zip(ports, cached, strict=True):
+        rules = service_rules(port, categorize(endpoints, port, facts.node, version), around)
         own += rules.chains
         for table, chain, rule in rules.shared:
             shared[table, chain].append(rule)

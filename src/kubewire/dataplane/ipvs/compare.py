@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from ipaddress import ip_address, ip_interface, ip_network
 
@@ -30,16 +30,14 @@ def compare_ipvs(
     node: str,
     family: IpFamily,
     exclude: Sequence[str] = (),
-    held: Counter[str] | None = None,
 ) -> tuple[list[Check], list[Note]]:
     """Rules, ipsets, virtual and real servers, kube-ipvs0, sysctls; nothing missing and nothing more.
 
-    With `held` checks of what holds word for word are counted there, by id, instead of listed.
     `exclude`: the CIDRs (ipvs.excludeCIDRs) in which kube-proxy leaves foreign virtual servers alone.
     Notes tell of what no packet meets: foreign sets, real servers on their way out.
     """
     checks, notes = compare_iptables(expected, observed, traffic, node=node, family=family, dialect=IPVS)
-    work = _Comparison(expected, observed, Place("ipvs", node, family, held), exclude)
+    work = _Comparison(expected, observed, Place("ipvs", node, family), exclude)
     for part, label, good in work.parts():
         failed = sum(check.status == "failed" for check in part)
         state = f"{failed} {'difference' if failed == 1 else 'differences'}" if failed else good

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter as Tally
 from collections.abc import Iterable, Mapping
 
 from msgspec import Struct, field
@@ -24,16 +23,13 @@ def compare_nft(
     *,
     node: str,
     family: IpFamily,
-    held: Tally[str] | None = None,
 ) -> tuple[list[Check], list[Note]]:
     """Every object of the table judged, and one check for the table as a whole.
-
-    With `held` checks of what holds word for word are counted there, by id, instead of listed.
 
     Notes name what no packet can reach: stale service chains (kube-proxy deletes them a moment after emptying
     them), unreferenced chains and sets, leftovers of another kube-proxy version.
     """
-    comparison = _Comparison(expected, observed, Place("nftables", node, family, held))
+    comparison = _Comparison(expected, observed, Place("nftables", node, family))
     comparison.run()
     return comparison.checks, comparison.notes
 

@@ -28,7 +28,6 @@ from kubewire.dataplane.core.model import (
     Table,
 )
 from kubewire.dataplane.nftables.expression import NotUnderstood, verdict_text
-from kubewire.dataplane.nftables.forms import Forms
 from kubewire.dataplane.nftables.names import TABLE, WORDS
 from kubewire.dataplane.nftables.text import chains_in, duration_text, element_text, rule_text
 
@@ -99,15 +98,9 @@ class _Reader:
         self.counters: list[Counter] = []
         self.problems: list[Problem] = []
         self.names: set[tuple[str, str]] = set()
-        self.forms = Forms(self._own_rule)
 
     def read(self, text: str, ip: str) -> None:
         """One object of the list; objects of other tables are someone else's."""
-        found = self.forms.rule(text) if text.startswith('{"rule"') else None
-        if found:
-            chain, rule = found
-            self.rules.setdefault(chain, []).append(rule)
-            return
         item = read_json(text)
         kind, body = next(iter(item.items())) if isinstance(item, dict) and item else ("", item)
         if kind == "metainfo":
@@ -160,11 +153,6 @@ class _Reader:
                 self.counters.append(Counter(self.family, TABLE, body["name"]))
             case _:
                 raise NotUnderstood(f"kube-proxy writes no {kind or 'such object'}")
-
-    def _own_rule(self, body: Mapping[str, Any]) -> Rule:
-        if body["family"] != WORDS[self.family].ip or body["table"] != TABLE:
-            raise NotUnderstood("a rule of another table")
-        return _rule(body)
 
     def _rule(self, body: Mapping[str, Any]) -> Rule:
         try:
