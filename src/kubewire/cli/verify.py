@@ -46,7 +46,6 @@ def verify(
     `kubewire verify --snapshot my-snapshot`
     """
     from kubewire.app import verify as judge
-    from kubewire.hosts.choice import away
 
     if bool(lab) == (snapshot is not None):
         raise DefinitionError(
@@ -55,6 +54,8 @@ def verify(
     options.require_no_host(snapshot, host)
     if snapshot is not None:
         raise typer.Exit(judge.judge_snapshot(snapshot, form.value, output))
+    from kubewire.hosts.choice import away
+
     if known := away(lab, host):
         from kubewire.app import on_hosts
         from kubewire.hosts.vm.hosting import require_alive

@@ -1,4 +1,4 @@
-"""`kubewire exec` must answer in a blink: what it imports, and how it finds a node."""
+"""`kubewire exec` and `verify --snapshot` load little before they work; how `exec` finds a node."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from kubewire.core.errors import DefinitionError
 from kubewire.providers.base import NodeHandle, find_node
+from repository import GOLDEN
 
 HEAVY = ("pydantic", "ansible", "ansible_runner", "httpx", "docker", "cryptography", "jinja2", "yaml")
 NODES = tuple(
@@ -25,6 +26,22 @@ def test_its_way_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_verify_of_a_snapshot_imports_nothing_heavy() -> None:
+    command = [
+        "-X",
+        "importtime",
+        "-m",
+        "kubewire",
+        "verify",
+        "--snapshot",
+        str(next((GOLDEN / "verify").iterdir())),
+    ]
+    done = subprocess.run([sys.executable, *command], capture_output=True, text=True, check=True)
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "kubewire.verify.offline" in imported
+    assert not imported.intersection({*HEAVY, "rich", "kubewire.hosts", "kubewire.lab", "kubewire.providers"})
 
 
 @pytest.mark.parametrize(
