@@ -15,7 +15,6 @@ from msgspec import structs
 
 from kubewire.core.errors import LabError
 from kubewire.dataplane.check import observe
-from kubewire.dataplane.core.causes import CLUSTER, CONFIGURATION, FEATURE_CAUSES, NODE, UNKNOWN, Cause
 from kubewire.dataplane.core.cluster import ClusterState
 from kubewire.dataplane.core.features import FEATURES, Blend, Version, features_of
 from kubewire.dataplane.core.findings import IpFamily
@@ -23,7 +22,17 @@ from kubewire.dataplane.core.model import Dataplane
 from kubewire.dataplane.core.snapshot import Snapshot
 from kubewire.dataplane.ipvs.observed import read_ipvs
 from kubewire.dataplane.node import Inputs, expected_dataplane, read_inputs
-from kubewire.versiondiff.model import Change, Drift, Group, Kind
+from kubewire.versiondiff.model import (
+    CLUSTER,
+    CONFIGURATION,
+    NODE,
+    UNKNOWN,
+    Cause,
+    Change,
+    Drift,
+    Group,
+    Kind,
+)
 from kubewire.versiondiff.pieces import THERE, Pieces, pieces_of
 from kubewire.versiondiff.roles import Roles, role_of_node, roles_of
 
@@ -72,8 +81,8 @@ def _groups(
     by_cause: dict[Cause, list[Change]] = {}
     for (cause, kind, place, gone, come), nodes in found.items():
         by_cause.setdefault(cause, []).append(Change(kind, place, gone, come, tuple(nodes)))
-    order = [UNKNOWN, CLUSTER, CONFIGURATION, NODE, *FEATURE_CAUSES.values()]
-    for cause in sorted(by_cause, key=order.index):
+    order = [*(cause.name for cause in (UNKNOWN, CLUSTER, CONFIGURATION, NODE)), *FEATURES]
+    for cause in sorted(by_cause, key=lambda cause: order.index(cause.name)):
         yield Group(cause, tuple(by_cause[cause]), by_version=moved and cause.name in FEATURES)
 
 
@@ -196,7 +205,8 @@ def _exchanges(old: _Side, new: _Side) -> Iterator[tuple[Cause, _Side]]:
         if feature.startswith("nft-") and mode != "nftables":
             continue
         blended = structs.replace(inputs, version=_blend(was, has_now))
-        yield FEATURE_CAUSES[feature], replace(new, inputs=blended)
+        told = FEATURES[feature]
+        yield Cause(feature, told.title, told.source), replace(new, inputs=blended)
 
 
 def _blend(version: Version, features: frozenset[str]) -> Blend:
@@ -212,7 +222,7 @@ def _on_the_way(was: Version, becomes: Version) -> list[str]:
 
 def _since(feature: str) -> tuple[Version, str]:
     """When it came; one behind a gate alone last."""
-    return (FEATURES[feature] or (Version(99, 0),))[-1], feature
+    return (FEATURES[feature].since or (Version(99, 0),))[-1], feature
 
 
 def _expected(side: _Side, family: IpFamily) -> Pieces:

@@ -1,13 +1,26 @@
-"""A change of a dataplane and what it is put down to."""
+"""A change of a dataplane and its cause: a feature of the version table, or one of those below."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
-from kubewire.dataplane.core.causes import Cause
-
 Kind = Literal["appeared", "vanished", "changed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why a dataplane changed: its name (a feature of the version table, or another), a title, the source."""
+
+    name: str
+    title: str
+    source: str = ""
+
+
+UNKNOWN = Cause("unknown", "nothing that kubewire knows of explains it")
+CLUSTER = Cause("cluster", "the cluster's objects differ: Services, endpoints, nodes, or their networks")
+CONFIGURATION = Cause("configuration", "kube-proxy's configuration differs")
+NODE = Cause("node", "the node differs: its kernel's settings or its addresses")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,5 @@
-"""kube-proxy versions; the one table that says from which of them on a dataplane feature is there, and which
-feature gate of the configuration says otherwise."""
+"""kube-proxy versions, and the one table of what differs between them: from which version on, behind which
+feature gate, what it does to a dataplane and where upstream decides it."""
 
 from __future__ import annotations
 
@@ -56,10 +56,6 @@ def unknown_version(version: Version) -> str:
     )
 
 
-def _since(*versions: str) -> tuple[Version, ...]:
-    return tuple(sorted(Version.parse(text) for text in versions))
-
-
 class Gate(Struct, frozen=True):
     """A feature gate and the versions that let it be set: from `known` on, before `locked`."""
 
@@ -73,64 +69,121 @@ class Gate(Struct, frozen=True):
         return dict(version.gates).get(self.name) if settable else None
 
 
-# Each feature lists the first patch of every minor that got it; later minors than the last one have it too.
-# A feature without versions comes with its gate alone.
-FEATURES: dict[str, tuple[Version, ...]] = {
-    # iptables: nfacct counters (kubernetes PRs 122812, 125015)
-    "nfacct": _since("1.31.0"),
-    # a source range of all addresses stands for no source ranges (PR 132722)
-    "zero-source-range-is-none": _since("1.34.0"),
-    # Services are no longer left out by the headless label, nor slices by that of another proxy
-    # (cmd/kube-proxy/app/server.go)
-    "labels-by-kind": _since("1.36.0"),
-    # pkg/proxy/serviceport.go
-    "external-ips": _since("1.0.0"),
-    "load-balancer-ip-mode": _since("1.30.0"),
-    # topology: zone hints, `trafficDistribution` without annotation (KEP-4444), node hints (KEP-3015)
-    "zone-hints": _since("1.24.0"),
-    "traffic-distribution": _since("1.31.0"),
-    "prefer-same-node": _since("1.34.0"),
-    # endpoints: a duplicate replaces the earlier one unless it is terminating (PR 135593)
-    "duplicate-endpoint-last-wins": _since("1.36.0"),
-    # ipvs: KUBE-IPVS-FILTER lets external IPs with policy Local pass (PR 121919, picked as 122323)
-    "ipvs-external-ip-local-filter": _since("1.29.1", "1.30.0"),
-    # net.ipv6.conf.all.disable_ipv6 leaves the family out (cmd/kube-proxy/app/server_linux.go)
-    "ipv6-disabled": _since("1.36.0"),
-    # nodePortAddresses
-    "nft-primary-node-ips": _since("1.30.0"),
-    "node-port-primary-keyword": _since("1.31.0"),
-    "node-port-localhost-keyword": _since("1.37.0"),
-    # nftables: generations of pkg/proxy/nftables/proxier.go, as its releases have it
-    # comments on tables, chains, sets and maps: sigs.k8s.io/knftables before 0.0.15 takes no nft to have them
-    "nft-object-comments": _since("1.31.0"),
-    "nft-cluster-ips": _since("1.30.0"),
-    "nft-firewall-without-comments": _since("1.31.0"),
-    # checks of endpoints and cluster IPs moved behind DNAT (PR 132456)
-    "nft-pre-dnat-chains": _since("1.33.6", "1.34.0"),
-    "nft-masquerade-any-port": _since("1.34.0"),
-    # a bridge or interface prefix is matched by name (PR 134024)
-    "nft-iifname": _since("1.33.6", "1.34.2", "1.35.0"),
-    # one DNAT map a service, hairpin-connections (PRs 135800, 136499)
-    "nft-dnat-map": _since("1.36.0"),
-    # no map for a single endpoint (PR 140723), comments cut to 128 bytes (PR 139516)
-    "nft-single-dnat": _since("1.37.0"),
-    "nft-comment-cut": _since("1.37.0"),
-    # behind the gate KubeProxyNFTablesLocalhostNodePorts (KEP-6032)
-    "nft-localhost-node-ports": (),
-    # ServiceCIDR objects (MultiCIDRServiceAllocator GA)
-    "service-cidrs": _since("1.33.0"),
-}
+class Feature(Struct, frozen=True):
+    """What kube-proxy does since some version, or behind a gate.
+
+    `since` lists the first patch of every minor that got it; later minors than the last one have it too.
+    `title` and `source` (pull request, KEP or file) are for those who see a dataplane change by it.
+    """
+
+    since: tuple[Version, ...]
+    title: str
+    source: str
+    gate: Gate | None = None
+
+
+def _since(versions: str, title: str, source: str, gate: Gate | None = None) -> Feature:
+    return Feature(tuple(map(Version.parse, versions.split())), title, source, gate)
 
 
 # Gates of alpha features are off, the others on (pkg/features of each version).
-GATES = {
-    "external-ips": Gate("AllowServiceExternalIPs", Version(1, 36)),
-    "load-balancer-ip-mode": Gate("LoadBalancerIPMode", Version(1, 29), Version(1, 32)),
-    "zone-hints": Gate("TopologyAwareHints", Version(1, 21), Version(1, 33)),
-    "traffic-distribution": Gate("ServiceTrafficDistribution", Version(1, 30), Version(1, 33)),
-    "prefer-same-node": Gate("PreferSameTrafficDistribution", Version(1, 33), Version(1, 35)),
-    "service-cidrs": Gate("MultiCIDRServiceAllocator", Version(1, 30), Version(1, 34)),
-    "nft-localhost-node-ports": Gate("KubeProxyNFTablesLocalhostNodePorts", Version(1, 37)),
+FEATURES = {
+    "nfacct": _since("1.31.0", "counters for dropped packets (nfacct)", "kubernetes#122812, #125015"),
+    "zero-source-range-is-none": _since(
+        "1.34.0", "a source range of all addresses stands for none", "kubernetes#132722"
+    ),
+    # Services are no longer left out by the headless label, nor slices by that of another proxy
+    "labels-by-kind": _since(
+        "1.36.0", "labels no longer hide headless Services and others' slices", "cmd/kube-proxy/app"
+    ),
+    "external-ips": _since(
+        "1.0.0",
+        "a gate decides whether external IPs are served",
+        "AllowServiceExternalIPs",
+        gate=Gate("AllowServiceExternalIPs", Version(1, 36)),
+    ),
+    "load-balancer-ip-mode": _since(
+        "1.30.0",
+        "load balancer addresses with ipMode Proxy are left out",
+        "KEP-1860",
+        gate=Gate("LoadBalancerIPMode", Version(1, 29), Version(1, 32)),
+    ),
+    "zone-hints": _since(
+        "1.24.0",
+        "hints keep traffic in its zone",
+        "KEP-2433",
+        gate=Gate("TopologyAwareHints", Version(1, 21), Version(1, 33)),
+    ),
+    "traffic-distribution": _since(
+        "1.31.0",
+        "trafficDistribution chooses endpoints of the same zone",
+        "KEP-4444",
+        gate=Gate("ServiceTrafficDistribution", Version(1, 30), Version(1, 33)),
+    ),
+    "prefer-same-node": _since(
+        "1.34.0",
+        "trafficDistribution may prefer endpoints of the same node",
+        "KEP-3015",
+        gate=Gate("PreferSameTrafficDistribution", Version(1, 33), Version(1, 35)),
+    ),
+    # a duplicate replaces the earlier one unless it is terminating
+    "duplicate-endpoint-last-wins": _since(
+        "1.36.0", "of an endpoint given twice the last counts", "kubernetes#135593"
+    ),
+    # in KUBE-IPVS-FILTER; picked as 122323
+    "ipvs-external-ip-local-filter": _since(
+        "1.29.1 1.30.0", "external IPs with policy Local pass its filter", "kubernetes#121919"
+    ),
+    # net.ipv6.conf.all.disable_ipv6 (server_linux.go)
+    "ipv6-disabled": _since(
+        "1.36.0", "IPv6 is left out where the kernel has it switched off", "cmd/kube-proxy/app"
+    ),
+    "nft-primary-node-ips": _since(
+        "1.30.0", "node ports answer on the node's primary address only", "KEP-3866"
+    ),
+    "node-port-primary-keyword": _since("1.31.0", "nodePortAddresses knows “primary”", "kubernetes#123105"),
+    "node-port-localhost-keyword": _since(
+        "1.37.0", "nodePortAddresses knows “localhost” and “all”", "kubernetes#138427"
+    ),
+    # knftables before 0.0.15 takes no nft to have them
+    "nft-object-comments": _since(
+        "1.31.0", "comments on tables, chains, sets and maps", "sigs.k8s.io/knftables 0.0.15"
+    ),
+    "nft-cluster-ips": _since(
+        "1.30.0", "unknown cluster IPs and ports are refused: the set cluster-ips", "KEP-3866"
+    ),
+    "nft-firewall-without-comments": _since(
+        "1.31.0", "the firewall's rules have lost their comments", "pkg/proxy/nftables"
+    ),
+    "nft-pre-dnat-chains": _since(
+        "1.33.6 1.34.0", "checks moved behind DNAT, into renamed chains", "kubernetes#132456"
+    ),
+    "nft-masquerade-any-port": _since(
+        "1.34.0", "masquerading of a Service's own traffic on any port", "pkg/proxy/nftables"
+    ),
+    "nft-iifname": _since(
+        "1.33.6 1.34.2 1.35.0", "a bridge or interface prefix is matched by name", "kubernetes#134024"
+    ),
+    # and hairpin-connections
+    "nft-dnat-map": _since(
+        "1.36.0", "one DNAT map a Service, not a chain an endpoint", "kubernetes#135800, #136499"
+    ),
+    "nft-single-dnat": _since("1.37.0", "a Service with a single endpoint has no map", "kubernetes#140723"),
+    "nft-comment-cut": _since(
+        "1.37.0", "comments are cut to the 128 bytes that nftables keeps", "kubernetes#139516"
+    ),
+    "nft-localhost-node-ports": _since(
+        "",
+        "node ports on 127.0.0.1 in nftables mode",
+        "KEP-6032",
+        gate=Gate("KubeProxyNFTablesLocalhostNodePorts", Version(1, 37)),
+    ),
+    "service-cidrs": _since(
+        "1.33.0",
+        "the Service networks come from ServiceCIDR objects",
+        "KEP-1880",
+        gate=Gate("MultiCIDRServiceAllocator", Version(1, 30), Version(1, 34)),
+    ),
 }
 
 
@@ -143,16 +196,16 @@ class Blend(Version, frozen=True):
 @cache
 def has(version: Version, feature: str) -> bool:
     """Whether kube-proxy of that version, with its gates, has the feature; KeyError for no such feature."""
-    since = FEATURES[feature]
+    found = FEATURES[feature]
     if isinstance(version, Blend):
         return feature in version.features
-    setting = GATES[feature].setting(version) if feature in GATES else None
+    setting = found.gate.setting(version) if found.gate else None
     if setting is not None:
         return setting
-    for first in since:
+    for first in found.since:
         if (version.major, version.minor) == (first.major, first.minor):
             return version >= first
-    return bool(since) and version > since[-1]
+    return bool(found.since) and version > found.since[-1]
 
 
 def features_of(version: Version) -> frozenset[str]:

@@ -9,7 +9,7 @@ import pytest
 from kubewire.core.errors import DefinitionError, LabError
 from kubewire.dataplane.core.config import LocalDetector, ProxyConfig
 from kubewire.dataplane.core.facts import NodeFacts
-from kubewire.dataplane.core.features import FEATURES, Version, has
+from kubewire.dataplane.core.features import FEATURES, Feature, Version, has
 from kubewire.dataplane.core.findings import IpFamily
 from kubewire.dataplane.core.objects import Node
 
@@ -174,7 +174,7 @@ def test_a_gate_says_otherwise_where_it_can_be_set(
 
 
 def test_features_come_with_a_patch_of_each_minor() -> None:
-    FEATURES["test"] = (Version(1, 33, 5), Version(1, 34, 0))
+    FEATURES["test"] = Feature((Version(1, 33, 5), Version(1, 34, 0)), "", "")
     try:
         having = [
             text
