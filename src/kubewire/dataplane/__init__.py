@@ -66,25 +66,25 @@ __all__ = [
 ]
 
 _MODULES = {
-    "Check": "dataplane.core.findings",
-    "ClusterState": "dataplane.core.cluster",
-    "Dataplane": "dataplane.core.model",
-    "NodeFacts": "dataplane.core.facts",
-    "NodeSnapshot": "dataplane.core.snapshot",
-    "Note": "dataplane.core.findings",
-    "Origin": "dataplane.core.model",
-    "ProxyConfig": "dataplane.core.config",
-    "Snapshot": "dataplane.core.snapshot",
-    "Version": "dataplane.core.features",
-    "expected_iptables": "dataplane.iptables.expected",
-    "expected_ipvs": "dataplane.ipvs.expected",
-    "expected_nftables": "dataplane.nftables.expected",
-    "explain_service": "dataplane.explain_service",
-    "judge_dataplane": "dataplane.check",
-    "parse_ipset_save": "dataplane.ipvs.ipset",
-    "parse_iptables_save": "dataplane.iptables.observed",
-    "parse_ipvsadm_save": "dataplane.ipvs.ipvsadm",
-    "parse_nft_json": "dataplane.nftables.observed",
+    "Check": "core.findings",
+    "ClusterState": "core.cluster",
+    "Dataplane": "core.model",
+    "NodeFacts": "core.facts",
+    "NodeSnapshot": "core.snapshot",
+    "Note": "core.findings",
+    "Origin": "core.model",
+    "ProxyConfig": "core.config",
+    "Snapshot": "core.snapshot",
+    "Version": "core.features",
+    "expected_iptables": "iptables.expected",
+    "expected_ipvs": "ipvs.expected",
+    "expected_nftables": "nftables.expected",
+    "explain_service": "explain_service",
+    "judge_dataplane": "check",
+    "parse_ipset_save": "ipvs.ipset",
+    "parse_iptables_save": "iptables.observed",
+    "parse_ipvsadm_save": "ipvs.ipvsadm",
+    "parse_nft_json": "nftables.observed",
 }
 
 
@@ -92,5 +92,5 @@ def __getattr__(name: str) -> Any:
     """Load on demand: a command that needs one part should not wait for the others."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = import_module(f"kubewire.{_MODULES[name]}")
+    module = import_module(f"{__name__}.{_MODULES[name]}")
     return getattr(module, "judge" if name == "judge_dataplane" else name)

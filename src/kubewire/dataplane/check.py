@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from kubewire.core.errors import KubewireError, LabError
-from kubewire.dataplane.core.agreement import NodeChains, judge_agreement, service_chains
+from kubewire.dataplane.agreement import NodeChains, judge_agreement, service_chains
 from kubewire.dataplane.core.cluster import ClusterState
 from kubewire.dataplane.core.features import unknown_version
 from kubewire.dataplane.core.findings import Check, IpFamily, Note

@@ -2,13 +2,6 @@
 
 from __future__ import annotations
 
-try:
-    from _sha256 import sha256  # type: ignore[import-not-found]  # hashlib would load OpenSSL first, as `random` knows too
-except ImportError:
-    from hashlib import sha256
-
-__all__ = ["base32", "sha256"]
-
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 _PAIRS = tuple(first + second for first in _LETTERS for second in _LETTERS)
 

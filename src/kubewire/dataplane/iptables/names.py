@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from functools import cache
+from hashlib import sha256
 
-from kubewire.dataplane.core.base32 import base32, sha256
+from kubewire.dataplane.core.base32 import base32
 from kubewire.dataplane.core.cluster import ServicePort
 
 SERVICES = "KUBE-SERVICES"

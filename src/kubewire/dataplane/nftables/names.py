@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from hashlib import sha256
 from ipaddress import (
     IPv4Address,
     IPv4Network,
@@ -18,7 +19,7 @@ from ipaddress import (
 
 from msgspec import Struct
 
-from kubewire.dataplane.core.base32 import base32, sha256
+from kubewire.dataplane.core.base32 import base32
 from kubewire.dataplane.core.cluster import ServicePort
 from kubewire.dataplane.core.config import LocalDetector
 from kubewire.dataplane.core.endpoints import Endpoint
