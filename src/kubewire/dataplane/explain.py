@@ -6,19 +6,20 @@ something up in a set that holds something of the Service's, or if it leads to s
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 from kubewire.dataplane.core.cluster import ServicePort
 from kubewire.dataplane.core.model import Chain, Dataplane, Element, Hook, Origin, Rule, Set
 from kubewire.dataplane.iptables.observed import rule_line
+from kubewire.dataplane.iptables.spec import Spec, parse_rule
 from kubewire.dataplane.ipvs.ipvsadm import real_lines, server_line
+from kubewire.dataplane.nftables.names import TABLE
+from kubewire.dataplane.nftables.words import References, references
 
 _HOOKS = ("PREROUTING", "OUTPUT", "INPUT", "FORWARD", "POSTROUTING")
 _TABLES = ("raw", "mangle", "nat", "filter")
-_REFERENCE = re.compile(r"--match-set (\S+)|@([^\s,}]+)")
 _ON_EVERY_WAY = frozenset(
     f"{mode}.{part}"
     for mode in ("iptables", "ipvs", "nftables")
@@ -53,6 +54,8 @@ class _Telling:
             ip for port in ports for ip in (port.cluster_ip, *port.external_ips, *port.lb_vips)
         )
         self.chains = {(chain.table, chain.name): chain for chain in dataplane.chains}
+        nft = any(table.name == TABLE for table in dataplane.tables)
+        self.parsed: Callable[[str], References | Spec] = references if nft else parse_rule
         self.told: set[tuple[str, str]] = set()
         self.relevant: dict[tuple[str, str], bool] = {}
 
@@ -86,18 +89,20 @@ class _Telling:
             yield self._rule(chain, rule)
         following: list[tuple[str, bool]] = []
         for rule in rules:
-            following += [(target, self._is_own(rule)) for target in rule.targets]
-            for name in _references(rule):
+            parsed = self.parsed(rule.text)
+            following += [(target, self._is_own(rule)) for target in parsed.chains]
+            for name in parsed.sets:
                 if name in self.sets and ("", name) not in self.told:
                     self.told.add(("", name))
                     yield from self._set(name)
-                    following += [(t, True) for element in self.sets[name][1] for t in element.targets]
+                    elements = self.sets[name][1]
+                    following += [(t, True) for e in elements for t in references(e.value).chains]
         for target, own in following:
             if next_chain := self.chains.get((chain.table, target)):
                 yield from self._chain(next_chain, whole=own)
 
     def _rule(self, chain: Chain, rule: Rule) -> Line:
-        if chain.table == "kube-proxy":
+        if chain.table == TABLE:
             return _line(f"chain {chain.name}", rule.text, rule.origin)
         return _line(f"{chain.table} {chain.name}", rule_line(chain, rule), rule.origin)
 
@@ -128,12 +133,12 @@ class _Telling:
     def _is_own(self, rule: Rule) -> bool:
         """Whether a rule is the Service's, or finds it in a set."""
         mine = rule.origin is not None and rule.origin.service in self.names
-        return mine or any(name in self.sets for name in _references(rule))
+        return mine or any(name in self.sets for name in self.parsed(rule.text).sets)
 
     def _may_meet(self, rule: Rule) -> bool:
         """Whether the Service's packets can concern a rule: not those of others, or of sets without it."""
         other = rule.origin is not None and rule.origin.service and rule.origin.service not in self.names
-        return self._is_own(rule) or not (other or _references(rule))
+        return self._is_own(rule) or not (other or self.parsed(rule.text).sets)
 
     def _is_relevant(self, chain: Chain, rule: Rule) -> bool:
         if self._is_own(rule):
@@ -142,7 +147,7 @@ class _Telling:
             return False
         if rule.origin is not None and rule.origin.check in _ON_EVERY_WAY:
             return True
-        return any(self._leads_to_it(chain.table, target) for target in rule.targets)
+        return any(self._leads_to_it(chain.table, target) for target in self.parsed(rule.text).chains)
 
     def _leads_to_it(self, table: str, name: str) -> bool:
         key = (table, name)
@@ -151,11 +156,6 @@ class _Telling:
             chain = self.chains.get(key)
             self.relevant[key] = chain is not None and any(self._is_relevant(chain, r) for r in chain.rules())
         return self.relevant[key]
-
-
-def _references(rule: Rule) -> list[str]:
-    """The sets and maps that a rule names."""
-    return [first or second for first, second in _REFERENCE.findall(rule.text)]
 
 
 def _line(place: str, text: str, origin: Origin | None) -> Line:

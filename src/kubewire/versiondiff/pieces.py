@@ -9,11 +9,12 @@ from kubewire.dataplane.core.findings import IpFamily
 from kubewire.dataplane.core.model import Chain, Dataplane, Element, Rule, Set, VirtualServer
 from kubewire.dataplane.iptables.foreign import owner_of_rule
 from kubewire.dataplane.iptables.names import SERVICE_PREFIXES, owned
-from kubewire.dataplane.iptables.spec import parse_spec
+from kubewire.dataplane.iptables.spec import parse_rule
 from kubewire.dataplane.ipvs.ipset import steady_options
 from kubewire.dataplane.ipvs.ipvsadm import real_lines, service_text
 from kubewire.dataplane.ipvs.names import owned as owned_in_ipvs
 from kubewire.dataplane.nftables.names import AFFINITY_PREFIX, is_service_chain
+from kubewire.dataplane.nftables.words import references
 
 Pieces = Mapping[str, Counter[str]]
 """Container (`nftables ip chain services`) → its lines, each as often as it is there."""
@@ -42,7 +43,9 @@ def _lines(dataplane: Dataplane, mode: str, family: IpFamily, whole: bool) -> It
 
 
 def _nftables(dataplane: Dataplane, tool: str, whole: bool) -> Iterator[tuple[str, str]]:
-    used = _targets(dataplane)
+    texts = [rule.text for chain in dataplane.chains for rule in chain.rules()]
+    texts += [element.value for item in dataplane.sets for element in item.elements]
+    used = {name for text in texts for name in references(text).chains}
     yield from ((f"{tool} table {table.name}", _comment(table.comment)) for table in dataplane.tables)
     for chain in dataplane.chains:
         if chain.name in used or not is_service_chain(chain.name):
@@ -55,7 +58,7 @@ def _nftables(dataplane: Dataplane, tool: str, whole: bool) -> Iterator[tuple[st
 
 
 def _iptables(dataplane: Dataplane, tool: str, ours: Owned, whole: bool) -> Iterator[tuple[str, str]]:
-    used = _targets(dataplane)
+    used = {parse_rule(rule.text).target for chain in dataplane.chains for rule in chain.rules()}
     for chain in dataplane.chains:
         place, own = f"{tool} {chain.table} {chain.name}", ours(chain.table, chain.name)
         if own and (chain.name in used or not chain.name.startswith(SERVICE_PREFIXES)):
@@ -77,18 +80,12 @@ def _ipvs(dataplane: Dataplane, family: IpFamily, whole: bool) -> Iterator[tuple
         yield "sysctl", f"{sysctl.name} = {sysctl.value}"
 
 
-def _targets(dataplane: Dataplane) -> frozenset[str]:
-    """The chains that something leads to; a Service's chain without that is stale, and on its way out."""
-    rules = (target for chain in dataplane.chains for rule in chain.rules() for target in rule.targets)
-    elements = (target for item in dataplane.sets for each in item.elements for target in each.targets)
-    return frozenset((*rules, *elements))
-
-
 def _is_jump(rule: Rule, table: str, ours: Owned) -> bool:
     """Of a chain that others use too, what leads to kube-proxy's chains, or has no known other owner."""
-    if any(ours(table, target) for target in rule.targets):
+    spec = parse_rule(rule.text)
+    if ours(table, spec.target):
         return True
-    return rule.origin is None and "kubernetes" in rule.text and not owner_of_rule(parse_spec(rule.text))
+    return rule.origin is None and "kubernetes" in rule.text and not owner_of_rule(spec)
 
 
 def _texts(rule: Rule, whole: bool) -> tuple[str, ...]:

@@ -31,15 +31,13 @@ class Rule(Struct, frozen=True):
     """One rule; `text` is the canonical text as the tool prints it (iptables: all that follows `-A CHAIN `).
 
     `optional`: its absence is no difference. `alternatives`: other texts that are equally right.
-    `targets`: the chains that it jumps or goes to. `understood`: False for an observed rule that the parser
-    could not read; its text is then the raw text.
+    `understood`: False for an observed rule that the parser could not read; its text is then the raw text.
     """
 
     text: str
     origin: Origin | None = None
     optional: bool = False
     alternatives: tuple[str, ...] = ()
-    targets: tuple[str, ...] = ()
     understood: bool = True
 
 
@@ -105,7 +103,6 @@ class Element(Struct, frozen=True):
     value: str = ""
     comment: str = ""
     origin: Origin | None = None
-    targets: tuple[str, ...] = ()
     alternatives: tuple[tuple[str, str], ...] = ()
     optional: bool = False
 

@@ -12,7 +12,7 @@ from kubewire.dataplane.core.model import Chain, Dataplane, Rule
 from kubewire.dataplane.iptables import names
 from kubewire.dataplane.iptables.foreign import Traffic, harm, owner_of_chain, owner_of_rule
 from kubewire.dataplane.iptables.observed import rule_line
-from kubewire.dataplane.iptables.spec import Spec, parse_spec
+from kubewire.dataplane.iptables.spec import Spec, parse_rule
 
 Key = tuple[str, str]
 _SHOWN = 8
@@ -110,15 +110,15 @@ class _Comparer:
         """Each jump of a built-in chain to a kube-proxy chain: there exactly once, in its exact form."""
         present: dict[str, list[str]] = defaultdict(list)
         for rule in observed.rules() if observed else ():
-            for target in rule.targets:
-                present[target].append(rule.text)
+            present[parse_rule(rule.text).target].append(rule.text)
         for rule in wanted.rules():
-            texts = present[rule.targets[0]]
+            target = parse_rule(rule.text).target
+            texts = present[target]
             line = rule_line(wanted, rule)
             reason = f"{rule.origin.why} ({rule.origin.source})" if rule.origin else ""
             if len(texts) > 1:
                 reason = f"the jump must be there exactly once; {reason}"
-            label = f"{self.label(wanted.table, wanted.name)} -> {rule.targets[0]}"
+            label = f"{self.label(wanted.table, wanted.name)} -> {target}"
             lines = "\n".join(rule_line(wanted, Rule(text)) for text in texts) or "(missing)"
             yield self.check(f"{self.place.prefix}.jump", texts == [rule.text], label, reason, (line, lines))
 
@@ -128,8 +128,8 @@ class _Comparer:
             if chain.hook is None or chain.table != table:
                 continue
             wanted = self.wanted.get((table, chain.name))
-            own = {rule.targets[0] for rule in wanted.rules()} if wanted else set()
-            yield from self.strays(chain, [r for r in chain.rules() if not own.intersection(r.targets)])
+            own = {parse_rule(rule.text).target for rule in wanted.rules()} if wanted else set()
+            yield from self.strays(chain, [r for r in chain.rules() if parse_rule(r.text).target not in own])
 
     def strays(self, chain: Chain, rules: Sequence[Rule]) -> Iterator[Check]:
         bad: list[str] = []
@@ -143,7 +143,7 @@ class _Comparer:
             bad.append(f":{chain.name} DROP [0:0]")
             reasons.append("the policy drops what no rule accepts, and nobody's rules stand there to accept")
         for rule in rules:
-            spec = parse_spec(rule.text)
+            spec = parse_rule(rule.text)
             owner = self.owner(chain.table, spec)
             reason, service = harm(spec, chain.table, chain.name, self.traffic, owner)
             if reason:
@@ -225,7 +225,7 @@ class _Comparer:
         found = set(todo)
         while todo:
             chain = self.seen.get((table, todo.pop()))
-            targets = {target for rule in chain.rules() for target in rule.targets} if chain else set()
+            targets = {parse_rule(rule.text).target for rule in chain.rules()} if chain else set()
             todo += targets - found
             found |= targets
         return found

@@ -178,7 +178,7 @@ def _to_nodeports(
             for ip in ips
             if localhost or not ip_address(ip).is_loopback
         ]
-    return tuple(Rule(text, origin, targets=(target,)) for text in texts)
+    return tuple(Rule(text, origin) for text in texts)
 
 
 def _firewall(family: IpFamily, localhost: bool) -> Chain:
@@ -198,7 +198,7 @@ def _jumps(family: IpFamily) -> list[Chain]:
         origin = Origin("", f"without it no packet of {base} sees {target}", SOURCE, "iptables.jump")
         state = "-m conntrack --ctstate NEW " if new else ""
         words = f'-m comment --comment "{comment}" ' if comment else ""
-        rules[table, base].append(Rule(f"{state}{words}-j {target}", origin, targets=(target,)))
+        rules[table, base].append(Rule(f"{state}{words}-j {target}", origin))
     return [
         Chain(family, table, base, Hook(base), (RuleGroup(tuple(members), ordered=False),), shared=True)
         for (table, base), members in rules.items()

@@ -12,7 +12,7 @@ from kubewire.dataplane.core.config import ProxyConfig
 from kubewire.dataplane.core.features import Version
 from kubewire.dataplane.core.findings import IpFamily
 from kubewire.dataplane.core.objects import family_of
-from kubewire.dataplane.iptables.spec import Spec
+from kubewire.dataplane.iptables.spec import HARMLESS, Spec
 
 OWNERS = (
     (("KUBE-KUBELET-CANARY", "KUBE-IPTABLES-HINT", "KUBE-FIREWALL"), "kubelet"),
@@ -35,9 +35,6 @@ OWNERS = (
 _DOCKER_BRIDGE = re.compile(r"docker\d+|docker_gwbridge|br-[0-9a-f]{12}")
 _LIBVIRT_BRIDGE = re.compile(r"virbr\d+")
 _FLANNEL = ("flanneld masq", "flanneld forward")
-_HARMLESS = frozenset(
-    ("", "LOG", "NFLOG", "ULOG", "AUDIT", "TRACE", "TCPMSS", "TTL", "HL", "CHECKSUM", "DSCP", "TOS")
-)
 
 
 class Traffic(Struct, frozen=True):
@@ -72,13 +69,14 @@ def owner_of_rule(spec: Spec) -> str:
     """Who wrote a rule of a built-in chain: by the bridge it names, where it jumps, or its comment (flannel
     before it had chains of its own); "" if nobody known. All but a bridge is nobody's without a network.
     """
-    for match in (spec.in_interface, spec.out_interface):
-        if match and (not match.negated or spec.source or spec.destination):
+    for match in spec.interfaces:
+        if not match.negated or spec.source or spec.destination:
             if _DOCKER_BRIDGE.fullmatch(match.value):
                 return "Docker"
             if _LIBVIRT_BRIDGE.fullmatch(match.value):
                 return "libvirt"
-    return owner_of_chain(spec.target) or ("flannel" if spec.comment in _FLANNEL else "")
+    comment = spec.match("--comment")
+    return owner_of_chain(spec.target) or ("flannel" if comment and comment.value in _FLANNEL else "")
 
 
 def harm(spec: Spec, table: str, chain: str, traffic: Traffic, owner: str = "") -> tuple[str, str]:
@@ -86,18 +84,16 @@ def harm(spec: Spec, table: str, chain: str, traffic: Traffic, owner: str = "") 
 
     A rule of a known owner may match all traffic on its way, but not single out a Service's address.
     """
-    if spec.target in _HARMLESS or (table not in ("filter", "nat") and spec.target in ("ACCEPT", "RETURN")):
+    if spec.target in HARMLESS or (table not in ("filter", "nat") and spec.target in ("ACCEPT", "RETURN")):
         return "", ""
     if owner:
         return _service_harm(spec, traffic) or ("", "") if _singles_out(spec, traffic) else ("", "")
-    if any(
-        match and match.value == "lo" and not match.negated
-        for match in (spec.in_interface, spec.out_interface)
-    ):
+    if any(match.value == "lo" and not match.negated for match in spec.interfaces):
         return "", ""
     if (table, chain) == ("nat", "POSTROUTING") and spec.source and not spec.may_come_from(traffic.inside):
         return "", ""  # another network's own source NAT
-    if spec.target == "ACCEPT" and spec.states and not spec.states.negated and "NEW" not in spec.states.value:
+    states = spec.match("--ctstate", "--state")
+    if spec.target == "ACCEPT" and states and not states.negated and "NEW" not in states.value:
         return "", ""
     return _service_harm(spec, traffic) or _pod_harm(spec, chain, traffic.pod_cidrs) or ("", "")
 

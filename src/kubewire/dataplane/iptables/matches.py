@@ -8,10 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
+from functools import lru_cache
 from ipaddress import ip_network
 
 from kubewire.dataplane.core.packet import EPHEMERAL, NEVER, SURE, NotModelled, Packet, as_number, within
 from kubewire.dataplane.core.routing import Routing
+from kubewire.dataplane.iptables.spec import Match
 
 Test = Callable[[Packet, Routing], Fraction]
 """The probability that the packet passes; raises NotModelled where that can't be told."""
@@ -23,42 +25,59 @@ _SYN = frozenset(("SYN",))
 _DECIMAL = re.compile(r"0\.\d{1,20}|1\.0{1,20}")
 
 
-def basic(option: str, value: str) -> Test:
-    """`-s`, `-d`, `-i`, `-o` and `-p`. Raises ValueError for a value of another form."""
-    if option in ("-s", "-d"):
-        network = ip_network(value, strict=False)
-        if option == "-s":
-            return lambda packet, _: _sure(packet.source in network)
-        return lambda packet, _: _sure(packet.destination in network)
-    if option == "-p":
-        wanted = _PROTOCOLS.get(value, value)
-        return lambda packet, _: _sure(wanted in (packet.protocol, "all", "0"))
-    if option == "-i":
-        return lambda packet, _: _sure(_is_interface(packet.in_interface, value))
-    return lambda packet, _: _sure(_is_interface(packet.out_interface, value))
+@lru_cache(maxsize=65536)
+def tests_of(matches: tuple[Match, ...]) -> tuple[Test, ...]:
+    """The tests that a rule makes; behind an option that isn't modelled all of its module are not."""
+    tests: list[Test] = []
+    unknown: dict[str, Match] = {}
+    for match in matches:
+        test = None if match.module in unknown else _test(match)
+        tests.append(test or _unknown(unknown.setdefault(match.module, match)))
+    return tuple(tests)
 
 
-def negated(test: Test) -> Test:
-    """The opposite."""
-    return lambda packet, routing: SURE - test(packet, routing)
+@lru_cache(maxsize=65536)
+def _test(match: Match) -> Test | None:
+    count, make = _OPTIONS.get((match.module, match.option), (-1, _always))
+    try:
+        test = make(match.values) if len(match.values) == count else None
+    except ValueError:
+        return None
+    return (lambda packet, routing: SURE - test(packet, routing)) if test and match.negated else test
 
 
-def unknown(text: str) -> Test:
-    """A match that isn't modelled."""
-
+def _unknown(match: Match) -> Test:
     def test(_: Packet, __: Routing) -> Fraction:
-        raise NotModelled(f"its match {text!r} is not modelled")
+        raise NotModelled(f"its match {str(match)!r} is not modelled")
 
     return test
 
 
-def option_of(module: str, option: str) -> tuple[int, Callable[[Sequence[str]], Test]] | None:
-    """How many words the option of a match module takes and what makes its test; None if not modelled."""
-    return _OPTIONS.get((module, option))
-
-
 def _sure(answer: bool) -> Fraction:
     return SURE if answer else NEVER
+
+
+def _source(words: Sequence[str]) -> Test:
+    network = ip_network(words[0], strict=False)
+    return lambda packet, _: _sure(packet.source in network)
+
+
+def _destination(words: Sequence[str]) -> Test:
+    network = ip_network(words[0], strict=False)
+    return lambda packet, _: _sure(packet.destination in network)
+
+
+def _protocol(words: Sequence[str]) -> Test:
+    wanted = _PROTOCOLS.get(words[0], words[0])
+    return lambda packet, _: _sure(wanted in (packet.protocol, "all", "0"))
+
+
+def _in_interface(words: Sequence[str]) -> Test:
+    return lambda packet, _: _sure(_is_interface(packet.in_interface, words[0]))
+
+
+def _out_interface(words: Sequence[str]) -> Test:
+    return lambda packet, _: _sure(_is_interface(packet.out_interface, words[0]))
 
 
 def _is_interface(name: str, wanted: str) -> bool:
@@ -137,9 +156,15 @@ def _probability(words: Sequence[str]) -> Test:
 
 
 _OPTIONS: Mapping[tuple[str, str], tuple[int, Callable[[Sequence[str]], Test]]] = {
+    ("", "-s"): (1, _source),
+    ("", "-d"): (1, _destination),
+    ("", "-p"): (1, _protocol),
+    ("", "-i"): (1, _in_interface),
+    ("", "-o"): (1, _out_interface),
     ("comment", "--comment"): (1, _always),
     ("nfacct", "--nfacct-name"): (1, _always),
     ("tcp", "--tcp-flags"): (2, _flags),
+    **{(module, ""): (0, _always) for module in ("tcp", "udp", "sctp")},
     **{(module, "--dport"): (1, _destination_port) for module in ("tcp", "udp", "sctp")},
     **{(module, "--sport"): (1, _source_port) for module in ("tcp", "udp", "sctp")},
     ("multiport", "--dports"): (1, _destination_port),

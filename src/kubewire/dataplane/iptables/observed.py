@@ -9,10 +9,8 @@ from msgspec import Struct, field
 
 from kubewire.dataplane.core.findings import IpFamily
 from kubewire.dataplane.core.model import Chain, Dataplane, Hook, Problem, Rule, RuleGroup, Table
+from kubewire.dataplane.iptables.spec import is_whole
 
-_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
-_WORDS = re.compile(r'(?:[^\s"]+|"(?:[^"\\]|\\.)*")(?: +(?:[^\s"]+|"(?:[^"\\]|\\.)*"))* *')
-_TARGET = re.compile(r"(?:^| )-[jg] (\S+)")
 _CHAIN = re.compile(r":(\S+) (ACCEPT|DROP|QUEUE|RETURN|-) \[\d+:\d+\]")
 _APPEND = re.compile(r"(?:\[\d+:\d+\] )?-A (\S+)(?: (.*))?")
 
@@ -151,9 +149,6 @@ class _Reader:
         name, text = match[1], match[2] or ""
         if name not in self.current.rules:
             return "a rule of a chain that was not declared"
-        bare = _QUOTED.sub('""', text) if '"' in text else text
-        understood = "[unsupported" not in text and (not text or _WORDS.fullmatch(text) is not None)
-        target = _TARGET.search(bare)
-        rule = Rule(text, targets=(target[1],) if target else (), understood=understood)
-        self.append(name, rule)
+        understood = "[unsupported" not in text and is_whole(text)
+        self.append(name, Rule(text, understood=understood))
         return "" if understood else "iptables could not print this rule whole"

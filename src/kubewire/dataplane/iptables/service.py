@@ -92,7 +92,7 @@ class _Work:
         if self.has_internal:
             origin = self.origin("services.dispatch", f"{name} is reached at its cluster IP")
             text = self.to(port.cluster_ip, port.port, f"{name} cluster IP", self.internal)
-            yield "nat", names.SERVICES, Rule(text, origin, targets=(self.internal,))
+            yield "nat", names.SERVICES, Rule(text, origin)
         else:
             yield "filter", names.SERVICES, self.refusal(port.cluster_ip, port.port)
         if self.endpoints.has_any:
@@ -122,19 +122,19 @@ class _Work:
         origin = self.origin("services.dispatch", f"{name} is reached at its external addresses")
         for ip in port.external_ips:
             text = self.to(ip, port.port, f"{name} external IP", self.ext)
-            yield "nat", names.SERVICES, Rule(text, origin, targets=(self.ext,))
+            yield "nat", names.SERVICES, Rule(text, origin)
         target = self.fw if self.uses_fw else self.ext
         for ip in port.lb_vips:
             text = self.to(ip, port.port, f"{name} loadbalancer IP", target)
-            yield "nat", names.SERVICES, Rule(text, origin, targets=(target,))
+            yield "nat", names.SERVICES, Rule(text, origin)
         if port.node_port:
             origin = self.origin("nodeport", f"{name} is reached at node port {port.node_port} of every node")
             plain = self.to("", port.node_port, name, self.ext)
-            rules = [Rule(plain, origin, targets=(self.ext,))]
+            rules = [Rule(plain, origin)]
             if self.around.localhost_counter:
                 counted = "-m nfacct --nfacct-name  localhost_nps_accepted_pkts -j "
                 text = "-d 127.0.0.0/8 " + plain.replace("-j ", counted)
-                rules.insert(0, Rule(text, origin, targets=(self.ext,)))
+                rules.insert(0, Rule(text, origin))
             yield "nat", names.NODEPORTS, RuleGroup(tuple(rules))
 
     def refusal(self, ip: str, number: int) -> Rule:
@@ -174,7 +174,7 @@ class _Work:
     def external_rules(self) -> Iterator[Rule]:
         def rule(match: str, comment: str, addrtype: str, target: str) -> Rule:
             text = f'{match}-m comment --comment "{comment} for {self.name} external destinations" '
-            return Rule(f"{text}{addrtype}-j {target}", origin, targets=(target,))
+            return Rule(f"{text}{addrtype}-j {target}", origin)
 
         if self.port.external_policy_local:
             origin = self.origin("service.external", "with policy Local, local clients may use any endpoint")
@@ -188,17 +188,17 @@ class _Work:
             yield rule("", "masquerade traffic", "", names.MARK_MASQ)
         if self.has_external:
             origin = self.origin("service.external", "external traffic goes on to the endpoints")
-            yield Rule(f"-j {self.external}", origin, targets=(self.external,))
+            yield Rule(f"-j {self.external}", origin)
 
     def firewall_rules(self) -> Iterator[Rule]:
         origin = self.origin("service.firewall", "only loadBalancerSourceRanges may use the load balancer")
         comment = f'-m comment --comment "{self.name} loadbalancer IP" -j {self.ext}'
         for cidr in self.port.source_ranges:
             source = "" if cidr.endswith("/0") else f"-s {cidr} "
-            yield Rule(source + comment, origin, targets=(self.ext,))
+            yield Rule(source + comment, origin)
         if in_any(self.around.node_ip, self.port.source_ranges):
             for ip in self.port.lb_vips:
-                yield Rule(f"-s {self.around.host(ip)} {comment}", origin, targets=(self.ext,))
+                yield Rule(f"-s {self.around.host(ip)} {comment}", origin)
         drop = f"other traffic to {self.name} will be dropped by {names.PROXY_FIREWALL}"
         yield Rule(f'-m comment --comment "{drop}"', origin)
 
@@ -213,7 +213,7 @@ class _Work:
                     f"-m recent --rcheck --seconds {self.port.sticky_seconds} --reap "
                     f"--name {sep} --mask {self.around.mask} --rsource "
                 )
-                yield self.endpoint_rule("", f"{self.name} -> {text}", recent, sep, origin, sep)
+                yield self.endpoint_rule("", f"{self.name} -> {text}", recent, sep, origin)
         count = len(endpoints)
         origin = self.origin(
             "service.probability",
@@ -223,7 +223,7 @@ class _Work:
             chance = names.probability(share)
             statistic = f"-m statistic --mode random --probability {chance} " if share > 1 else ""
             sep = self.sep(text)
-            yield self.endpoint_rule("", f"{self.name} -> {text}", statistic, sep, origin, sep)
+            yield self.endpoint_rule("", f"{self.name} -> {text}", statistic, sep, origin)
 
     def masquerade(self) -> Iterator[Rule]:
         detector = self.around.detector
@@ -241,16 +241,14 @@ class _Work:
                 text = text.replace(" -p ", f" ! {local_match(detector)}-p ", 1)
         else:
             return
-        yield Rule(text, origin, targets=(names.MARK_MASQ,))
+        yield Rule(text, origin)
 
-    def endpoint_rule(
-        self, head: str, comment: str, match: str, target: str, origin: Origin, *chains: str
-    ) -> Rule:
+    def endpoint_rule(self, head: str, comment: str, match: str, target: str, origin: Origin) -> Rule:
         """A rule that large clusters write without its comment, so that both forms are right."""
         plain = f"{head}{match}-j {target}"
         full = f'{head}-m comment --comment "{comment}" {match}-j {target}'
         text, other = (plain, full) if self.around.large else (full, plain)
-        return Rule(text, origin, False, (other,), chains)
+        return Rule(text, origin, False, (other,))
 
     def endpoint_rules(self, endpoint: Endpoint) -> tuple[Rule, ...]:
         text = str(endpoint)
@@ -261,7 +259,7 @@ class _Work:
         dnat = self.origin("endpoint.dnat", f"{text} is an endpoint of {self.name}")
         protocol, target = self.protocol, f"DNAT --to-destination {text}"
         return (
-            self.endpoint_rule(source, self.name, "", names.MARK_MASQ, self.hairpin, names.MARK_MASQ),
+            self.endpoint_rule(source, self.name, "", names.MARK_MASQ, self.hairpin),
             self.endpoint_rule(f"-p {protocol} ", self.name, f"{recent}-m {protocol} ", target, dnat),
         )
 

@@ -1,49 +1,88 @@
-"""What an iptables rule asks of a packet, as far as it can be told from its saved text."""
+"""A rule in its one parsed form: its matches and its target, read from the text that iptables-save prints."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import cached_property, lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from msgspec import Struct
 
-_WORD = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)')
-_OPTIONS = {
-    "-s": "source",
-    "-d": "destination",
-    "-i": "in_interface",
-    "-o": "out_interface",
-    "-p": "protocol",
-    "--dport": "dports",
-    "--dports": "dports",
-    "--ctstate": "states",
-    "--state": "states",
-    "--comment": "comment",
-    "-j": "target",
-    "-g": "target",
-}
+UNCHANGED = frozenset(("", "LOG", "NFLOG", "ULOG", "AUDIT", "TRACE", "TCPMSS", "CHECKSUM", "DSCP", "TOS"))
+"""Targets after which a packet goes on as before."""
+HARMLESS = UNCHANGED | {"TTL", "HL"}
+"""Targets that leave a packet on its way."""
+_QUOTED = r'"(?:[^"\\]|\\.)*"'
+_WHOLE = re.compile(rf'(?:(?:[^\s"]+|{_QUOTED})(?: +(?:[^\s"]+|{_QUOTED}))* *)?')
+_WORD = re.compile(rf"({_QUOTED})|(\S+)")
+_ESCAPED = re.compile(r"\\(.)")
+_ENDS = ("-m", "-j", "-g")
+_NAMES = frozenset(("--comment", "--name", "--nfacct-name"))
+"""Options that take the next word, even one that looks like an option."""
 
 
 class Match(Struct, frozen=True):
-    """One option's value and whether it is negated."""
+    """One option of a match with its values; `module` is "" for the options that need none (`-s`).
 
-    value: str
+    A module without options is a match with the option "".
+    """
+
+    module: str
+    option: str
+    values: tuple[str, ...] = ()
     negated: bool = False
 
+    @property
+    def value(self) -> str:
+        return self.values[0]
 
-class Spec(Struct, frozen=True):
-    """The options of a rule that decide which packets it can concern; others are ignored, never dropped."""
+    def __str__(self) -> str:
+        module = (f"-m {self.module}",) if self.module else ()
+        return " ".join((*module, *filter(None, (self.option,)), *self.values))
 
-    source: Match | None = None
-    destination: Match | None = None
-    in_interface: Match | None = None
-    out_interface: Match | None = None
-    protocol: Match | None = None
-    dports: Match | None = None
-    states: Match | None = None
-    comment: str = ""
+
+class Spec(Struct, frozen=True, dict=True):
+    """What a rule asks of a packet, and its target with that target's own options."""
+
+    matches: tuple[Match, ...] = ()
     target: str = ""
+    options: tuple[str, ...] = ()
+    goto: bool = False
+
+    def match(self, *options: str) -> Match | None:
+        """The first match with a value by one of these options."""
+        return next((each for each in self.matches if each.option in options and each.values), None)
+
+    @cached_property
+    def source(self) -> Match | None:
+        return self.match("-s")
+
+    @cached_property
+    def destination(self) -> Match | None:
+        return self.match("-d")
+
+    @cached_property
+    def interfaces(self) -> tuple[Match, ...]:
+        return tuple(each for each in self.matches if each.option in ("-i", "-o") and each.values)
+
+    @cached_property
+    def protocol(self) -> Match | None:
+        return self.match("-p")
+
+    @cached_property
+    def ports(self) -> Match | None:
+        return self.match("--dport", "--dports")
+
+    @property
+    def chains(self) -> tuple[str, ...]:
+        """Where the rule leads, if that is a chain."""
+        return (self.target,)
+
+    @property
+    def sets(self) -> tuple[str, ...]:
+        """The ipsets that the rule looks something up in."""
+        return tuple(each.value for each in self.matches if each.option == "--match-set" and each.values)
 
     def may_go_to(self, networks: Sequence[str]) -> bool:
         """Whether a packet to one of the networks can match `-d`."""
@@ -59,32 +98,45 @@ class Spec(Struct, frozen=True):
             same = self.protocol.value in (protocol, "all")
             if same == self.protocol.negated:
                 return False
-        return self.dports is None or _holds(self.dports.value, port) != self.dports.negated
+        return self.ports is None or _holds(self.ports.value, port) != self.ports.negated
+
+
+def is_whole(text: str) -> bool:
+    """Whether a rule's text consists of words and closed quotes, as iptables-save prints it."""
+    return _WHOLE.fullmatch(text) is not None
 
 
 def words(text: str) -> list[str]:
     """The words of a saved rule, quotes resolved as iptables-save writes them."""
-    return [
-        re.sub(r"\\(.)", r"\1", quoted) if quoted or not plain else plain
-        for quoted, plain in _WORD.findall(text)
-    ]
+    return [_ESCAPED.sub(r"\1", quoted[1:-1]) if quoted else plain for quoted, plain in _WORD.findall(text)]
 
 
-def parse_spec(text: str) -> Spec:
+@lru_cache(maxsize=65536)
+def parse_rule(text: str) -> Spec:
     """Read a rule's text (all that follows `-A CHAIN `)."""
-    found: dict[str, Match] = {}
-    negated = False
     parts = words(text)
-    for index, part in enumerate(parts):
-        if part == "!":
-            negated = True
+    matches: list[Match] = []
+    module, index, end = "", 0, len(parts)
+    parts += ("", "")
+    while index < end:
+        negated = parts[index] == "!"
+        index += negated
+        option, following = parts[index] or "!", parts[index + 1]
+        index += 1
+        if option in ("-j", "-g"):
+            return Spec(tuple(matches), following, tuple(parts[index + 1 : end]), option == "-g")
+        if option == "-m" and not negated:
+            module = following
+            index += 1
+            if index >= end or parts[index] in _ENDS:
+                matches.append(Match(module, ""))
             continue
-        name = _OPTIONS.get(part)
-        if name and index + 1 < len(parts):
-            found.setdefault(name, Match(parts[index + 1], negated))
-        negated = False
-    comment, target = found.pop("comment", Match("")), found.pop("target", Match(""))
-    return Spec(**found, comment=comment.value, target=target.value)
+        first = index
+        index += option in _NAMES
+        while index < end and parts[index] != "!" and not parts[index].startswith("-"):
+            index += 1
+        matches.append(Match(module, option, tuple(parts[first : min(index, end)]), negated))
+    return Spec(tuple(matches))
 
 
 def _may_be(match: Match | None, networks: Sequence[str]) -> bool:

@@ -74,7 +74,7 @@ def _jumps(family: IpFamily) -> list[Chain]:
     for table, base, comment, target in JUMPS:
         origin = Origin("", f"without it no packet of {base} sees {target}", SOURCE, "ipvs.jump")
         text = f'-m comment --comment "{comment}" -j {target}'
-        rules[table, base].append(Rule(text, origin, targets=(target,)))
+        rules[table, base].append(Rule(text, origin))
     return [
         Chain(family, table, base, Hook(base), (RuleGroup(tuple(members), ordered=False),), shared=True)
         for (table, base), members in rules.items()
@@ -99,7 +99,7 @@ class _Rules:
 
     def rule(self, check: str, why: str, match: str, target: str) -> Rule:
         origin = Origin("", why, SOURCE, f"ipvs.{check}")
-        return Rule(f"{match}-j {target}", origin, targets=(target.partition(" ")[0],))
+        return Rule(f"{match}-j {target}", origin)
 
     def match(self, name: str, flags: str) -> str:
         return f"-m set --match-set {names.set_name(name, self.fixed.family)} {flags} "

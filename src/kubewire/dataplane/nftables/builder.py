@@ -22,7 +22,6 @@ from kubewire.dataplane.core.model import (
     Table,
 )
 from kubewire.dataplane.nftables.names import TABLE, TABLE_COMMENT, WORDS, FamilyWords
-from kubewire.dataplane.nftables.text import chains_in
 
 SOURCE = "pkg/proxy/nftables/proxier.go, KEP-3866"
 
@@ -93,12 +92,7 @@ class Builder(Struct):
         """Append a rule; `alternatives` are equally right texts without the comment."""
         tail = f' comment "{comment}"' if comment else ""
         self.rules[chain].append(
-            Rule(
-                text + tail,
-                origin,
-                alternatives=tuple(other + tail for other in alternatives),
-                targets=chains_in(text),
-            )
+            Rule(text + tail, origin, alternatives=tuple(other + tail for other in alternatives))
         )
 
     def set(
@@ -130,7 +124,7 @@ class Builder(Struct):
         """Put an element; of two with one key either is right: kube-proxy's order of Services is random."""
         known = self.elements[name].get(key)
         if known is None:
-            self.elements[name][key] = Element(key, value, comment, origin, chains_in(value))
+            self.elements[name][key] = Element(key, value, comment, origin)
         elif known.value != value or known.comment != comment:
             other = (value, comment)
             if other not in known.alternatives:

@@ -11,7 +11,8 @@ from kubewire.dataplane.core.findings import Check, IpFamily, Note, Status
 from kubewire.dataplane.core.model import Chain, Dataplane, Element, Hook, Origin, Rule, Set
 from kubewire.dataplane.nftables.layout import is_leftover
 from kubewire.dataplane.nftables.names import TABLE, WORDS, is_service_chain
-from kubewire.dataplane.nftables.text import priority_text, sets_in
+from kubewire.dataplane.nftables.text import priority_text
+from kubewire.dataplane.nftables.words import references
 
 _UNASKED = "nothing that the API knows asks for it"
 _NOT_UNDERSTOOD = "it is nothing that kube-proxy writes, and it was not understood"
@@ -66,10 +67,11 @@ def reachable_chains(dataplane: Dataplane) -> frozenset[str]:
             continue
         seen.add(name)
         for rule in chains[name].rules() if name in chains else ():
-            todo += rule.targets
-            for reference in sets_in(_without_comment(rule)):
-                elements = maps[reference].elements if reference in maps else ()
-                todo += [target for element in elements for target in element.targets]
+            named = references(rule.text)
+            todo += named.chains
+            for used in named.sets:
+                elements = maps[used].elements if used in maps else ()
+                todo += [chain for element in elements for chain in references(element.value).chains]
     return frozenset(seen)
 
 
@@ -222,7 +224,7 @@ class _Comparison(Struct):
             name: chain.name
             for chain in chains
             for rule in chain.rules()
-            for name in sets_in(_without_comment(rule))
+            for name in references(rule.text).sets
         }
 
     def _label(self, kind: str, name: str) -> str:
@@ -263,7 +265,3 @@ def _kind(item: Set) -> str:
 
 def _line(_chain: Chain, rule: Rule) -> str:
     return rule.text
-
-
-def _without_comment(rule: Rule) -> str:
-    return rule.text.partition(' comment "')[0]

@@ -9,19 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+from kubewire.dataplane.core.model import Element
 from kubewire.dataplane.core.packet import SURE, Action, NotModelled, Packet, Result, as_number
 from kubewire.dataplane.core.routing import Routing
-from kubewire.dataplane.nftables.lookups import Entry, Lookup, Value, matches
-from kubewire.dataplane.nftables.words import Reader
+from kubewire.dataplane.nftables.lookups import Lookup, Value, matches, shown
+from kubewire.dataplane.nftables.words import JUMPS, VERDICTS, Reader
 
-VERDICTS = {
-    "accept": Action.ACCEPT,
-    "drop": Action.DROP,
-    "return": Action.RETURN,
-    "continue": Action.NEXT,
-    "goto": Action.GOTO,
-    "jump": Action.JUMP,
-}
 _STATES = frozenset(("new", "established", "related", "invalid", "untracked"))
 _STATUSES = frozenset(("dnat", "snat", "expected", "seen-reply", "assured", "confirmed", "dying"))
 _KINDS = frozenset(("local", "unicast", "broadcast", "multicast", "blackhole", "unreachable", "prohibit"))
@@ -33,7 +26,7 @@ class Sets:
 
     lookups: Mapping[str, Lookup] = field(default_factory=dict)
 
-    def find(self, name: str, values: Sequence[Value]) -> Entry | None:
+    def find(self, name: str, values: Sequence[Value]) -> Element | None:
         if name not in self.lookups:
             raise NotModelled(f"there is no set or map {name!r}, or it was not understood")
         return self.lookups[name].find(values)
@@ -48,9 +41,9 @@ Field = Callable[[Packet, Routing], Value | None]
 def verdict(text: str) -> tuple[Action, str]:
     """What a verdict does, and the chain that it leads to. Raises ValueError for anything else."""
     word, _, chain = text.partition(" ")
-    if word not in VERDICTS or bool(chain) != (word in ("goto", "jump")):
+    if word not in (JUMPS if chain else VERDICTS):
         raise ValueError(text)
-    return VERDICTS[word], chain
+    return Action.NEXT if word == "continue" else Action(word), chain
 
 
 def condition(reader: Reader) -> Statement:
@@ -126,8 +119,8 @@ def _vmap(fields: Sequence[Field], reader: Reader) -> Statement:
         try:
             action, chain = verdict(found.value)
         except ValueError as error:
-            raise NotModelled(f"{found.text!r} in {name} is not modelled") from error
-        return [Result(SURE, packet, action, chain, f"{name}: {found.text}".removeprefix(": "))]
+            raise NotModelled(f"{shown(found)!r} in {name} is not modelled") from error
+        return [Result(SURE, packet, action, chain, f"{name}: {shown(found)}".removeprefix(": "))]
 
     return statement
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from kubewire.dataplane.nftables.words import JUMPS, VERDICTS
+
 Json = Any
 INTERFACES = ("iif", "oif", "iifname", "oifname")
 BINARY = ("&", "|", "^", "<<", ">>")
-VERDICTS = ("accept", "drop", "return", "continue")
 
 
 class NotUnderstood(ValueError):  # noqa: N818
@@ -50,7 +51,7 @@ def verdict_text(value: Json) -> str:
     """A map element's value: `goto CHAIN`, `drop`, or a datum."""
     if isinstance(value, dict) and len(value) == 1:
         name, body = next(iter(value.items()))
-        if name in ("jump", "goto"):
+        if name in JUMPS:
             return f"{name} {fields(body, 'target')[0]}"
         if name in VERDICTS and body is None:
             return str(name)

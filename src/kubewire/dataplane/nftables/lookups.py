@@ -2,45 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from ipaddress import ip_address, ip_network
 
+from kubewire.dataplane.core.model import Element
 from kubewire.dataplane.core.packet import Address, NotModelled
 
 Value = Address | int | str
 """One part of a key: an address, a port, or a word such as a protocol."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """An element: its key and value as nft prints them."""
-
-    key: str
-    value: str = ""
-
-    @property
-    def text(self) -> str:
-        return f"{self.key} : {self.value}" if self.value else self.key
-
-
 class Lookup:
-    """Elements indexed by key; networks and ranges are tried one after the other."""
+    """Elements indexed by key, once one is asked for; networks and ranges are tried one after the other."""
 
-    def __init__(self, entries: Iterable[Entry]) -> None:
-        self._exact: dict[str, Entry] = {}
-        self._ranges: list[Entry] = []
-        for entry in entries:
-            key = _normal(entry.key)
+    def __init__(self, elements: Sequence[Element]) -> None:
+        self._elements = elements
+
+    @cached_property
+    def _index(self) -> tuple[Mapping[str, Element], Sequence[Element]]:
+        exact: dict[str, Element] = {}
+        ranges: list[Element] = []
+        for element in self._elements:
+            key = _normal(element.key)
             if key is None:
-                self._ranges.append(entry)
+                ranges.append(element)
             else:
-                self._exact[key] = entry
+                exact[key] = element
+        return exact, ranges
 
-    def find(self, values: Sequence[Value]) -> Entry | None:
+    def find(self, values: Sequence[Value]) -> Element | None:
         """The element that holds the key. NotModelled for an element of a form that isn't known."""
-        exact = self._exact.get(" . ".join(map(str, values)))
-        return exact or next((entry for entry in self._ranges if _holds(entry.key, values)), None)
+        exact, ranges = self._index
+        found = exact.get(" . ".join(map(str, values)))
+        return found or next((element for element in ranges if _holds(element.key, values)), None)
+
+
+def shown(element: Element) -> str:
+    """An element as nft prints it, without its comment."""
+    return f"{element.key} : {element.value}" if element.value else element.key
 
 
 def matches(value: Value, text: str) -> bool:

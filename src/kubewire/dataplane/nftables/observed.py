@@ -29,7 +29,7 @@ from kubewire.dataplane.core.model import (
 )
 from kubewire.dataplane.nftables.expression import NotUnderstood, verdict_text
 from kubewire.dataplane.nftables.names import TABLE, WORDS
-from kubewire.dataplane.nftables.text import chains_in, duration_text, element_text, rule_text
+from kubewire.dataplane.nftables.text import duration_text, element_text, rule_text
 
 _RULE_KEYS = {"family", "table", "chain", "handle", "expr", "comment", "index"}
 _CHAIN_KEYS = {"family", "table", "name", "handle", "type", "hook", "prio", "policy", "comment"}
@@ -170,7 +170,7 @@ def _rule(body: Mapping[str, Any]) -> Rule:
     _only(body, _RULE_KEYS)
     bare = rule_text(body["expr"])
     comment = body.get("comment", "")
-    return Rule(f'{bare} comment "{comment}"' if comment else bare, targets=chains_in(bare))
+    return Rule(f'{bare} comment "{comment}"' if comment else bare)
 
 
 def _only(body: Mapping[str, Any], known: set[str]) -> None:
@@ -221,4 +221,4 @@ def _element(item: Any, *, is_map: bool) -> Element:
     if isinstance(key, dict) and "elem" in key and set(key["elem"]) == {"val", "comment"}:
         key, comment = key["elem"]["val"], key["elem"]["comment"]
     text = verdict_text(value) if is_map else ""
-    return Element(element_text(key), text, comment, targets=chains_in(text))
+    return Element(element_text(key), text, comment)

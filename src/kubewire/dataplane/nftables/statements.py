@@ -14,8 +14,8 @@ from ipaddress import ip_address
 from kubewire.dataplane.core.packet import SURE, Action, Address, NotModelled, Packet, Result, as_number
 from kubewire.dataplane.core.routing import Routing
 from kubewire.dataplane.core.translate import address_and_port, destination_nat, masquerade, source_nat
-from kubewire.dataplane.nftables.conditions import VERDICTS, Sets, Statement, choice, condition, verdict
-from kubewire.dataplane.nftables.words import Reader
+from kubewire.dataplane.nftables.conditions import Sets, Statement, choice, condition, verdict
+from kubewire.dataplane.nftables.words import JUMPS, VERDICTS, Reader
 
 _NAT_FLAGS = ("random", "fully-random", "persistent", ",")
 
@@ -54,7 +54,7 @@ def parse_rule(text: str) -> tuple[Statement, ...]:
 
 def _statement(reader: Reader) -> Statement:
     word = reader.peek()
-    if word in VERDICTS:
+    if word in (*VERDICTS, *JUMPS):
         to = verdict(reader.verdict())
         return lambda packet, _, __: [Result(SURE, packet, *to)]
     if reader.accept("reject"):

@@ -5,13 +5,11 @@ Source: nftables' src/json.c and libnftables-json(5) for the JSON, `nft list` of
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 
 from kubewire.dataplane.nftables.expression import (
     BINARY,
     INTERFACES,
-    VERDICTS,
     Json,
     NotUnderstood,
     expression,
@@ -20,9 +18,8 @@ from kubewire.dataplane.nftables.expression import (
     single,
     verdict_text,
 )
+from kubewire.dataplane.nftables.words import JUMPS, VERDICTS
 
-_CHAIN_REFERENCE = re.compile(r"\b(?:goto|jump) ([^\s,}]+)")
-_SET_REFERENCE = re.compile(r"@([^\s,}]+)")
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 _REJECTS = ({"type": "icmp", "expr": "port-unreachable"}, {"type": "icmpv6", "expr": "port-unreachable"})
 
@@ -31,18 +28,6 @@ def rule_text(expressions: Sequence[Json], comment: str = "") -> str:
     """One rule as `nft list` prints it, its comment last. Raises NotUnderstood."""
     words = [_statement(expression) for expression in expressions]
     return " ".join([*words, f'comment "{comment}"'] if comment else words)
-
-
-def chains_in(text: str) -> tuple[str, ...]:
-    """The chains that a rule's or verdict's text (without its comment) jumps or goes to."""
-    if "goto " not in text and "jump " not in text:
-        return ()
-    return tuple(dict.fromkeys(_CHAIN_REFERENCE.findall(text)))
-
-
-def sets_in(text: str) -> tuple[str, ...]:
-    """The named sets and maps that a rule's text (without its comment) looks up or updates."""
-    return tuple(dict.fromkeys(_SET_REFERENCE.findall(text)))
 
 
 def element_text(key: Json) -> str:
@@ -79,7 +64,7 @@ def priority_text(hook: str, priority: int) -> str:
 
 def _statement(item: Json) -> str:
     name, body = single(item)
-    if (name in VERDICTS and body is None) or name in ("jump", "goto"):
+    if (name in VERDICTS and body is None) or name in JUMPS:
         return verdict_text(item)
     printer = _STATEMENTS.get(name)
     if printer is None:

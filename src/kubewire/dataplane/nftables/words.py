@@ -1,13 +1,35 @@
-"""The words of an nft rule as `nft list` prints it, one after the other."""
+"""The words of an nft rule or verdict as `nft list` prints it, one after the other."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
+from itertools import pairwise
 
-from kubewire.dataplane.nftables.lookups import Entry
+from msgspec import Struct
 
+from kubewire.dataplane.core.model import Element
+
+VERDICTS = ("accept", "drop", "return", "continue")
+JUMPS = ("jump", "goto")
 _TOKEN = re.compile(r'"[^"]*"|[{},]|[^\s{},"]+')
+
+
+class References(Struct, frozen=True):
+    """The chains that a text jumps or goes to, the named sets and maps that it looks up or updates."""
+
+    chains: tuple[str, ...]
+    sets: tuple[str, ...]
+
+
+@lru_cache(maxsize=65536)
+def references(text: str) -> References:
+    """What a rule or a verdict refers to."""
+    words = _TOKEN.findall(text)
+    chains = [chain for word, chain in pairwise(words) if word in JUMPS]
+    sets = [word[1:] for word in words if word.startswith("@")]
+    return References(tuple(dict.fromkeys(chains)), tuple(dict.fromkeys(sets)))
 
 
 class Reader:
@@ -45,12 +67,12 @@ class Reader:
     def verdict(self) -> str:
         """A verdict with its chain: `goto service-…`."""
         word = self.take()
-        return f"{word} {self.take()}" if word in ("goto", "jump") else word
+        return f"{word} {self.take()}" if word in JUMPS else word
 
-    def elements(self) -> list[Entry]:
+    def elements(self) -> list[Element]:
         """`{ 0 : goto a, 1 : goto b }` or `{ 10.0.0.0/8, 172.18.0.1 }`."""
         self.need("{")
-        entries: list[Entry] = []
+        entries: list[Element] = []
         parts: list[list[str]] = [[]]
         while (word := self.take()) != "}":
             if word == ",":
@@ -63,8 +85,8 @@ class Reader:
         return [*entries, _entry(parts)]
 
 
-def _entry(parts: Sequence[Sequence[str]]) -> Entry:
+def _entry(parts: Sequence[Sequence[str]]) -> Element:
     key, *value = (" ".join(words) for words in parts)
     if not key or len(value) > 1:
         raise ValueError("not an element")
-    return Entry(key, *value)
+    return Element(key, "".join(value))

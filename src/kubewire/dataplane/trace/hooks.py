@@ -17,7 +17,7 @@ from kubewire.dataplane.iptables import statements as iptables_rules
 from kubewire.dataplane.iptables.observed import rule_line
 from kubewire.dataplane.nftables import statements as nft_rules
 from kubewire.dataplane.nftables.conditions import Sets
-from kubewire.dataplane.nftables.lookups import Entry, Lookup
+from kubewire.dataplane.nftables.lookups import Lookup
 
 _PRIORITIES: Mapping[str, Mapping[str, int]] = {
     "PREROUTING": {"raw": -300, "mangle": -150, "nat": -100},
@@ -113,8 +113,7 @@ class NftRules(Rules):
         super().__init__(dataplane)
         lookups: dict[str, dict[str, Lookup]] = {table.name: {} for table in dataplane.tables}
         for item in dataplane.sets:
-            entries = () if item.dynamic else (Entry(e.key, e.value) for e in item.elements)
-            lookups.setdefault(item.table, {})[item.name] = Lookup(entries)
+            lookups.setdefault(item.table, {})[item.name] = Lookup(() if item.dynamic else item.elements)
         self._sets = {name: Sets(found) for name, found in lookups.items()}
 
     def line(self, chain: Chain, rule: Rule) -> str:

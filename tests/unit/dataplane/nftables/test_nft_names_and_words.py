@@ -6,7 +6,8 @@ import pytest
 
 from kubewire.dataplane.core.config import LocalDetector
 from kubewire.dataplane.nftables.names import address_set, hashed, local_match
-from kubewire.dataplane.nftables.text import chains_in, duration_text, priority_text, sets_in
+from kubewire.dataplane.nftables.text import duration_text, priority_text
+from kubewire.dataplane.nftables.words import references
 
 
 @pytest.mark.parametrize(
@@ -85,6 +86,6 @@ def test_priorities(hook: str, priority: int, text: str) -> None:
 
 def test_references_in_a_rule() -> None:
     text = "ip saddr @affinity-A-b/c goto endpoint-A-b/c"
-    assert sets_in(text) == ("affinity-A-b/c",)
-    assert chains_in(text) == ("endpoint-A-b/c",)
-    assert chains_in("numgen random mod 2 vmap { 0 : goto a/, 1 : goto b }") == ("a/", "b")
+    assert references(text).sets == ("affinity-A-b/c",)
+    assert references(text).chains == ("endpoint-A-b/c",)
+    assert references("numgen random mod 2 vmap { 0 : goto a/, 1 : goto b }").chains == ("a/", "b")

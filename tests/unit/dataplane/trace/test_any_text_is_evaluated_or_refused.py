@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from test_iptables_rules_are_evaluated_strictly import PACKET, ROUTING
 from test_nft_rules_are_evaluated_strictly import SETS
 
+from kubewire.dataplane.core.model import Element
 from kubewire.dataplane.core.packet import NotModelled
 from kubewire.dataplane.iptables import statements as iptables_rules
 from kubewire.dataplane.nftables import statements as nft_rules
-from kubewire.dataplane.nftables.lookups import Entry, Lookup
+from kubewire.dataplane.nftables.lookups import Lookup
 
 VALUES = (
     "10.0.0.0/8 10.96.0.9 10.96.0.9/32 ::1 fd00::/8 tcp 80 8000 1:2 0x4000/0x4000 0.5 1/0 x NEW LOCAL random"
@@ -64,7 +65,7 @@ def test_nft(words: list[str]) -> None:
 def test_elements(keys: list[str]) -> None:
     values = (ip_address("10.96.0.9"), "tcp", 8000)
     try:
-        found = Lookup([Entry(key) for key in [*keys, "10.96.0.9 . tcp . 8000"]]).find(values)
+        found = Lookup([Element(key) for key in [*keys, "10.96.0.9 . tcp . 8000"]]).find(values)
     except NotModelled:
         return
     assert found is not None

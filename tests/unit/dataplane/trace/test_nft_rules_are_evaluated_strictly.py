@@ -9,23 +9,24 @@ from ipaddress import ip_address
 import pytest
 from test_iptables_rules_are_evaluated_strictly import ADDR, ROUTE
 
+from kubewire.dataplane.core.model import Element
 from kubewire.dataplane.core.packet import SURE, Action, NotModelled, Packet, Result
 from kubewire.dataplane.core.routing import Routing
 from kubewire.dataplane.nftables.conditions import Sets
-from kubewire.dataplane.nftables.lookups import Entry, Lookup
+from kubewire.dataplane.nftables.lookups import Lookup
 from kubewire.dataplane.nftables.statements import results
 
 ROUTING = Routing.parse(ADDR, ROUTE)
 PACKET = Packet(ip_address("10.244.1.2"), ip_address("10.96.0.9"), "tcp", 8000, in_interface="veth1")
 SETS = Sets(
     {
-        "cluster-ips": Lookup([Entry("10.96.0.1"), Entry("10.96.0.9")]),
-        "service-ips": Lookup([Entry("10.96.0.9 . tcp . 8000", "goto service-A/b")]),
-        "no-endpoint-services": Lookup([Entry("10.96.0.9 . udp . 8000", "drop")]),
-        "firewall-allow": Lookup([Entry("10.96.0.9 . tcp . 8000 . 10.244.0.0/16")]),
-        "ranges": Lookup([Entry("10.96.0.5-10.96.0.9"), Entry("::1-::5")]),
+        "cluster-ips": Lookup([Element("10.96.0.1"), Element("10.96.0.9")]),
+        "service-ips": Lookup([Element("10.96.0.9 . tcp . 8000", "goto service-A/b")]),
+        "no-endpoint-services": Lookup([Element("10.96.0.9 . udp . 8000", "drop")]),
+        "firewall-allow": Lookup([Element("10.96.0.9 . tcp . 8000 . 10.244.0.0/16")]),
+        "ranges": Lookup([Element("10.96.0.5-10.96.0.9"), Element("::1-::5")]),
         "affinity-A/b__10.0.0.1/80": Lookup(()),
-        "strange": Lookup([Entry("10.96.0.9 . tcp . 8000", "queue to 3")]),
+        "strange": Lookup([Element("10.96.0.9 . tcp . 8000", "queue to 3")]),
     }
 )
 
