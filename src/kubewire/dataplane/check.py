@@ -5,7 +5,7 @@ Modules that only one mode needs are imported where it is judged: they would tak
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -33,10 +33,11 @@ _UNUSED = "not judged, since no Service uses it and kube-proxy has programmed it
 
 
 class Judgement(Struct, frozen=True):
-    """What came out of a snapshot."""
+    """What came out of a snapshot; `observed` is the last node's dataplane, in each family judged there."""
 
     checks: list[Check]
     notes: list[Note]
+    observed: Mapping[IpFamily, Dataplane]
 
 
 def judge(snapshot: Snapshot) -> Judgement:
@@ -54,6 +55,7 @@ def judge(snapshot: Snapshot) -> Judgement:
     checks: list[Check] = []
     chains: list[NodeChains] = []
     read: dict[str, Inputs] = {}
+    last: Mapping[IpFamily, Dataplane] = {}
     for node in snapshot.nodes:
         try:
             read[node.name] = read_inputs(node, cluster)
@@ -67,9 +69,10 @@ def judge(snapshot: Snapshot) -> Judgement:
         judged, said, pairs = _judge_node(inputs, cluster, families)
         checks += judged
         notes += said
+        last = {family: observed for family, (_, observed) in pairs.items()}
         if several:
             chains += [service_chains(inputs.snapshot.name, family, *pair) for family, pair in pairs.items()]
-    return Judgement(checks + judge_agreement(chains), notes)
+    return Judgement(checks + judge_agreement(chains), notes, last)
 
 
 def _unreadable(node: NodeSnapshot, error: KubewireError) -> Check:

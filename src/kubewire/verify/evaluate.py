@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
 from kubewire.dataplane.check import judge
 from kubewire.dataplane.core.findings import Check, IpFamily, Note
+from kubewire.dataplane.core.model import Dataplane
 from kubewire.dataplane.core.routes import judge_routes
 from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
 from kubewire.verify.report import Report, ReportNode, build_report
@@ -23,10 +24,11 @@ NOT_REAL = {
 
 
 class Verdict(Struct, frozen=True):
-    """The checks and notes of one snapshot."""
+    """The checks and notes of one snapshot, and the main Service's way as (label, text) lines."""
 
     checks: tuple[Check, ...]
     notes: tuple[Note, ...]
+    story: Sequence[tuple[str, str]] = ()
 
     @property
     def failed(self) -> tuple[Check, ...]:
@@ -37,15 +39,17 @@ def judge_snapshot(snapshot: Snapshot, parts: Sequence[str] = ALL_CHECKS) -> Ver
     """The dataplane of every node against the API objects, and its routes; `parts` says which of both."""
     checks: list[Check] = []
     notes: list[Note] = []
+    observed: Mapping[IpFamily, Dataplane] = {}
     if "dataplane" in parts:
         judgement = judge(snapshot)
         checks += judgement.checks
         notes += judgement.notes
+        observed = judgement.observed
     if "routes" in parts:
         checks += judge_routes(snapshot)
     for node in snapshot.nodes:
         notes += _node_notes(node)
-    return Verdict(tuple(checks), tuple(notes))
+    return Verdict(tuple(checks), tuple(notes), tell_story(snapshot, observed))
 
 
 def _node_notes(node: NodeSnapshot) -> list[Note]:
@@ -104,7 +108,7 @@ def report_of(
         families=families_in_use(snapshot),
         checks=checks,
         notes=notes,
-        story=[*story, *tell_story(snapshot)],
+        story=story,
     )
 
 

@@ -53,7 +53,7 @@ def verify(provider: Provider, record: LabRecord, *, deadline: float = DEADLINE_
                 notes += _overcome(first, traffic)
                 break
     notes += [Note(HINT, node) for node in untold_networks(found.verdict.failed)]
-    story = [("provider", f"{provider.name}: {record.provider_why}")]
+    story = [("provider", f"{provider.name}: {record.provider_why}"), *found.verdict.story]
     return report_of(
         found.snapshot, [*found.verdict.checks, *traffic], [*found.verdict.notes, *notes], story=story
     )

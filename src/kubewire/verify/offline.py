@@ -15,7 +15,7 @@ def verify_folder(folder: Path) -> Report:
     snapshot = read_snapshot(folder)
     try:
         verdict = judge_snapshot(snapshot)
-        return report_of(snapshot, verdict.checks, verdict.notes)
+        return report_of(snapshot, verdict.checks, verdict.notes, story=verdict.story)
     except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         raise LabError(
             f"a file of the snapshot is not as its tool writes it: {error!r}",

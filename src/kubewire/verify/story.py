@@ -1,39 +1,43 @@
-"""The main Service's way through one node, told from the dump in the article's words: pure, best effort."""
+"""The main Service's way through one node as it was observed, in the article's words: pure."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
+from itertools import pairwise
 
-from kubewire.core.jsontext import read_json
 from kubewire.dataplane.core.cluster import ServicePort, service_ports
 from kubewire.dataplane.core.findings import IpFamily
-from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
+from kubewire.dataplane.core.model import Dataplane, Rule, VirtualServer
+from kubewire.dataplane.core.snapshot import Snapshot
 from kubewire.dataplane.iptables.names import digest, seed
+from kubewire.dataplane.iptables.spec import parse_rule
+from kubewire.dataplane.ipvs.names import CLUSTER_IP, set_name
+from kubewire.dataplane.nftables.names import TABLE, service_base
+from kubewire.dataplane.nftables.words import words
 
 Lines = list[tuple[str, str]]
 FAMILIES: tuple[IpFamily, ...] = ("ipv4", "ipv6")
-_DUMPS: dict[IpFamily, tuple[str, str]] = {
-    "ipv4": ("iptables-save.txt", "nft-ip.json"),
-    "ipv6": ("ip6tables-save.txt", "nft-ip6.json"),
-}
-_PROBABILITY = re.compile(r"--probability ([\d.]+)")
+SHOWN = 8
 _SYSTEM = ("default/kubernetes", "kube-system/")
+_FORWARDING = {"-m": "Masq", "-g": "Route", "-i": "Tunnel"}
 
 
-def tell_story(snapshot: Snapshot) -> Lines:
-    """(label, text) lines on the lab's main Service: its address, its chain and how that chooses."""
-    cluster = snapshot.state
+def tell_story(snapshot: Snapshot, observed: Mapping[IpFamily, Dataplane]) -> Lines:
+    """(label, text) lines on the lab's main Service: its address, its chain and how that chooses.
+
+    `observed` is a worker's dataplane, where there is one.
+    """
     lines: Lines = []
     for family in FAMILIES:
-        port = _main_port(service_ports(cluster, family), str(snapshot.meta.get("service", "")))
+        port = _main_port(service_ports(snapshot.state, family), str(snapshot.meta.get("service", "")))
         if port is None:
             continue
         node_port = f", node port {port.node_port}" if port.node_port else ""
-        address = f"[{port.cluster_ip}]" if family == "ipv6" else port.cluster_ip
-        lines.append(("Service", f"{port.name} {address}:{port.port}{node_port}"))
-        lines += _chain(snapshot.nodes, port)
+        lines.append(("Service", f"{port.name} {_place(port.cluster_ip, port.port)}{node_port}"))
+        if family in observed:
+            none = [("chain", "none on this node: no endpoint that it may use")]
+            lines += _way(observed[family], port) or none
     return lines
 
 
@@ -42,74 +46,82 @@ def _main_port(ports: tuple[ServicePort, ...], wanted: str) -> ServicePort | Non
     return named or next((port for port in ports if not port.name.startswith(_SYSTEM)), None)
 
 
-def _chain(nodes: tuple[NodeSnapshot, ...], port: ServicePort) -> Lines:
-    """From the last node, a worker where there is one."""
-    files: Mapping[str, str] = nodes[-1].files if nodes else {}
-    iptables, nft = _DUMPS[port.family]
-    chain = f"KUBE-{'SVL' if port.internal_policy_local else 'SVC'}-{digest(seed(port))}"
-    told = (
-        _iptables(files.get(iptables, ""), chain)
-        or _nftables(files.get(nft, ""), port)
-        or _ipvs(files.get("ipset-save.txt", ""), files.get("ipvsadm-save.txt", ""), port.family)
-    )
-    return told or [("chain", "none on this node: no endpoint that it may use")]
+def _way(observed: Dataplane, port: ServicePort) -> Lines:
+    if observed.servers:
+        return _ipvs(observed, port.family)
+    local = port.internal_policy_local
+    if any(table.name == TABLE for table in observed.tables):
+        return _nftables(observed, f"{'local' if local else 'service'}-{service_base(port)}")
+    return _iptables(observed, f"KUBE-{'SVL' if local else 'SVC'}-{digest(seed(port))}")
 
 
-def _ipvs(ipset: str, ipvsadm: str, family: IpFamily) -> Lines:
-    if not ipset or not ipvsadm:
+def _rules(observed: Dataplane, name: str) -> list[Rule]:
+    return [rule for chain in observed.chains if chain.name == name for rule in chain.rules()]
+
+
+def _iptables(observed: Dataplane, name: str) -> Lines:
+    rules = [parse_rule(rule.text) for rule in _rules(observed, name)]
+    choices = [rule for rule in rules if rule.target.startswith("KUBE-SEP-")]
+    if not choices:
         return []
-    from kubewire.verify.ipvs_story import tell_ipvs
-
-    return tell_ipvs(ipset, ipvsadm, family)
-
-
-def _iptables(dump: str, chain: str) -> Lines:
-    if f"-A {chain} " not in dump:
-        return []
-    rules = [line for line in dump.splitlines() if f"-A {chain} " in line and "-j KUBE-SEP-" in line]
-    if not rules:
-        return []
-    lines = [("chain", f"KUBE-SERVICES → {chain} → {len(rules)} KUBE-SEP-*")]
-    found = [match[1].rstrip("0").rstrip(".") for rule in rules for match in _PROBABILITY.finditer(rule)]
-    if found:
-        lines.append(("probabilities", f"{', '.join(found)}, then the rest"))
+    lines = [("chain", f"KUBE-SERVICES → {name} → {len(choices)} KUBE-SEP-*")]
+    chances = [chance.value for rule in choices if (chance := rule.match("--probability"))]
+    if chances:
+        texts = [chance.rstrip("0").rstrip(".") for chance in chances]
+        lines.append(("probabilities", f"{', '.join(texts)}, then the rest"))
     return lines
 
 
-def _nftables(dump: str, port: ServicePort) -> Lines:
-    if not dump:
-        return []
-    from kubewire.dataplane.nftables.names import service_base
-
-    base = service_base(port)
-    name = f"{'local' if port.internal_policy_local else 'service'}-{base}"
-    rules = [rule for rule in _nft_rules(dump, name) if rule.get("chain") == name]
-    sizes = [size for rule in rules for size in _modulus(rule.get("expr"))]
+def _nftables(observed: Dataplane, name: str) -> Lines:
+    rules = _rules(observed, name)
     if not rules:
         return []
-    lines = [("chain", f"service-ips → {name}")]
-    if sizes:
-        lines.append(("choice", f"numgen random mod {sizes[0]}: each of {sizes[0]} endpoints alike"))
-    return lines
+    sizes = [size for rule in rules for word, size in pairwise(words(rule.text)) if word == "mod"]
+    choice = [("choice", f"numgen random mod {size}: each of {size} endpoints alike") for size in sizes[:1]]
+    return [("chain", f"service-ips → {name}"), *choice]
 
 
-def _nft_rules(dump: str, chain: str) -> list[dict[str, Any]]:
-    """Those that may be the chain's."""
-    from kubewire.dataplane.nftables.observed import ParseError, listed
+def _ipvs(observed: Dataplane, family: IpFamily) -> Lines:
+    """What `ipset list` and `ipvsadm -L -n` say; nothing without both."""
+    name = set_name(CLUSTER_IP, family)
+    found = next((item for item in observed.sets if item.name == name), None)
+    servers = [server for server in observed.servers if server.address]
+    if found is None or not servers:
+        return []
+    members = sorted((element.key for element in found.elements), key=_by_address)
+    more = [f"and {len(members) - SHOWN} more"] if len(members) > SHOWN else []
+    lines = _labelled(f"ipset {name}", [*members[:SHOWN], *more])
+    shown = [line for server in sorted(servers, key=_order)[:SHOWN] for line in _server(server)]
+    if len(servers) > SHOWN:
+        shown.append(f"and {len(servers) - SHOWN} more virtual servers")
+    return [*lines, *_labelled("ipvsadm -L -n", shown)]
 
+
+def _labelled(label: str, texts: Sequence[str]) -> Lines:
+    return [("" if index else label, text) for index, text in enumerate(texts)]
+
+
+def _server(server: VirtualServer) -> list[str]:
+    persistent = "" if server.persistent_seconds is None else f" persistent {server.persistent_seconds}"
+    flags = "".join(f" {flag}" for flag in server.flags)
+    head = f"{server.protocol.upper()}  {_place(server.address, server.port)} {server.scheduler}"
+    reals = [
+        f"  -> {_place(real.address, real.port)}  {_FORWARDING.get(real.method, real.method)}  {real.weight}"
+        for real in server.servers
+    ]
+    return [f"{head}{persistent}{flags}", *reals]
+
+
+def _place(address: str, port: int) -> str:
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def _order(server: VirtualServer) -> tuple[str, int, int]:
+    return server.protocol, int(ip_address(server.address)), server.port
+
+
+def _by_address(member: str) -> tuple[int, str]:
     try:
-        found = [read_json(text) for text in listed(dump, "") if text.startswith('{"rule"') and chain in text]
-    except ParseError:
-        return []
-    return [entry["rule"] for entry in found if isinstance(entry["rule"], dict)]
-
-
-def _modulus(expression: Any) -> list[int]:
-    """Every `numgen random mod N` inside an nft expression."""
-    if isinstance(expression, list):
-        return [size for part in expression for size in _modulus(part)]
-    if not isinstance(expression, dict):
-        return []
-    numgen = expression.get("numgen")
-    own = [numgen["mod"]] if isinstance(numgen, dict) and "mod" in numgen else []
-    return own + [size for part in expression.values() for size in _modulus(part)]
+        return int(ip_address(member.partition(",")[0])), member
+    except ValueError:
+        return 0, member

@@ -23,12 +23,17 @@ class References(Struct, frozen=True):
     sets: tuple[str, ...]
 
 
+def words(text: str) -> list[str]:
+    """All words; one in quotes is one word, with them."""
+    return _TOKEN.findall(text)
+
+
 @lru_cache(maxsize=65536)
 def references(text: str) -> References:
     """What a rule or a verdict refers to."""
-    words = _TOKEN.findall(text)
-    chains = [chain for word, chain in pairwise(words) if word in JUMPS]
-    sets = [word[1:] for word in words if word.startswith("@")]
+    parts = words(text)
+    chains = [chain for word, chain in pairwise(parts) if word in JUMPS]
+    sets = [word[1:] for word in parts if word.startswith("@")]
     return References(tuple(dict.fromkeys(chains)), tuple(dict.fromkeys(sets)))
 
 
@@ -36,7 +41,7 @@ class Reader:
     """The words of a rule, one after the other; ValueError where another one is needed."""
 
     def __init__(self, text: str) -> None:
-        self._words = _TOKEN.findall(text)
+        self._words = words(text)
         self.at = 0
 
     def peek(self) -> str:
