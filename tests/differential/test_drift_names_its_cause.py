@@ -8,13 +8,13 @@ from itertools import pairwise
 
 import pytest
 from msgspec.structs import replace
-from recorded import GOLDEN, load
 
 from kubewire.dataplane.core.features import FEATURES, Version
 from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
 from kubewire.versiondiff.acceptance import Acceptance, expired, judge
 from kubewire.versiondiff.compare import drift
 from kubewire.versiondiff.model import UNKNOWN, Drift
+from recorded import GOLDEN, load
 
 MODES = ("iptables", "nftables", "ipvs")
 CAUSES = {
