@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from kubewire.providers.netns.linux import stat_fields
+from kubewire.core.proc import stat_fields
 
 ROOT = Path(__file__).parents[2]
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from harness import Kubewire, picture
 
-from kubewire.providers.netns.linux import Process
+from kubewire.core.proc import Process
 from waiting import DEADLINE, eventually
 
 pytestmark = pytest.mark.e2e

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from kubewire.core import leftovers
+from kubewire.core.proc import Process, boot_id
 from kubewire.hosts import definitions, records
 from kubewire.hosts.ssh_target import Place
 from kubewire.hosts.vm import state as vm
@@ -22,8 +23,7 @@ from kubewire.lab.record import FILE as RECORD
 from kubewire.providers.kind import network, state
 from kubewire.providers.kind.provider import KindProvider
 from kubewire.providers.kind.records import NodeContainer
-from kubewire.providers.netns.linux import Process
-from kubewire.providers.netns.state import SandboxState, boot_id, write_state
+from kubewire.providers.netns.state import SandboxState, write_state
 
 GONE = 4194304
 """No process has this id: PID_MAX_LIMIT of 64-bit Linux, one more than the largest."""

@@ -6,8 +6,8 @@ import os
 import sys
 from pathlib import Path
 
+from kubewire.core.proc import stat_fields
 from kubewire.core.processes import NOT_STARTED, TIMED_OUT, TOO_LONG, run
-from kubewire.providers.netns.linux import stat_fields
 from waiting import eventually
 
 GENEROUS = 60.0

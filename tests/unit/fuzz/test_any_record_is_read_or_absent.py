@@ -17,6 +17,7 @@ from kubewire.binaries import hashes, store
 from kubewire.binaries.catalog import Artifact
 from kubewire.core import paths
 from kubewire.core.errors import KubewireError
+from kubewire.core.proc import Process
 from kubewire.core.progress import ProgressFeed
 from kubewire.hosts import inventory, records
 from kubewire.hosts.records import Away
@@ -28,7 +29,6 @@ from kubewire.lab.lookup import made_from
 from kubewire.lab.record import Record, read_record, record_path, write_record
 from kubewire.providers.kind import state as kind_state
 from kubewire.providers.netns import state as netns_state
-from kubewire.providers.netns.linux import Process
 from kubewire.providers.registry import recorded_provider
 from repository import ROOT
 

@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from kubewire.core.errors import DefinitionError, LabError
+from kubewire.core.proc import stat_fields
 from kubewire.nightly import children, fetching, run, workers
 from kubewire.nightly.fetching import Fetching
 from kubewire.nightly.folder import CellOrder, Order, RunFolder
 from kubewire.nightly.run import Limits, Nightly
 from kubewire.nightly.workers import Pool, this_machine
-from kubewire.providers.netns.linux import stat_fields
 from waiting import DEADLINE
 
 HERE = Path(__file__).parent

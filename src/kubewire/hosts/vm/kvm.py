@@ -8,11 +8,11 @@ from pathlib import Path
 
 from kubewire.core.errors import LabError
 from kubewire.core.files import read_own_json, write_atomically
+from kubewire.core.proc import boot_id
 from kubewire.core.processes import run
 from kubewire.hosts.vm.cache import folder
 from kubewire.hosts.vm.debian import Root
 from kubewire.hosts.vm.qemu import Qemu, base
-from kubewire.providers.netns.state import boot_id
 
 DEVICE = Path("/dev/kvm")
 PATIENCE = 10.0

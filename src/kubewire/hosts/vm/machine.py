@@ -19,13 +19,13 @@ from kubewire.core.errors import LabError
 from kubewire.core.files import last_lines, write_atomically
 from kubewire.core.leftovers import Leftover
 from kubewire.core.owners import makers
+from kubewire.core.proc import made_elsewhere
 from kubewire.core.progress import Progress, emit
 from kubewire.hosts.vm import preflight, qemu, seed, state
 from kubewire.hosts.vm.cache import STEP, require_space
 from kubewire.hosts.vm.endpoint import Endpoint
 from kubewire.hosts.vm.parts import Parts
 from kubewire.lab.lock import is_locked, lab_lock
-from kubewire.providers.netns.state import made_elsewhere
 
 READY = "kubewire-vm: ready"
 DEADLINE = {"kvm": 60.0, "tcg": 300.0}

@@ -20,16 +20,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from kubewire.core import console
+from kubewire.core.proc import Process, boot_id, die_with_parent, host_id, pid_namespace, set_process_name
 from kubewire.hosts.vm.state import CONSOLE, LOG, VmState, folder, post_mortem, write_state
-from kubewire.providers.netns import linux
-from kubewire.providers.netns.linux import Process
-from kubewire.providers.netns.state import boot_id, host_id, pid_namespace
 
 _TAIL = 1 << 16
 
 
 def main(makers: list[int]) -> int:
-    linux.set_process_name("kubewire-vm")
+    set_process_name("kubewire-vm")
     wake, woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(woken)
     for number in (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT):
@@ -68,7 +66,7 @@ def start(argv: list[str], directory: Path) -> subprocess.Popen[bytes]:
         argv,
         stdin=subprocess.DEVNULL,
         env={**os.environ, "TMPDIR": str(directory)},
-        preexec_fn=lambda: linux.die_with_parent(signal.SIGKILL),  # noqa: PLW1509 - one thread here
+        preexec_fn=lambda: die_with_parent(signal.SIGKILL),  # noqa: PLW1509 - one thread here
     )
 
 

@@ -9,9 +9,8 @@ from typing import Literal
 
 from kubewire.core.files import read_record, write_atomically
 from kubewire.core.paths import state_dir
+from kubewire.core.proc import Process, seen_from_here
 from kubewire.hosts.vm.endpoint import Endpoint
-from kubewire.providers.netns.linux import Process
-from kubewire.providers.netns.state import seen_from_here
 
 FILE = "vm.json"
 KEY = "key"

@@ -9,7 +9,7 @@ from typing import Any
 
 from kubewire.core import paths
 from kubewire.core.files import read_record, write_atomically
-from kubewire.providers.netns.state import boot_id, host_id, made_elsewhere, pid_namespace, seen_from_here
+from kubewire.core.proc import boot_id, host_id, made_elsewhere, pid_namespace, seen_from_here
 
 FILE = "kind.json"
 KUBECONFIG = "kubeconfig"

@@ -19,6 +19,7 @@ from kubewire.core import paths
 from kubewire.core.errors import HostError, LabError
 from kubewire.core.files import last_lines, write_atomically
 from kubewire.core.owners import makers
+from kubewire.core.proc import boot_id
 from kubewire.core.progress import emit
 from kubewire.core.timeouts import patient
 from kubewire.providers.netns import control, linux, plan_builder, state, topology
@@ -63,7 +64,7 @@ def end(directory: Path) -> bool:
     """
     state.require_here(directory)
     recorded = state.read_state(directory)
-    if recorded is None or recorded.boot != state.boot_id():  # an id of another boot is a stranger's by now
+    if recorded is None or recorded.boot != boot_id():  # an id of another boot is a stranger's by now
         return False
     keeper = recorded.keeper.open()
     if keeper is None:

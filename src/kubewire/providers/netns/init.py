@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kubewire.providers.netns import cgroups, control, linux, relay, sandbox
+from kubewire.core.proc import die_with_parent, set_process_name
+from kubewire.providers.netns import cgroups, control, relay, sandbox
 from kubewire.providers.netns.plan import LOGS, SYSTEM_PATH, Plan
 from kubewire.providers.netns.supervisor import Reaper, Supervisor
 
@@ -26,8 +27,8 @@ class Sockets:
 
 def run(plan: Plan, sockets: Sockets) -> None:
     """Never returns while the lab lives; ends when the keeper does."""
-    linux.die_with_parent(signal.SIGKILL)
-    linux.set_process_name("kubewire-init")
+    die_with_parent(signal.SIGKILL)
+    set_process_name("kubewire-init")
     os.chdir("/")
     os.umask(0o022)
     os.environ["PATH"] = SYSTEM_PATH

@@ -1,4 +1,4 @@
-"""The few Linux calls that Python 3.11 lacks: namespaces, mounts, privileges, process identity."""
+"""The few Linux calls that Python 3.11 lacks: namespaces, mounts, privileges."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from kubewire.core import console
@@ -36,8 +35,6 @@ MS_SHARED = 1 << 20
 MS_RELATIME = 1 << 21
 _MNT_DETACH = 2
 
-_PR_SET_PDEATHSIG = 1
-_PR_SET_NAME = 15
 _PR_CAPBSET_DROP = 24
 _PR_SET_NO_NEW_PRIVS = 38
 _PR_CAP_AMBIENT = 47
@@ -127,16 +124,6 @@ def set_hostname(name: str) -> None:
     _check(_libc.sethostname(encoded, len(encoded)), "sethostname")
 
 
-def die_with_parent(signal: int) -> None:
-    """Have the kernel send `signal` to this process when its parent ends."""
-    _check(_libc.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal), 0, 0, 0), "prctl PR_SET_PDEATHSIG")
-
-
-def set_process_name(name: str) -> None:
-    """The name that `ps -o comm` shows, at most 15 bytes."""
-    _check(_libc.prctl(_PR_SET_NAME, ctypes.c_char_p(name.encode()[:15]), 0, 0, 0), "prctl PR_SET_NAME")
-
-
 def map_single_user(uid: int, gid: int) -> None:
     """In a fresh user namespace: become root there, mapped to `uid` and `gid` outside."""
     Path("/proc/self/setgroups").write_text("deny")
@@ -150,53 +137,3 @@ def may_make_namespaces() -> bool:
     effective = next(int(line.split()[1], 16) for line in status.splitlines() if line.startswith("CapEff"))
     wanted = (1 << _CAP_SYS_ADMIN) | (1 << _CAP_NET_ADMIN)
     return os.geteuid() == 0 and effective & wanted == wanted
-
-
-MAX_PID = 1 << 22
-"""The kernel's own bound (PID_MAX_LIMIT)."""
-
-
-@dataclass(frozen=True)
-class Process:
-    """A process for sure: pids are reused, a pid with its start time (in clock ticks since boot) is not."""
-
-    pid: int
-    started: int
-
-    def __post_init__(self) -> None:
-        if not 0 < self.pid <= MAX_PID:
-            raise ValueError(f"{self.pid} is no process id")
-
-    @classmethod
-    def of(cls, pid: int) -> Process:
-        """Raises ProcessLookupError when there is no such process (a zombie counts as none)."""
-        fields = stat_fields(pid)
-        if fields is None or fields[0] in "ZX":
-            raise ProcessLookupError(pid)
-        return cls(pid, int(fields[19]))
-
-    def alive(self) -> bool:
-        try:
-            return Process.of(self.pid) == self
-        except ProcessLookupError:
-            return False
-
-    def open(self) -> int | None:
-        """A pidfd of this very process, or None when it is gone."""
-        try:
-            descriptor = os.pidfd_open(self.pid)
-        except ProcessLookupError:
-            return None
-        if self.alive():
-            return descriptor
-        os.close(descriptor)
-        return None
-
-
-def stat_fields(pid: int) -> list[str] | None:
-    """/proc/PID/stat from the state letter (index 0) on, or None when the process is gone."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    return text.rpartition(")")[2].split()

@@ -22,16 +22,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from kubewire.core import console
+from kubewire.core.proc import Process, boot_id, host_id, pid_namespace, set_process_name
 from kubewire.providers.netns import cgroups, linux
-from kubewire.providers.netns.linux import Process
 from kubewire.providers.netns.plan import LOGS, Plan
 from kubewire.providers.netns.state import (
     KEEPER_LOG,
     NodeRecord,
     SandboxState,
-    boot_id,
-    host_id,
-    pid_namespace,
     remove,
     write_state,
 )
@@ -47,7 +44,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--control", type=int, required=True)
     parser.add_argument("--maker", type=int, action="append", default=[])
     options = parser.parse_args(arguments)
-    linux.set_process_name("kubewire-keeper")
+    set_process_name("kubewire-keeper")
     keeper = Keeper(options.lab_dir, options.post_mortem, options.maker)
     kubectl, control = socket.socket(fileno=options.kubectl), socket.socket(fileno=options.control)
     try:

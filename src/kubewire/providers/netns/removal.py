@@ -11,6 +11,7 @@ from kubewire.core import paths
 from kubewire.core.errors import LabError
 from kubewire.core.files import read_own_json
 from kubewire.core.leftovers import Leftover
+from kubewire.core.proc import boot_id
 from kubewire.lab.lock import is_locked, lab_lock
 from kubewire.providers.netns import cgroups, creation, state
 
@@ -29,7 +30,7 @@ def clear_leftovers(name: str) -> None:
     directory = paths.lab_dir(name)
     state.require_here(directory)
     recorded = state.read_state(directory)
-    for folder in recorded.cgroups if recorded and recorded.boot == state.boot_id() else ():
+    for folder in recorded.cgroups if recorded and recorded.boot == boot_id() else ():
         cgroups.remove_left(Path(folder))
     for leftover in (state.SOCKET, state.KUBECONFIG, state.KEEPER_LOG, state.FILE):
         (directory / leftover).unlink(missing_ok=True)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from kubewire.core import paths
-from kubewire.core.errors import LabError
 from kubewire.core.files import read_record, write_atomically
-from kubewire.providers.netns.linux import Process
+from kubewire.core.proc import Process, made_elsewhere, seen_from_here
 
 FILE = "sandbox.json"
 SOCKET = "control.sock"
@@ -58,48 +55,12 @@ def post_mortem(lab: str) -> Path:
     return paths.state_dir() / "logs" / lab / "post-mortem"
 
 
-def boot_id() -> str:
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-
-
-def host_id() -> str:
-    """This machine, beyond a reboot."""
-    try:
-        return f"{Path('/etc/machine-id').read_text().strip()} {platform.node()}"
-    except OSError:
-        return platform.node()
-
-
-def pid_namespace() -> int:
-    """The inode of this process's PID namespace: process ids mean nothing in another."""
-    return os.stat("/proc/self/ns/pid").st_ino  # noqa: PTH116 - not a path but a namespace
-
-
-def seen_from_here(boot: str, host: str, namespace: int) -> Literal["here", "gone", "elsewhere"]:
-    """Whether recorded process ids mean something here, ended with an earlier boot, or can't be judged.
-
-    Records of earlier releases name no host ("") and no namespace (0): they count as made here.
-    """
-    if boot == boot_id():
-        return "here" if namespace in (0, pid_namespace()) else "elsewhere"
-    return "gone" if host in ("", host_id()) else "elsewhere"
-
-
 def require_here(directory: Path) -> None:
     """LabError where the processes of this lab can't be judged from here, so that it must not be touched."""
     found = read_state(directory)
     if found is None or seen_from_here(found.boot, found.host, found.pid_namespace) != "elsewhere":
         return
     raise made_elsewhere(f"lab {found.lab} was made", "it runs", directory)
-
-
-def made_elsewhere(what: str, unknown: str, folder: Path) -> LabError:
-    """The refusal to judge what another PID namespace or host made: whether `unknown` can't be seen."""
-    return LabError(
-        f"{what} in another PID namespace or on another host: whether {unknown} can't be seen from here",
-        where=str(folder),
-        mend=f"run kubewire where it was made; if that is gone for good: rm -r {folder}",
-    )
 
 
 def write_state(directory: Path, state: SandboxState) -> None:

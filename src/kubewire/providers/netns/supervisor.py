@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from kubewire.providers.netns.linux import stat_fields
+from kubewire.core.proc import stat_fields
 from kubewire.providers.netns.plan import Check, Component, node_entry
 from kubewire.providers.netns.probe import until
 

@@ -136,8 +136,8 @@ def test_the_seed_holds_keys_for_root_alone_and_kubewire(tmp_path: Path) -> None
 
 
 def test_the_inventory_pins_the_hosts_key() -> None:
+    from kubewire.core.proc import Process
     from kubewire.hosts.vm.state import VmState
-    from kubewire.providers.netns.linux import Process
 
     me = Process(1, 1)
     target = write_inventory(VmState("try", "boot", me, None, 4022, (), "").endpoint())

@@ -12,8 +12,8 @@ import pytest
 
 from kubewire.core.errors import LabError
 from kubewire.core.leftovers import remove
+from kubewire.core.proc import Process, boot_id
 from kubewire.providers.netns import state
-from kubewire.providers.netns.linux import Process
 from kubewire.providers.netns.provider import NetnsProvider
 
 
@@ -22,7 +22,7 @@ def record(keeper: Process) -> state.SandboxState:
         lab="iptables",
         kubernetes="v1.37.2",
         rootful=True,
-        boot=state.boot_id(),
+        boot=boot_id(),
         keeper=keeper,
         init=None,
         nodes=(state.NodeRecord("iptables-worker", "worker", ("172.18.0.3",)),),

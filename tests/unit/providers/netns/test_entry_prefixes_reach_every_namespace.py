@@ -9,8 +9,8 @@ import pytest
 
 from kubewire.core.errors import LabError
 from kubewire.core.owners import VARIABLE, makers
+from kubewire.core.proc import Process
 from kubewire.providers.netns import entry
-from kubewire.providers.netns.linux import Process
 from kubewire.providers.netns.state import NodeRecord, SandboxState
 
 LAB = SandboxState(

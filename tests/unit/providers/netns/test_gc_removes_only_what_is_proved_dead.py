@@ -14,9 +14,9 @@ import pytest
 
 from kubewire.core.errors import LabError
 from kubewire.core.leftovers import remove
+from kubewire.core.proc import Process, boot_id, host_id, pid_namespace
 from kubewire.lab.lock import lab_lock
 from kubewire.providers.netns import creation, state
-from kubewire.providers.netns.linux import Process
 from kubewire.providers.netns.provider import NetnsProvider
 
 
@@ -35,13 +35,13 @@ def lab(state_home: Path, keeper: Process, **changed: object) -> Path:
         lab="iptables",
         kubernetes="v1.37.2",
         rootful=True,
-        boot=state.boot_id(),
+        boot=boot_id(),
         keeper=keeper,
         init=None,
         nodes=(),
         definition={},
-        host=state.host_id(),
-        pid_namespace=state.pid_namespace(),
+        host=host_id(),
+        pid_namespace=pid_namespace(),
     )
     state.write_state(folder, replace(recorded, **changed))  # type: ignore[arg-type]
     return folder

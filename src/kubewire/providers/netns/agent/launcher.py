@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from kubewire.core.proc import die_with_parent
 from kubewire.providers.netns import cgroups, linux
 
 NOT_FOUND, NOT_EXECUTABLE, SETUP_FAILED = 127, 126, 125
@@ -35,7 +36,7 @@ _FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 def main() -> int:
     """Wait for the container's first process and end as it does."""
-    linux.die_with_parent(signal.SIGKILL)
+    die_with_parent(signal.SIGKILL)
     order = json.load(sys.stdin)
     netns = os.open(order["netns"], os.O_RDONLY | os.O_CLOEXEC)
     linux.setns(netns, linux.CLONE_NEWNET)
@@ -48,7 +49,7 @@ def main() -> int:
 
 def _container(order: dict[str, Any], parent: int) -> None:
     """PID 1 of the pod's PID namespace; ends in the pod's program, or with what went wrong."""
-    linux.die_with_parent(signal.SIGKILL)
+    die_with_parent(signal.SIGKILL)
     os.set_blocking(parent, False)
     with suppress(BlockingIOError):
         if os.read(parent, 1) == b"":
@@ -84,7 +85,7 @@ def _prepare(order: dict[str, Any]) -> None:
     _become(order["uid"], order["rootful"], itself)
     if order["processes"]:  # as its user's limit: before, it would be that of the whole lab
         resource.setrlimit(resource.RLIMIT_NPROC, (order["processes"], order["processes"]))
-    linux.die_with_parent(signal.SIGKILL)  # forgotten when the user changed
+    die_with_parent(signal.SIGKILL)  # forgotten when the user changed
     os.closerange(_COMPLAINTS + 1, os.sysconf("SC_OPEN_MAX"))  # chdir could lead through one of them
 
 

@@ -1,0 +1,117 @@
+"""Which process is which: by pid and start time, on this boot, host and PID namespace."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from kubewire.core.errors import LabError
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_NAME = 15
+_libc = ctypes.CDLL(None, use_errno=True)
+
+MAX_PID = 1 << 22
+"""The kernel's own bound (PID_MAX_LIMIT)."""
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process for sure: pids are reused, a pid with its start time (in clock ticks since boot) is not."""
+
+    pid: int
+    started: int
+
+    def __post_init__(self) -> None:
+        if not 0 < self.pid <= MAX_PID:
+            raise ValueError(f"{self.pid} is no process id")
+
+    @classmethod
+    def of(cls, pid: int) -> Process:
+        """Raises ProcessLookupError when there is no such process (a zombie counts as none)."""
+        fields = stat_fields(pid)
+        if fields is None or fields[0] in "ZX":
+            raise ProcessLookupError(pid)
+        return cls(pid, int(fields[19]))
+
+    def alive(self) -> bool:
+        try:
+            return Process.of(self.pid) == self
+        except ProcessLookupError:
+            return False
+
+    def open(self) -> int | None:
+        """A pidfd of this very process, or None when it is gone."""
+        try:
+            descriptor = os.pidfd_open(self.pid)
+        except ProcessLookupError:
+            return None
+        if self.alive():
+            return descriptor
+        os.close(descriptor)
+        return None
+
+
+def stat_fields(pid: int) -> list[str] | None:
+    """/proc/PID/stat from the state letter (index 0) on, or None when the process is gone."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return text.rpartition(")")[2].split()
+
+
+def boot_id() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def host_id() -> str:
+    """This machine, beyond a reboot."""
+    try:
+        return f"{Path('/etc/machine-id').read_text().strip()} {platform.node()}"
+    except OSError:
+        return platform.node()
+
+
+def pid_namespace() -> int:
+    """The inode of this process's PID namespace: process ids mean nothing in another."""
+    return os.stat("/proc/self/ns/pid").st_ino  # noqa: PTH116 - not a path but a namespace
+
+
+def seen_from_here(boot: str, host: str, namespace: int) -> Literal["here", "gone", "elsewhere"]:
+    """Whether recorded process ids mean something here, ended with an earlier boot, or can't be judged.
+
+    Records of earlier releases name no host ("") and no namespace (0): they count as made here.
+    """
+    if boot == boot_id():
+        return "here" if namespace in (0, pid_namespace()) else "elsewhere"
+    return "gone" if host in ("", host_id()) else "elsewhere"
+
+
+def made_elsewhere(what: str, unknown: str, folder: Path) -> LabError:
+    """The refusal to judge what another PID namespace or host made: whether `unknown` can't be seen."""
+    return LabError(
+        f"{what} in another PID namespace or on another host: whether {unknown} can't be seen from here",
+        where=str(folder),
+        mend=f"run kubewire where it was made; if that is gone for good: rm -r {folder}",
+    )
+
+
+def die_with_parent(signal: int) -> None:
+    """Have the kernel send `signal` to this process when its parent ends."""
+    _prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal))
+
+
+def set_process_name(name: str) -> None:
+    """The name that `ps -o comm` shows, at most 15 bytes."""
+    _prctl(_PR_SET_NAME, ctypes.c_char_p(name.encode()[:15]))
+
+
+def _prctl(option: int, value: ctypes.c_ulong | ctypes.c_char_p) -> None:
+    if _libc.prctl(option, value, 0, 0, 0) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"prctl {option}: {os.strerror(number)}")
