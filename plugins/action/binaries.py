@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from kubewire.app.steps.outcome import Outcome
-from kubewire.hosts.binaries import ship_binaries
+from kubewire.app.steps.send_binaries import ship_binaries
 
 from ..plugin_utils.step import LAB, Step
 

@@ -54,7 +54,7 @@ class Step(ActionBase):  # type: ignore[misc]
         """The task result of the step."""
         if not self.is_away:
             return perform(self.STEP, arguments, check=self.check)
-        from kubewire.hosts.remote_steps import perform_there
+        from kubewire.app.steps.remote import perform_there
 
         return perform_there(self.on_host, self.place(arguments), self.STEP, arguments, check=self.check)
 

@@ -92,8 +92,8 @@ def status_lines(status: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def garbage() -> list[Leftover]:
     """What crashes left, of every provider, found without changing anything."""
+    from kubewire.app import cells
     from kubewire.binaries import workspace
-    from kubewire.hostagent import cell_server
     from kubewire.hosts.vm import machine
 
     found = [left for name in NAMES for left in get_provider(name).garbage()]
@@ -104,7 +104,7 @@ def garbage() -> list[Leftover]:
         *overview.garbage(),
         *multiplexing.garbage(),
         *machine.garbage(),
-        *cell_server.garbage(),
+        *cells.garbage(),
         *workspace.garbage(),
         *_logs(gone),
         *_files(),

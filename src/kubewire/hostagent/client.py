@@ -1,6 +1,6 @@
 """On a lab host: hand one request to this SSH connection's session, started if there is none yet.
 
-`python -m kubewire.hostagent.client` reads one JSON object and prints one line, MARK and the JSON answer.
+`python -m kubewire.hostagent.client` reads a JSON object, prints a line: STEP_MARK and the JSON answer.
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ import sys
 from pathlib import Path
 
 from kubewire.core import console, paths
+from kubewire.hosts.protocol import STEP_MARK
 from kubewire.providers.netns import control
 
-MARK = "kubewire-answer "
-"""Before the answer, since a login shell may print what it likes."""
 SERVERS = ("sshd", "sshd-session", "dropbear")
 PATIENCE = 90.0
 """Seconds: more than the session keeps any caller waiting, and its own start where every Python is slow."""
@@ -30,7 +29,7 @@ def main() -> int:
     except (FileNotFoundError, ConnectionRefusedError):  # one that was cut is not asked again by another
         _start(path, server)
         answer = control.call(path, request, timeout=PATIENCE)
-    console.document(f"{MARK}{json.dumps(answer)}\n")
+    console.document(f"{STEP_MARK}{json.dumps(answer)}\n")
     return 0
 
 

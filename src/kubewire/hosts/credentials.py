@@ -15,7 +15,7 @@ from msgspec import Meta, Struct
 from kubewire.core.bounded_yaml import read_yaml
 from kubewire.core.errors import LabError
 from kubewire.core.files import RECORD_LIMIT, read_own
-from kubewire.hosts.answers import decode
+from kubewire.core.rpc import decode
 from kubewire.providers.netns.certificates import KeyPair
 from kubewire.providers.netns.kubeconfig import kubeconfig
 

@@ -11,7 +11,6 @@ import re
 import shlex
 import sys
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,8 +22,8 @@ from kubewire.core.printable import one_line
 from kubewire.core.processes import run as run_here
 from kubewire.core.timeouts import patient
 from kubewire.hosts import scripts
+from kubewire.hosts.ssh_target import Run
 
-Run = Callable[[str, bytes], tuple[int, str, str]]
 PLATFORMS = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
 GLIBC = ("2014", "_2_28", "_2_34")
 """The manylinux tags that Debian 12 and newer can run."""

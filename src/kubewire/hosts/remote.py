@@ -7,7 +7,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import Annotated, NoReturn
 
 from msgspec import Meta, Struct
 
@@ -16,16 +16,14 @@ from kubewire.core.errors import HostError, LabError
 from kubewire.core.printable import one_line
 from kubewire.core.processes import TIMED_OUT, Outcome
 from kubewire.core.processes import run as run_here
+from kubewire.core.rpc import decode
 from kubewire.core.timeouts import patient
 from kubewire.hosts import records
 from kubewire.hosts.records import Away
 from kubewire.hosts.ssh_errors import last_line, unreachable
-from kubewire.hosts.ssh_target import Place
+from kubewire.hosts.ssh_target import Place, Run
 from kubewire.hosts.vm.hosting import is_dead
 from kubewire.providers.base import Phase
-
-if TYPE_CHECKING:
-    from kubewire.hosts.remote_steps import Run
 
 SSH_FAILED = 255
 """ssh's own exit code where it could not reach the host, or lost it."""
@@ -104,8 +102,6 @@ def phase(away: Away) -> str:
     """How the lab is over there: a phase as `status` tells it. HostError for a host that can't be reached,
     LabError for one that doesn't say it: only the host's own word is `absent`.
     """
-    from kubewire.hosts.answers import decode
-
     if is_dead(away.lab, away.place.name):
         return "dead"
     done = call(away, ["status", away.lab, "--format", "json"], timeout=STATUS_SECONDS)

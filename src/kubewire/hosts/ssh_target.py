@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 QUIET = ("-o", "ConnectTimeout=10", "-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=4")
+
+Run = Callable[[str, bytes], tuple[int, str, str]]
+"""Runs a shell command on a host with this standard input: exit code, standard output and error."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import select
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,16 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kubewire.core import progress
-from kubewire.core.files import UnsafeFileError, open_own_folder
 from kubewire.core.owners import VARIABLE as MAKER
-from kubewire.core.processes import TIMED_OUT, dying_with_us, run
+from kubewire.core.processes import dying_with_us
 from kubewire.core.signals import Terminated, raise_on_terminate
 from kubewire.lab.lock import HELD
 
 TIDY_SECONDS = 20.0
 """What a child is given, after SIGTERM, to remove its lab."""
-DOWN_SECONDS = 600.0
-"""What removing one left lab may take; what takes longer is left for `gc`."""
 
 
 @dataclass
@@ -116,28 +112,3 @@ def wait_for_any(children: Iterable[Child], seconds: float) -> None:
     finally:
         for descriptor in descriptors:
             os.close(descriptor)
-
-
-def sweep(state: Path) -> None:
-    """Remove the labs of a state folder whose process is gone, then the folder.
-
-    Only what runs on this machine: what it may know of labs on other hosts is not followed. A lab whose
-    removal doesn't end keeps its state, for `gc`.
-    """
-    labs = state / "kubewire" / "labs"
-    try:
-        os.close(open_own_folder(state))
-        names = sorted(entry.name for entry in labs.iterdir())
-    except FileNotFoundError:
-        names = []
-    except UnsafeFileError:  # not made by us: nothing in it is believed
-        return
-    for name in names:
-        done = run(
-            [sys.executable, "-m", "kubewire.app.steps.remove", name],
-            env={**os.environ, "XDG_STATE_HOME": str(state)},
-            timeout=DOWN_SECONDS,
-        )
-        if done.code == TIMED_OUT:
-            return
-    shutil.rmtree(state, ignore_errors=True)

@@ -6,13 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kubewire.app.cells import sweep
 from kubewire.binaries.fetchplan import plan as fetch_plan
 from kubewire.core.files import last_lines
 from kubewire.core.progress import WARNED, Progress
 from kubewire.lab.loading import load_lab
 from kubewire.matrix.results import Fetch
 from kubewire.nightly.cell import overrides_of
-from kubewire.nightly.children import Child, start, sweep
+from kubewire.nightly.children import Child, start
 from kubewire.nightly.folder import CellOrder
 
 DEADLINE = 3600.0

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from kubewire.core.errors import DefinitionError, LabError
 from kubewire.core.files import RECORD_LIMIT, UnsafeFileError, read_bounded, write_atomically
@@ -47,6 +47,15 @@ class CellOrder(Model):
     @property
     def cell(self) -> Cell:
         return Cell(self.lab, self.mode, self.provider, self.kubernetes, self.control_plane, self.skip)
+
+
+class CellRequest(BaseModel):
+    """What another host is told of a cell: `definition` as `definitions.pack` makes it; the order's own
+    reference means nothing there.
+    """
+
+    order: CellOrder
+    definition: dict[str, Any]
 
 
 class Order(Model):

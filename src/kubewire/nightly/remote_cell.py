@@ -17,15 +17,15 @@ from typing import IO
 
 from pydantic import BaseModel, ValidationError
 
+from kubewire.app.steps.send_binaries import ship_binaries
 from kubewire.app.steps.vm import boot
 from kubewire.core import console
 from kubewire.core.errors import KubewireError, LabError
 from kubewire.core.files import size_text, write_atomically
 from kubewire.core.processes import dying_with_us
-from kubewire.hostagent.cell_server import MARK, Request
 from kubewire.hosts import definitions
-from kubewire.hosts.binaries import ship_binaries
 from kubewire.hosts.multiplexing import shared
+from kubewire.hosts.protocol import CELL_MARK
 from kubewire.hosts.remote import SSH_FAILED, runner
 from kubewire.hosts.ssh_errors import unreachable
 from kubewire.hosts.ssh_target import Place
@@ -34,7 +34,7 @@ from kubewire.hosts.vm.hosting import HOST as VM
 from kubewire.matrix.results import CellResult
 from kubewire.nightly.cell import keep_packed, overrides_of
 from kubewire.nightly.children import serve
-from kubewire.nightly.folder import CellOrder
+from kubewire.nightly.folder import CellOrder, CellRequest
 from kubewire.snapshot.archive import PACKED_LIMIT, pack_snapshot, unpack_snapshot
 
 PATIENCE = 15.0
@@ -92,11 +92,11 @@ def vm_for(order: CellOrder) -> Iterator[Place]:
         machine.remove(overrides["name"])
 
 
-def _request(order: CellOrder) -> Request:
-    return Request(order=order, definition=definitions.pack(order.reference, overrides_of(order)))
+def _request(order: CellOrder) -> CellRequest:
+    return CellRequest(order=order, definition=definitions.pack(order.reference, overrides_of(order)))
 
 
-def _ask(request: Request, place: Place) -> tuple[CellResult, bytes]:
+def _ask(request: CellRequest, place: Place) -> tuple[CellResult, bytes]:
     """The cell's result and its packed snapshot, both read here; what the cell says goes to this process's
     own log.
     """
@@ -123,7 +123,7 @@ def _ask(request: Request, place: Place) -> tuple[CellResult, bytes]:
         there.kill()
         raise LabError(f"the cell answered more than {size_text(ANSWER_LIMIT)}", where=place.name)
     code = there.wait()
-    _, found, rest = answer.partition(MARK)
+    _, found, rest = answer.partition(CELL_MARK)
     if code == SSH_FAILED:
         raise unreachable("the connection was closed by remote host", place.name)
     if not found:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from kubewire.app import cells
 from kubewire.app.machine import CELL_BYTES, memory_available
 from kubewire.core import leftovers
 from kubewire.core.errors import HostError
@@ -18,7 +19,6 @@ from kubewire.core.files import last_lines
 from kubewire.core.printable import printable
 from kubewire.core.temporary import new_folder, roomy
 from kubewire.dataplane.core.findings import brief
-from kubewire.hostagent import cell_server
 from kubewire.matrix.results import CellResult, unjudged
 from kubewire.nightly import children
 from kubewire.nightly.children import Child
@@ -60,11 +60,11 @@ class Nightly:
         """Where each cell has an XDG_STATE_HOME of its own, so that labs of one name don't meet: never in the
         run's folder, which may be another user's.
         """
-        return new_folder(cell_server.WHAT, roomy())
+        return new_folder(cells.WHAT, roomy())
 
     def run(self, orders: Sequence[CellOrder]) -> Fetching:
         """Run all that have no result yet; when this is interrupted, no child and no lab is left."""
-        leftovers.remove(cell_server.garbage())
+        leftovers.remove(cells.garbage())
         fetching = Fetching(self.folder.path / "fetched", self._states / "fetched")
         waiting = [order for order in orders if not self._settled(order)]
         try:
@@ -141,7 +141,7 @@ class Nightly:
                     each.child.press()
                 continue
             self.running.remove(each)
-            children.sweep(self._states / each.order.cell.id)
+            cells.sweep(self._states / each.order.cell.id)
             found = self.folder.read_result(each.order.cell)
             if found is None and code == HostError.exit_code and each.worker.name != HERE:
                 why = _last_line(self.folder.cell(each.order.cell) / "log.txt")
@@ -190,8 +190,8 @@ class Nightly:
             children.wait_for_any(left, TICK)
             left = [child for child in left if child.ended() is None]
         for each in self.running:
-            children.sweep(self._states / each.order.cell.id)
-        children.sweep(self._states / "fetched")
+            cells.sweep(self._states / each.order.cell.id)
+        cells.sweep(self._states / "fetched")
         with suppress(OSError):  # a lab that can't be removed keeps its state, for `gc`
             self._states.rmdir()
             self._states.parent.rmdir()

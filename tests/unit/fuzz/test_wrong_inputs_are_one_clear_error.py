@@ -15,14 +15,14 @@ from pathlib import Path
 
 import pytest
 
+from kubewire.app.steps.remote import perform_there
 from kubewire.cli.main import app
 from kubewire.core import exits
 from kubewire.core.processes import Outcome
-from kubewire.hostagent.client import MARK
 from kubewire.hosts import credentials, remote
 from kubewire.hosts import snapshot as far_snapshot
+from kubewire.hosts.protocol import STEP_MARK
 from kubewire.hosts.records import Away, Place
-from kubewire.hosts.remote_steps import perform_there
 from kubewire.nightly import remote_cell
 from kubewire.nightly.folder import CellOrder
 from repository import ROOT
@@ -390,12 +390,12 @@ def _brought(data: bytes, monkeypatch: pytest.MonkeyPatch) -> object:
 
 
 def _step(data: bytes, _: pytest.MonkeyPatch) -> object:
-    out = MARK + data.decode(errors="backslashreplace") + "\n"
+    out = STEP_MARK + data.decode(errors="backslashreplace") + "\n"
     return perform_there(lambda *_: (0, out, ""), HOST.place, "commit", {})
 
 
 def _result(data: bytes, _: pytest.MonkeyPatch) -> object:
-    out = f'{MARK}{{"job": 0, "result": {data.decode(errors="backslashreplace")}}}\n'
+    out = f'{STEP_MARK}{{"job": 0, "result": {data.decode(errors="backslashreplace")}}}\n'
     return perform_there(lambda *_: (0, out, ""), HOST.place, "commit", {})
 
 

@@ -15,18 +15,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kubewire.app.steps import answers, remote, send_binaries
+from kubewire.app.steps.remote import perform_there
 from kubewire.binaries.toolchain import architecture
 from kubewire.core.errors import HostError, KubewireError, LabError
 from kubewire.core.tarball import Bounds
 from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
-from kubewire.hostagent.cell_server import Request
-from kubewire.hostagent.client import MARK
-from kubewire.hosts import answers, binaries, credentials, remote_steps
+from kubewire.hosts import credentials
+from kubewire.hosts.protocol import STEP_MARK
 from kubewire.hosts.provision import probe
-from kubewire.hosts.remote_steps import perform_there
 from kubewire.hosts.ssh_target import Place
 from kubewire.nightly import remote_cell
-from kubewire.nightly.folder import CellOrder
+from kubewire.nightly.folder import CellOrder, CellRequest
 from kubewire.nightly.remote_cell import read_result
 from kubewire.providers.netns.certificates import Authority
 from kubewire.snapshot import archive
@@ -53,7 +53,7 @@ RESULTS: dict[str, dict[str, Any]] = {
 
 
 def answering(result: Any, progress: Sequence[Any] = ()) -> Callable[[str, bytes], tuple[int, str, str]]:
-    line = MARK + json.dumps({"job": 0, "progress": list(progress), "result": result})
+    line = STEP_MARK + json.dumps({"job": 0, "progress": list(progress), "result": result})
     return lambda _command, _data: (0, f"Welcome!\n{line}\n", "")
 
 
@@ -70,7 +70,7 @@ def test_every_step_of_a_session_has_a_schema() -> None:
 
 @pytest.fixture(autouse=True)
 def _any_step_without_a_lab(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote_steps, "DEFINING", frozenset())
+    monkeypatch.setattr(remote, "DEFINING", frozenset())
 
 
 @pytest.mark.parametrize("step", RESULTS)
@@ -133,13 +133,13 @@ def test_other_types_and_sizes_are_refused(step: str, change: dict[str, Any]) ->
 )
 def test_other_answers_are_refused(answer: Any) -> None:
     with pytest.raises(LabError, match="step commit answered"):
-        perform_there(lambda *_: (0, MARK + json.dumps(answer) + "\n", ""), ALICE, "commit", {})
+        perform_there(lambda *_: (0, STEP_MARK + json.dumps(answer) + "\n", ""), ALICE, "commit", {})
 
 
 def test_a_step_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote_steps, "MOST_CALLS", 3)
+    monkeypatch.setattr(remote, "MOST_CALLS", 3)
     with pytest.raises(LabError, match="step commit doesn't come to an end"):
-        perform_there(lambda *_: (0, MARK + '{"job": 0}\n', ""), ALICE, "commit", {})
+        perform_there(lambda *_: (0, STEP_MARK + '{"job": 0}\n', ""), ALICE, "commit", {})
 
 
 JSON = st.recursive(
@@ -170,7 +170,7 @@ def test_any_answer_is_taken_or_one_error(step: str, change: dict[str, Any]) -> 
 @settings(max_examples=200, deadline=None)
 @given(st.text(max_size=300) | st.binary(max_size=300).map(lambda data: data.decode("latin-1")))
 def test_any_output_is_one_error(out: str) -> None:
-    for text in (out, MARK + out):
+    for text in (out, STEP_MARK + out):
         with pytest.raises(LabError):
             perform_there(lambda *_, text=text: (0, text, ""), ALICE, "commit", {})  # type: ignore[misc]
 
@@ -178,7 +178,7 @@ def test_any_output_is_one_error(out: str) -> None:
 def test_a_deep_answer_is_one_error() -> None:
     deep = '{"job": 0, "result": ' + "[" * 200_000 + "]" * 200_000 + "}"
     with pytest.raises(LabError):
-        perform_there(lambda *_: (0, f"{MARK}{deep}\n", ""), ALICE, "commit", {})
+        perform_there(lambda *_: (0, f"{STEP_MARK}{deep}\n", ""), ALICE, "commit", {})
 
 
 def test_a_host_gets_no_file_but_the_binaries_it_was_offered(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,8 +195,8 @@ def test_a_host_gets_no_file_but_the_binaries_it_was_offered(monkeypatch: pytest
         sent.append(data)
         return (lie if len(sent) == 1 else answering({"changed": False, "changes": []}))(command, data)
 
-    monkeypatch.setattr(binaries.store, "sha256", lambda _: "")
-    binaries._send(run, ALICE, [["kubernetes", "v1.37.2", ["kubectl"]]], check=False)
+    monkeypatch.setattr(send_binaries.store, "sha256", lambda _: "")
+    send_binaries._send(run, ALICE, [["kubernetes", "v1.37.2", ["kubectl"]]], check=False)
     assert [json.loads(data)["step"] for data in sent] == ["missing_binaries", "adopt_binaries"]
     assert json.loads(sent[1])["arguments"] == {"shipped": []}
 
@@ -339,5 +339,5 @@ def test_a_cells_answer_is_bounded(
     ssh.write_text(f"#!/bin/sh\n{program}\n")
     ssh.chmod(0o755)
     with pytest.raises(KubewireError, match=words):
-        remote_cell._ask(Request(order=ORDER, definition={}), Place("alice", (str(ssh),), "/python"))
+        remote_cell._ask(CellRequest(order=ORDER, definition={}), Place("alice", (str(ssh),), "/python"))
     assert len(capfd.readouterr().out) < 1 << 12

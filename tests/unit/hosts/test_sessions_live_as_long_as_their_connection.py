@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
+from kubewire.app.steps.remote import perform_there
 from kubewire.core.errors import LabError
 from kubewire.core.owners import VARIABLE
-from kubewire.hostagent.client import MARK
-from kubewire.hosts.remote_steps import perform_there
+from kubewire.hosts.protocol import STEP_MARK
 from kubewire.hosts.ssh_target import Place
 from waiting import eventually
 
@@ -47,8 +47,8 @@ class Connection:
         self.process.stdin.flush()
         answer: dict[str, Any] = {}
         for line in self.process.stdout:
-            if line.startswith(MARK):
-                answer = json.loads(line.removeprefix(MARK))
+            if line.startswith(STEP_MARK):
+                answer = json.loads(line.removeprefix(STEP_MARK))
             if line.startswith("exit "):
                 return answer
         raise AssertionError("the connection ended")

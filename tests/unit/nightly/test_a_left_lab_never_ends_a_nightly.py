@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kubewire.nightly import children
+from kubewire.app import cells
 
 
 @pytest.fixture
@@ -21,13 +21,13 @@ def test_a_removal_that_does_not_end_is_left_for_gc(
     stuck = tmp_path / "stuck"
     stuck.write_text("#!/bin/sh\nexec sleep 600\n")
     stuck.chmod(0o755)
-    monkeypatch.setattr(children.sys, "executable", str(stuck))
-    monkeypatch.setattr(children, "DOWN_SECONDS", 0.2)
-    children.sweep(state)
+    monkeypatch.setattr(cells.sys, "executable", str(stuck))
+    monkeypatch.setattr(cells, "DOWN_SECONDS", 0.2)
+    cells.sweep(state)
     assert (state / "kubewire" / "labs" / "left").is_dir()
 
 
 def test_what_is_gone_leaves_nothing(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(children.sys, "executable", "/bin/true")
-    children.sweep(state)
+    monkeypatch.setattr(cells.sys, "executable", "/bin/true")
+    cells.sweep(state)
     assert not state.exists()

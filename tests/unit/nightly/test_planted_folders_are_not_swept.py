@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from kubewire.app import cells
 from kubewire.core.files import UnsafeFileError, check_ancestors
-from kubewire.nightly import children
 
 NOBODY = 65534
 GONE = 4194305
@@ -103,7 +103,7 @@ def test_sweeping_our_own_state_reaches_no_other_host(tmp_path: Path) -> None:
     folder = tmp_path / "cell"
     cell(folder, file)
     (folder / "state").chmod(0o700)
-    children.sweep(folder / "state")
+    cells.sweep(folder / "state")
     assert not (folder / "state").exists()
     assert not ran.exists()
 

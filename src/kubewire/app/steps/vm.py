@@ -10,7 +10,7 @@ from kubewire.binaries.versions import Components
 from kubewire.core.progress import Progress, emit
 from kubewire.hosts.inventory import Target
 from kubewire.hosts.vm import machine
-from kubewire.hosts.vm.hosting import write_inventory
+from kubewire.hosts.vm.hosting import HOST, write_inventory
 from kubewire.hosts.vm.parts import Parts, prepare, unlike
 from kubewire.lab.loading import load_lab
 from kubewire.lab.schema import Lab
@@ -39,7 +39,8 @@ def boot(lab: str, overrides: Overrides, progress: Progress = emit) -> tuple[Tar
     """
     loaded = load_lab(lab, overrides)
     parts, version = prepare_parts(loaded, progress)
-    return write_inventory(machine.ensure(loaded.name, parts, progress)), version
+    inventory = write_inventory(machine.ensure(loaded.name, parts, progress))
+    return Target(HOST, (HOST,), (str(inventory),)), version
 
 
 def prepare_parts(lab: Lab, progress: Progress = emit) -> tuple[Parts, str]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import shlex
+from pathlib import Path
 
 from kubewire.core.errors import LabError
 from kubewire.core.files import write_atomically
-from kubewire.hosts.inventory import Target
 from kubewire.hosts.vm import state
 from kubewire.hosts.vm.endpoint import Endpoint
 
@@ -16,8 +16,8 @@ HOST = "vm"
 INVENTORY = "inventory.json"
 
 
-def write_inventory(endpoint: Endpoint) -> Target:
-    """The one host of an inventory that Ansible reads, with where kubewire is on it."""
+def write_inventory(endpoint: Endpoint) -> Path:
+    """An inventory that Ansible reads, whose one host is the VM, with where kubewire is on it."""
     path = state.folder(endpoint.lab) / INVENTORY
     options = [part for key, value in endpoint.options.items() for part in ("-o", f"{key}={value}")]
     host = {
@@ -30,7 +30,7 @@ def write_inventory(endpoint: Endpoint) -> Target:
         "kubewire_environment": dict(endpoint.environment),
     }
     write_atomically(path, json.dumps({"all": {"hosts": {HOST: host}}}, indent=1) + "\n")
-    return Target(HOST, (HOST,), (str(path),))
+    return path
 
 
 def is_dead(lab: str, host: str) -> bool:

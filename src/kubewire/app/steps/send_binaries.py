@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 from kubewire.app.steps.outcome import Outcome
+from kubewire.app.steps.remote import perform_there
 from kubewire.binaries import store
 from kubewire.binaries.catalog import Artifact
 from kubewire.binaries.fetchplan import plan
@@ -15,8 +16,7 @@ from kubewire.core.locks import locked
 from kubewire.core.paths import cache_dir
 from kubewire.hosts import scripts
 from kubewire.hosts.provision import checked
-from kubewire.hosts.remote_steps import Run, perform_there
-from kubewire.hosts.ssh_target import Place
+from kubewire.hosts.ssh_target import Place, Run
 from kubewire.lab.loading import load_lab
 from kubewire.providers.base import Change
 

@@ -7,21 +7,15 @@ else is refused by name. What Ansible gets is built from these values, so no key
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from kubewire.core.errors import LabError
-from kubewire.core.printable import one_line
+from kubewire.core.rpc import decode
 from kubewire.providers.registry import NAMES
 from kubewire.verify.stored import StoredReport, Summary
 
-LIMIT = 64 << 20
-"""Bytes of one answer: the report of a large lab takes a few MiB."""
-SHOWN = 200
-"""Characters of a host's own words in an error."""
 MANY = Meta(max_length=10_000)
 
 Name = Annotated[str, Meta(max_length=253)]
@@ -149,8 +143,6 @@ DONE: dict[str, type[Done]] = {
 }
 """What each step that a lab host does may come back with."""
 
-T = TypeVar("T")
-
 
 class _Kind(Struct):
     failed: bool = False
@@ -174,22 +166,3 @@ def task_result(result: Done | Failed) -> dict[str, Any]:
     values: dict[str, Any] = msgspec.to_builtins(result)
     values.pop("full_report", None)
     return values
-
-
-def decode(data: str | bytes, kind: type[T], host: str, what: str) -> T:
-    """A JSON value of that type; LabError: `HOST: WHAT answered an unknown key add_host`."""
-    try:
-        return msgspec.json.decode(data, type=kind)
-    except (ValueError, RecursionError) as error:
-        raise LabError(f"{what} answered {_fault(str(error))}", where=host) from error
-
-
-def _fault(said: str) -> str:
-    unknown = re.search(r"unknown field `(.*?)`(?: - at `(.*)`)?\Z", said, re.DOTALL)
-    if unknown is None:
-        return f"what it may not: {_short(said)}"
-    return f"an unknown key {_short(unknown[1])}" + (f" (at {_short(unknown[2])})" if unknown[2] else "")
-
-
-def _short(text: str) -> str:
-    return one_line(text if len(text) <= SHOWN else text[:SHOWN] + "…")

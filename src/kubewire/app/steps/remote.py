@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from kubewire.app.steps import answers
+from kubewire.app.steps.answers import Answer, Done, Failed
 from kubewire.core import progress
 from kubewire.core.errors import LabError
 from kubewire.core.files import write_atomically
 from kubewire.core.owners import command_lives
 from kubewire.core.printable import one_line
 from kubewire.core.timeouts import patient
-from kubewire.hostagent.client import MARK
-from kubewire.hosts import answers, definitions
-from kubewire.hosts.answers import Answer, Done, Failed
-from kubewire.hosts.ssh_target import Place
+from kubewire.hosts import definitions
+from kubewire.hosts.protocol import STEP_MARK
+from kubewire.hosts.ssh_target import Place, Run
 from kubewire.lab.lookup import lab_name, name_to_remove
 
-Run = Callable[[str, bytes], tuple[int, str, str]]
-"""Runs a shell command on the host with this standard input: exit code, standard output and error."""
 DEFINING = frozenset({"packages", "cluster"})
 """Steps that need the definition; the others find the lab by its name."""
 MOST_CALLS = 1440
@@ -69,13 +68,13 @@ def _result(run: Run, place: Place, step: str, request: Mapping[str, Any]) -> Do
 def _ask(run: Run, place: Place, step: str, request: Mapping[str, Any]) -> Answer:
     command = shlex.join(place.module("kubewire.hostagent.client"))
     code, out, error = run(command, json.dumps(request).encode())
-    lines = [line for line in out.splitlines() if line.startswith(MARK)]
+    lines = [line for line in out.splitlines() if line.startswith(STEP_MARK)]
     if code or not lines:
         raise LabError(
             f"kubewire there gave no answer (exit code {code}): {(error or out).strip()[-LAST_WORDS:]}",
             where=place.name,
         )
-    answer = answers.read_answer(lines[-1].removeprefix(MARK), place.name, step)
+    answer = answers.read_answer(lines[-1].removeprefix(STEP_MARK), place.name, step)
     for line in answer.progress[-PROGRESS_SHOWN:]:
         progress.emit(one_line(line.step), one_line(line.detail), line.done, line.total)
     return answer

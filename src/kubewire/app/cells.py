@@ -1,0 +1,62 @@
+"""Where the cells of a nightly keep their labs: state folders, swept once the process of a cell is gone."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sys
+from functools import partial
+from pathlib import Path
+
+from kubewire.core.files import UnsafeFileError, open_own_folder
+from kubewire.core.leftovers import Leftover
+from kubewire.core.processes import TIMED_OUT, run
+from kubewire.core.temporary import held, left_folders
+
+WHAT = "cell"
+DOWN_SECONDS = 600.0
+"""What removing one left lab may take; what takes longer is left for `gc`."""
+
+
+def garbage() -> list[Leftover]:
+    """The labs and files of cells that were killed: a state folder in each, one for each cell of a run."""
+    return [Leftover(f"the cell {folder}", partial(_forget, folder)) for folder in left_folders(WHAT)]
+
+
+def _forget(folder: Path) -> bool:
+    with held(folder) as ours:
+        if not ours:
+            return False
+        for state in folder.iterdir():
+            with contextlib.suppress(OSError):
+                sweep(state)
+        if any(folder.glob("*/kubewire/labs/*")):  # one can't be removed now
+            return False
+        shutil.rmtree(folder, ignore_errors=True)
+        return True
+
+
+def sweep(state: Path) -> None:
+    """Remove the labs of a state folder whose process is gone, then the folder.
+
+    Only what runs on this machine: what it may know of labs on other hosts is not followed. A lab whose
+    removal doesn't end keeps its state, for `gc`.
+    """
+    labs = state / "kubewire" / "labs"
+    try:
+        os.close(open_own_folder(state))
+        names = sorted(entry.name for entry in labs.iterdir())
+    except FileNotFoundError:
+        names = []
+    except UnsafeFileError:  # not made by us: nothing in it is believed
+        return
+    for name in names:
+        done = run(
+            [sys.executable, "-m", "kubewire.app.steps.remove", name],
+            env={**os.environ, "XDG_STATE_HOME": str(state)},
+            timeout=DOWN_SECONDS,
+        )
+        if done.code == TIMED_OUT:
+            return
+    shutil.rmtree(state, ignore_errors=True)
