@@ -1,19 +1,135 @@
-"""What another process or host answers is data of a known shape: one decoder, one error that names it."""
+"""One JSON line asks, one answers: over a unix socket, bounded, in time, typed by structs. One decoder.
+
+A request that isn't understood, or that its handler refuses, is answered `{"error": text}`.
+"""
 
 from __future__ import annotations
 
+import logging
+import os
 import re
-from typing import TypeVar
+import socket
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from kubewire.core.errors import LabError
+from kubewire.core.errors import KubewireError, LabError
 from kubewire.core.printable import one_line
 
+if TYPE_CHECKING:
+    import asyncio
+
+LIMIT = 1 << 20
+"""Bytes of a line."""
+IDLE_SECONDS = 60.0
+"""How long a connection may say nothing."""
 SHOWN = 200
 """Characters of a peer's own words in an error."""
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+
+class _Refused(msgspec.Struct):
+    error: str = ""
+
+
+def call(path: Path, request: object, kind: type[T], *, timeout: float = 10.0) -> T:
+    """The answer to one request. Raises OSError where nobody answers in time, ValueError with the answer's
+    own error text or for one of another kind.
+    """
+    line = exchange(path, _line(request), timeout=timeout)
+    if refused := msgspec.json.decode(line, type=_Refused).error:
+        raise ValueError(refused)
+    return msgspec.json.decode(line, type=kind)
+
+
+def exchange(path: Path, line: bytes, *, timeout: float, limit: int = LIMIT) -> bytes:
+    """The line that answers a line. Raises OSError where none comes in time, ValueError over the limit."""
+    end = time.monotonic() + timeout
+    answer = bytearray()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(timeout)
+        _through_directory(path, connection.connect)
+        connection.sendall(line)
+        while not answer.endswith(b"\n"):
+            connection.settimeout(max(0.001, end - time.monotonic()))
+            chunk = connection.recv(1 << 16)
+            if not chunk:
+                raise ConnectionResetError(f"{path}: closed without an answer")
+            answer += chunk
+            if len(answer) > limit:
+                raise ValueError(f"{path}: answered more than {limit} bytes")
+    return bytes(answer)
+
+
+def listen(path: Path) -> socket.socket:
+    """A listening unix socket at `path` (mode 0600), which may be longer than the kernel's 107 bytes."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    os.fchmod(listener.fileno(), 0o600)  # before `bind`, which makes the file with this mode
+    _through_directory(path, listener.bind)
+    listener.listen()
+    return listener
+
+
+async def serve(
+    listener: socket.socket, requests: msgspec.json.Decoder[T], handler: Callable[[T], Awaitable[object]]
+) -> asyncio.Server:
+    """Answer each request with what `handler` returns."""
+    import asyncio
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while line := await asyncio.wait_for(reader.readline(), IDLE_SECONDS):
+                try:
+                    answer = await handler(requests.decode(line))
+                except Exception as error:
+                    answer = _refusal(error)
+                writer.write(_line(answer))
+                await writer.drain()
+        except (OSError, TimeoutError, ValueError):
+            pass  # gone, idle for too long, or a line over the limit
+        finally:
+            writer.close()
+
+    # start_unix_server of Python 3.13 looks for the socket's file, under a path of the process that bound it.
+    return await asyncio.start_server(handle, sock=listener, limit=LIMIT)
+
+
+def serve_in_threads(
+    listener: socket.socket, requests: msgspec.json.Decoder[T], handler: Callable[[T], object]
+) -> None:
+    """Answer each request with what `handler` returns, each connection in a thread of its own."""
+
+    def accept() -> None:
+        while True:
+            connection, _ = listener.accept()
+            threading.Thread(target=answer, args=(connection, requests, handler), daemon=True).start()
+
+    threading.Thread(target=accept, name="control", daemon=True).start()
+
+
+def answer(
+    connection: socket.socket,
+    requests: msgspec.json.Decoder[T],
+    handler: Callable[[T], object],
+    limit: int = LIMIT,
+) -> None:
+    """Answer the requests of a connection until it is closed, or silent for too long."""
+    connection.settimeout(IDLE_SECONDS)
+    with suppress(OSError), connection, connection.makefile("rwb") as stream:
+        while (line := stream.readline(limit)).endswith(b"\n"):
+            try:
+                found = handler(requests.decode(line))
+            except Exception as error:
+                found = _refusal(error)
+            stream.write(_line(found))
+            stream.flush()
 
 
 def decode(data: str | bytes, kind: type[T], host: str, what: str) -> T:
@@ -22,6 +138,17 @@ def decode(data: str | bytes, kind: type[T], host: str, what: str) -> T:
         return msgspec.json.decode(data, type=kind)
     except (ValueError, RecursionError) as error:
         raise LabError(f"{what} answered {_fault(str(error))}", where=host) from error
+
+
+def _line(value: object) -> bytes:
+    return msgspec.json.encode(value, enc_hook=str) + b"\n"
+
+
+def _refusal(error: Exception) -> dict[str, str]:
+    if isinstance(error, KubewireError | ValueError):
+        return {"error": str(error)}
+    log.error("a request failed", exc_info=error)
+    return {"error": f"{type(error).__name__}: {error}"}
 
 
 def _fault(said: str) -> str:
@@ -33,3 +160,11 @@ def _fault(said: str) -> str:
 
 def _short(text: str) -> str:
     return one_line(text if len(text) <= SHOWN else text[:SHOWN] + "…")
+
+
+def _through_directory(path: Path, use: Callable[[str], None]) -> None:
+    directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        use(f"/proc/self/fd/{directory}/{path.name}")
+    finally:
+        os.close(directory)

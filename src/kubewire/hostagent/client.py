@@ -5,31 +5,31 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
-from kubewire.core import console, paths
+from kubewire.core import console, paths, rpc
 from kubewire.hosts.protocol import STEP_MARK
-from kubewire.providers.netns import control
 
 SERVERS = ("sshd", "sshd-session", "dropbear")
-PATIENCE = 90.0
+TIMEOUT = 90.0
 """Seconds: more than the session keeps any caller waiting, and its own start where every Python is slow."""
+LIMIT = 64 << 20
+"""Bytes of one answer: the report of a large lab takes a few MiB."""
 
 
 def main() -> int:
-    request = json.load(sys.stdin)
+    request = sys.stdin.buffer.read().strip() + b"\n"
     server = connection()  # once: a client whose connection is cut has another parent
     path = paths.state_dir() / "sessions" / f"{server}.sock"
     try:
-        answer = control.call(path, request, timeout=PATIENCE)
+        answer = rpc.exchange(path, request, timeout=TIMEOUT, limit=LIMIT)
     except (FileNotFoundError, ConnectionRefusedError):  # one that was cut is not asked again by another
         _start(path, server)
-        answer = control.call(path, request, timeout=PATIENCE)
-    console.document(f"{STEP_MARK}{json.dumps(answer)}\n")
+        answer = rpc.exchange(path, request, timeout=TIMEOUT, limit=LIMIT)
+    console.document(STEP_MARK + answer.decode())
     return 0
 
 
@@ -49,7 +49,7 @@ def _start(path: Path, server: int) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     log = os.open(path.with_suffix(".log"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with control.listen(path) as listener:
+    with rpc.listen(path) as listener:
         subprocess.Popen(
             [sys.executable, "-m", "kubewire.hostagent.session", str(server), str(listener.fileno()), path],
             stdin=subprocess.DEVNULL,

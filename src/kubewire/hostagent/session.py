@@ -23,9 +23,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from kubewire.app.steps.cluster import living_record
 from kubewire.app.steps.registry import failure, perform
-from kubewire.core import progress
+from kubewire.core import progress, rpc
 from kubewire.core.errors import LabError
 from kubewire.core.paths import state_dir
 from kubewire.core.signals import Terminated, raise_on_terminate
@@ -41,10 +43,20 @@ MERCY = 20.0
 SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/sbin"
 
 
+class Request(msgspec.Struct):
+    """A new step, or (`job`) to wait on for one."""
+
+    step: str = ""
+    arguments: dict[str, Any] = {}
+    check: bool = False
+    definition: dict[str, Any] | None = None
+    job: int | None = None
+
+
 class Job:
     """One step: the request, and its result when it is done."""
 
-    def __init__(self, request: Mapping[str, Any]) -> None:
+    def __init__(self, request: Request) -> None:
         self.request = request
         self.done = threading.Event()
         self.result: dict[str, Any] = {}
@@ -68,15 +80,15 @@ class Session:
         while True:
             job = self._queue.get()
             try:
-                job.result = self._perform(**job.request)
+                job.result = self._perform(job.request)
             except Exception:  # a fault of ours: the caller tells it, with its traceback
                 job.result = {"failed": True, "msg": traceback.format_exc(), "kubewire_exit_code": 4}
             job.done.set()
 
-    def answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Take a new step in (`step`, `arguments`, `check`, `definition`), or wait on for one (`job`)."""
-        number = request.get("job", len(self._jobs))
-        if "job" in request and number not in self._jobs:
+    def answer(self, request: Request) -> dict[str, Any]:
+        """Take a new step in, or wait on for one."""
+        number = len(self._jobs) if request.job is None else request.job
+        if request.job is not None and number not in self._jobs:
             lost = LabError("the connection was cut while the step was done", mend="run the command again")
             return {"job": number, "result": failure(lost)}
         if number not in self._jobs:
@@ -87,13 +99,9 @@ class Session:
         told = self._feed.new_lines()[-TOLD:]
         return {"job": number, "progress": told} | ({"result": job.result} if done else {})
 
-    def _perform(
-        self,
-        step: str,
-        arguments: dict[str, Any],
-        check: bool = False,
-        definition: Mapping[str, Any] | None = None,
-    ) -> dict[str, Any]:
+    def _perform(self, request: Request) -> dict[str, Any]:
+        step, arguments, check = request.step, request.arguments, request.check
+        definition = request.definition
         if definition:
             self._held.enter_context(lab_lock(definition["name"], "up, from another machine", tell=_tell))
             arguments = {**arguments, "lab": str(definitions.unpack(definition))}
@@ -132,6 +140,11 @@ def _together(made: dict[str, Any], tools: dict[str, Any]) -> dict[str, Any]:
     return made | {"tools": tools["tools"], "changed": bool(changes), "changes": changes}
 
 
+LIMIT = 64 << 20
+"""Bytes of one request: a lab's manifests come with it."""
+REQUESTS = msgspec.json.Decoder(Request)
+
+
 def serve(session: Session, listener: socket.socket, connection: int) -> None:
     """Answer callers until the connection ends; then this process ends too."""
     try:
@@ -146,16 +159,12 @@ def serve(session: Session, listener: socket.socket, connection: int) -> None:
         if any(descriptor == watched for descriptor, _ in poller.poll()):
             break
         caller, _ = listener.accept()
-        threading.Thread(target=_converse, args=(session, caller), daemon=True).start()
+        threading.Thread(
+            target=rpc.answer, args=(caller, REQUESTS, session.answer, LIMIT), daemon=True
+        ).start()
     os.kill(os.getpid(), signal.SIGTERM)
     threading.Event().wait(MERCY)
     os._exit(1)
-
-
-def _converse(session: Session, caller: socket.socket) -> None:
-    with caller, caller.makefile("rwb") as stream, contextlib.suppress(OSError):
-        answer = session.answer(json.loads(stream.readline()))
-        stream.write(json.dumps(answer, default=str).encode() + b"\n")
 
 
 def _tell(text: str) -> None:

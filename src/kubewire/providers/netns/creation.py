@@ -15,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kubewire.core import paths
+from kubewire.core import paths, rpc
 from kubewire.core.errors import HostError, LabError
 from kubewire.core.files import last_lines, write_atomically
 from kubewire.core.owners import makers
@@ -47,7 +47,7 @@ def make(lab: Lab, binaries: Binaries) -> None:
         keeper = _start_keeper(lab, binaries, directory)
         wait(lab.name, directory, keeper)
         _wait_for_nodes(lab, directory)
-        control.call(directory / state.SOCKET, {"command": "made"})
+        control.call(directory, control.Made(), control.Done)
     except BaseException:
         if not end(directory) and keeper is not None:
             keeper.kill()
@@ -89,7 +89,7 @@ def _start_keeper(lab: Lab, binaries: Binaries, directory: Path) -> subprocess.P
         "definition": json.loads(lab.model_dump_json()),
         "nodes": [{"name": node.name, "role": node.role, "ips": node.ips} for node in nodes],
     }
-    with _kubectl_port(lab) as kubectl, control.listen(directory / state.SOCKET) as command:
+    with _kubectl_port(lab) as kubectl, rpc.listen(directory / state.SOCKET) as command:
         server = f"https://127.0.0.1:{kubectl.getsockname()[1]}"
         write_atomically(
             directory / state.KUBECONFIG,
@@ -148,9 +148,9 @@ def wait(name: str, directory: Path, keeper: subprocess.Popen[bytes] | None = No
         if keeper is not None and keeper.poll() is not None:
             raise _died(name)
         for component, unit in found.items():
-            if unit["state"] == "failed":
-                raise component_failed(name, directory, component, unit)
-        running = [component for component, unit in found.items() if unit["state"] == "running"]
+            if unit.state == "failed":
+                raise component_failed(name, directory, component, unit.reason)
+        running = [component for component, unit in found.items() if unit.state == "running"]
         if len(running) != shown:
             shown = len(running)
             missing = [component for component in found if component not in running]
@@ -167,23 +167,21 @@ def wait(name: str, directory: Path, keeper: subprocess.Popen[bytes] | None = No
         time.sleep(patient(_POLL))
 
 
-def _components(directory: Path) -> dict[str, Any]:
+def _components(directory: Path) -> dict[str, control.Unit]:
     try:
-        answer = control.call(directory / state.SOCKET, {"command": "status"}, timeout=2.0)
+        return control.call(directory, control.Status(), control.SandboxStatus, timeout=2.0).components
     except OSError:
         return {}
-    components: dict[str, Any] = answer["components"]
-    return components
 
 
 def _waiting_for(missing: list[str]) -> str:
     return f"waiting for {', '.join(missing[:3])}{' …' if len(missing) > 3 else ''}" if missing else ""
 
 
-def component_failed(name: str, directory: Path, component: str, unit: dict[str, Any]) -> LabError:
+def component_failed(name: str, directory: Path, component: str, reason: str) -> LabError:
     """The error of a component that the supervisor has given up, with its own last words."""
     return LabError(
-        f"{component} {unit['reason']}",
+        f"{component} {reason}",
         where=f"lab {name}",
         mend=_last_words(component_log(directory, component)),
     )
@@ -191,9 +189,8 @@ def component_failed(name: str, directory: Path, component: str, unit: dict[str,
 
 def component_log(directory: Path, component: str, lines: int = 12) -> str:
     """The end of a component's log, or why it can't be had."""
-    request = {"command": "logs", "component": component, "lines": lines}
     try:
-        return str(control.call(directory / state.SOCKET, request)["log"])
+        return control.call(directory, control.Logs(component, lines), control.Log).log
     except (OSError, ValueError) as error:
         return f"(no log: {error})"
 

@@ -8,8 +8,8 @@ import signal
 import socket
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from kubewire.core import rpc
 from kubewire.core.proc import die_with_parent, set_process_name
 from kubewire.providers.netns import cgroups, control, relay, sandbox
 from kubewire.providers.netns.plan import LOGS, SYSTEM_PATH, Plan
@@ -47,7 +47,7 @@ class _Init:
 
     async def serve(self) -> None:
         self._reaper.install()
-        await control.serve(self._sockets.control, self._handle)
+        await rpc.serve(self._sockets.control, control.REQUESTS, self._handle)
         await relay.serve(self._sockets.kubectl, self._plan.endpoints)
         self._supervisor.start()
         self._tell_keeper("built")
@@ -57,9 +57,9 @@ class _Init:
     def _tell_keeper(self, word: str) -> None:
         self._sockets.keeper.sendall(f"{word}\n".encode())
 
-    async def _handle(self, request: dict[str, Any]) -> dict[str, Any]:
-        match request["command"]:
-            case "status":
+    async def _handle(self, request: control.Request) -> object:
+        match request:
+            case control.Status():
                 components = self._supervisor.status()
                 return {
                     "limited": sorted(self._groups),
@@ -67,21 +67,19 @@ class _Init:
                     "components": components,
                     "events": self._supervisor.events,
                 }
-            case "made":
+            case control.Made():
                 self._tell_keeper("made")
-            case "commit":
+            case control.Commit():
                 self._committed = True
                 self._tell_keeper("commit")
-            case "forget":
-                del self._supervisor.events[: int(request["events"])]
-            case "restart":
-                await self._supervisor.restart(request["component"], cleanup=bool(request.get("cleanup")))
-            case "stop":
-                await self._supervisor.stop(request["component"])
-            case "resume":
-                self._supervisor.resume(request["component"])
-            case "logs":
-                return {"log": self._supervisor.tail(request["component"], int(request.get("lines", 20)))}
-            case other:
-                raise ValueError(f"no command {other!r}")
-        return {}
+            case control.Forget(events):
+                del self._supervisor.events[:events]
+            case control.Restart(component, cleanup):
+                await self._supervisor.restart(component, cleanup=cleanup)
+            case control.Stop(component):
+                await self._supervisor.stop(component)
+            case control.Resume(component):
+                self._supervisor.resume(component)
+            case control.Logs(component, lines):
+                return control.Log(self._supervisor.tail(component, lines))
+        return control.Done()

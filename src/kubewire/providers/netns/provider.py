@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
-from kubewire.core import paths
+from kubewire.core import paths, rpc
 from kubewire.core.errors import LabError
 from kubewire.providers.base import Change, NodeHandle, Phase, Status
 from kubewire.providers.netns import control, entry, state
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kubewire.lab.schema import Lab
 
 NAME = "netns"
+T = TypeVar("T")
 
 
 class NetnsProvider:
@@ -38,7 +39,7 @@ class NetnsProvider:
         return reconcile.up(lab, check=check)
 
     def commit(self, name: str) -> None:
-        _call(name, {"command": "commit"})
+        _call(name, control.Commit(), control.Done)
 
     def abandon(self, name: str) -> None:
         """Nothing to do: a sandbox that isn't ready ends with its maker."""
@@ -62,13 +63,12 @@ class NetnsProvider:
         if not recorded.alive():
             return Status(name, "dead", NAME, recorded.kubernetes, "what supervised it was killed")
         try:
-            answer = control.call(directory / state.SOCKET, {"command": "status"})
+            answer = control.call(directory, control.Status(), control.SandboxStatus)
         except OSError as error:
             return Status(name, "starting", NAME, recorded.kubernetes, f"it does not answer yet: {error}")
-        units: dict[str, dict[str, Any]] = answer["components"]
-        phase, reason = _phase(units)
-        components = {name: unit["state"] for name, unit in units.items()}
-        limits = pod_limits(answer.get("limited", []), rootful=recorded.rootful)
+        phase, reason = _phase(answer.components)
+        components = {name: unit.state for name, unit in answer.components.items()}
+        limits = pod_limits(answer.limited, rootful=recorded.rootful)
         return Status(name, phase, NAME, recorded.kubernetes, reason, components, limits)
 
     def nodes(self, name: str) -> tuple[NodeHandle, ...]:
@@ -84,15 +84,17 @@ class NetnsProvider:
         )
 
     def restart_kube_proxy(self, name: str, node: str) -> None:
-        _call(name, {"command": "restart", "component": f"kube-proxy@{node}", "cleanup": True}, timeout=60.0)
+        _call(name, control.Restart(f"kube-proxy@{node}", cleanup=True), control.Done, timeout=60.0)
 
     def repair_routes(self, name: str, node: str, *, check: bool = False) -> list[Change]:
+        from kubewire.providers.netns.agent import control as agent
+
         socket = Path(f"{entry.root(_living(name))}{entry.AGENT_SOCKET}")
         try:
-            answer = control.call(socket, {"op": "repair", "node": node, "check": check}, timeout=30.0)
+            answer = rpc.call(socket, agent.Repair(node, check), agent.Repaired, timeout=30.0)
         except (OSError, ValueError) as error:
             raise LabError(f"the node agent could not repair {node}: {error}", where=f"lab {name}") from error
-        return [Change(node, what) for what in answer["mended"]]
+        return [Change(node, what) for what in answer.mended]
 
     def pod_prefix(self, name: str, namespace: str, pod: str) -> tuple[str, ...]:
         return entry.pod_prefix(_living(name), namespace, pod)
@@ -106,8 +108,8 @@ class NetnsProvider:
 
     def logs(self, name: str) -> Iterator[tuple[str, str]]:
         """(component, the end of its log) for each component of a living lab."""
-        for component in _call(name, {"command": "status"})["components"]:
-            yield component, _call(name, {"command": "logs", "component": component, "lines": 200})["log"]
+        for component in _call(name, control.Status(), control.SandboxStatus).components:
+            yield component, _call(name, control.Logs(component, 200), control.Log).log
 
 
 def pod_limits(controllers: list[str], *, rootful: bool) -> str:
@@ -130,12 +132,12 @@ def _living(name: str) -> state.SandboxState:
     return recorded
 
 
-def _call(name: str, request: dict[str, Any], *, timeout: float = 10.0) -> dict[str, Any]:
+def _call(name: str, request: control.Request, kind: type[T], *, timeout: float = 10.0) -> T:
     _living(name)
     try:
-        return control.call(paths.lab_dir(name) / state.SOCKET, request, timeout=timeout)
+        return control.call(paths.lab_dir(name), request, kind, timeout=timeout)
     except (OSError, ValueError) as error:
-        raise LabError(f"{request['command']}: {error}", where=f"lab {name}") from error
+        raise LabError(f"{type(request).__name__.lower()}: {error}", where=f"lab {name}") from error
 
 
 def _why_dead(name: str) -> str:
@@ -143,13 +145,13 @@ def _why_dead(name: str) -> str:
     return f"it ended on its own; its last logs: {logs}" if logs.is_dir() else ""
 
 
-def _phase(units: dict[str, dict[str, Any]]) -> tuple[Phase, str]:
+def _phase(units: dict[str, control.Unit]) -> tuple[Phase, str]:
     """The lab's phase and, unless it is ready, the first component to blame."""
     for wanted, phase in (("failed", "failed"), ("stopped", "failed")):
         for name, unit in units.items():
-            if unit["state"] == wanted:
-                return phase, f"{name} {unit['reason'] or wanted}"  # type: ignore[return-value]
+            if unit.state == wanted:
+                return phase, f"{name} {unit.reason or wanted}"  # type: ignore[return-value]
     for name, unit in units.items():
-        if unit["state"] != "running":
-            return "starting", f"{name} is {unit['state']}"
+        if unit.state != "running":
+            return "starting", f"{name} is {unit.state}"
     return "ready", ""

@@ -75,9 +75,8 @@ def _recreate(lab: Lab, directory: Path) -> None:
 
 def _mend(lab: Lab, directory: Path, *, check: bool) -> list[Change]:
     """Bring every component back; mishaps that the supervisor mended since the last `up` are told once."""
-    socket = directory / state.SOCKET
     try:
-        found = control.call(socket, {"command": "status"})
+        found = control.call(directory, control.Status(), control.SandboxStatus)
     except OSError as error:
         raise LabError(
             f"the lab's PID 1 does not answer: {error}",
@@ -86,32 +85,32 @@ def _mend(lab: Lab, directory: Path, *, check: bool) -> list[Change]:
         ) from error
     mishaps = [
         Change(
-            event["node"] or lab.name,
-            f"{event['component']} restarted by its supervisor",
-            event["what"],
+            event.node or lab.name,
+            f"{event.component} restarted by its supervisor",
+            event.what,
             reported=True,
         )
-        for event in found["events"]
+        for event in found.events
     ]
-    broken = {n: u for n, u in found["components"].items() if u["state"] in ("stopped", "failed")}
+    broken = {n: u for n, u in found.components.items() if u.state in ("stopped", "failed")}
     mended = [
-        Change(unit["node"] or lab.name, f"{name} started again", unit["reason"] or "it was stopped")
+        Change(unit.node or lab.name, f"{name} started again", unit.reason or "it was stopped")
         for name, unit in broken.items()
     ]
     if not check:
         for name, unit in broken.items():
             _start_again(lab.name, directory, name, unit)
         creation.wait(lab.name, directory)
-        control.call(socket, {"command": "forget", "events": len(mishaps)})
+        control.call(directory, control.Forget(len(mishaps)), control.Done)
     return [*dict.fromkeys(mishaps), *mended]
 
 
-def _start_again(lab: str, directory: Path, name: str, unit: dict[str, Any]) -> None:
+def _start_again(lab: str, directory: Path, name: str, unit: control.Unit) -> None:
     emit("cluster", f"starting {name} again")
-    request: dict[str, Any] = {"command": "resume" if unit["pid"] else "restart", "component": name}
-    if name.startswith("kube-proxy@"):  # what it missed, or somebody changed meanwhile, is written afresh
-        request |= {"command": "restart", "cleanup": True}
+    afresh = name.startswith("kube-proxy@")  # what it missed, or somebody changed meanwhile, is rewritten
+    resumed = unit.pid and not afresh
+    request = control.Resume(name) if resumed else control.Restart(name, cleanup=afresh)
     try:
-        control.call(directory / state.SOCKET, request, timeout=60.0)
+        control.call(directory, request, control.Done, timeout=60.0)
     except ValueError as error:
-        raise creation.component_failed(lab, directory, name, {"reason": str(error)}) from error
+        raise creation.component_failed(lab, directory, name, str(error)) from error

@@ -6,11 +6,13 @@ import asyncio
 import socket
 import threading
 from pathlib import Path
-from typing import Any
 
 import pytest
+from msgspec import Struct
+from msgspec.json import Decoder
 
-from kubewire.providers.netns import control, relay
+from kubewire.core import rpc
+from kubewire.providers.netns import relay
 
 
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -57,22 +59,33 @@ def test_with_no_endpoint_up_the_connection_closes() -> None:
     asyncio.run(asyncio.wait_for(scenario(), 10))
 
 
+class Add(Struct, tag="add", tag_field="command"):
+    a: int
+    b: int
+
+
+class End(Struct, tag="end", tag_field="command"):
+    pass
+
+
+class Sum(Struct):
+    sum: int = 0
+
+
 def serving(path: Path) -> threading.Thread:
     ended = asyncio.Event()
 
-    async def handler(request: dict[str, Any]) -> dict[str, Any]:
-        match request["command"]:
-            case "add":
-                return {"sum": request["a"] + request["b"]}
-            case "end":
-                ended.set()
-                return {}
-        raise ValueError(f"no command {request['command']!r}")
+    async def handler(request: Add | End) -> Sum:
+        if isinstance(request, Add):
+            return Sum(request.a + request.b)
+        ended.set()
+        return Sum()
 
-    listener = control.listen(path)
+    listener = rpc.listen(path)
 
     async def serve() -> None:
-        await control.serve(listener, handler)
+        requests: Decoder[Add | End] = Decoder(Add | End)
+        await rpc.serve(listener, requests, handler)
         await ended.wait()
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
@@ -86,18 +99,18 @@ def test_calls_are_answered_also_on_a_path_longer_than_the_kernels_limit(tmp_pat
     path = folder / "control.sock"
     assert len(str(path)) > 108
     thread = serving(path)
-    assert control.call(path, {"command": "add", "a": 1, "b": 2}) == {"sum": 3}
-    with pytest.raises(ValueError, match="no command 'dance'"):
-        control.call(path, {"command": "dance"})
+    assert rpc.call(path, Add(1, 2), Sum).sum == 3
+    with pytest.raises(ValueError, match="'dance'"):
+        rpc.call(path, {"command": "dance"}, Sum)
     with pytest.raises(ValueError):
-        control.call(path, {})
-    control.call(path, {"command": "end"})
+        rpc.call(path, {}, Sum)
+    rpc.call(path, End(), Sum)
     thread.join()
 
 
 def test_nobody_there_is_an_oserror(tmp_path: Path) -> None:
     with pytest.raises(OSError):
-        control.call(tmp_path / "control.sock", {"command": "status"})
-    control.listen(tmp_path / "control.sock").close()
+        rpc.call(tmp_path / "control.sock", End(), Sum)
+    rpc.listen(tmp_path / "control.sock").close()
     with pytest.raises(OSError):
-        control.call(tmp_path / "control.sock", {"command": "status"})
+        rpc.call(tmp_path / "control.sock", End(), Sum)

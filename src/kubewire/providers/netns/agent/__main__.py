@@ -9,8 +9,8 @@ import signal
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from kubewire.cluster.api import Api, ApiError
 from kubewire.core import console
@@ -60,34 +60,18 @@ def run(config: Config) -> None:
         repair.program(machine, node)
     pods = Pods(machine)
     kubelet.serve(config, pods)
-    control.serve(config.run_dir / control.SOCKET, _handlers(machine, pods))
+    control.serve(config.run_dir / control.SOCKET, partial(_repair, machine, pods))
     stop = threading.Event()
     threading.Thread(target=nodes.beat, args=(api, config, stop), name="heartbeat", daemon=True).start()
     pods.follow()
 
 
-def _handlers(machine: Machine, pods: Pods) -> dict[str, control.Handler]:
-    def status(_request: dict[str, Any]) -> dict[str, Any]:
-        return {
-            "nodes": {node.name: list(machine.cidrs[node.name]) for node in machine.config.nodes},
-            "pods": [
-                {
-                    "pod": worker.key,
-                    "node": worker.node.name,
-                    "ready": all(c.ready for c in worker.containers),
-                }
-                for worker in pods.workers()
-            ],
-        }
-
-    def mend(request: dict[str, Any]) -> dict[str, Any]:
-        node = machine.config.node(str(request.get("node")))
-        if node is None:
-            known = ", ".join(node.name for node in machine.config.nodes)
-            return {"ok": False, "error": f"no node {request.get('node')!r}; there are {known}"}
-        return {"mended": repair.repair(machine, node, pods.workers(), check=request.get("check") is True)}
-
-    return {"status": status, "repair": mend}
+def _repair(machine: Machine, pods: Pods, request: control.Repair) -> control.Repaired:
+    node = machine.config.node(request.node)
+    if node is None:
+        known = ", ".join(node.name for node in machine.config.nodes)
+        raise ValueError(f"no node {request.node!r}; there are {known}")
+    return control.Repaired(repair.repair(machine, node, pods.workers(), check=request.check))
 
 
 def _wait_until_ready(api: Api) -> None:

@@ -1,60 +1,30 @@
-"""The agent's control socket: one JSON line asks, one JSON line answers.
-
-`{"op": "status"}` → `{"ok": true, "nodes": […], "pods": […]}`;
-`{"op": "repair", "node": NAME, "check": BOOL}` → `{"ok": true, "mended": [text…]}`, with `check` what would
-be mended; faults → `{"ok": false, "error": text}`.
-"""
+"""What the node agent is asked on its control socket, and what it answers."""
 
 from __future__ import annotations
 
-import json
-import logging
-import socketserver
-import threading
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-from kubewire.core.errors import KubewireError
-from kubewire.providers.netns.control import IDLE_SECONDS, listen
+from msgspec import Struct
+from msgspec.json import Decoder
 
-log = logging.getLogger(__name__)
-Json = dict[str, Any]
-Handler = Callable[[Json], Json]
+from kubewire.core import rpc
+
 SOCKET = "control.sock"
-_LONGEST = 65_536
 
 
-def serve(path: Path, handlers: dict[str, Handler]) -> None:
-    """Answer on a unix socket at `path` (mode 0600), each connection in a thread of its own."""
+class Repair(Struct, tag="repair", tag_field="op"):
+    """Bring a node's network back; with `check` only say what would be repaired."""
 
-    class Request(socketserver.StreamRequestHandler):
-        timeout = IDLE_SECONDS
+    node: str
+    check: bool = False
 
-        def handle(self) -> None:
-            with suppress(OSError):  # gone, or idle for too long
-                answer = _answer(self.rfile.readline(_LONGEST), handlers)
-                self.wfile.write(json.dumps(answer).encode() + b"\n")
 
+class Repaired(Struct):
+    mended: list[str]
+
+
+def serve(path: Path, handler: Callable[[Repair], Repaired]) -> None:
+    """Answer on a unix socket at `path` (mode 0600)."""
     path.unlink(missing_ok=True)
-    server = socketserver.ThreadingUnixStreamServer(str(path), Request, bind_and_activate=False)
-    server.daemon_threads = True
-    server.socket.close()
-    server.socket = listen(path)
-    threading.Thread(target=server.serve_forever, name="control", daemon=True).start()
-
-
-def _answer(line: bytes, handlers: dict[str, Handler]) -> Json:
-    try:
-        request = json.loads(line)
-        handler = handlers.get(request["op"])
-        if handler is None:
-            known = ", ".join(sorted(handlers))
-            return {"ok": False, "error": f"unknown op {request['op']!r}; there are {known}"}
-        return {"ok": True, **handler(request)}
-    except KubewireError as error:
-        return {"ok": False, "error": str(error)}
-    except Exception as error:
-        log.exception("a control request failed")
-        return {"ok": False, "error": f"{type(error).__name__}: {error}"}
+    rpc.serve_in_threads(rpc.listen(path), Decoder(Repair), handler)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import socket
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from kubewire.providers.netns import control as sandbox_control
+from kubewire.core import rpc
 from kubewire.providers.netns.agent import control
 from kubewire.providers.netns.agent.cni import Attachment, Cni, attachment, port_mappings
 from kubewire.providers.netns.agent.config import Node
@@ -51,30 +50,33 @@ def test_backoff_is_kubelets() -> None:
     assert [backoff(n) for n in range(1, 9)] == [0, 10, 20, 40, 80, 160, 300, 300]
 
 
-def test_control_socket(tmp_path: Path) -> None:
-    def fail(request: dict[str, Any]) -> dict[str, Any]:
+def mended(request: control.Repair) -> control.Repaired:
+    if request.check:
         raise RuntimeError("no")
+    return control.Repaired([request.node])
 
+
+def test_the_control_socket_answers_what_it_understands(tmp_path: Path) -> None:
     path = tmp_path / "control.sock"
-    control.serve(path, {"echo": lambda request: {"said": request["text"]}, "fail": fail})
+    control.serve(path, mended)
     assert path.stat().st_mode & 0o777 == 0o600
-    assert sandbox_control.call(path, {"op": "echo", "text": "hi"}) == {"ok": True, "said": "hi"}
+    assert rpc.call(path, control.Repair("worker"), control.Repaired).mended == ["worker"]
     for request, said in (
-        ({"op": "what"}, "unknown op 'what'; there are echo, fail"),
-        ({"op": "fail"}, "RuntimeError: no"),
-        ({}, "KeyError"),
+        ({"op": "what", "node": "worker"}, "'what'"),
+        (control.Repair("worker", check=True), "RuntimeError: no"),
+        ({}, "field `node`"),
     ):
         with pytest.raises(ValueError, match=said):
-            sandbox_control.call(path, request)
+            rpc.call(path, request, control.Repaired)
 
 
 def test_idle_connections_keep_nobody_waiting(tmp_path: Path) -> None:
     path = tmp_path / "control.sock"
-    control.serve(path, {"echo": lambda request: {"said": request["text"]}})
+    control.serve(path, mended)
     with ExitStack() as idle:
         for _ in range(100):
             connection = idle.enter_context(socket.socket(socket.AF_UNIX))
             connection.settimeout(60)
             connection.connect(str(path))
-        answer = sandbox_control.call(path, {"op": "echo", "text": "hi"}, timeout=60)
-    assert answer["said"] == "hi"
+        answer = rpc.call(path, control.Repair("worker"), control.Repaired, timeout=60)
+    assert answer.mended == ["worker"]
