@@ -14,7 +14,9 @@ PROGRAM = r"""#!/usr/bin/python3
 import json, pathlib, sys
 lies = json.loads(pathlib.Path("/root/lies.json").read_text())
 module, arguments = sys.argv[2], sys.argv[3:]
-if module == "kubewire.hostagent.client":
+if module == "kubewire.hostagent":  # --protocol N VERB …
+    verb, arguments = arguments[2], arguments[3:]
+if module == "kubewire.hostagent" and verb == "call":
     step = json.load(sys.stdin)["step"]
     lie = lies.get(step, {"changed": False, "changes": []})
     answer = {"job": 0, "progress": lies.get("progress", []), "result": lie}

@@ -1,6 +1,6 @@
-"""On a lab host: does the steps of a playbook that runs elsewhere, for as long as its SSH connection lives.
+"""`session CONNECTION-PID LISTENER-FD SOCKET`: do the steps of a playbook that runs elsewhere.
 
-`python -m kubewire.hostagent.session CONNECTION-PID LISTENER-FD SOCKET`. It is the maker of the labs it
+It lives as long as its SSH connection. It is the maker of the labs it
 makes, so one that isn't ready goes with the connection, whoever cuts it. One process for all steps: a Python
 start is dear under emulation.
 """
@@ -15,7 +15,6 @@ import select
 import shutil
 import signal
 import socket
-import sys
 import tempfile
 import threading
 import traceback
@@ -171,7 +170,12 @@ def _tell(text: str) -> None:
     progress.emit("lock", text)
 
 
-def main(connection: int, listener: socket.socket, path: Path) -> int:
+def main(arguments: list[str]) -> int:
+    connection, listener, path = (
+        int(arguments[0]),
+        socket.socket(fileno=int(arguments[1])),
+        Path(arguments[2]),
+    )
     os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", os.defpath), SYSTEM_PATH])
     raise_on_terminate()
     session = Session()
@@ -187,7 +191,3 @@ def main(connection: int, listener: socket.socket, path: Path) -> int:
             path.parent.rmdir()
             path.parent.parent.rmdir()
     return 143
-
-
-if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]), socket.socket(fileno=int(sys.argv[2])), Path(sys.argv[3])))

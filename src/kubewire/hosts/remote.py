@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import sys
@@ -12,13 +13,13 @@ from typing import Annotated, NoReturn
 from msgspec import Meta, Struct
 
 from kubewire.core import console
-from kubewire.core.errors import HostError, LabError
+from kubewire.core.errors import DefinitionError, HostError, LabError
 from kubewire.core.printable import one_line
 from kubewire.core.processes import TIMED_OUT, Outcome
 from kubewire.core.processes import run as run_here
 from kubewire.core.rpc import decode
 from kubewire.core.timeouts import patient
-from kubewire.hosts import records
+from kubewire.hosts import agent, records
 from kubewire.hosts.records import Away
 from kubewire.hosts.ssh_errors import last_line, unreachable
 from kubewire.hosts.ssh_target import Place, Run
@@ -31,6 +32,8 @@ SUDO_REFUSES = "sudo: a password is required"
 SECONDS = 1800.0
 """What any command there may take: the longest installs packages or takes in binaries over a slow line."""
 STATUS_SECONDS = 120.0
+OF_ANY_VERSION = ("status", "down")
+"""Commands that list and remove a lab whatever version of kubewire made it."""
 OUTPUT_LIMIT = 64 << 20
 """Bytes that a command there may print."""
 
@@ -47,9 +50,10 @@ def become(away: Away, command: Sequence[str]) -> NoReturn:
     and a terminal where this process has one.
     """
     terminal = os.isatty(0) and os.isatty(1)
-    argv = away.place.argv(
-        _kubewire(away.place, command, leash=not terminal), *_terminal(terminal), *_shared(away)
+    program = (
+        away.place.module("kubewire", *command) if terminal else agent.command(away.place, "run", *command)
     )
+    argv = away.place.argv(program, *(("-t", "-q") if terminal else ("-T",)), *_shared(away))
     sys.stdout.flush()
     try:
         os.execvp(argv[0], argv)  # noqa: S606 - the point: no shell here
@@ -72,8 +76,17 @@ def exit_code(done: Outcome) -> int:
 
 
 def call(away: Away, command: Sequence[str], *, timeout: float = SECONDS) -> Outcome:
-    """`kubewire COMMAND` over there, to its end; HostError where the host can't be reached."""
-    return run(away, _kubewire(away.place, command, leash=True), timeout=timeout)
+    """`kubewire COMMAND` over there, to its end. HostError where the host can't be reached, LabError where
+    kubewire is another version there, unless it is a command by which any version is asked.
+    """
+    done = run(away, agent.command(away.place, "run", *command), timeout=timeout)
+    try:
+        agent.check_version(done.code, done.err, away.place.name)
+    except agent.OtherVersionError:
+        if command[0] not in OF_ANY_VERSION:
+            raise
+        return run(away, away.place.module("kubewire", *command), timeout=timeout)
+    return done
 
 
 def run(away: Away, argv: Sequence[str], *, timeout: float = SECONDS, limit: int = OUTPUT_LIMIT) -> Outcome:
@@ -105,6 +118,8 @@ def phase(away: Away) -> str:
     if is_dead(away.lab, away.place.name):
         return "dead"
     done = call(away, ["status", away.lab, "--format", "json"], timeout=STATUS_SECONDS)
+    if done.code == DefinitionError.exit_code:
+        return _phase_in_words(away)
     if done.code == TIMED_OUT:
         raise HostError("it doesn't answer", where=away.place.name)
     if done.code not in (0, LabError.exit_code) or not done.stdout:
@@ -115,12 +130,15 @@ def phase(away: Away) -> str:
     return decode(done.stdout, LabStatus, away.place.name, "status").phase
 
 
-def _kubewire(place: Place, command: Sequence[str], *, leash: bool) -> tuple[str, ...]:
-    return place.module("kubewire.hostagent.remote_exec" if leash else "kubewire", *command)
-
-
-def _terminal(wanted: bool) -> tuple[str, ...]:
-    return ("-t", "-q") if wanted else ("-T",)
+def _phase_in_words(away: Away) -> str:
+    """As `phase`, of a version whose `status` knows no JSON."""
+    done = call(away, ["status", away.lab], timeout=STATUS_SECONDS)
+    for line in done.out.splitlines():
+        label, _, text = line.partition(" ")
+        if label == "phase":
+            said = json.dumps({"schema": 1, "phase": text.strip().partition(":")[0]})
+            return decode(said, LabStatus, away.place.name, "status").phase
+    raise LabError(f"it can't tell how lab {away.lab} is", where=away.place.name)
 
 
 def shared_socket(away: Away) -> Path:

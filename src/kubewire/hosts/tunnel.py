@@ -13,7 +13,7 @@ from kubewire.core.printable import indented
 from kubewire.core.processes import run
 from kubewire.core.temporary import new_folder
 from kubewire.core.timeouts import patient
-from kubewire.hosts import credentials, records, remote
+from kubewire.hosts import agent, credentials, records, remote
 from kubewire.hosts.multiplexing import WHAT
 from kubewire.hosts.records import Away
 from kubewire.hosts.ssh_errors import unreachable
@@ -69,7 +69,7 @@ def _open(away: Away, port: int, there: int) -> None:
     sockets = new_folder(WHAT)
     (folder / LINK).symlink_to(sockets)
     command = away.place.argv(
-        away.place.module("kubewire.hostagent.wait_for_end", away.lab),
+        agent.command(away.place, "wait", away.lab),
         *("-f", "-T", "-o", "BatchMode=yes", "-o", "ExitOnForwardFailure=yes"),
         *(
             "-o",
@@ -87,6 +87,7 @@ def _open(away: Away, port: int, there: int) -> None:
             said.seek(0)
             close(away)
             words = said.read(LAST_WORDS).decode(errors="replace") or done.err
+            agent.check_version(done.code, words, away.place.name)
             raise unreachable(words, away.place.name)
 
 

@@ -23,9 +23,9 @@ from kubewire.core import console
 from kubewire.core.errors import KubewireError, LabError
 from kubewire.core.files import size_text, write_atomically
 from kubewire.core.processes import dying_with_us
-from kubewire.hosts import definitions
+from kubewire.hosts import agent, definitions
+from kubewire.hosts.agent import CELL_MARK
 from kubewire.hosts.multiplexing import shared
-from kubewire.hosts.protocol import CELL_MARK
 from kubewire.hosts.remote import SSH_FAILED, runner
 from kubewire.hosts.ssh_errors import unreachable
 from kubewire.hosts.ssh_target import Place
@@ -100,7 +100,7 @@ def _ask(request: CellRequest, place: Place) -> tuple[CellResult, bytes]:
     """The cell's result and its packed snapshot, both read here; what the cell says goes to this process's
     own log.
     """
-    command = place.argv(place.module("kubewire.hostagent.cell_server"), "-T", "-o", "BatchMode=yes")
+    command = place.argv(agent.command(place, "cell"), "-T", "-o", "BatchMode=yes")
     there = subprocess.Popen(
         [*dying_with_us(), *command],
         stdin=subprocess.PIPE,
@@ -126,6 +126,7 @@ def _ask(request: CellRequest, place: Place) -> tuple[CellResult, bytes]:
     _, found, rest = answer.partition(CELL_MARK)
     if code == SSH_FAILED:
         raise unreachable("the connection was closed by remote host", place.name)
+    agent.check_version(code, "", place.name)
     if not found:
         raise LabError(f"the cell gave no result (exit code {code})", where=place.name)
     result, _, snapshot = rest.partition(b"\n")

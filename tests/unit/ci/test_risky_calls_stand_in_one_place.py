@@ -12,8 +12,8 @@ SOURCES = sorted([*(ROOT / "src").rglob("*.py"), *(ROOT / "plugins").rglob("*.py
 WAITING = {"run", "call", "check_call", "check_output", "getoutput", "getstatusoutput"}
 LONG_LIVED = {
     "core/processes.py",
-    "hostagent/client.py",  # a session outlives its caller
-    "hostagent/remote_exec.py",
+    "hostagent/call.py",  # a session outlives its caller
+    "hostagent/run.py",
     "providers/kind/image/node.py",  # containerd as a store of images
     "providers/kind/tool.py",  # kind, its lines told as they come
     "binaries/toolchain.py",  # go, its lines told as they come

@@ -21,7 +21,7 @@ from kubewire.core import exits
 from kubewire.core.processes import Outcome
 from kubewire.hosts import credentials, remote
 from kubewire.hosts import snapshot as far_snapshot
-from kubewire.hosts.protocol import STEP_MARK
+from kubewire.hosts.agent import STEP_MARK
 from kubewire.hosts.records import Away, Place
 from kubewire.nightly import remote_cell
 from kubewire.nightly.folder import CellOrder

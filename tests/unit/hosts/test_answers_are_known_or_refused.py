@@ -22,7 +22,7 @@ from kubewire.core.errors import HostError, KubewireError, LabError
 from kubewire.core.tarball import Bounds
 from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
 from kubewire.hosts import credentials
-from kubewire.hosts.protocol import STEP_MARK
+from kubewire.hosts.agent import STEP_MARK
 from kubewire.hosts.provision import probe
 from kubewire.hosts.ssh_target import Place
 from kubewire.nightly import remote_cell

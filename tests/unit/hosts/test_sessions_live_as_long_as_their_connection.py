@@ -15,7 +15,7 @@ import pytest
 from kubewire.app.steps.remote import perform_there
 from kubewire.core.errors import LabError
 from kubewire.core.owners import VARIABLE
-from kubewire.hosts.protocol import STEP_MARK
+from kubewire.hosts.agent import STEP_MARK
 from kubewire.hosts.ssh_target import Place
 from waiting import eventually
 
@@ -23,7 +23,7 @@ from waiting import eventually
 SHELL = """
 echo "welcome; you have mail"
 while read -r request; do
-  printf '%s' "$request" | "$PYTHON" -m kubewire.hostagent.client; echo "exit $?"
+  printf '%s' "$request" | "$PYTHON" -m kubewire.hostagent --protocol 1 call; echo "exit $?"
 done
 """
 

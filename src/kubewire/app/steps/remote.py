@@ -18,8 +18,8 @@ from kubewire.core.files import write_atomically
 from kubewire.core.owners import command_lives
 from kubewire.core.printable import one_line
 from kubewire.core.timeouts import patient
-from kubewire.hosts import definitions
-from kubewire.hosts.protocol import STEP_MARK
+from kubewire.hosts import agent, definitions
+from kubewire.hosts.agent import STEP_MARK
 from kubewire.hosts.ssh_target import Place, Run
 from kubewire.lab.lookup import lab_name, name_to_remove
 
@@ -66,8 +66,9 @@ def _result(run: Run, place: Place, step: str, request: Mapping[str, Any]) -> Do
 
 
 def _ask(run: Run, place: Place, step: str, request: Mapping[str, Any]) -> Answer:
-    command = shlex.join(place.module("kubewire.hostagent.client"))
+    command = shlex.join(agent.command(place, "call"))
     code, out, error = run(command, json.dumps(request).encode())
+    agent.check_version(code, error, place.name)
     lines = [line for line in out.splitlines() if line.startswith(STEP_MARK)]
     if code or not lines:
         raise LabError(

@@ -1,9 +1,8 @@
-"""On a lab host: `python -m kubewire.hostagent.wait_for_end LAB` ends when the lab does."""
+"""`wait LAB`: end when the lab does."""
 
 from __future__ import annotations
 
 import select
-import sys
 import time
 
 from kubewire.core.errors import KubewireError
@@ -15,17 +14,18 @@ POLL = 5.0
 """Seconds between two looks at a lab that isn't one process of this machine."""
 
 
-def follow(lab: str) -> None:
-    """Return when the lab is gone."""
+def main(arguments: list[str]) -> int:
+    (lab,) = arguments
     recorded = read_state(lab_dir(lab))
     keeper = recorded.keeper.open() if recorded else None
     if keeper is not None:
         poller = select.poll()
         poller.register(keeper, select.POLLIN)
         poller.poll()
-        return
+        return 0
     while _lives(lab):
         time.sleep(POLL)
+    return 0
 
 
 def _lives(lab: str) -> bool:
@@ -33,7 +33,3 @@ def _lives(lab: str) -> bool:
         return recorded_provider(lab).status(lab).phase not in ("absent", "dead")
     except KubewireError:
         return False
-
-
-if __name__ == "__main__":
-    follow(sys.argv[1])

@@ -1,4 +1,4 @@
-"""On a host of the inventory: one cell, for a caller at the other end of SSH, ended when that is gone.
+"""`cell`: run one cell for a caller at the other end of SSH, and end it when that caller is gone.
 
 A CellRequest is read, one line; CELL_MARK, a line with the CellResult and the packed snapshot are written.
 """
@@ -16,7 +16,7 @@ from kubewire.core.files import own_folder
 from kubewire.core.signals import Terminated, raise_on_terminate
 from kubewire.core.temporary import new_folder
 from kubewire.hosts import definitions
-from kubewire.hosts.protocol import CELL_MARK
+from kubewire.hosts.agent import CELL_MARK
 from kubewire.nightly.cell import run_cell
 from kubewire.nightly.folder import CellRequest
 
@@ -24,7 +24,7 @@ MERCY = 20.0
 """Seconds that the cell gets to remove its lab once the caller is gone."""
 
 
-def main() -> int:
+def main(_arguments: list[str]) -> int:
     raise_on_terminate()
     request = CellRequest.model_validate_json(sys.stdin.buffer.readline())
     answer = os.dup(1)
@@ -53,7 +53,3 @@ def _end_with_caller() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
     threading.Event().wait(MERCY)
     os._exit(1)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

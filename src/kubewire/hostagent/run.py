@@ -1,4 +1,4 @@
-"""On a lab host: run kubewire for a caller at the other end of SSH, and end it when that caller is gone.
+"""`run COMMAND…`: run kubewire for a caller at the other end of SSH, and end it when that caller is gone.
 
 Without a terminal nothing else would: `kubewire exec … -- sleep 1000` would outlive its caller's Ctrl-C.
 """
@@ -16,7 +16,7 @@ GRACE = 5.0  # seconds
 
 
 def main(arguments: list[str]) -> int:
-    """`python -m kubewire.hostagent.remote_exec COMMAND…` runs `kubewire COMMAND…`; its exit code."""
+    """The exit code of `kubewire COMMAND…`."""
     child = subprocess.Popen([sys.executable, "-m", "kubewire", *arguments], process_group=0)
     watched = os.pidfd_open(child.pid)
     poller = select.poll()
@@ -35,7 +35,3 @@ def _end(child: subprocess.Popen[bytes]) -> None:
         with suppress(subprocess.TimeoutExpired):
             child.wait(GRACE)
             return
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

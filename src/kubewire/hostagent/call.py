@@ -1,6 +1,6 @@
-"""On a lab host: hand one request to this SSH connection's session, started if there is none yet.
+"""`call`: hand one request to this SSH connection's session, started if there is none yet.
 
-`python -m kubewire.hostagent.client` reads a JSON object, prints a line: STEP_MARK and the JSON answer.
+The request is a JSON object on standard input; the answer is printed on a line, after STEP_MARK.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from kubewire.core import console, paths, rpc
-from kubewire.hosts.protocol import STEP_MARK
+from kubewire.hosts.agent import MODULE, PROTOCOL, STEP_MARK
 
 SERVERS = ("sshd", "sshd-session", "dropbear")
 TIMEOUT = 90.0
@@ -20,10 +20,10 @@ LIMIT = 64 << 20
 """Bytes of one answer: the report of a large lab takes a few MiB."""
 
 
-def main() -> int:
+def main(_arguments: list[str]) -> int:
     request = sys.stdin.buffer.read().strip() + b"\n"
     server = connection()  # once: a client whose connection is cut has another parent
-    path = paths.state_dir() / "sessions" / f"{server}.sock"
+    path = paths.state_dir() / "sessions" / f"{server}-{PROTOCOL}.sock"
     try:
         answer = rpc.exchange(path, request, timeout=TIMEOUT, limit=LIMIT)
     except (FileNotFoundError, ConnectionRefusedError):  # one that was cut is not asked again by another
@@ -51,7 +51,10 @@ def _start(path: Path, server: int) -> None:
     log = os.open(path.with_suffix(".log"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with rpc.listen(path) as listener:
         subprocess.Popen(
-            [sys.executable, "-m", "kubewire.hostagent.session", str(server), str(listener.fileno()), path],
+            [
+                *(sys.executable, "-m", MODULE, "--protocol", str(PROTOCOL), "session"),
+                *(str(server), str(listener.fileno()), path),
+            ],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -69,7 +72,3 @@ def _process(pid: int) -> tuple[str, int]:
         return "", 0
     name, _, rest = text.partition("(")[2].rpartition(")")
     return name, int(rest.split()[1])
-
-
-if __name__ == "__main__":
-    sys.exit(main())
