@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import tempfile
 from pathlib import Path
 
 from kubewire.core.errors import LabError
 from kubewire.core.files import write_atomically
+from kubewire.core.ports import free_port
 from kubewire.core.printable import indented
 from kubewire.core.processes import run
 from kubewire.core.temporary import new_folder
@@ -41,7 +41,7 @@ def kubeconfig(away: Away) -> Path:
         said = indented(done.err).removeprefix("kubewire: ")
         raise LabError(said or "its kubeconfig can't be read", where=away.place.name)
     sent = credentials.received(done.stdout, away.place.name)
-    port = _free_port()
+    port = free_port()
     _open(away, port, sent.port)
     write_atomically(path, credentials.to_kubeconfig(sent, away.lab, away.place.name, port))
     return path
@@ -89,9 +89,3 @@ def _open(away: Away, port: int, there: int) -> None:
             words = said.read(LAST_WORDS).decode(errors="replace") or done.err
             agent.check_version(done.code, words, away.place.name)
             raise unreachable(words, away.place.name)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

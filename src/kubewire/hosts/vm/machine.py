@@ -20,6 +20,7 @@ from kubewire.core.files import last_lines, write_atomically
 from kubewire.core.leftovers import Leftover
 from kubewire.core.owners import makers
 from kubewire.core.proc import made_elsewhere
+from kubewire.core.ports import free_port
 from kubewire.core.progress import Progress, emit
 from kubewire.hosts.vm import preflight, qemu, seed, state
 from kubewire.hosts.vm.cache import STEP, require_space
@@ -129,7 +130,7 @@ def _start(lab: str, parts: Parts, progress: Progress) -> Endpoint:
     keeper: subprocess.Popen[bytes] | None = None
     try:
         require_space(directory, OVERLAY, "the VM")
-        port = _free_port()
+        port = free_port()
         _write_keys(lab, parts.library)
         machine = qemu.Machine(
             root=parts.root,
@@ -225,12 +226,6 @@ def _greets(port: int) -> bool:
             return connection.recv(4) == b"SSH-"
     except OSError:
         return False
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def _signal(lab: str, number: signal.Signals) -> None:

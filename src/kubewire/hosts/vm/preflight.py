@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 from kubewire.core.errors import HostError
+from kubewire.core.memory import memory_available
 from kubewire.hosts.vm import cache, recipe
 
 LEAST = 2560
@@ -70,9 +71,7 @@ def memory() -> int:
 
 def available_memory() -> int:
     """MiB that programs can still get, of the machine and of this cgroup."""
-    lines = Path("/proc/meminfo").read_text().splitlines()
-    machine = next((int(line.split()[1]) // 1024 for line in lines if line.startswith("MemAvailable:")), 0)
-    return min([machine, *_cgroup_room()])
+    return min([memory_available() >> 20, *_cgroup_room()])
 
 
 def cpus() -> int:

@@ -90,8 +90,8 @@ def test_a_port_that_was_taken_meanwhile_is_chosen_anew(
     parts_of: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ports = iter([1, 2])
-    real = machine._free_port
-    monkeypatch.setattr(machine, "_free_port", lambda: next(ports, None) or real())
+    real = machine.free_port
+    monkeypatch.setattr(machine, "free_port", lambda: next(ports, None) or real())
     script = f'[ "$PORT" -gt 2 ] || {{ echo "Could not set up host forwarding rule" >&2; exit 1; }}\n{UP}'
     assert machine.ensure(LAB, parts_of(script)).port > 2
 

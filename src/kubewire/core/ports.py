@@ -1,0 +1,12 @@
+"""TCP ports of this machine."""
+
+from __future__ import annotations
+
+import socket
+
+
+def free_port() -> int:
+    """One of 127.0.0.1 that nothing listens on; whoever binds it next may be too late."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
