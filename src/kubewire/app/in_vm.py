@@ -16,6 +16,7 @@ from kubewire.hosts.vm.hosting import HOST, is_dead
 from kubewire.hosts.vm.preflight import programs
 from kubewire.lab.loading import load_lab
 from kubewire.lab.lock import lab_lock
+from kubewire.providers.registry import embedded
 
 
 def bring_up(call: UpCall, why: str) -> int:
@@ -42,7 +43,7 @@ def bring_up(call: UpCall, why: str) -> int:
             with display.running("A VM whose kernel has ip_vs"):
                 target, version = boot(call.lab, call.overrides, display.tell)
             pinned = call.overrides | {"kubernetes": version.removeprefix("v")}
-            code = on_hosts.bring_up(replace(call, overrides=pinned, provider="netns"), target)
+            code = on_hosts.bring_up(replace(call, overrides=pinned, provider=embedded().name), target)
         except BaseException:
             if not lived:
                 _give_up(name)

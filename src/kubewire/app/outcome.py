@@ -92,16 +92,16 @@ def tell_removal(name: str, display: Display, *, lived: bool) -> None:
     `lived` says that the lab was up before.
     """
     from kubewire.app.playbook import forget_logs
-    from kubewire.providers.registry import NAMES, get_provider
+    from kubewire.providers.registry import providers
 
-    providers = [get_provider(provider) for provider in NAMES]
-    for provider in providers:
+    makers = providers()
+    for provider in makers:
         provider.abandon(name)
     deadline = time.monotonic() + (REMOVAL_IF_LIVED if lived else REMOVAL)
     while time.monotonic() < deadline:
-        phases = {provider.status(name).phase for provider in providers}
+        phases = {provider.status(name).phase for provider in makers}
         if not phases & {"starting", "ready", "failed"}:
-            for provider in providers:
+            for provider in makers:
                 provider.down(name)
             forget_logs(name)
             display.line(f"interrupted; nothing is left of lab {name}", "yellow")

@@ -11,7 +11,6 @@ from kubewire.app.outcome import finish, print_report, tell_removal
 from kubewire.app.playbook import Run, forget_logs, run_playbook
 from kubewire.app.reports import gather, store
 from kubewire.app.steps.cluster import Intent, intend
-from kubewire.app.steps.packages import require_all_but_packages
 from kubewire.core.signals import Terminated
 from kubewire.lab.lock import lab_lock
 from kubewire.providers.registry import get_provider
@@ -93,10 +92,9 @@ def bring_up(call: UpCall) -> int:
 def _run(call: UpCall, intent: Intent, display: Display) -> Run:
     from kubewire.binaries import supply
 
-    embedded = intent.choice.name == "netns"
-    if embedded:
-        require_all_but_packages(intent.lab)
-    if embedded and not call.check and not intent.has_binaries:
+    provider = get_provider(intent.choice.name)
+    provider.require_possible(intent.lab)
+    if provider.uses_binaries and not call.check and not intent.has_binaries:
         with display.running(f"Kubernetes {intent.lab.kubernetes}"):
             supply.ensure(
                 intent.lab.kubernetes,

@@ -12,7 +12,7 @@ def doctor() -> None:
     """
     import typer
 
-    from kubewire.app.survey import examine
+    from kubewire.app.doctor import examine
     from kubewire.core.console import Screen
     from kubewire.core.errors import HostError
 

@@ -20,10 +20,9 @@ def gc(
     `kubewire gc --dry-run`
     `kubewire gc --host alice`
     """
-    from kubewire.app.survey import collect_garbage, garbage
+    from kubewire.app.gc import collect_garbage, garbage, left_alone
     from kubewire.core import console
     from kubewire.hosts.overview import broken_records, clean
-    from kubewire.providers.netns.removal import left_alone
 
     if host:
         for line in clean(host, dry_run=dry_run):

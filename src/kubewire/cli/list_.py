@@ -16,7 +16,7 @@ def list_(form: options.Form = "text") -> None:
     """
     import json
 
-    from kubewire.app.survey import listed_labs
+    from kubewire.app.status import listed_labs
     from kubewire.core import console
     from kubewire.hosts.overview import listed
 

@@ -6,6 +6,7 @@ from typing import NoReturn
 
 import typer
 
+import kubewire.app  # noqa: F401 - hands the providers to what reads lab files
 from kubewire.cli import (
     diff,
     doctor,

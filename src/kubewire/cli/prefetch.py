@@ -27,13 +27,13 @@ def prefetch(
     from kubewire.app.display import Display
     from kubewire.app.steps.cluster import intend
     from kubewire.app.steps.packages import missing_packages
-    from kubewire.binaries import supply
     from kubewire.core import console
     from kubewire.core.errors import DefinitionError
     from kubewire.core.os_packages import can_install, install, not_installable
     from kubewire.hosts.choice import LOCAL
     from kubewire.hosts.vm.choice import why_in_vm
     from kubewire.hosts.vm.hosting import HOST
+    from kubewire.providers.registry import get_provider
 
     if host not in ("", LOCAL, HOST):
         raise DefinitionError(
@@ -58,18 +58,9 @@ def prefetch(
                 install(missing, display.tell)
         else:
             display.line(not_installable(missing).what, "yellow")
-    if intent.choice.name == "kind":
-        from kubewire.providers.kind.prefetch import prefetch as prefetch_kind
-
-        with display.running("what the lab needs on kind"):
-            lines = prefetch_kind(loaded, display.tell)
-        console.block("".join(f"{line}\n" for line in lines))
-        return
-    plan = supply.plan(loaded.kubernetes, control_plane=loaded.control_plane, dns=loaded.dns)
-    for step in plan.steps:
-        console.out(str(step))
-    with display.running(f"Kubernetes {plan.version}"):
-        found = supply.ensure(
-            loaded.kubernetes, control_plane=loaded.control_plane, dns=loaded.dns, progress=display.tell
-        )
-    console.out(f"Kubernetes {found.version} is in the cache")
+    chosen = get_provider(intent.choice.name)
+    for step in chosen.prefetch_plan(loaded):
+        console.out(step)
+    with display.running(f"what the lab needs on {chosen.name}"):
+        lines = chosen.prefetch(loaded, display.tell)
+    console.block("".join(f"{line}\n" for line in lines))

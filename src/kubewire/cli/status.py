@@ -20,7 +20,7 @@ def status(lab: options.Lab, host: options.OnHost = "", form: options.Form = "te
 
     import typer
 
-    from kubewire.app.survey import lab_status, status_lines, status_or_absent
+    from kubewire.app.status import lab_status, status_lines, status_or_absent
     from kubewire.core import console
     from kubewire.core.errors import LabError
     from kubewire.hosts.choice import one_away

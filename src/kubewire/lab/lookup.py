@@ -47,6 +47,16 @@ def name_to_remove(lab: str) -> str:
         raise
 
 
+def owner_of(directory: Path) -> str:
+    """The provider that the record in a lab's folder names, "" without one, "?" where it can't be read."""
+    try:
+        return str(read_own_json(directory / "record.json").get("provider", ""))
+    except FileNotFoundError:
+        return ""
+    except LabError:
+        return "?"
+
+
 def recorded_labs() -> list[str]:
     """The names of all labs with a record on this machine, sorted."""
     folder = state_dir() / "labs"

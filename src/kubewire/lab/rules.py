@@ -111,12 +111,6 @@ def _skew(lab: Lab) -> Iterator[Problem]:
             "controlPlane",
             "kubernetes",
         )
-    if lab.provider == "kind":
-        yield problem(
-            "controlPlane is for provider netns: a node image of kind holds one version of all",
-            "controlPlane",
-            "provider",
-        )
 
 
 def _subnets(lab: Lab) -> Iterator[Problem]:

@@ -166,7 +166,7 @@ class Lab(Model):
     """What the lab shows, in a sentence."""
     mode: Annotated[Mode, BeforeValidator(mode)]
     """How kube-proxy programs the node's dataplane."""
-    provider: Literal["auto", "netns", "kind"] = "auto"
+    provider: str = "auto"
     """What makes the nodes: network namespaces (netns), kind, or whichever this machine has (auto)."""
     node_image: ImageReference | None = None
     """The node image for kind. Unset: one built here (`kubewire image build`), else the one that kind's

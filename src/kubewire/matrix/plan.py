@@ -12,6 +12,7 @@ from kubewire.binaries.versions import parse, sort_key
 from kubewire.core.errors import DefinitionError
 from kubewire.matrix.schema import LATEST, Matrix
 from kubewire.matrix.selectors import Selector, parse_selector
+from kubewire.providers.registry import get_provider
 
 SHARD = re.compile(r"(\d{1,4})/(\d{1,4})")
 
@@ -99,7 +100,10 @@ def plan(
     exact = sorted(set(versions), key=sort_key, reverse=True)
     beside = control_planes(exact, matrix.control_plane, releases=machine.releases)
     cells = [
-        Cell(lab, mode.value, provider, version, beside[version] if provider == "netns" else "")
+        Cell(
+            *(lab, mode.value, provider, version),
+            beside[version] if get_provider(provider).uses_binaries else "",
+        )
         for version, lab, mode, provider in product(exact, matrix.labs, matrix.modes, matrix.providers)
     ]
     excluded = [parse_selector(text) for text in matrix.exclude]

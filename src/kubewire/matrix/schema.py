@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from kubewire.core.errors import DefinitionError
 from kubewire.lab.schema import Duration, Mode, Model, Whole
 from kubewire.lab.values import kubernetes_version, mode, wrong
 from kubewire.matrix.selectors import parse_selector
+from kubewire.providers.registry import is_known, names
 
 LATEST = re.compile(r"latest(?: ([1-9][0-9]?))? minors?")
 
@@ -36,9 +37,15 @@ def _selector(value: Any) -> Any:
     return value
 
 
+def _provider(name: str) -> str:
+    if not is_known(name):
+        raise wrong(f"“{name}” is not known; possible are {', '.join(names())}")
+    return name
+
+
 VersionWord = Annotated[str, BeforeValidator(_version_word)]
 SelectorText = Annotated[str, BeforeValidator(_selector)]
-ProviderName = Literal["netns", "kind"]
+ProviderName = Annotated[str, AfterValidator(_provider)]
 Few = Field(min_length=1)
 
 

@@ -11,9 +11,9 @@ from typing import Any
 from kubewire.core.errors import DefinitionError
 from kubewire.lab.schema import Mode
 from kubewire.lab.values import nearest
+from kubewire.providers.registry import names
 
 KEYS = ("kubernetes", "mode", "lab", "provider")
-VALUES = {"mode": tuple(Mode), "provider": ("netns", "kind")}
 EXAMPLE = "as: mode=nftables,kubernetes>=1.34"
 OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq,
@@ -77,9 +77,9 @@ def _term(part: str, whole: str) -> Term:
     if key == "kubernetes":
         if not _VERSION.fullmatch(value):
             raise DefinitionError(f"“{whole}”: {value} is no Kubernetes version", mend="as: kubernetes>=1.34")
-    elif value not in VALUES.get(key, (value,)):
-        guess = nearest(value, VALUES[key])
-        hint = f"did you mean “{guess}”?" if guess else f"possible are {', '.join(VALUES[key])}"
+    elif key != "lab" and value not in (values := tuple(Mode) if key == "mode" else names()):
+        guess = nearest(value, values)
+        hint = f"did you mean “{guess}”?" if guess else f"possible are {', '.join(values)}"
         raise DefinitionError(f"“{whole}”: there is no {key} “{value}”; {hint}", mend=EXAMPLE)
     elif sign not in ("=", "!="):
         raise DefinitionError(f"“{whole}”: {key} has no order, use {key}= or {key}!=", mend=EXAMPLE)

@@ -18,13 +18,12 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from kubewire.app.steps.cluster import make_cluster
-from kubewire.app.steps.node_tools import tell_tools
+from kubewire.app.steps.node_tools import tell_all_tools
 from kubewire.app.steps.workload import bring_workload
 from kubewire.cluster.api import Api
 from kubewire.core import console
 from kubewire.core.errors import KubewireError
 from kubewire.core.files import write_atomically
-from kubewire.core.processes import run as run_command
 from kubewire.core.refusals import refusal
 from kubewire.lab.lookup import required_record
 from kubewire.lab.record import Record
@@ -39,7 +38,6 @@ from kubewire.verify.live import verify
 from kubewire.verify.report import Report
 from kubewire.verify.servicecidr_race import untold_networks
 
-TOOL_SECONDS = 300.0
 AGAIN = "as if its first sync came before it had the ServiceCIDRs: started again"
 
 
@@ -65,8 +63,8 @@ def run_cell(order: CellOrder, folder: Path) -> CellResult:
         record = required_record(name)
         control_plane = order.control_plane or record.kubernetes
         with phases.timed("workload"):
-            if order.provider == "kind":
-                _look_at_tools(provider, name)
+            if provider.installs_tools:
+                tell_all_tools(name)
             bring_workload(name)
         with phases.timed("verify"):
             report = _verdict(provider, record)
@@ -95,7 +93,7 @@ def _verdict(provider: Provider, record: Record) -> Report:
 
 
 def overrides_of(order: CellOrder) -> dict[str, str]:
-    """What the cell sets over the lab's file. On kind its name is its own: containers share one engine."""
+    """What the cell sets over the lab's file."""
     found = {"name": lab_name(order), "mode": order.mode, "kubernetes": order.kubernetes.removeprefix("v")}
     if order.control_plane:
         found["controlPlane"] = order.control_plane.removeprefix("v")
@@ -103,19 +101,11 @@ def overrides_of(order: CellOrder) -> dict[str, str]:
 
 
 def lab_name(order: CellOrder) -> str:
+    """The lab's own, where each cell's state folder is enough to tell it apart."""
     own = order.cell.id.split(f"-{order.mode}-")[0].lower()
-    if order.provider != "kind":
+    if not get_provider(order.provider).shares_names:
         return own[:40].rstrip("-")
     return f"{own[:30].rstrip('-')}-{hashlib.sha256(order.cell.id.encode()).hexdigest()[:6]}"
-
-
-def _look_at_tools(provider: Provider, name: str) -> None:
-    for node in provider.nodes(name):
-
-        def on_node(command: str, prefix: tuple[str, ...] = node.prefix) -> str:
-            return run_command([*prefix, "sh", "-c", command], timeout=TOOL_SECONDS).out
-
-        tell_tools(name, node.name, on_node)
 
 
 def _keep(provider: Provider, record: Record, folder: Path) -> None:

@@ -15,6 +15,7 @@ from kubewire.matrix.results import Fetch
 from kubewire.nightly.cell import overrides_of
 from kubewire.nightly.children import Child, start
 from kubewire.nightly.folder import CellOrder
+from kubewire.providers.registry import get_provider
 
 DEADLINE = 3600.0
 """Seconds that one version may take; a whole Kubernetes takes a quarter of that on two cores."""
@@ -61,7 +62,7 @@ class Fetching:
             need = need_of(order)
             if need in self.ready or any(need == queued for queued, _ in self.queue):
                 continue
-            if need.provider == "netns" and _cached(need, progress):
+            if get_provider(need.provider).uses_binaries and _cached(need, progress):
                 self.ready.add(need)
             else:
                 self.queue.append((need, order))

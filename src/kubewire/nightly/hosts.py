@@ -22,10 +22,10 @@ from kubewire.hosts.vm.hosting import HOST as VM
 from kubewire.lab.loading import load_lab
 from kubewire.nightly.folder import Order
 from kubewire.nightly.workers import Worker, jobs_of, this_machine
+from kubewire.providers.registry import embedded
 
 LOGS = "nightly"
 """Ansible's own logs lie beside those of the labs, under this name."""
-IPVS = ("netns", "ipvs")
 ACTION = "kubewire.lab.cell_host"
 
 
@@ -73,8 +73,8 @@ def at_hand(crew: Crew, task: Task, jobs: int | None, progress: Progress | None 
     they only could be; HostError where they can't.
     """
     lacking = examine(task.providers, task.modes, task.labs, progress) if crew.local else {}
-    if not crew.vm and IPVS in lacking:
-        lacking[IPVS] += "; with --host local,vm it runs in a VM"
+    if not crew.vm and (ipvs := (embedded().name, "ipvs")) in lacking:
+        lacking[ipvs] += "; with --host local,vm it runs in a VM"
     workers = [this_machine(jobs, lacking)] if crew.local else []
     if crew.vm:
         if progress:
@@ -122,5 +122,5 @@ def _worker(host: str, run: Run, jobs: int | None) -> Worker:
         name=host,
         jobs=jobs_of(about["cpus"], about["memory_bytes"], jobs),
         place=TypeAdapter(Place).validate_python(told) if told else None,
-        lacking={("netns", mode): why for mode, why in about["lacking"].items()},
+        lacking={(embedded().name, mode): why for mode, why in about["lacking"].items()},
     )

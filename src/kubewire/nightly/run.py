@@ -12,10 +12,10 @@ from functools import cached_property
 from pathlib import Path
 
 from kubewire.app import cells
-from kubewire.app.machine import CELL_BYTES, memory_available
 from kubewire.core import leftovers
 from kubewire.core.errors import HostError
 from kubewire.core.files import last_lines
+from kubewire.core.memory import memory_available
 from kubewire.core.printable import printable
 from kubewire.core.temporary import new_folder, roomy
 from kubewire.dataplane.core.findings import brief
@@ -26,6 +26,7 @@ from kubewire.nightly.fetching import Fetching, need_of
 from kubewire.nightly.folder import CellOrder, RunFolder
 from kubewire.nightly.remote_cell import FarOrder
 from kubewire.nightly.workers import HERE, Pool, Running, Worker
+from kubewire.providers.registry import get_provider
 
 TICK = 0.5
 TOLD = 3
@@ -106,7 +107,7 @@ class Nightly:
             elif need in fetching.ready and (
                 worker := self.pool.choose(order, self.running, building=building)
             ):
-                if worker.name == HERE and memory_available() < CELL_BYTES[order.provider]:
+                if worker.name == HERE and memory_available() < get_provider(order.provider).lab_bytes:
                     self._finish(order, unjudged(order.cell, "error", _too_little_memory(order)))
                 else:
                     self.running.append(Running(order, self._child(order, worker), worker))
@@ -198,7 +199,7 @@ class Nightly:
 
 
 def _too_little_memory(order: CellOrder) -> str:
-    need, free = CELL_BYTES[order.provider] / 2**30, memory_available() / 2**30
+    need, free = get_provider(order.provider).lab_bytes / 2**30, memory_available() / 2**30
     return f"a lab on {order.provider} needs {need:.1f} GiB of memory, and {free:.1f} are free"
 
 

@@ -28,6 +28,7 @@ from kubewire.nightly.exact_versions import choose
 from kubewire.nightly.folder import CellOrder, Order, RunFolder
 from kubewire.nightly.run import Limits, Nightly, now
 from kubewire.nightly.workers import Pool, Worker, machine_of, why_nowhere
+from kubewire.providers.registry import get_provider
 
 Tell = Callable[[str], None]
 
@@ -50,10 +51,11 @@ def plan_order(
     modes = [mode.value for mode in matrix.modes]
     machine = machine_of(workers, modes, matrix.providers, releases=not why_unreachable(PUBLIC.kubernetes))
     whole = not shares_control_planes(matrix.control_plane, releases=machine.releases)
+    needs_all = not all(get_provider(provider).uses_binaries for provider in matrix.providers)
 
     def resolved(word: str) -> str:
         try:
-            return resolve(word, progress=progress, fresh=fresh, whole=whole or "kind" in matrix.providers)
+            return resolve(word, progress=progress, fresh=fresh, whole=whole or needs_all)
         except DefinitionError as error:
             raise DefinitionError(error.what, where=place_of_version(file, word), mend=error.mend) from error
 

@@ -6,13 +6,15 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from kubewire.app.machine import BUILD_BYTES, CELL_BYTES, memory_available
+from kubewire.app.machine import BUILD_BYTES
+from kubewire.core.memory import memory_available
 from kubewire.hosts.ssh_target import Place
 from kubewire.hosts.vm.endpoint import PATIENCE
 from kubewire.hosts.vm.hosting import HOST as VM
 from kubewire.matrix.plan import Machine
 from kubewire.nightly.children import Child
 from kubewire.nightly.folder import CellOrder
+from kubewire.providers.registry import embedded, get_provider
 
 HERE = ""
 """The name of this machine in results."""
@@ -43,9 +45,9 @@ class Worker:
         return float(PATIENCE) if self.name == VM else 1.0
 
     def why_not(self, provider: str, mode: str) -> str:
-        """Why it can't run such a cell; "" if it can. kind's engine and images are this machine's."""
-        if provider == "kind" and self.name != HERE:
-            return self.lost or "kind runs on the machine of the nightly itself"
+        """Why it can't run such a cell; "" if it can."""
+        if self.name != HERE and not get_provider(provider).embedded:
+            return self.lost or f"{provider} runs on the machine of the nightly itself"
         return self.lost or self.lacking.get((provider, mode), "")
 
 
@@ -102,9 +104,9 @@ def _admits(worker: Worker, order: CellOrder, running: Sequence[Running], *, bui
     if worker.name != HERE:
         return True
     young = [each for each in running if each.child.seconds < YOUNG_SECONDS]
-    promised = sum(CELL_BYTES[each.order.provider] for each in young)
+    promised = sum(get_provider(each.order.provider).lab_bytes for each in young)
     free = memory_available() - promised - (BUILD_BYTES if building else 0)
-    return free >= CELL_BYTES[order.provider]
+    return free >= get_provider(order.provider).lab_bytes
 
 
 def this_machine(jobs: int | None = None, lacking: Mapping[tuple[str, str], str] | None = None) -> Worker:
@@ -113,7 +115,7 @@ def this_machine(jobs: int | None = None, lacking: Mapping[tuple[str, str], str]
 
 def jobs_of(cpus: int, memory_bytes: int, jobs: int | None = None) -> int:
     """How many cells run side by side on a host with this much; `jobs` is what was asked for."""
-    return min(jobs or cpus, max(1, memory_bytes // CELL_BYTES["netns"]))
+    return min(jobs or cpus, max(1, memory_bytes // embedded().lab_bytes))
 
 
 def why_nowhere(workers: Iterable[Worker], provider: str, mode: str) -> str:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from kubewire.core.errors import DefinitionError
 
 if TYPE_CHECKING:
     from kubewire.core.leftovers import Leftover
+    from kubewire.core.progress import Progress
     from kubewire.lab.schema import Lab
 
+NAME_PATTERN = "[a-z][a-z0-9-]{0,39}"
 Phase = Literal["absent", "starting", "ready", "failed", "dead"]
 
 
@@ -25,6 +29,13 @@ class NodeHandle:
     role: Literal["control-plane", "worker"]
     prefix: tuple[str, ...]
     internal_ips: tuple[str, ...]
+
+
+class Entry(NamedTuple):
+    """A command as this process becomes it."""
+
+    argv: list[str]
+    environment: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -58,52 +69,150 @@ class Status:
     """What one pod may use at most, for people."""
 
 
-class Provider(Protocol):
-    """Makes nodes and says how to run a command on them. All methods raise KubewireError subclasses."""
+@dataclass(frozen=True)
+class Finding:
+    """One line of `doctor`: `missing` keeps labs in mode iptables and nftables from running here."""
 
     name: str
+    state: Literal["ok", "missing", "note"]
+    detail: str
+    mend: str = ""
 
+
+class Provider(ABC):
+    """Makes nodes and says how to run a command on them. All methods raise KubewireError subclasses.
+
+    All that is special about a provider is said here; its module and this one are light to import, since
+    `kubewire exec` passes through.
+    """
+
+    name: ClassVar[str]
+    rank: ClassVar[int] = 0
+    """Where it stands in the order in which `auto` asks, lowest first; 0: it is taken only by its name."""
+    why: ClassVar[str] = ""
+    """In half a sentence, what `auto` says where it takes it."""
+    not_real: ClassVar[str] = ""
+    """A sentence for reports on what its labs only imitate."""
+    lab_bytes: ClassVar[int] = 2560 << 20
+    """Memory of a lab of three nodes."""
+    embedded: ClassVar[bool] = False
+    """Its labs need nothing but kubewire and OS packages: they run in a VM and on the hosts of a nightly."""
+    uses_binaries: ClassVar[bool] = False
+    """Its nodes run the Kubernetes binaries of this machine's cache, kube-proxy and control plane apart."""
+    installs_tools: ClassVar[bool] = False
+    """Its nodes have their own tools, and `install_tools` adds what a lab asks for."""
+    shares_names: ClassVar[bool] = False
+    """Labs of all state folders of this machine must differ in their names."""
+
+    def why_not_here(self) -> str:
+        """What keeps every lab of it from running on this machine; "" if nothing does. Quick."""
+        return ""
+
+    def why_in_vm(self, lab: Lab) -> str:  # noqa: ARG002
+        """What this lab needs that this kernel has no way to have, so that a VM must bring it; else ""."""
+        return ""
+
+    def lacks_for(self, mode: str) -> str:  # noqa: ARG002
+        """What no package mends for labs in that mode; "" if nothing."""
+        return ""
+
+    def missing_packages(self, modes: Iterable[str], tools: Iterable[str]) -> list[str]:  # noqa: ARG002
+        """The OS packages that labs in these modes, with these of a lab's `tools`, still need here."""
+        return []
+
+    def require_possible(self, lab: Lab) -> None:  # noqa: B027
+        """Raise HostError for what neither a package nor a download mends, before anything is fetched."""
+
+    def explained(self, why: str, lab: Lab) -> str:  # noqa: ARG002
+        """The first line that `up` prints of a new lab, from why this provider was chosen."""
+        return why
+
+    def lab_problems(self, data: Mapping[str, Any]) -> Iterable[tuple[str, str]]:  # noqa: ARG002
+        """What is wrong with a lab's file that names this provider: (message, key to blame)."""
+        return ()
+
+    def prefetch_plan(self, lab: Lab) -> Iterable[str]:  # noqa: ARG002
+        """What `prefetch` is about to do, a line each."""
+        return ()
+
+    def prefetch(self, lab: Lab, progress: Progress) -> list[str]:  # noqa: ARG002
+        """Get all that `up` will need, besides OS packages; a line for each thing that is there then."""
+        return []
+
+    def findings(self) -> Iterable[Finding]:
+        """What `doctor` tells of it."""
+        return ()
+
+    @abstractmethod
     def preflight(self, lab: Lab) -> None:
         """Raise HostError naming everything this machine lacks for this lab."""
 
+    @abstractmethod
     def up(self, lab: Lab, *, check: bool = False, keep: bool = False) -> list[Change]:
         """Make or reconcile the cluster; an empty list means nothing was to be done. `check` only plans.
 
         `keep` leaves what a failed creation made, where the provider can.
         """
 
-    def commit(self, name: str) -> None:
+    def commit(self, name: str) -> None:  # noqa: B027
         """The lab is ready: from now on it outlives its maker."""
 
-    def abandon(self, name: str) -> None:
+    def abandon(self, name: str) -> None:  # noqa: B027
         """Its maker failed or was interrupted: remove a lab that isn't ready and doesn't vanish by itself."""
 
+    @abstractmethod
     def down(self, name: str) -> bool:
         """Remove the lab and all that belongs to it; False if there was nothing."""
 
+    @abstractmethod
     def status(self, name: str) -> Status:
         """The lab's state, for `status` and `list`."""
 
+    @abstractmethod
     def nodes(self, name: str) -> tuple[NodeHandle, ...]:
         """Every node of a running lab, control planes first."""
 
+    def entry(self, node: NodeHandle, command: Sequence[str], prompt: str = "") -> Entry:
+        """What this process becomes for `exec` and `shell`; DefinitionError for an unknown command."""
+        shown = {"PS1": f"{prompt} \\w # "} if prompt else {}
+        return Entry([*node.prefix, *command], {**os.environ, **shown})
+
+    def install_tools(self, node: str, tools: Sequence[str]) -> None:
+        """Install tools on a node, by their commands; HostError with the ways out."""
+        raise NotImplementedError
+
+    @abstractmethod
     def restart_kube_proxy(self, name: str, node: str) -> None:
         """Start that node's kube-proxy afresh after removing all it had written (`kube-proxy --cleanup`)."""
 
+    @abstractmethod
     def repair_routes(self, name: str, node: str, *, check: bool = False) -> list[Change]:
         """Bring back pod routes and routes to the other nodes' pod CIDRs on that node. `check` only looks."""
 
+    @abstractmethod
     def pod_prefix(self, name: str, namespace: str, pod: str) -> tuple[str, ...]:
         """The argv prefix that runs a command in that pod's network namespace."""
 
-    def garbage(self) -> list[Leftover]:
-        """What crashes left of labs that no longer live."""
-
+    @abstractmethod
     def external_prefix(self, name: str) -> tuple[str, ...]:
         """The argv prefix of a client outside the cluster that can reach the nodes' addresses."""
 
+    @abstractmethod
     def kubeconfig(self, name: str) -> Path:
         """An admin kubeconfig that works from the host, mode 0600."""
+
+    def garbage(self) -> list[Leftover]:
+        """What crashes left of its labs that no longer live."""
+        return []
+
+    def left_alone(self) -> list[str]:
+        """Why labs can't be judged from here, so that `gc` leaves them alone."""
+        return []
+
+
+def tool_command(tool: str) -> str:
+    """The command of one of a lab's `tools`."""
+    return {"nftables": "nft"}.get(tool, tool)
 
 
 def find_node(lab: str, wanted: str, nodes: Sequence[NodeHandle]) -> NodeHandle:

@@ -1,16 +1,30 @@
-"""Which provider makes a lab's nodes, and why; the choice is recorded with the lab."""
+"""Which provider makes a lab's nodes, and why; the choice is recorded with the lab.
+
+A provider is an entry point of group `kubewire.providers`: its name, and the class (a kubewire.providers.base
+Provider). Modules are loaded by name, when they are needed.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from kubewire.core.errors import DefinitionError, LabError
 
 if TYPE_CHECKING:
     from kubewire.providers.base import Provider
 
-NAMES = ("netns", "kind")
+GROUP = "kubewire.providers"
+BUILT_IN = {
+    "netns": "kubewire.providers.netns.provider:NetnsProvider",
+    "kind": "kubewire.providers.kind.provider:KindProvider",
+}
+"""Known without the metadata of an installation, which a checkout may lack and which is slow to read."""
+AUTO = "auto"
 
 
 @dataclass(frozen=True)
@@ -27,39 +41,83 @@ def choose(wanted: str, *, recorded: Choice | None = None, lab: str = "") -> Cho
     DefinitionError for one that there isn't, and where it would switch under a lab that exists.
     """
     if recorded:
-        if wanted not in ("auto", "", recorded.name):
+        if wanted not in (AUTO, "", recorded.name):
             raise DefinitionError(
                 f"lab {lab} was made with provider {recorded.name}; it can't become {wanted} under it",
                 mend=f"remove it first: kubewire down {lab}",
             )
         return recorded
-    if wanted in NAMES:
-        return Choice(wanted, "asked for")
-    if wanted not in ("auto", ""):
-        raise DefinitionError(f"no provider {wanted!r}", mend=f"providers: auto, {', '.join(NAMES)}")
-    if why := docker_silent():
-        return Choice("netns", f"{why}, so the lab runs embedded on this machine")
-    return Choice("kind", "a Docker engine answers")
+    if wanted in (AUTO, ""):
+        return _offered()
+    if not is_known(wanted):
+        raise DefinitionError(f"no provider {wanted!r}", mend=f"providers: auto, {', '.join(names())}")
+    return Choice(wanted, "asked for")
 
 
-def docker_silent() -> str:
-    """Why no Docker engine answers a ping within two seconds, "" if one does."""
-    from kubewire.providers.kind.engine import why_silent
+def _offered() -> Choice:
+    """The first, in the providers' own order, that can run here."""
+    refusals: list[str] = []
+    for provider in sorted((each for each in providers() if each.rank), key=lambda each: each.rank):
+        if why_not := provider.why_not_here():
+            refusals.append(why_not)
+        else:
+            why = f"{'; '.join(refusals)}, so {provider.why}" if refusals else provider.why
+            return Choice(provider.name, why)
+    raise LabError(f"no provider can run here: {'; '.join(refusals)}")
 
-    return why_silent()
+
+def is_known(name: str) -> bool:
+    return name in BUILT_IN or name in names()
+
+
+def names() -> tuple[str, ...]:
+    """Every provider's name: the built-in ones, then those of other packages."""
+    return (*BUILT_IN, *sorted(set(_registered()) - set(BUILT_IN)))
+
+
+def providers() -> list[Provider]:
+    """Every provider that can be loaded, in the order of `names`."""
+    found = []
+    for name in names():
+        with suppress(LabError):
+            found.append(get_provider(name))
+    return found
+
+
+def embedded() -> Provider:
+    """The provider that runs wherever kubewire does: in a VM of ours, and on the hosts of a nightly."""
+    return next(provider for provider in map(get_provider, BUILT_IN) if provider.embedded)
+
+
+def lab_problems(name: str, data: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    """As Provider.lab_problems."""
+    return get_provider(name).lab_problems(data)
 
 
 def get_provider(name: str) -> Provider:
-    """The provider of that name; LabError for one that this release doesn't know (a newer one's record)."""
-    if name == "netns":
-        from kubewire.providers.netns.provider import NetnsProvider
+    """The provider of that name; LabError for one that isn't known here (a newer release's record, or that
+    of a package which isn't installed) or can't be loaded.
+    """
+    target = BUILT_IN.get(name) or _registered().get(name)
+    if target is None:
+        raise LabError(
+            f"provider {name!r} isn't known here",
+            mend=f"known: {', '.join(names())}; install the one it needs",
+        )
+    module, _, attribute = target.partition(":")
+    try:
+        found: Provider = getattr(import_module(module), attribute)()
+    except (ImportError, AttributeError, TypeError) as error:
+        raise LabError(f"provider {name!r} can't be loaded: {error}", where=target) from error
+    return found
 
-        return NetnsProvider()
-    if name == "kind":
-        from kubewire.providers.kind.provider import KindProvider
 
-        return KindProvider()
-    raise LabError(f"this release doesn't know provider {name!r}", mend=f"known: {', '.join(NAMES)}")
+@cache
+def _registered() -> dict[str, str]:
+    """Name → `module:class` of the entry points."""
+    from importlib.metadata import entry_points
+
+    return {point.name: point.value for point in entry_points(group=GROUP)}
 
 
 def recorded_provider(lab: str) -> Provider:

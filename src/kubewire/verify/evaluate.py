@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from msgspec import Struct
 
+from kubewire.core.errors import LabError
 from kubewire.dataplane.check import judge
 from kubewire.dataplane.core.findings import Check, IpFamily, Note
 from kubewire.dataplane.core.model import Dataplane
 from kubewire.dataplane.core.routes import judge_routes
 from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
+from kubewire.providers.registry import get_provider
 from kubewire.verify.report import Report, ReportNode, build_report
 from kubewire.verify.story import tell_story
 
 FAMILIES: tuple[IpFamily, ...] = ("ipv4", "ipv6")
 ALL_CHECKS = ("dataplane", "routes")
-NOT_REAL = {
-    "netns": "provider netns: kubelet, container runtime and kindnet are stand-ins; etcd, apiserver, "
-    "controller-manager, scheduler, kube-proxy and the CNI plugins are real"
-}
 
 
 class Verdict(Struct, frozen=True):
@@ -97,8 +96,8 @@ def report_of(
     notes = [*notes, *_unseen(snapshot)]
     if meta.get("settled") is False:
         notes = [*notes, Note("the cluster kept changing while it was read")]
-    if provider in NOT_REAL:
-        notes = [*notes, Note(NOT_REAL[provider])]
+    if not_real := _not_real(provider):
+        notes = [*notes, Note(not_real)]
     return build_report(
         lab=str(meta.get("lab", "")),
         provider=provider,
@@ -110,6 +109,13 @@ def report_of(
         notes=notes,
         story=story,
     )
+
+
+def _not_real(provider: str) -> str:
+    """What that provider's labs only imitate; "" for one that isn't known here."""
+    with suppress(LabError):
+        return get_provider(provider).not_real
+    return ""
 
 
 def _unseen(snapshot: Snapshot) -> list[Note]:

@@ -27,7 +27,7 @@ def put(folder: Path, *commands: str) -> None:
 
 
 def test_all_of_a_bare_machines_are_named_once(bare: Path) -> None:
-    missing = missing_packages(load_lab("iptables"))
+    missing = missing_packages(load_lab("iptables"), "netns")
     assert missing == sorted(set(missing))
     assert {
         "iproute2",
@@ -44,7 +44,7 @@ def test_all_of_a_bare_machines_are_named_once(bare: Path) -> None:
 
 def test_only_what_is_missing_is_named(bare: Path) -> None:
     put(bare, "ip", "nsenter", "unshare", "iptables", "ip6tables", "iptables-save", "nft", "curl")
-    assert missing_packages(load_lab("iptables", {"tools": ["tcpdump"]})) == [
+    assert missing_packages(load_lab("iptables", {"tools": ["tcpdump"]}), "netns") == [
         "conntrack",
         "procps",
         "tcpdump",

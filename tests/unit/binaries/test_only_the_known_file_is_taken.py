@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from releasehost import Heard, ReleaseHost, body, served, server_side, tgz
 
-from kubewire.app import survey
+from kubewire.app import doctor
 from kubewire.binaries import download, hashes, lock_binaries, store, sums
 from kubewire.binaries.catalog import ETCD, KIND, Artifact, Origins, recipe
 from kubewire.binaries.hashes import Entry
@@ -265,7 +265,7 @@ def test_a_lock_line_that_is_none_is_named(line: str) -> None:
 def test_doctor_tells_how_many_hashes_are_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     entry = Entry("kind", KIND, "amd64", "/kind")
     lock(tmp_path, monkeypatch, entry, Entry("kind", KIND, "arm64", "/kind-arm", "a" * 64))
-    (finding,) = [f for f in survey._cache() if f.name == "hashes of binaries"]
+    (finding,) = [f for f in doctor._cache() if f.name == "hashes of binaries"]
     assert finding.state == "note"
     assert finding.detail.startswith("1 of 2 official files have none in binaries.lock")
     assert "make lock-binaries" in finding.mend

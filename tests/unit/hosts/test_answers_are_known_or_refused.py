@@ -38,7 +38,7 @@ RESERVED = (
     *("_ansible_no_log", "_ansible_delegated_vars", "results", "diff_", "stdout"),
 )
 RESULTS: dict[str, dict[str, Any]] = {
-    "packages": {"missing": ["ipset"], "provider": "netns"},
+    "packages": {"missing": ["ipset"], "provider": "netns", "binaries": True},
     "cluster": {"lab": "x", "provider": "netns", "why": "asked for"},
     "commit": {},
     "workload": {},

@@ -7,13 +7,13 @@ from typing import cast
 
 import pytest
 
-from kubewire.app.machine import CELL_BYTES
 from kubewire.hosts.ssh_target import Place
 from kubewire.hosts.vm.hosting import HOST as VM
 from kubewire.nightly import workers
 from kubewire.nightly.children import Child
 from kubewire.nightly.folder import CellOrder
 from kubewire.nightly.workers import Pool, Running, Worker, jobs_of, machine_of, this_machine, why_nowhere
+from kubewire.providers.netns.provider import NetnsProvider
 
 NO_IPVS = {("netns", "ipvs"): "kernel 6.18 has none"}
 
@@ -88,7 +88,7 @@ def test_a_build_here_takes_nothing_from_other_hosts(monkeypatch: pytest.MonkeyP
 
 def test_this_machine_takes_no_second_lab_without_memory_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     here = this_machine(8)
-    monkeypatch.setattr(workers, "memory_available", lambda: CELL_BYTES["netns"] - 1)
+    monkeypatch.setattr(workers, "memory_available", lambda: NetnsProvider.lab_bytes - 1)
     assert Pool([here]).choose(order(), [], building=False) == here
     assert Pool([here]).choose(order(), at_work(here), building=False) is None
 
@@ -100,7 +100,7 @@ def test_this_machine_takes_no_second_lab_without_memory_for_it(monkeypatch: pyt
 def test_a_hosts_memory_and_cpus_bound_its_jobs(
     cpus: int, cells_of_memory: int, asked: int | None, jobs: int
 ) -> None:
-    assert jobs_of(cpus, cells_of_memory * CELL_BYTES["netns"], asked) == jobs
+    assert jobs_of(cpus, cells_of_memory * NetnsProvider.lab_bytes, asked) == jobs
 
 
 def test_what_no_host_can_run_is_skipped() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from kubewire.core.errors import DefinitionError
 from kubewire.providers.kind import engine as docker_engine
-from kubewire.providers.registry import Choice, choose, docker_silent
+from kubewire.providers.registry import Choice, choose
 
 
 class Engine(http.server.BaseHTTPRequestHandler):
@@ -58,7 +58,7 @@ def test_with_docker_it_is_kind_and_says_so(engine: None) -> None:
 
 def test_a_dead_engine_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
-    assert docker_silent() == "no Docker engine answers"
+    assert docker_engine.why_silent() == "no Docker engine answers"
 
 
 def test_what_is_asked_for_is_taken(engine: None) -> None:

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from kubewire.core.rpc import decode
-from kubewire.providers.registry import NAMES
+from kubewire.providers.base import NAME_PATTERN
 from kubewire.verify.stored import StoredReport, Summary
 
 MANY = Meta(max_length=10_000)
@@ -26,7 +26,7 @@ Count = Annotated[int, Meta(ge=0, le=1 << 53)]
 Lines = Annotated[list[Line], MANY]
 Package = Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9+.-]{0,100}\Z")]
 Packages = Annotated[list[Package], MANY]
-ProviderName = Annotated[str, Meta(pattern=rf"\A({'|'.join(NAMES)})\Z")]
+ProviderName = Annotated[str, Meta(pattern=rf"\A{NAME_PATTERN}\Z")]
 Path = Annotated[str, Meta(pattern=r"\A/[^\0\n]*\Z", max_length=4096)]
 Versions = dict[Name, dict[Name, Line]]
 
@@ -89,6 +89,7 @@ class Failed(Struct, forbid_unknown_fields=True):
 class PackagesDone(Done, kw_only=True):
     missing: Packages
     provider: ProviderName
+    binaries: bool
 
 
 class ClusterDone(Done, kw_only=True):

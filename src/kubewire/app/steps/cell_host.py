@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from kubewire.app.machine import kernel_lacks, memory_available
 from kubewire.app.steps.outcome import Outcome
-from kubewire.app.steps.packages import missing_for
+from kubewire.core.memory import memory_available
 from kubewire.core.os_packages import require_installable
+from kubewire.providers.registry import embedded
 
 
 def look_at_cell_host(
@@ -17,8 +17,9 @@ def look_at_cell_host(
     """Its CPUs and free memory; why its kernel can't run a mode; the Debian packages that are missing, a
     HostError where nothing here can install them.
     """
-    lacking = {mode: why for mode in modes if (why := kernel_lacks(mode))}
-    missing = missing_for([mode for mode in modes if mode not in lacking], tools)
+    provider = embedded()
+    lacking = {mode: why for mode in modes if (why := provider.lacks_for(mode))}
+    missing = provider.missing_packages([mode for mode in modes if mode not in lacking], tools)
     require_installable(missing, install=install, become=become)
     return Outcome(
         facts={

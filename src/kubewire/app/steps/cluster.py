@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -52,10 +52,8 @@ def intend(lab: str, overrides: Overrides, provider: str = "auto") -> Intent:
     recorded = Choice(record.provider, record.provider_why) if record else None
     wanted = provider if provider != "auto" else effective.provider
     choice = choose(wanted, recorded=recorded, lab=effective.name)
-    if choice.name == "kind" and record is None:
-        from kubewire.providers.kind.choice import explained
-
-        choice = explained(choice, effective)
+    if record is None:
+        choice = replace(choice, why=get_provider(choice.name).explained(choice.why, effective))
     return Intent(effective, source, choice, record)
 
 

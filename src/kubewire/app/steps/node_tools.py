@@ -9,7 +9,8 @@ from kubewire.app.steps.outcome import Outcome
 from kubewire.core import processes
 from kubewire.core.errors import HostError
 from kubewire.lab.lookup import required_record
-from kubewire.providers.base import Change
+from kubewire.providers.base import Change, tool_command
+from kubewire.providers.registry import get_provider, recorded_provider
 
 ALWAYS = ("iptables", "nft", "ip", "conntrack")
 SECONDS = 300.0
@@ -26,7 +27,6 @@ for tool in {tools}; do
     echo "${{version:-present}}"
   else echo; fi
 done"""
-COMMANDS = {"nftables": "nft"}
 
 
 def script(tools: tuple[str, ...]) -> str:
@@ -43,21 +43,21 @@ def parse_versions(text: str) -> dict[str, str]:
 def tell_tools(lab: str, node: str, run: Callable[[str], str], *, check: bool = False) -> Outcome:
     """The versions of a node's tools; HostError naming those that the lab asks for and the node lacks.
 
-    A node of kind gets what is missing; with `check` that is only named.
+    A node whose provider installs tools gets what is missing; with `check` that is only named.
     """
-    wanted = tuple(COMMANDS.get(tool, tool) for tool in required_record(lab).lab.tools)
+    record = required_record(lab)
+    provider = get_provider(record.provider)
+    wanted = tuple(map(tool_command, record.lab.tools))
     versions = parse_versions(run(script(tuple(dict.fromkeys((*ALWAYS, *wanted))))))
     missing = [tool for tool in wanted if not versions.get(tool)]
     changes: list[Change] = []
-    if missing and required_record(lab).provider == "kind":
-        from kubewire.providers.kind.tools import install
-
+    if missing and provider.installs_tools:
         changes = [Change(node, f"{tool} installed") for tool in missing]
         if check:
             return Outcome(
                 changes, {"tools": {tool: version for tool, version in versions.items() if version}}
             )
-        install(node, missing)
+        provider.install_tools(node, missing)
         versions = parse_versions(run(script(tuple(versions))))
         missing = [tool for tool in wanted if not versions.get(tool)]
     if missing:
@@ -67,8 +67,6 @@ def tell_tools(lab: str, node: str, run: Callable[[str], str], *, check: bool = 
 
 def tell_all_tools(lab: str, *, check: bool = False) -> Outcome:
     """The same for every node of a lab on this machine, each entered by its prefix."""
-    from kubewire.providers.registry import recorded_provider
-
     changes: list[Change] = []
     tools = {}
     for node in recorded_provider(lab).nodes(lab):

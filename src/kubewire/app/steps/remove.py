@@ -8,9 +8,9 @@ from kubewire.app.steps.outcome import Outcome
 from kubewire.core.paths import lab_dir
 from kubewire.hosts.definitions import forget_unused
 from kubewire.lab.lock import lab_lock
-from kubewire.lab.lookup import name_to_remove
+from kubewire.lab.lookup import NAME, name_to_remove, owner_of
 from kubewire.providers.base import Change
-from kubewire.providers.registry import NAMES, get_provider
+from kubewire.providers.registry import get_provider, providers
 
 
 def remove_lab(lab: str, *, check: bool = False) -> Outcome:
@@ -24,9 +24,15 @@ def remove_lab(lab: str, *, check: bool = False) -> Outcome:
 
 
 def remove_here(name: str) -> list[str]:
-    """Remove what this machine has of a lab, record or not; the providers that had something."""
+    """Remove what this machine has of a lab, record or not; the providers that had something.
+
+    LabError, and nothing is touched, where only a provider that isn't here could.
+    """
     with lab_lock(name, "down"):
-        return [provider for provider in reversed(NAMES) if get_provider(provider).down(name)]
+        owner = owner_of(lab_dir(name))
+        if NAME.fullmatch(owner):
+            get_provider(owner)
+        return [provider.name for provider in reversed(providers()) if provider.down(name)]
 
 
 if __name__ == "__main__":  # for a state folder of its own, where nothing on other hosts is followed

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from kubewire.core.errors import DefinitionError
 from kubewire.hosts import records
 from kubewire.hosts.vm.hosting import HOST
 from kubewire.lab.loading import load_lab
 from kubewire.lab.lookup import is_recorded
-from kubewire.providers.registry import choose
-
-if TYPE_CHECKING:
-    from kubewire.lab.schema import Lab
+from kubewire.providers.registry import choose, embedded, get_provider
 
 
 def why_in_vm(lab: str, overrides: Mapping[str, str], provider: str, host: str) -> str:
@@ -29,20 +25,12 @@ def why_in_vm(lab: str, overrides: Mapping[str, str], provider: str, host: str) 
                 f"lab {loaded.name} runs {where}; it can't move into a VM under it",
                 mend=f"remove it first: kubewire down {loaded.name}",
             )
-        if provider not in ("auto", "netns"):
-            raise DefinitionError(f"a VM's nodes are made by provider netns, not {provider}")
+        if provider not in ("auto", embedded().name):
+            raise DefinitionError(f"a VM's nodes are made by provider {embedded().name}, not {provider}")
         return "asked for"
     if known:
         return "it is there already" if set(known) == {HOST} else ""
     if is_recorded(loaded.name) or loaded.mode.value != "ipvs":
         return ""
     chosen = choose(provider if provider != "auto" else loaded.provider)
-    return _lacking(loaded) if chosen.name == "netns" else ""
-
-
-def _lacking(lab: Lab) -> str:
-    """What this kernel has no way to have, of what mode ipvs needs; "" for nothing."""
-    from kubewire.providers.netns.preflight import kernel_lacks
-
-    lacking = kernel_lacks(lab)
-    return f"this kernel has no {', '.join(lacking)}" if lacking else ""
+    return get_provider(chosen.name).why_in_vm(loaded)

@@ -19,8 +19,8 @@ from kubewire.core.errors import LabError
 from kubewire.core.files import last_lines, write_atomically
 from kubewire.core.leftovers import Leftover
 from kubewire.core.owners import makers
-from kubewire.core.proc import made_elsewhere
 from kubewire.core.ports import free_port
+from kubewire.core.proc import made_elsewhere
 from kubewire.core.progress import Progress, emit
 from kubewire.hosts.vm import preflight, qemu, seed, state
 from kubewire.hosts.vm.cache import STEP, require_space

@@ -5,11 +5,10 @@ from __future__ import annotations
 from kubewire.lab.schema import Lab
 from kubewire.providers.kind.engine import engine
 from kubewire.providers.kind.images import DOWNLOAD, choose_image
-from kubewire.providers.registry import Choice
 
 
-def explained(choice: Choice, lab: Lab) -> Choice:
-    """The choice with what it costs: nothing is ever pulled without its size being told first.
+def explained(why: str, lab: Lab) -> str:
+    """Why kind was chosen, with what it costs: nothing is ever pulled without its size being told first.
 
     HostError where no engine can be used, or where the engine refuses.
     """
@@ -17,6 +16,7 @@ def explained(choice: Choice, lab: Lab) -> Choice:
         image = choose_image(lab, docker.images())
     name = image.reference.partition("@")[0]
     if image.present:
-        return Choice(choice.name, f"{choice.why}; its nodes run {name}")
-    offer = f"node image {name} isn't there and is pulled first, {DOWNLOAD} (--provider netns needs none)"
-    return Choice(choice.name, f"{choice.why}; {offer}")
+        return f"{why}; its nodes run {name}"
+    return (
+        f"{why}; node image {name} isn't there and is pulled first, {DOWNLOAD} (--provider netns needs none)"
+    )

@@ -5,27 +5,69 @@ Only light modules are imported here, since `kubewire exec` passes through; the 
 
 from __future__ import annotations
 
+import os
 import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kubewire.core import paths
 from kubewire.core.errors import HostError, KubewireError, LabError
-from kubewire.providers.base import Change, NodeHandle, Status
+from kubewire.providers.base import Change, Entry, Finding, NodeHandle, Provider, Status
 from kubewire.providers.kind import node, state
 
 if TYPE_CHECKING:
     from kubewire.core.leftovers import Leftover
+    from kubewire.core.progress import Progress
     from kubewire.lab.schema import Lab
 
-NAME = "kind"
+PACKAGES = {"docker": "docker.io", "curl": "curl"}
+"""What is called on this machine: by kind the docker command, by traffic checks curl."""
 
 
-class KindProvider:
-    """kubewire.providers.base.Provider on kind. Every method raises KubewireError subclasses only."""
+class KindProvider(Provider):
+    name = "kind"
+    rank = 10
+    why = "a Docker engine answers"
+    installs_tools = True
+    shares_names = True
 
-    name = NAME
+    def why_not_here(self) -> str:
+        from kubewire.providers.kind.engine import why_silent
+
+        return why_silent()
+
+    def lacks_for(self, mode: str) -> str:
+        from kubewire.providers.netns.preflight import lacks_for
+
+        return lacks_for(mode)
+
+    def missing_packages(self, modes: Iterable[str], tools: Iterable[str]) -> list[str]:  # noqa: ARG002
+        """Tools are the nodes' own."""
+        from kubewire.core import os_packages
+
+        return os_packages.missing_packages(PACKAGES)
+
+    def explained(self, why: str, lab: Lab) -> str:
+        from kubewire.providers.kind.choice import explained
+
+        return explained(why, lab)
+
+    def lab_problems(self, data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        if data.get("controlPlane") is not None:
+            yield (
+                "controlPlane is for provider netns: a node image of kind holds one version of all",
+                "controlPlane",
+            )
+
+    def prefetch(self, lab: Lab, progress: Progress) -> list[str]:
+        from kubewire.providers.kind.prefetch import prefetch
+
+        return prefetch(lab, progress)
+
+    def findings(self) -> Iterator[Finding]:
+        yield Finding(f"provider {self.name}", "note", self.why_not_here() or self.why)
 
     def preflight(self, lab: Lab) -> None:
         from kubewire.providers.kind import preflight
@@ -92,7 +134,7 @@ class KindProvider:
 
         with engine() as docker:
             states = {each.name: each.state for each in docker.nodes(name)}
-        known = (name, NAME, recorded.kubernetes)
+        known = (name, self.name, recorded.kubernetes)
         if not recorded.ready:
             return Status(name, "starting" if recorded.nodes else "dead", *known[1:], "it never became ready")
         if not states:
@@ -111,6 +153,18 @@ class KindProvider:
             )
             for each in _living(name).nodes
         )
+
+    def entry(self, node: NodeHandle, command: Sequence[str], prompt: str = "") -> Entry:
+        """The node's own commands and environment, and a terminal where this process has one."""
+        *docker, container = node.prefix
+        terminal = ["-t"] if os.isatty(0) and os.isatty(1) else []
+        variables = ["-e", f"PS1={prompt} \\w # "] if prompt else []
+        return Entry([*docker, *terminal, *variables, container, *command], dict(os.environ))
+
+    def install_tools(self, node: str, tools: Sequence[str]) -> None:
+        from kubewire.providers.kind.tools import install
+
+        install(node, tools)
 
     def restart_kube_proxy(self, name: str, node: str) -> None:
         from kubewire.providers.kind import proxy

@@ -5,12 +5,15 @@ from __future__ import annotations
 import platform
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kubewire.core import os_packages
 from kubewire.core.errors import HostError
+from kubewire.core.os_packages import require_installable
+from kubewire.providers.base import tool_command
 from kubewire.providers.netns import linux, modules
 from kubewire.providers.netns.capabilities import in_throwaway, try_sandbox
 from kubewire.providers.netns.plan import SYSTEM_PATH
@@ -31,6 +34,8 @@ DEBIAN_PACKAGES = {
     "sysctl": "procps",
 }
 IPVS_PACKAGES = {"ipset": "ipset", "ipvsadm": "ipvsadm"}
+PACKAGES = DEBIAN_PACKAGES | IPVS_PACKAGES | {"tcpdump": "tcpdump"}
+"""What a lab may call on this machine, and so in its nodes: command → Debian package."""
 
 _LINKS = "link add br0 type bridge\nlink add veth0 type veth peer name veth1\n"
 _RULES = """*nat
@@ -95,7 +100,36 @@ def require(lab: Lab, *, load: bool = False) -> None:
     found = survey(load=load)
     if lab.mode.value in _IPVS and lab.kube_proxy.scheduler and all(need.ok for need in found):
         found += list(_ip_vs(lab.kube_proxy.scheduler, load=load))
-    missing = [need for need in found if not need.ok and (not need.modes or lab.mode.value in need.modes)]
+    _refuse(lab, _missing(found, lab.mode.value))
+
+
+def require_all_but_packages(lab: Lab) -> None:
+    """HostError for what no package mends (no ip_vs in the kernel) or nothing here installs."""
+    _refuse(lab, [need for need in _missing(survey(), lab.mode.value) if need.name not in PACKAGES])
+    require_installable(missing_packages([lab.mode.value], lab.tools))
+
+
+def lacks_for(mode: str) -> str:
+    """What no package mends, for a mode; "" if nothing."""
+    lacks: dict[str, list[str]] = {}
+    for need in _missing(survey(), mode):
+        if need.name not in PACKAGES:
+            lacks.setdefault(need.detail, []).append(need.name.removeprefix("kernel: "))
+    return "; ".join(f"{', '.join(names)}: {detail}" for detail, names in lacks.items())
+
+
+def missing_packages(modes: Iterable[str], tools: Iterable[str]) -> list[str]:
+    """The packages of every command that is neither on PATH nor where the system keeps its tools."""
+    ipvs = IPVS_PACKAGES if set(_IPVS).intersection(modes) else {}
+    beside = {command: PACKAGES[command] for command in map(tool_command, tools)}
+    return os_packages.missing_packages(DEBIAN_PACKAGES | ipvs | beside)
+
+
+def _missing(needs: Iterable[Requirement], mode: str) -> list[Requirement]:
+    return [need for need in needs if not need.ok and (not need.modes or mode in need.modes)]
+
+
+def _refuse(lab: Lab, missing: list[Requirement]) -> None:
     if missing:
         raise HostError(
             f"this machine can't run lab {lab.name} embedded: "

@@ -5,27 +5,75 @@ Only light modules are imported here, since `kubewire exec` passes through; the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from kubewire.core import paths, rpc
-from kubewire.core.errors import LabError
-from kubewire.providers.base import Change, NodeHandle, Phase, Status
+from kubewire.core.errors import DefinitionError, LabError
+from kubewire.core.os_packages import SYSTEM_PATH
+from kubewire.providers.base import Change, Entry, Finding, NodeHandle, Phase, Provider, Status
 from kubewire.providers.netns import control, entry, state
 
 if TYPE_CHECKING:
     from kubewire.core.leftovers import Leftover
+    from kubewire.core.progress import Progress
     from kubewire.lab.schema import Lab
 
-NAME = "netns"
 T = TypeVar("T")
 
 
-class NetnsProvider:
-    """kubewire.providers.base.Provider, embedded. Every method raises KubewireError subclasses only."""
+class NetnsProvider(Provider):
+    name = "netns"
+    rank = 20
+    why = "the lab runs embedded on this machine"
+    not_real = (
+        "provider netns: kubelet, container runtime and kindnet are stand-ins; etcd, apiserver, "
+        "controller-manager, scheduler, kube-proxy and the CNI plugins are real"
+    )
+    lab_bytes = 1200 << 20
+    embedded = True
+    uses_binaries = True
 
-    name = NAME
+    def why_in_vm(self, lab: Lab) -> str:
+        from kubewire.providers.netns.preflight import kernel_lacks
+
+        lacking = kernel_lacks(lab)
+        return f"this kernel has no {', '.join(lacking)}" if lacking else ""
+
+    def lacks_for(self, mode: str) -> str:
+        from kubewire.providers.netns.preflight import lacks_for
+
+        return lacks_for(mode)
+
+    def missing_packages(self, modes: Iterable[str], tools: Iterable[str]) -> list[str]:
+        from kubewire.providers.netns.preflight import missing_packages
+
+        return missing_packages(modes, tools)
+
+    def require_possible(self, lab: Lab) -> None:
+        from kubewire.providers.netns.preflight import require_all_but_packages
+
+        require_all_but_packages(lab)
+
+    def prefetch_plan(self, lab: Lab) -> Iterator[str]:
+        from kubewire.binaries import supply
+
+        plan = supply.plan(lab.kubernetes, control_plane=lab.control_plane, dns=lab.dns)
+        yield from map(str, plan.steps)
+
+    def prefetch(self, lab: Lab, progress: Progress) -> list[str]:
+        from kubewire.binaries import supply
+
+        found = supply.ensure(lab.kubernetes, control_plane=lab.control_plane, dns=lab.dns, progress=progress)
+        return [f"Kubernetes {found.version} is in the cache"]
+
+    def findings(self) -> list[Finding]:
+        from kubewire.providers.netns import doctor
+
+        return doctor.findings()
 
     def preflight(self, lab: Lab) -> None:
         from kubewire.providers.netns.preflight import require
@@ -52,7 +100,12 @@ class NetnsProvider:
     def garbage(self) -> list[Leftover]:
         from kubewire.providers.netns import removal as gone
 
-        return gone.garbage()
+        return gone.garbage(self.name)
+
+    def left_alone(self) -> list[str]:
+        from kubewire.providers.netns import removal as gone
+
+        return gone.left_alone()
 
     def status(self, name: str) -> Status:
         directory = paths.lab_dir(name)
@@ -61,15 +114,17 @@ class NetnsProvider:
             reason = _why_dead(name)
             return Status(name, "dead" if reason else "absent", reason=reason)
         if not recorded.alive():
-            return Status(name, "dead", NAME, recorded.kubernetes, "what supervised it was killed")
+            return Status(name, "dead", self.name, recorded.kubernetes, "what supervised it was killed")
         try:
             answer = control.call(directory, control.Status(), control.SandboxStatus)
         except OSError as error:
-            return Status(name, "starting", NAME, recorded.kubernetes, f"it does not answer yet: {error}")
+            return Status(
+                name, "starting", self.name, recorded.kubernetes, f"it does not answer yet: {error}"
+            )
         phase, reason = _phase(answer.components)
         components = {name: unit.state for name, unit in answer.components.items()}
         limits = pod_limits(answer.limited, rootful=recorded.rootful)
-        return Status(name, phase, NAME, recorded.kubernetes, reason, components, limits)
+        return Status(name, phase, self.name, recorded.kubernetes, reason, components, limits)
 
     def nodes(self, name: str) -> tuple[NodeHandle, ...]:
         recorded = _living(name)
@@ -82,6 +137,14 @@ class NetnsProvider:
             )
             for node in recorded.nodes
         )
+
+    def entry(self, node: NodeHandle, command: Sequence[str], prompt: str = "") -> Entry:
+        """Nodes have this machine's own commands."""
+        argv, environment = super().entry(node, command, prompt)
+        path = os.pathsep.join([os.environ.get("PATH", os.defpath), SYSTEM_PATH])
+        if not shutil.which(command[0], path=path):
+            raise DefinitionError(f"there is no command {command[0]!r} on {node.name}")
+        return Entry(argv, environment | {"PATH": path})
 
     def restart_kube_proxy(self, name: str, node: str) -> None:
         _call(name, control.Restart(f"kube-proxy@{node}", cleanup=True), control.Done, timeout=60.0)

@@ -9,11 +9,14 @@ from pathlib import Path
 
 from kubewire.core import paths
 from kubewire.core.errors import LabError
-from kubewire.core.files import read_own_json
 from kubewire.core.leftovers import Leftover
 from kubewire.core.proc import boot_id
 from kubewire.lab.lock import is_locked, lab_lock
+from kubewire.lab.lookup import owner_of
 from kubewire.providers.netns import cgroups, creation, state
+
+RECORDLESS = "netns"
+"""Whose labs those without a record are, as a making that was killed leaves them."""
 
 
 def remove_lab(name: str) -> bool:
@@ -40,23 +43,23 @@ def clear_leftovers(name: str) -> None:
         logs.parent.rmdir()
 
 
-def garbage() -> list[Leftover]:
-    """What is left of every lab of ours that is proved dead and that nobody holds."""
+def garbage(provider: str) -> list[Leftover]:
+    """What is left of every lab of this provider's that is proved dead and that nobody holds."""
     found = []
     for name in sorted(_named("labs", "") | _named("logs", "post-mortem")):
         directory = paths.lab_dir(name)
         with suppress(LabError):  # not to be judged from here
-            if _is_proved_dead(directory) and not is_locked(name):
+            if _is_proved_dead(directory, provider) and not is_locked(name):
                 what = "logs of a lab that is gone"
                 if directory.exists():
                     what = f"what a crash left in {directory}"
-                found.append(Leftover(f"lab {name}: {what}", partial(_remove_dead, name), name))
+                found.append(Leftover(f"lab {name}: {what}", partial(_remove_dead, name, provider), name))
     return found
 
 
-def _remove_dead(name: str) -> bool:
+def _remove_dead(name: str, provider: str) -> bool:
     with lab_lock(name, "gc", wait=False):
-        if not _is_proved_dead(paths.lab_dir(name)):
+        if not _is_proved_dead(paths.lab_dir(name), provider):
             return False
         remove_lab(name)
         return True
@@ -73,31 +76,21 @@ def left_alone() -> list[str]:
     return reasons
 
 
-def _is_proved_dead(directory: Path) -> bool:
+def _is_proved_dead(directory: Path, provider: str) -> bool:
     """Whether a lab is this provider's and none of its processes lives; to be asked under its lock.
 
-    A lab is the provider's that its record names; without a record, a sandbox's own files say so. A state
-    that can't be understood proves nothing. LabError where it can't be judged from here.
+    A lab is the provider's that its record names; without a record, a sandbox's own files say so, and it is
+    netns's. A state that can't be understood proves nothing. LabError where it can't be judged from here.
     """
     state.require_here(directory)
+    if (owner_of(directory) or RECORDLESS) != provider:
+        return False
     if not directory.exists():
         return True
-    if _provider(directory) not in ("netns", ""):
-        return False
     if (directory / state.FILE).exists():
         recorded = state.read_state(directory)
         return recorded is not None and not recorded.alive()
     return any((directory / name).exists() for name in (state.SOCKET, state.KEEPER_LOG, state.RECORD))
-
-
-def _provider(directory: Path) -> str:
-    """The provider that a lab's record names, "" without one, "?" where it can't be read."""
-    try:
-        return str(read_own_json(directory / state.RECORD).get("provider", ""))
-    except FileNotFoundError:
-        return ""
-    except LabError:
-        return "?"
 
 
 def _named(kind: str, holding: str) -> set[str]:

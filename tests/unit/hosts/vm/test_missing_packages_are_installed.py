@@ -17,6 +17,7 @@ from kubewire.core import os_packages
 from kubewire.core.errors import HostError
 from kubewire.hosts.vm import cache, preflight, recipe
 from kubewire.nightly.hosts import Crew, Task, at_hand
+from kubewire.providers.netns.provider import NetnsProvider
 
 NEEDED = {"mmdebstrap": "mmdebstrap", "sh": "dash"}
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root installs")
@@ -97,7 +98,7 @@ def test_a_nightly_has_what_a_vm_takes_and_its_plan_only_counts_on_it(
 @pytest.mark.parametrize("root", [pytest.param(True, marks=ROOT), False])
 def test_a_nightly_has_what_its_labs_take(root: bool, machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0 if root else 1000)
-    monkeypatch.setattr(matrix_machine, "kernel_lacks", lambda _: "")
+    monkeypatch.setattr(NetnsProvider, "lacks_for", lambda *_: "")
     monkeypatch.setattr(matrix_machine, "missing_packages", lambda *_: ["mmdebstrap"])
     for told in (None, hear):
         with nullcontext() if root else pytest.raises(HostError, match="are missing: mmdebstrap"):

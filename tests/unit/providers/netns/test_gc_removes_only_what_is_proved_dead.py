@@ -110,7 +110,7 @@ def test_gc_holds_the_lock_while_it_removes(state_home: Path, monkeypatch: pytes
         return True
 
     monkeypatch.setattr(gone, "remove_lab", removal)
-    remove(gone.garbage())
+    remove(gone.garbage("netns"))
     assert held == [1]
 
 
