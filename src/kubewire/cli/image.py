@@ -47,7 +47,7 @@ def build(
     """
     from kubewire.app.display import Display
     from kubewire.core import console
-    from kubewire.providers.kind.image.making import make
+    from kubewire.providers.kind.node_image import make
 
     display = Display()
     with display.running(f"node image of Kubernetes {version}"):

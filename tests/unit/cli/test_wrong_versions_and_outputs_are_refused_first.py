@@ -11,7 +11,7 @@ import pytest
 from kubewire.binaries import resolving
 from kubewire.cli.main import app
 from kubewire.core.errors import DefinitionError, HostError
-from kubewire.providers.kind.image import making
+from kubewire.providers.kind import node_image
 
 
 @pytest.fixture(autouse=True)
@@ -32,9 +32,9 @@ def engineless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(resolving, "resolve", resolve)
-    monkeypatch.setattr(making, "resolve", lambda *_, **__: "v1.37.2")
-    monkeypatch.setattr(making, "engine", engine)
-    monkeypatch.setattr(making, "_archive", build)
+    monkeypatch.setattr(node_image, "resolve", lambda *_, **__: "v1.37.2")
+    monkeypatch.setattr(node_image, "engine", engine)
+    monkeypatch.setattr(node_image, "_archive", build)
 
 
 @pytest.mark.parametrize("line", ["kubernetes: '1.99'", "kubernetes: '1.37'\ncontrolPlane: '1.38'"])

@@ -242,7 +242,7 @@ def _wait_for_nodes(lab: Lab, directory: Path) -> None:
                 )
             time.sleep(patient(_POLL))
         if lab.dns:
-            from kubewire.providers.netns.agent.dns import coredns_manifests
+            from kubewire.providers.netns.dns import coredns_manifests
 
             for manifest in coredns_manifests(cluster_dns_ip(lab)):
                 api.apply(manifest)

@@ -177,7 +177,7 @@ class NetnsProvider(Provider):
 
 def pod_limits(controllers: list[str], *, rootful: bool) -> str:
     """What one pod may use at most, with these controllers of control groups."""
-    from kubewire.providers.netns.agent import limits
+    from kubewire.providers.netns import limits
 
     bounded = "pids" in controllers or limits.user_processes(rootful)
     processes = f"{limits.PROCESSES} processes" if bounded else "any number of processes"

@@ -11,7 +11,8 @@ from kubewire.core import bundle
 from kubewire.core.bundle import picked
 from kubewire.core.errors import DefinitionError, HostError
 from kubewire.core.progress import emit
-from kubewire.providers.kind.image import making, pods, stored
+from kubewire.providers.kind import node_image
+from kubewire.providers.kind.image import pods, stored
 
 VERSION = "v1.37.2"
 
@@ -26,13 +27,13 @@ def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(f"{version} {key} {len(keys)}")
 
-    monkeypatch.setattr(making, "build", build)
+    monkeypatch.setattr(node_image, "build", build)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return keys
 
 
 def make(output: Path, overlay: Path | None = None, *, fresh: bool = False) -> str:
-    return making.make(VERSION, overlay=overlay, output=output, fresh=fresh, progress=emit).how
+    return node_image.make(VERSION, overlay=overlay, output=output, fresh=fresh, progress=emit).how
 
 
 def test_the_archive_in_the_cache_is_used_again(built: list[str], tmp_path: Path) -> None:

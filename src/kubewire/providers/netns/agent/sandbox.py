@@ -10,8 +10,8 @@ from typing import Any
 
 from kubewire.core.errors import KubewireError
 from kubewire.core.files import remove_tree
-from kubewire.providers.netns import cgroups
-from kubewire.providers.netns.agent import cni, limits, namespaces, rootfs, volumes
+from kubewire.providers.netns import cgroups, limits
+from kubewire.providers.netns.agent import cni, namespaces, rootfs, volumes
 from kubewire.providers.netns.agent.config import Node
 from kubewire.providers.netns.agent.context import Machine
 from kubewire.providers.netns.agent.environment import BASE, variables

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kubewire.providers.netns import cgroups
-from kubewire.providers.netns.agent import limits
+from kubewire.providers.netns import cgroups, limits
 
 
 @pytest.mark.parametrize(
