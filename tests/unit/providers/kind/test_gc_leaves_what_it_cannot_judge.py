@@ -71,8 +71,8 @@ def test_a_record_of_an_earlier_boot_whose_containers_are_gone_goes(monkeypatch:
     monkeypatch.setattr(FakeEngine, "__enter__", lambda self: self, raising=False)
     monkeypatch.setattr(FakeEngine, "__exit__", lambda *_: None, raising=False)
     found = garbage.find(FakeEngine())
-    with lab_lock("demo", "up"):
-        monkeypatch.delenv("KUBEWIRE_LOCK_HELD")
+    with lab_lock("demo", "up"), monkeypatch.context() as patch:
+        patch.delenv("KUBEWIRE_LOCK_HELD")
         assert garbage.find(FakeEngine()) == []
         assert remove(found) == []
         assert file.exists()

@@ -116,8 +116,8 @@ def test_gc_holds_the_lock_while_it_removes(state_home: Path, monkeypatch: pytes
 
 def test_a_lab_that_another_holds_is_left(state_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = lab(state_home, Process(1, 1))
-    with lab_lock("iptables", "up"):
-        monkeypatch.delenv("KUBEWIRE_LOCK_HELD")
+    with lab_lock("iptables", "up"), monkeypatch.context() as patch:
+        patch.delenv("KUBEWIRE_LOCK_HELD")
         assert remove(NetnsProvider().garbage()) == []
         assert (folder / state.FILE).exists()
 
