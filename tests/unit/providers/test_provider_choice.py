@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import http.server
 import threading
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from kubewire.core.errors import DefinitionError
+import kubewire.app  # noqa: F401 - hands the providers to what reads lab files
+from kubewire.core.errors import DefinitionError, LabError
+from kubewire.lab.loading import LabFileError, load_lab
+from kubewire.providers import registry
 from kubewire.providers.kind import engine as docker_engine
-from kubewire.providers.registry import Choice, choose
+from kubewire.providers.netns.provider import NetnsProvider
+from kubewire.providers.registry import Choice, choose, get_provider
+from repository import ROOT
 
 
 class Engine(http.server.BaseHTTPRequestHandler):
@@ -74,3 +80,55 @@ def test_the_recorded_choice_stays(engine: None) -> None:
     assert choose("netns", recorded=recorded) is recorded
     with pytest.raises(DefinitionError, match="made with provider netns"):
         choose("kind", recorded=recorded, lab="iptables")
+
+
+class Other(NetnsProvider):
+    name = "other"
+    rank = 5
+    why = "it is preferred"
+
+    def why_not_here(self) -> str:
+        return "" if self.able else "it is broken"
+
+    able = True
+
+
+@pytest.fixture
+def other(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {"other": f"{__name__}:Other", "broken": "nowhere:Provider"}
+    monkeypatch.setattr(registry, "_registered", lambda: found)
+
+
+def test_a_provider_of_another_package_is_asked_in_its_place(
+    other: None, engine: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert choose("other") == Choice("other", "asked for")
+    assert choose("auto") == Choice("other", "it is preferred")
+    monkeypatch.setattr(Other, "able", False)
+    assert choose("auto") == Choice("kind", "it is broken, so a Docker engine answers")
+
+
+def test_one_that_cannot_be_loaded_is_in_nobodys_way(other: None, no_engine: None) -> None:
+    assert [provider.name for provider in registry.providers()] == ["netns", "kind", "other"]
+    with pytest.raises(LabError, match="'broken' can't be loaded: No module named 'nowhere'"):
+        get_provider("broken")
+    with pytest.raises(LabError, match="'missing' isn't known here"):
+        get_provider("missing")
+
+
+def test_what_is_built_in_is_registered_like_any_other() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["entry-points"][registry.GROUP] == registry.BUILT_IN
+
+
+def test_a_labs_file_names_a_provider_that_there_is(other: None, tmp_path: Path) -> None:
+    file = tmp_path / "demo.yml"
+    for name in ("auto", "kind", "other"):
+        file.write_text(f"mode: iptables\nprovider: {name}\n")
+        assert load_lab(file).provider == name
+    file.write_text("mode: iptables\nprovider: knd\n")
+    with pytest.raises(LabFileError, match="2:11: provider: “knd” is not known: did you mean “kind”"):
+        load_lab(file)
+    file.write_text("mode: iptables\nprovider: kind\ncontrolPlane: 1.37\n")
+    with pytest.raises(LabFileError, match="3:15: controlPlane is for provider netns"):
+        load_lab(file)
