@@ -21,7 +21,6 @@ options:
     description: What makes the nodes; V(auto) chooses what this machine offers and says why.
     type: str
     default: auto
-    choices: [auto, netns, kind]
   recreate:
     description: Remove a lab that exists and make it afresh.
     type: bool

@@ -21,7 +21,6 @@ options:
     description: What makes the nodes; V(auto) chooses what this machine offers and says why.
     type: str
     default: auto
-    choices: [auto, netns, kind]
   install:
     description: Whether the next task may install packages; if not, a missing one is a failure.
     type: bool
@@ -44,5 +43,9 @@ missing:
   description: Debian packages to install, none if nothing is missing.
   type: list
   elements: str
+  returned: always
+binaries:
+  description: Whether the lab's nodes run Kubernetes binaries of the host's cache.
+  type: bool
   returned: always
 """

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 LAB: dict[str, Any] = {"lab": {"type": "str", "required": True}}
 DEFINITION: dict[str, Any] = LAB | {
     "overrides": {"type": "dict", "default": {}},
-    "provider": {"type": "str", "default": "auto", "choices": ["auto", "netns", "kind"]},
+    "provider": {"type": "str", "default": "auto"},
 }
 
 
