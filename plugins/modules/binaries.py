@@ -1,4 +1,4 @@
-"""Documentation of the action of the same name; it has no code of its own."""
+"""Documentation only; plugins/action/step.py does the work."""
 
 from __future__ import annotations
 
@@ -8,16 +8,7 @@ short_description: Bring Kubernetes binaries from this machine's cache to a lab 
 description:
   - Sends what the host lacks, checked by SHA-256, if its architecture is this machine's.
   - What this machine lacks too, the host gets by its own means. Does nothing on this machine itself.
-options:
-  lab:
-    description: The lab's name, or the path of its file.
-    type: str
-    required: true
-  overrides:
-    description: Values over those of the lab's file, by dotted key.
-    type: dict
-    default: {}
-author: The kubewire authors
+extends_documentation_fragment: [kubewire.lab.lab, kubewire.lab.lab.overrides]
 """
 
 EXAMPLES = r"""

@@ -1,4 +1,4 @@
-"""Documentation of the action of the same name; it has no code of its own."""
+"""Documentation only; plugins/action/step.py does the work."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ short_description: Tell what a host has for the cells of a nightly
 description:
   - Its CPUs, its free memory, the modes that its kernel can't run and why, the OS packages that are missing.
   - Needs kubewire on the host, so M(kubewire.lab.provision) comes first.
+extends_documentation_fragment: kubewire.lab.lab.packages
 options:
   modes:
     description: kube-proxy's modes that the cells have.
@@ -19,14 +20,6 @@ options:
     type: list
     elements: str
     required: true
-  install:
-    description: Whether missing packages may be installed; it fails where some are missing and none may.
-    type: bool
-    default: true
-  become:
-    description: Whether the task that installs them becomes root.
-    type: bool
-    default: false
 author: The kubewire authors
 """
 

@@ -1,4 +1,4 @@
-"""Documentation of the action of the same name; it has no code of its own."""
+"""Documentation only; plugins/action/step.py does the work."""
 
 from __future__ import annotations
 
@@ -8,19 +8,8 @@ short_description: Make or reconcile a lab's cluster
 description:
   - Fetches or builds the Kubernetes binaries if they aren't cached, then makes what is missing.
   - A running cluster that holds what the definition says is left alone.
+extends_documentation_fragment: [kubewire.lab.lab, kubewire.lab.lab.overrides, kubewire.lab.lab.provider]
 options:
-  lab:
-    description: The lab's name, or the path of its file.
-    type: str
-    required: true
-  overrides:
-    description: Values over those of the lab's file, by dotted key.
-    type: dict
-    default: {}
-  provider:
-    description: What makes the nodes; V(auto) chooses what this machine offers and says why.
-    type: str
-    default: auto
   recreate:
     description: Remove a lab that exists and make it afresh.
     type: bool
@@ -29,7 +18,6 @@ options:
     description: On kind, keep what a failed creation made.
     type: bool
     default: false
-author: The kubewire authors
 """
 
 EXAMPLES = r"""

@@ -1,4 +1,4 @@
-"""Documentation of the action of the same name; it has no code of its own."""
+"""Documentation only; plugins/action/step.py does the work."""
 
 from __future__ import annotations
 
@@ -8,12 +8,7 @@ short_description: Let a lab outlive its maker
 description:
   - Until this, a lab vanishes with the run that makes it.
   - The roles P(kubewire.lab.workload#role) and P(kubewire.lab.verify#role) end with it.
-options:
-  lab:
-    description: The lab's name, or the path of its file.
-    type: str
-    required: true
-author: The kubewire authors
+extends_documentation_fragment: kubewire.lab.lab
 """
 
 EXAMPLES = r"""

@@ -1,4 +1,4 @@
-"""Documentation of the action of the same name; it has no code of its own."""
+"""Documentation only; plugins/action/step.py does the work."""
 
 from __future__ import annotations
 
@@ -7,12 +7,7 @@ module: node_tools
 short_description: Tell the versions of the tools on a node
 description:
   - Runs on a node, through the node's connection; the node needs a POSIX shell only.
-options:
-  lab:
-    description: The lab's name, or the path of its file.
-    type: str
-    required: true
-author: The kubewire authors
+extends_documentation_fragment: kubewire.lab.lab
 """
 
 EXAMPLES = r"""

@@ -1,4 +1,4 @@
-"""Documentation of the action of the same name; it has no code of its own."""
+"""Documentation only; plugins/action/step.py does the work."""
 
 from __future__ import annotations
 
@@ -8,28 +8,11 @@ short_description: Name the OS packages that a lab lacks on this machine
 description:
   - Looks for every tool that the lab, its provider and its mode need.
   - Fails, naming exactly the missing packages, where O(install) is off or nothing here can install them.
-options:
-  lab:
-    description: The lab's name, or the path of its file.
-    type: str
-    required: true
-  overrides:
-    description: Values over those of the lab's file, by dotted key.
-    type: dict
-    default: {}
-  provider:
-    description: What makes the nodes; V(auto) chooses what this machine offers and says why.
-    type: str
-    default: auto
-  install:
-    description: Whether the next task may install packages; if not, a missing one is a failure.
-    type: bool
-    default: true
-  become:
-    description: Whether the installing task gets root rights by Ansible's become.
-    type: bool
-    default: false
-author: The kubewire authors
+extends_documentation_fragment:
+  - kubewire.lab.lab
+  - kubewire.lab.lab.overrides
+  - kubewire.lab.lab.provider
+  - kubewire.lab.lab.packages
 """
 
 EXAMPLES = r"""

@@ -1,4 +1,4 @@
-"""Documentation of the action of the same name; it has no code of its own."""
+"""Documentation only; plugins/action/step.py does the work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Documentation of the action of the same name; it has no code of its own."""
+"""Documentation only; plugins/action/step.py does the work."""
 
 from __future__ import annotations
 
@@ -8,12 +8,7 @@ short_description: Remove a lab and all that belongs to it
 description:
   - Removes the lab's nodes, processes, files and record.
   - A lab that isn't there is no failure and no change, also where no file says what it was.
-options:
-  lab:
-    description: The lab's name, or the path of its file.
-    type: str
-    required: true
-author: The kubewire authors
+extends_documentation_fragment: kubewire.lab.lab
 """
 
 EXAMPLES = r"""

@@ -1,4 +1,4 @@
-"""Documentation of the action of the same name; it has no code of its own."""
+"""Documentation only; plugins/action/step.py does the work."""
 
 from __future__ import annotations
 
@@ -9,12 +9,7 @@ description:
   - A node that stays different is mended (its kube-proxy restarted, stray rules removed, routes put back),
     and each mend is named.
   - In check mode the nodes are looked at, and what would be mended is named.
-options:
-  lab:
-    description: The lab's name, or the path of its file.
-    type: str
-    required: true
-author: The kubewire authors
+extends_documentation_fragment: kubewire.lab.lab
 """
 
 EXAMPLES = r"""

@@ -1,4 +1,4 @@
-"""Documentation of the action of the same name; it has no code of its own."""
+"""Documentation only; plugins/action/step.py does the work."""
 
 from __future__ import annotations
 
@@ -8,15 +8,11 @@ short_description: Prove a lab's dataplane and its traffic
 description:
   - Compares every node's rules with the live API objects, then sends real traffic.
   - Writes nothing to the cluster. Skipped in check mode.
+extends_documentation_fragment: kubewire.lab.lab
 options:
-  lab:
-    description: The lab's name, or the path of its file.
-    type: str
-    required: true
   report:
     description: A file that gets the JSON report.
     type: path
-author: The kubewire authors
 """
 
 EXAMPLES = r"""

@@ -1,4 +1,4 @@
-"""Documentation of the action kubewire.lab.vm, which does the work on the controller."""
+"""Documentation only; plugins/action/step.py does the work."""
 
 DOCUMENTATION = """
 module: vm
@@ -6,16 +6,7 @@ short_description: Have a VM that carries a lab
 description:
   - Starts a small VM with Debian's kernel, which has ip_vs, unless the lab's runs already.
   - It is an SSH host of the inventory that RV(inventory) names; P(kubewire.lab.labs) knows its nodes later.
-author: The kubewire authors
-options:
-  lab:
-    description: The lab's name, or the path of its file.
-    type: str
-    required: true
-  overrides:
-    description: Values over those of the lab's file, by dotted key.
-    type: dict
-    default: {}
+extends_documentation_fragment: [kubewire.lab.lab, kubewire.lab.lab.overrides]
 """
 
 EXAMPLES = """

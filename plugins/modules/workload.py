@@ -1,4 +1,4 @@
-"""Documentation of the action of the same name; it has no code of its own."""
+"""Documentation only; plugins/action/step.py does the work."""
 
 from __future__ import annotations
 
@@ -8,11 +8,8 @@ short_description: Bring a lab's objects to its definition
 description:
   - Applies httpbin and the lab's manifests by server-side apply and names each drift it finds.
   - Removes what a former definition of this lab had applied. Waits until everything is rolled out.
+extends_documentation_fragment: kubewire.lab.lab
 options:
-  lab:
-    description: The lab's name, or the path of its file.
-    type: str
-    required: true
   timeout:
     description: Seconds until the roll-out must be done.
     type: int
@@ -26,7 +23,6 @@ options:
     description: In check mode, whether the cluster would be a new one, with nothing of the lab in it.
     type: bool
     default: false
-author: The kubewire authors
 """
 
 EXAMPLES = r"""

@@ -1,9 +1,7 @@
-"""The collection builds, holds what it must and nothing else, and documents every action as it is."""
+"""The collection builds, holds what it must and nothing else, and has one action for all modules."""
 
 from __future__ import annotations
 
-import ast
-import importlib
 import subprocess
 import sys
 import tarfile
@@ -16,7 +14,7 @@ import yaml
 from repository import ROOT
 
 BIN = Path(sys.executable).parent
-ACTIONS = sorted(path.stem for path in (ROOT / "plugins" / "action").glob("*.py"))
+MODULES = sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("*.py"))
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +33,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 
 def test_it_holds_the_roles_playbooks_and_plugins(built: set[str]) -> None:
     wanted = {"MANIFEST.json", "playbooks/up.yml", "plugins/connection/node.py", "meta/runtime.yml"}
-    assert wanted <= built
-    assert {f"plugins/action/{name}.py" for name in ACTIONS} <= built
+    assert wanted | {"plugins/action/step.py"} | {f"plugins/modules/{name}.py" for name in MODULES} <= built
 
 
 def test_it_holds_nothing_of_the_package_or_the_workshop(built: set[str]) -> None:
@@ -50,21 +47,6 @@ def test_collection_and_package_share_a_version() -> None:
     assert yaml.safe_load((ROOT / "galaxy.yml").read_text())["version"] == package
 
 
-@pytest.mark.parametrize("name", ACTIONS)
-def test_every_action_documents_the_arguments_it_takes(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(ROOT / ".collections"))
-    base = "ansible_collections.kubewire.lab.plugins"
-    arguments = importlib.import_module(f"{base}.action.{name}").ActionModule.ARGUMENTS
-    tree = ast.parse((ROOT / "plugins" / "modules" / f"{name}.py").read_text())
-    texts = {
-        target.id: ast.literal_eval(node.value)
-        for node in tree.body
-        if isinstance(node, ast.Assign)
-        for target in node.targets
-        if isinstance(target, ast.Name)
-    }
-    options = yaml.safe_load(texts["DOCUMENTATION"])["options"]
-    assert {
-        key: {k: v for k, v in option.items() if k != "description"} for key, option in options.items()
-    } == {key: dict(option) for key, option in arguments.items()}
-    assert yaml.safe_load(texts["EXAMPLES"])
+def test_every_module_is_routed_to_the_one_action() -> None:
+    routed = yaml.safe_load((ROOT / "meta" / "runtime.yml").read_text())["plugin_routing"]["modules"]
+    assert routed == {name: {"action_plugin": "kubewire.lab.step"} for name in MODULES}

@@ -1,0 +1,43 @@
+"""Options that several modules have."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    DOCUMENTATION = r"""
+options:
+  lab:
+    description: The lab's name, or the path of its file.
+    type: str
+    required: true
+author: The kubewire authors
+"""
+
+    OVERRIDES = r"""
+options:
+  overrides:
+    description: Values over those of the lab's file, by dotted key.
+    type: dict
+    default: {}
+"""
+
+    PROVIDER = r"""
+options:
+  provider:
+    description: What makes the nodes; V(auto) chooses what this machine offers and says why.
+    type: str
+    default: auto
+    choices: [auto, netns, kind]
+"""
+
+    PACKAGES = r"""
+options:
+  install:
+    description: Whether missing packages may be installed; it fails where some are missing and none may.
+    type: bool
+    default: true
+  become:
+    description: Whether the task that installs them becomes root.
+    type: bool
+    default: false
+"""
