@@ -27,7 +27,6 @@ options:
     description: What makes the nodes; V(auto) chooses what this machine offers and says why.
     type: str
     default: auto
-    choices: [auto, netns, kind]
 """
 
     PACKAGES = r"""

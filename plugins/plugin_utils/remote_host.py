@@ -8,12 +8,12 @@ from typing import Any
 
 from kubewire.app.steps.outcome import Outcome
 from kubewire.app.steps.packages import PACKAGE
+from kubewire.app.steps.remote import Run, perform_there
+from kubewire.app.steps.send_binaries import ship_binaries
 from kubewire.core.errors import HostError
 from kubewire.hosts import records, scripts
-from kubewire.hosts.binaries import ship_binaries
 from kubewire.hosts.provision import checked, provision
 from kubewire.hosts.remote import runner
-from kubewire.hosts.remote_steps import Run, perform_there
 from kubewire.hosts.ssh_target import Place
 from kubewire.lab.loading import find_lab
 from kubewire.lab.lookup import lab_name, name_to_remove

@@ -176,17 +176,21 @@ OWN_PLAYBOOK = """
 - hosts: localhost
   connection: local
   gather_facts: false
-  roles: [kubewire.lab.lab_host, kubewire.lab.cluster_netns{workload}, kubewire.lab.verify]
+  roles: [kubewire.lab.lab_host, kubewire.lab.{cluster}{workload}, kubewire.lab.verify]
 """
 
 
-@pytest.mark.parametrize("workload", [", kubewire.lab.workload", ""])
-def test_a_lab_of_a_users_own_playbook_stays(ansible: Ansible, tmp_path: Path, workload: str) -> None:
+@pytest.mark.parametrize(
+    ("cluster", "workload"), [("cluster_netns", ", kubewire.lab.workload"), ("cluster", "")]
+)
+def test_a_lab_of_a_users_own_playbook_stays(
+    ansible: Ansible, tmp_path: Path, cluster: str, workload: str
+) -> None:
     collections = tmp_path / "collections"
     (collections / "ansible_collections" / "kubewire").mkdir(parents=True)
     (collections / "ansible_collections" / "kubewire" / "lab").symlink_to(ROOT)
     playbook = tmp_path / "own.yml"
-    playbook.write_text(OWN_PLAYBOOK.format(workload=workload))
+    playbook.write_text(OWN_PLAYBOOK.format(cluster=cluster, workload=workload))
     checks = "" if workload else "checks: [dataplane, routes]\n"
     ansible.lab.write_text(f"mode: iptables\nhttpbin: {{replicas: 2}}\n{checks}")
     done = subprocess.run(

@@ -35,6 +35,10 @@ REFUSED = (
     "missing required arguments: lab",
     "localhost: ';' is no name of a Debian package",
 )
+OLD_NAMES = """
+- hosts: localhost
+  roles: [kubewire.lab.lab_host, kubewire.lab.cluster_{provider}, kubewire.lab.workload]
+"""
 
 
 @pytest.fixture(params=["checkout", "wheel"])
@@ -79,3 +83,14 @@ def test_wrong_arguments_are_refused_by_name_with_what_is_allowed(collections: P
     assert [text for text in REFUSED if text not in shown] == []
     assert "failed=0" in shown
     assert "ignored=4" in shown
+
+
+@pytest.mark.parametrize("provider", ["netns", "kind"])
+def test_a_playbook_with_an_old_role_name_makes_its_cluster(provider: str, tmp_path: Path) -> None:
+    shown = play(
+        OLD_NAMES.format(provider=provider), ROOT / ".collections", tmp_path, "--list-tasks", "-e", "lab=x"
+    )
+    names = [line.split("\t")[0].strip() for line in shown.splitlines() if " : " in line]
+    assert names.index("kubewire.lab.cluster : Make or reconcile the cluster") > names.index(
+        "kubewire.lab.lab_host : Install them"
+    )
