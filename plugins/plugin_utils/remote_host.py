@@ -8,13 +8,13 @@ from typing import Any
 
 from kubewire.app.steps.outcome import Outcome
 from kubewire.app.steps.packages import PACKAGE
-from kubewire.app.steps.remote import Run, perform_there
+from kubewire.app.steps.remote import perform_there
 from kubewire.app.steps.send_binaries import ship_binaries
 from kubewire.core.errors import HostError
 from kubewire.hosts import records, scripts
 from kubewire.hosts.provision import checked, provision
 from kubewire.hosts.remote import runner
-from kubewire.hosts.ssh_target import Place
+from kubewire.hosts.ssh_target import Place, Run
 from kubewire.lab.loading import find_lab
 from kubewire.lab.lookup import lab_name, name_to_remove
 from kubewire.providers.base import Change
