@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import select
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -63,6 +64,13 @@ def stat_fields(pid: int) -> list[str] | None:
     except (FileNotFoundError, ProcessLookupError):
         return None
     return text.rpartition(")")[2].split()
+
+
+def await_end(pidfd: int, seconds: float | None = None) -> None:
+    """Until a process ends, or some seconds have passed."""
+    poller = select.poll()
+    poller.register(pidfd, select.POLLIN)
+    poller.poll(None if seconds is None else seconds * 1000)
 
 
 def boot_id() -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import select
 import time
 
 from kubewire.core.errors import KubewireError
 from kubewire.core.paths import lab_dir
+from kubewire.core.proc import await_end
 from kubewire.providers.netns.state import read_state
 from kubewire.providers.registry import recorded_provider
 
@@ -19,9 +19,7 @@ def main(arguments: list[str]) -> int:
     recorded = read_state(lab_dir(lab))
     keeper = recorded.keeper.open() if recorded else None
     if keeper is not None:
-        poller = select.poll()
-        poller.register(keeper, select.POLLIN)
-        poller.poll()
+        await_end(keeper)
         return 0
     while _lives(lab):
         time.sleep(POLL)

@@ -16,7 +16,7 @@ PLAYBOOK = """
 - hosts: localhost
   gather_facts: false
   module_defaults:
-    kubewire.lab.cluster: {provider: cloud}
+    kubewire.lab.cluster: {recreate: perhaps}
   tasks:
     - kubewire.lab.cluster: {lab: x, provider: auto, retain: true}
       ignore_errors: true
@@ -31,7 +31,7 @@ PLAYBOOK = """
 REFUSED = (
     "Unsupported parameters for (kubewire.lab.cluster) module: retain. "
     "Supported parameters include: keep, lab, overrides, provider, recreate.",
-    "value of provider must be one of: auto, netns, kind, got: cloud",
+    "The value 'perhaps' is not a valid boolean.",
     "missing required arguments: lab",
     "localhost: ';' is no name of a Debian package",
 )

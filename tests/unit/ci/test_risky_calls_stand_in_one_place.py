@@ -12,6 +12,7 @@ SOURCES = sorted([*(ROOT / "src").rglob("*.py"), *(ROOT / "plugins").rglob("*.py
 WAITING = {"run", "call", "check_call", "check_output", "getoutput", "getstatusoutput"}
 LONG_LIVED = {
     "core/processes.py",
+    "core/monitor.py",
     "hostagent/call.py",  # a session outlives its caller
     "hostagent/run.py",
     "providers/kind/image/node.py",  # containerd as a store of images
@@ -20,10 +21,8 @@ LONG_LIVED = {
     "nightly/children.py",
     "nightly/remote_cell.py",
     "providers/netns/agent/process.py",
-    "providers/netns/creation.py",
     "providers/netns/supervisor.py",
     "hosts/vm/monitor.py",
-    "hosts/vm/machine.py",
 }
 
 

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import os
-import select
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+from kubewire.core import monitor
 from kubewire.core.errors import LabError
 from kubewire.core.files import last_lines, write_atomically
 from kubewire.core.leftovers import Leftover
-from kubewire.core.owners import makers
 from kubewire.core.ports import free_port
-from kubewire.core.proc import made_elsewhere
+from kubewire.core.proc import await_end, made_elsewhere
 from kubewire.core.progress import Progress, emit
 from kubewire.hosts.vm import preflight, qemu, seed, state
 from kubewire.hosts.vm.cache import STEP, require_space
 from kubewire.hosts.vm.endpoint import Endpoint
+from kubewire.hosts.vm.monitor import Order
 from kubewire.hosts.vm.parts import Parts
 from kubewire.lab.lock import is_locked, lab_lock
 
+MODULE = "kubewire.hosts.vm.monitor"
 READY = "kubewire-vm: ready"
 DEADLINE = {"kvm": 60.0, "tcg": 300.0}
 """Seconds from QEMU's start to an answering SSH server; emulated on a busy machine it may take minutes."""
@@ -35,7 +34,7 @@ TRIES = 3
 """A free port may be taken between its choice and QEMU's start."""
 OVERLAY = 2.0
 """GiB that the VM's own copy of its root may take."""
-_KEEPER_DEADLINE = 60.0
+_MONITOR_DEADLINE = 60.0
 _POLL = 0.1
 
 
@@ -86,7 +85,7 @@ def remove(lab: str) -> bool:
     keeper = found.keeper.open() if found and found.seen() == "here" else None
     if keeper is not None:
         signal.pidfd_send_signal(keeper, signal.SIGTERM)
-        _await(keeper, 30.0)
+        await_end(keeper, 30.0)
         os.close(keeper)
     there = keeper is not None or state.folder(lab).exists()
     for folder in (state.folder(lab), state.post_mortem(lab)):
@@ -127,7 +126,7 @@ def _start(lab: str, parts: Parts, progress: Progress) -> Endpoint:
     directory = state.folder(lab)
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(mode=0o700, parents=True)
-    keeper: subprocess.Popen[bytes] | None = None
+    started: subprocess.Popen[bytes] | None = None
     try:
         require_space(directory, OVERLAY, "the VM")
         port = free_port()
@@ -140,20 +139,15 @@ def _start(lab: str, parts: Parts, progress: Progress) -> Endpoint:
             port=port,
             console=directory / state.CONSOLE,
         )
-        order = {
-            "lab": lab,
-            "port": port,
-            "parts": parts.names,
-            "about": parts.about,
-            "argv": qemu.command(parts.program, parts.accelerator, machine),
-        }
+        command = qemu.command(parts.program, parts.accelerator, machine)
+        order = Order(port, parts.names, parts.about, command)
         progress(STEP, f"starting the VM ({parts.about}, {machine.memory} MiB, {machine.cpus} CPUs)")
-        keeper = _start_keeper(directory, order)
-        _wait(lab, directory, keeper, port, DEADLINE[parts.accelerator])
+        started = monitor.start(MODULE, lab, order, directory / state.LOG)
+        _wait(lab, directory, started, port, DEADLINE[parts.accelerator])
     except BaseException:
-        if keeper is not None:
-            keeper.terminate()
-            keeper.wait()
+        if started is not None:
+            started.terminate()
+            started.wait()
         shutil.rmtree(directory, ignore_errors=True)
         with suppress(OSError):
             directory.parent.rmdir()
@@ -172,30 +166,15 @@ def _write_keys(lab: str, library: Path) -> None:
     seed.write_seed(directory / state.SEED, library, lab, host, login.public)
 
 
-def _start_keeper(directory: Path, order: dict[str, object]) -> subprocess.Popen[bytes]:
-    with (directory / state.LOG).open("wb") as log:
-        keeper = subprocess.Popen(
-            [sys.executable, "-m", "kubewire.hosts.vm.monitor", *(str(pid) for pid in makers())],
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    assert keeper.stdin is not None  # noqa: S101 - it was started with a pipe
-    with suppress(BrokenPipeError), keeper.stdin as stream:  # one that died is noticed by the wait
-        stream.write(json.dumps(order).encode())
-    return keeper
-
-
-def _wait(lab: str, directory: Path, keeper: subprocess.Popen[bytes], port: int, deadline: float) -> None:
+def _wait(lab: str, directory: Path, started: subprocess.Popen[bytes], port: int, deadline: float) -> None:
     """Until the guest says that it is ready and its SSH server greets."""
-    end = time.monotonic() + _KEEPER_DEADLINE
-    started = False
+    end = time.monotonic() + _MONITOR_DEADLINE
+    booting = False
     while time.monotonic() < end:
-        if keeper.poll() is not None:
+        if started.poll() is not None:
             raise _ended(lab)
-        if not started and (directory / state.CONSOLE).exists():
-            started, end = True, time.monotonic() + deadline
+        if not booting and (directory / state.CONSOLE).exists():
+            booting, end = True, time.monotonic() + deadline
         if READY in _tail(directory / state.CONSOLE) and _greets(port):
             return
         time.sleep(_POLL)
@@ -235,9 +214,3 @@ def _signal(lab: str, number: signal.Signals) -> None:
         raise LabError(f"lab {lab} has no VM", mend=f"bring it up with: kubewire up {lab} --host vm")
     signal.pidfd_send_signal(keeper, number)
     os.close(keeper)
-
-
-def _await(descriptor: int, seconds: float) -> None:
-    poller = select.poll()
-    poller.register(descriptor, select.POLLIN)
-    poller.poll(seconds * 1000)

@@ -23,7 +23,7 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class VmState:
-    """A VM as its keeper recorded it. `parts` are the disks it was made from; `about` tells it to people."""
+    """A VM as its monitor (`keeper`) recorded it. `parts` are its disks; `about` describes it for people."""
 
     lab: str
     boot: str
@@ -52,7 +52,7 @@ def folder(lab: str) -> Path:
 
 
 def post_mortem(lab: str) -> Path:
-    """Where the keeper leaves the console of a VM that is gone; `down` and `gc` remove it."""
+    """Where the monitor leaves the console of a VM that is gone; `down` and `gc` remove it."""
     return state_dir() / "logs" / lab / "vm"
 
 

@@ -1,6 +1,6 @@
 """Control groups of a lab: how many processes and how much memory each pod may have.
 
-The keeper makes one group for the lab, below its own, in the hierarchy of each controller, and puts PID 1
+The monitor makes one group for the lab, below its own, in the hierarchy of each controller, and puts PID 1
 into its `lab` child; a pod gets a sibling of that. So a lab's group is empty exactly when the lab has ended,
 and removing one takes only `rmdir`, which the kernel refuses while anything runs in it.
 Source: Documentation/admin-guide/cgroup-v1/ and cgroup-v2.rst.
@@ -134,6 +134,6 @@ def clear(group: Path) -> None:
 
 
 def remove_left(folder: Path) -> None:
-    """Remove what a killed keeper left of its lab's group, named in the lab's record."""
+    """Remove what a killed monitor left of its lab's group, named in the lab's record."""
     if folder.name.startswith(PREFIX) and (folder / SELF / "cgroup.procs").exists():
         remove(folder)

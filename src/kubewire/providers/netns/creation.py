@@ -1,30 +1,25 @@
-"""Making a sandbox from outside: the keeper is started, and waited for until every component runs."""
+"""Making a sandbox from outside: its monitor is started, and waited for until every component runs."""
 
 from __future__ import annotations
 
-import json
 import os
-import select
 import signal
 import socket
 import subprocess
-import sys
 import time
-from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from kubewire.core import paths, rpc
+from kubewire.core import monitor, paths, rpc
 from kubewire.core.errors import HostError, LabError
 from kubewire.core.files import last_lines, write_atomically
-from kubewire.core.owners import makers
-from kubewire.core.proc import boot_id
+from kubewire.core.proc import await_end, boot_id
 from kubewire.core.progress import emit
 from kubewire.core.timeouts import patient
 from kubewire.providers.netns import control, linux, plan_builder, state, topology
 from kubewire.providers.netns.control_plane import cluster_dns_ip, issue_credentials
 from kubewire.providers.netns.kubeconfig import kubeconfig
+from kubewire.providers.netns.monitor import Order
 
 if TYPE_CHECKING:
     from kubewire.binaries.supply import Binaries
@@ -33,6 +28,7 @@ if TYPE_CHECKING:
 DEADLINE = 240.0
 _POLL = 0.05
 _STEP = "cluster"
+MODULE = "kubewire.providers.netns.monitor"
 
 
 def make(lab: Lab, binaries: Binaries) -> None:
@@ -42,23 +38,23 @@ def make(lab: Lab, binaries: Binaries) -> None:
     """
     directory = paths.lab_dir(lab.name)
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    keeper: subprocess.Popen[bytes] | None = None
+    started: subprocess.Popen[bytes] | None = None
     try:
-        keeper = _start_keeper(lab, binaries, directory)
-        wait(lab.name, directory, keeper)
+        started = _start_monitor(lab, binaries, directory)
+        wait(lab.name, directory, started)
         _wait_for_nodes(lab, directory)
         control.call(directory, control.Made(), control.Done)
     except BaseException:
-        if not end(directory) and keeper is not None:
-            keeper.kill()
-        if keeper is not None:
-            keeper.wait()
+        if not end(directory) and started is not None:
+            started.kill()
+        if started is not None:
+            started.wait()
         state.remove(directory)
         raise
 
 
 def end(directory: Path) -> bool:
-    """End a lab's sandbox and wait until its keeper has tidied up; False if there was no keeper.
+    """End a lab's sandbox and wait until its monitor has tidied up; False if there was none.
 
     LabError, and nothing is touched, where its processes can't be judged from here.
     """
@@ -73,54 +69,31 @@ def end(directory: Path) -> bool:
     if target is not None:
         signal.pidfd_send_signal(target, signal.SIGKILL)
         os.close(target)
-    _await_pidfd(keeper, 30.0)
+    await_end(keeper, 30.0)
     os.close(keeper)
     return True
 
 
-def _start_keeper(lab: Lab, binaries: Binaries, directory: Path) -> subprocess.Popen[bytes]:
+def _start_monitor(lab: Lab, binaries: Binaries, directory: Path) -> subprocess.Popen[bytes]:
     rootful = linux.may_make_namespaces()
     nodes = topology.nodes(lab)
     credentials = issue_credentials(lab, nodes)
     tools = plan_builder.Tools(binaries, binaries.cni_dir, binaries.coredns, binaries.version)
-    plan = plan_builder.make_plan(lab, credentials, tools, rootful=rootful)
-    about = {
-        "kubernetes": binaries.version,
-        "definition": json.loads(lab.model_dump_json()),
-        "nodes": [{"name": node.name, "role": node.role, "ips": node.ips} for node in nodes],
-    }
     with _kubectl_port(lab) as kubectl, rpc.listen(directory / state.SOCKET) as command:
         server = f"https://127.0.0.1:{kubectl.getsockname()[1]}"
         write_atomically(
             directory / state.KUBECONFIG,
             kubeconfig(f"kubewire-{lab.name}", server, credentials.authority, credentials.admin),
         )
-        log = os.open(directory / state.KEEPER_LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        argv = [
-            *(sys.executable, "-m", "kubewire.providers.netns.monitor"),
-            *("--lab-dir", str(directory), "--post-mortem", str(state.post_mortem(lab.name))),
-            *("--kubectl", str(kubectl.fileno()), "--control", str(command.fileno())),
-            *(f"--maker={pid}" for pid in makers()),
-        ]
-        try:
-            keeper = subprocess.Popen(
-                argv,
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                pass_fds=(kubectl.fileno(), command.fileno()),
-                start_new_session=True,
-            )
-        finally:
-            os.close(log)
-    _hand_over(keeper, {"plan": asdict(plan), "state": about})
-    return keeper
-
-
-def _hand_over(keeper: subprocess.Popen[bytes], order: dict[str, Any]) -> None:
-    assert keeper.stdin is not None  # noqa: S101 - it was started with a pipe
-    with suppress(BrokenPipeError), keeper.stdin as stream:  # one that died is noticed by the wait
-        stream.write(json.dumps(order).encode())
+        descriptors = kubectl.fileno(), command.fileno()
+        order = Order(
+            plan_builder.make_plan(lab, credentials, tools, rootful=rootful),
+            binaries.version,
+            lab.model_dump(mode="json"),
+            tuple(state.NodeRecord(node.name, node.role, tuple(node.ips)) for node in nodes),
+            *descriptors,
+        )
+        return monitor.start(MODULE, lab.name, order, directory / state.KEEPER_LOG, descriptors)
 
 
 def _kubectl_port(lab: Lab) -> socket.socket:
@@ -139,13 +112,13 @@ def _kubectl_port(lab: Lab) -> socket.socket:
     return listener
 
 
-def wait(name: str, directory: Path, keeper: subprocess.Popen[bytes] | None = None) -> None:
+def wait(name: str, directory: Path, started: subprocess.Popen[bytes] | None = None) -> None:
     """Until every component runs; LabError as soon as one has failed for good."""
     deadline = time.monotonic() + patient(DEADLINE)
     shown = -1
     while True:
         found = _components(directory)
-        if keeper is not None and keeper.poll() is not None:
+        if started is not None and started.poll() is not None:
             raise _died(name)
         for component, unit in found.items():
             if unit.state == "failed":
@@ -246,9 +219,3 @@ def _wait_for_nodes(lab: Lab, directory: Path) -> None:
 
             for manifest in coredns_manifests(cluster_dns_ip(lab)):
                 api.apply(manifest)
-
-
-def _await_pidfd(descriptor: int, seconds: float) -> None:
-    poller = select.poll()
-    poller.register(descriptor, select.POLLIN)
-    poller.poll(seconds * 1000)

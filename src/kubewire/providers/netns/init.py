@@ -18,15 +18,15 @@ from kubewire.providers.netns.supervisor import Reaper, Supervisor
 
 @dataclass(frozen=True)
 class Sockets:
-    """What PID 1 inherits: kubectl's port, the control socket, and its line to the keeper."""
+    """What PID 1 inherits: kubectl's port, the control socket, and its line to the monitor."""
 
     kubectl: socket.socket
     control: socket.socket
-    keeper: socket.socket
+    monitor: socket.socket
 
 
 def run(plan: Plan, sockets: Sockets) -> None:
-    """Never returns while the lab lives; ends when the keeper does."""
+    """Never returns while the lab lives; ends when the monitor does."""
     die_with_parent(signal.SIGKILL)
     set_process_name("kubewire-init")
     os.chdir("/")
@@ -50,12 +50,12 @@ class _Init:
         await rpc.serve(self._sockets.control, control.REQUESTS, self._handle)
         await relay.serve(self._sockets.kubectl, self._plan.endpoints)
         self._supervisor.start()
-        self._tell_keeper("built")
-        keeper, _ = await asyncio.open_connection(sock=self._sockets.keeper.dup())
-        await keeper.read()  # the keeper never writes: this ends with it
+        self._tell_monitor("built")
+        monitor, _ = await asyncio.open_connection(sock=self._sockets.monitor.dup())
+        await monitor.read()  # the monitor never writes: this ends with it
 
-    def _tell_keeper(self, word: str) -> None:
-        self._sockets.keeper.sendall(f"{word}\n".encode())
+    def _tell_monitor(self, word: str) -> None:
+        self._sockets.monitor.sendall(f"{word}\n".encode())
 
     async def _handle(self, request: control.Request) -> object:
         match request:
@@ -68,10 +68,10 @@ class _Init:
                     "events": self._supervisor.events,
                 }
             case control.Made():
-                self._tell_keeper("made")
+                self._tell_monitor("made")
             case control.Commit():
                 self._committed = True
-                self._tell_keeper("commit")
+                self._tell_monitor("commit")
             case control.Forget(events):
                 del self._supervisor.events[:events]
             case control.Restart(component, cleanup):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 
 from kubewire.core.timeouts import inherited
 
@@ -74,36 +72,6 @@ class Plan:
     files: tuple[File, ...]
     components: tuple[Component, ...]
     endpoints: tuple[tuple[str, int], ...]
-
-    def to_json(self) -> str:
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> Plan:
-        data = json.loads(text)
-        return cls(
-            lab=data["lab"],
-            rootful=data["rootful"],
-            bridge=tuple(data["bridge"]),
-            nodes=tuple(
-                NodePlan(n["name"], tuple(n["addresses"]), tuple(n["gateways"])) for n in data["nodes"]
-            ),
-            files=tuple(File(**f) for f in data["files"]),
-            components=tuple(_component(c) for c in data["components"]),
-            endpoints=tuple((host, port) for host, port in data["endpoints"]),
-        )
-
-
-def _component(data: dict[str, Any]) -> Component:
-    return Component(
-        name=data["name"],
-        argv=tuple(data["argv"]),
-        node=data["node"],
-        env=data["env"],
-        after=tuple(Check(**check) for check in data["after"]),
-        ready=Check(**data["ready"]) if data["ready"] else None,
-        cleanup=tuple(data["cleanup"]),
-    )
 
 
 def namespace_path(node: str) -> str:

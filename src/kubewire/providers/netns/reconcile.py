@@ -56,7 +56,7 @@ def _create(lab: Lab) -> None:
     from kubewire.binaries.supply import ensure
 
     require(lab, load=True)
-    creation.end(paths.lab_dir(lab.name))  # a keeper that is still tidying up
+    creation.end(paths.lab_dir(lab.name))  # a monitor that is still tidying up
     removal.clear_leftovers(lab.name)
     binaries = ensure(lab.kubernetes, control_plane=lab.control_plane, dns=lab.dns, progress=emit)
     emit("cluster", "making the nodes and the control plane")

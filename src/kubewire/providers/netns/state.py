@@ -30,7 +30,7 @@ class NodeRecord:
 
 @dataclass(frozen=True)
 class SandboxState:
-    """A sandbox as its keeper recorded it. `definition` is the effective lab; pids are the host's."""
+    """A sandbox as its monitor (`keeper`) recorded it. `definition` is the effective lab."""
 
     lab: str
     kubernetes: str
@@ -45,13 +45,13 @@ class SandboxState:
     pid_namespace: int = 0
 
     def alive(self) -> bool:
-        """Whether its keeper lives, and its PID 1 unless that is yet to be made."""
+        """Whether its monitor lives, and its PID 1 unless that is yet to be made."""
         here = seen_from_here(self.boot, self.host, self.pid_namespace) == "here"
         return here and self.keeper.alive() and (self.init is None or self.init.alive())
 
 
 def post_mortem(lab: str) -> Path:
-    """Where the keeper leaves the ends of a dead lab's logs; `down` and `gc` remove them."""
+    """Where the monitor leaves the ends of a dead lab's logs; `down` and `gc` remove them."""
     return paths.state_dir() / "logs" / lab / "post-mortem"
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from kubewire.core.errors import HostError, LabError
 from kubewire.core.leftovers import remove
+from kubewire.core.proc import await_end
 from kubewire.hosts.vm import cache, machine, preflight, state
 from kubewire.hosts.vm.parts import Parts, unlike
 
@@ -132,7 +133,7 @@ def test_what_a_crash_left_is_cleaned(parts_of: Make) -> None:
     assert recorded is not None and recorded.qemu is not None
     watched = os.pidfd_open(recorded.qemu.pid)
     os.kill(recorded.keeper.pid, signal.SIGKILL)
-    machine._await(watched, 10.0)
+    await_end(watched, 10.0)
     os.close(watched)
     assert not recorded.qemu.alive()
     assert machine.find(LAB) is None

@@ -1,4 +1,4 @@
-"""The keeper: a VM dies with whoever makes it, outlives them once it is committed, and never outlives it."""
+"""The monitor: a VM dies with whoever makes it, outlives them once it is committed, and never outlives it."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ def start(maker: subprocess.Popen[bytes]) -> Iterator[Start]:
         folder.mkdir(parents=True)
         (folder / state.CONSOLE).write_text("the kernel's last words\n")
         keeper = subprocess.Popen(
-            [sys.executable, "-m", "kubewire.hosts.vm.monitor", str(maker.pid)],
+            [sys.executable, "-m", "kubewire.hosts.vm.monitor", LAB, str(maker.pid)],
             stdin=subprocess.PIPE,
             stderr=(folder / state.LOG).open("wb"),
         )
-        order = {"lab": LAB, "port": 1, "parts": [], "about": "", "argv": ["sleep", "600"]}
+        order = {"port": 1, "parts": [], "about": "", "argv": ["sleep", "600"]}
         assert keeper.stdin is not None
         with keeper.stdin as stream:
             stream.write(json.dumps(order).encode())

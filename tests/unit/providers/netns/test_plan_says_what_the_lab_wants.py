@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from kubewire.lab.schema import Lab
@@ -34,9 +35,9 @@ def component(plan: Plan, name: str) -> Component:
     return next(c for c in plan.components if c.name == name)
 
 
-def test_a_plan_survives_the_pipe_to_the_keeper(dual_lab: Lab) -> None:
+def test_a_plan_survives_the_pipe_to_the_monitor(dual_lab: Lab) -> None:
     plan = plan_of(dual_lab)
-    assert Plan.from_json(plan.to_json()) == plan
+    assert msgspec.json.decode(msgspec.json.encode(plan), type=Plan) == plan
 
 
 def test_nodes_are_addressed_as_on_kind_control_plane_first(plain_lab: Lab) -> None:
