@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from rich.console import Console
@@ -13,6 +14,7 @@ from rich.status import Status
 
 from kubewire.core.console import Screen
 from kubewire.core.progress import WARNED, WARNING
+from kubewire.lab.lock import lab_lock
 
 PLAIN_PAUSE = 10.0
 """Seconds between two lines about the same step where there is no terminal."""
@@ -69,6 +71,11 @@ class Display:
         """kubewire.core.progress.Progress, for work in this process."""
         self.progress({"step": step, "detail": detail, "done": done, "total": total})
         self.tick()
+
+    def lab_lock(self, lab: str, command: str, *, wait: bool) -> AbstractContextManager[None]:
+        """The lab's lock, for the command line at hand; a line where another command has it."""
+        words = " ".join(sys.argv[1:]) or command
+        return lab_lock(lab, words, wait=wait, tell=lambda who: self.line(f"lab {lab}: {who}", "yellow"))
 
     @contextmanager
     def running(self, name: str) -> Iterator[None]:

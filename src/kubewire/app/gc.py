@@ -9,6 +9,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+from kubewire.core import console
 from kubewire.core.errors import LabError
 from kubewire.core.leftovers import Leftover, remove
 from kubewire.core.paths import state_dir
@@ -108,3 +109,15 @@ def remove_empty(folders: Iterable[Path]) -> None:
             folder.rmdir()
         except OSError:
             continue
+
+
+def clean_up(*, dry_run: bool) -> Iterator[str]:
+    """`gc` here: a line for each thing that is removed, would be, or is left alone."""
+    found = garbage()
+    for reason in left_alone():
+        console.err(f"left alone: {reason}")
+    lines = [left.what for left in found] if dry_run else collect_garbage(found)
+    yield from (f"would remove {line}" if dry_run else f"removed {line}" for line in lines)
+    if not lines:
+        yield "nothing to remove"
+    yield from (f"kept: the record of {line}" for line in overview.broken_records())

@@ -1,60 +1,65 @@
-"""`up` of a lab in a VM of its own: the VM first, then as on any other host."""
+"""A lab in a VM of its own: the VM first, then as on any other host."""
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 
-from kubewire.app import on_hosts
 from kubewire.app.display import Display
+from kubewire.app.on_hosts import up_on_hosts
+from kubewire.app.placement import Request
+from kubewire.app.playbook import forget_logs
 from kubewire.app.steps.vm import boot
-from kubewire.app.up import UpCall
 from kubewire.core.os_packages import can_install, missing_packages
-from kubewire.hosts import records
+from kubewire.hosts import records, tunnel
+from kubewire.hosts.records import Away
 from kubewire.hosts.vm import machine
 from kubewire.hosts.vm.hosting import HOST, is_dead
 from kubewire.hosts.vm.preflight import programs
-from kubewire.lab.loading import load_lab
-from kubewire.lab.lock import lab_lock
 from kubewire.providers.registry import embedded
 
 
-def bring_up(call: UpCall, why: str) -> int:
-    """Start the lab's VM unless it runs, make or mend the lab in it; the exit code."""
+def up_in_vm(name: str, request: Request, why: str) -> int:
+    """Start the lab's VM unless it runs, make or repair the lab in it; the exit code."""
     display = Display()
-    name = load_lab(call.lab, call.overrides).name
     display.line(f"vm: {why}")
-    command = " ".join(sys.argv[1:]) or "up"
-
-    def tell(who: str) -> None:
-        display.line(f"lab {name}: {who}", "yellow")
-
-    with lab_lock(name, command, wait=call.wait, tell=tell):
+    with display.lab_lock(name, "up", wait=request.wait):
         lived = not is_dead(name, HOST) and bool(records.read(name))
-        if call.check and not lived:
+        if request.check and not lived:
             if (missing := missing_packages(programs())) and can_install():
                 display.line(f"the OS packages {', '.join(missing)} would be installed")
             display.line(f"lab {name} would be made in a VM of its own")
             return 0
         if not lived:
-            machine.remove(name)
-            records.forget(name, HOST)
+            _remove(name)
         try:
             with display.running("A VM whose kernel has ip_vs"):
-                target, version = boot(call.lab, call.overrides, display.tell)
-            pinned = call.overrides | {"kubernetes": version.removeprefix("v")}
-            code = on_hosts.bring_up(replace(call, overrides=pinned, provider=embedded().name), target)
+                target, version = boot(request.definition, display.tell)
+            pinned = {**request.overrides, "kubernetes": version.removeprefix("v")}
+            code = up_on_hosts(name, replace(request, overrides=pinned, provider=embedded().name), target)
         except BaseException:
             if not lived:
-                _give_up(name)
+                _remove(name)
             raise
         if HOST in records.read(name):
             machine.commit(name)
         elif not lived:
-            _give_up(name)
+            _remove(name)
     return code
 
 
-def _give_up(name: str) -> None:
-    machine.remove(name)
+def down_in_vm(away: Away, *, wait: bool) -> int:
+    """Remove the lab's VM, and with it the lab; the exit code."""
+    display = Display()
+    with display.lab_lock(away.lab, "down", wait=wait):
+        tunnel.close(away)
+        was_there = _remove(away.lab)
+        display.line(f"lab {away.lab}: its VM {'is gone' if was_there else 'was gone already'}")
+        forget_logs(away.lab)
+    return 0
+
+
+def _remove(name: str) -> bool:
+    """Whether there was a VM."""
+    was_there = machine.remove(name)
     records.forget(name, HOST)
+    return was_there

@@ -4,31 +4,26 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kubewire.core.errors import DefinitionError
 from kubewire.dataplane.core.snapshot import Snapshot
 
 
-def observe(lab: str, folder: Path | None, command: str) -> Snapshot:
-    """A new snapshot of the lab, or the one in the folder; DefinitionError unless exactly one is named."""
-    if bool(lab) == (folder is not None):
-        raise DefinitionError(
-            f"{command} needs a lab or --snapshot DIR, one of the two", mend=f"kubewire {command} --help"
-        )
-    if folder is not None:
-        from kubewire.snapshot.folder import read_snapshot
+def observe(lab: str, folder: Path | None) -> Snapshot:
+    """The snapshot in the folder, else a new one of the lab of that name."""
+    if folder is None:
+        return take(lab)
+    from kubewire.snapshot.folder import read_snapshot
 
-        return read_snapshot(folder)
-    return take(lab)
+    return read_snapshot(folder)
 
 
-def take(lab: str) -> Snapshot:
+def take(name: str) -> Snapshot:
     """A new snapshot of a lab on this machine; LabError for one that isn't up."""
     from kubewire.cluster.api import Api
-    from kubewire.lab.lookup import required_record
+    from kubewire.lab.lookup import required_record_of
     from kubewire.providers.registry import get_provider
     from kubewire.snapshot.collect import take_snapshot
 
-    record = required_record(lab)
+    record = required_record_of(name)
     provider = get_provider(record.provider)
-    with Api(provider.kubeconfig(record.lab.name)) as api:
+    with Api(provider.kubeconfig(name)) as api:
         return take_snapshot(provider, record.lab, api, kubernetes=record.kubernetes)

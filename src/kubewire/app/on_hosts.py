@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -12,91 +11,83 @@ from pathlib import Path
 
 from kubewire.app.display import Display
 from kubewire.app.outcome import REMOVAL, finish, print_report
+from kubewire.app.placement import Request
 from kubewire.app.playbook import Run, forget_logs, log_folder, run_playbook
 from kubewire.app.reports import gather, make_report_folder, store
-from kubewire.app.up import UpCall, tell_changes
+from kubewire.app.up import tell_changes
 from kubewire.core import console
 from kubewire.core.console import Screen
 from kubewire.core.errors import DefinitionError, KubewireError
 from kubewire.core.signals import Terminated
 from kubewire.hosts import records, remote, tunnel
-from kubewire.hosts.choice import recorded_target
 from kubewire.hosts.inventory import Target
 from kubewire.hosts.overview import AT_ONCE, DEAD, GONE, READY
 from kubewire.hosts.records import Away
-from kubewire.hosts.vm.hosting import HOST
-from kubewire.hosts.vm.machine import remove as remove_vm
-from kubewire.lab.loading import load_lab
-from kubewire.lab.lock import lab_lock
+from kubewire.hosts.status import remote_status
 from kubewire.verify import exit_code
 from kubewire.verify.report import Report
 
 
-def bring_up(call: UpCall, target: Target) -> int:
-    """Make or mend the lab on every host of the target, side by side; the worst exit code."""
+def up_on_hosts(name: str, request: Request, target: Target) -> int:
+    """Make or repair the lab on every host of the target, side by side; the worst exit code."""
     display = Display()
-    name = load_lab(call.lab, call.overrides).name
     display.line(target.headline)
-    with _locked(name, "up", display, call.wait):
+    with display.lab_lock(name, "up", wait=request.wait):
         known = records.read(name)
         try:
             run = run_playbook(
-                *(call.playbook, name, call.variables, display),
-                check=call.check,
-                diff=call.diff,
-                report=call.proves,
+                *(request.playbook, name, request.variables, display),
+                check=request.check,
+                diff=request.diff,
+                report=request.verifies,
                 target=target,
             )
         except (KeyboardInterrupt, Terminated):
-            _forget_absent(name, known, display, keep=call.keep)
+            _forget_absent(name, known, display, keep=request.keep)
             display.line(f"interrupted; what wasn't ready is gone from {target.pattern}", "yellow")
             raise
         if run.failures:
-            _forget_absent(name, known, display, keep=call.keep)
+            _forget_absent(name, known, display, keep=request.keep)
     if not run.failures:
-        tell_changes(run, name, display, check=call.check)
-    return _tell(run, target, name, display, verify=call.proves, reports=call.reports)
+        tell_changes(run, name, display, check=request.check)
+    return _tell(run, target, name, display, verify=request.verifies, reports=request.output)
 
 
-def judge(lab: str, known: Mapping[str, Away], form: str, output: Path | None) -> int:
+def verify_on_hosts(name: str, request: Request, target: Target) -> int:
     """Verify the lab on every host that it is on; the worst exit code.
 
-    Of several hosts `output` is a folder that gets a file for each; DefinitionError where it can't be one.
+    Of several hosts the request's output is a folder that gets a file for each; DefinitionError where it
+    can't be one.
     """
-    several = len(known) > 1
+    form, output = request.form, request.output
+    several = len(target.hosts) > 1
     if several and output:
         make_report_folder(output)
     elif several and form == "junit":
         raise DefinitionError(
-            f"lab {lab} is up on {', '.join(known)}, and a JUnit file tells of one",
+            f"lab {name} is up on {', '.join(target.hosts)}, and a JUnit file tells of one",
             mend="give a folder for their files with --output DIR, or name one with --host NAME",
         )
     display = Display()
-    target = recorded_target(known)
-    run = run_playbook("verify", lab, {"lab": lab}, display, report=True, target=target)
+    run = run_playbook("verify", name, {"lab": name}, display, report=True, target=target)
     if not several:
         return print_report(run, display, form=form, output=output)
-    return _tell(run, target, lab, display, verify=True, form=form, kept=form, reports=output)
+    return _tell(run, target, name, display, verify=True, form=form, kept=form, reports=output)
 
 
-def take_down(lab: str, known: Mapping[str, Away], *, wait: bool = True) -> int:
-    """Remove the lab from every host that it is on; the worst exit code."""
+def down_on_hosts(name: str, known: Mapping[str, Away], *, wait: bool) -> int:
+    """Remove the lab from every host of `known`; the worst exit code."""
     display = Display()
-    with _locked(lab, "down", display, wait), ThreadPoolExecutor(AT_ONCE) as pool:
+    with display.lab_lock(name, "down", wait=wait), ThreadPoolExecutor(AT_ONCE) as pool:
         codes = list(pool.map(lambda away: _remove(away, display, wait=wait), known.values()))
-        if not records.read(lab):
-            forget_logs(lab)
+        if not records.read(name):
+            forget_logs(name)
     return max(codes)
 
 
 def _remove(away: Away, display: Display, *, wait: bool) -> int:
     host = away.place.name
     tunnel.close(away)
-    if host == HOST:
-        was_there = remove_vm(away.lab)
-        display.line(f"lab {away.lab}: its VM {'is gone' if was_there else 'was gone already'}")
-        records.forget(away.lab, host)
-        return 0
     try:
         done = remote.call(away, ["down", away.lab, *([] if wait else ["--no-wait"])])
     except KubewireError as error:
@@ -107,11 +98,6 @@ def _remove(away: Away, display: Display, *, wait: bool) -> int:
     if done.code == 0:
         records.forget(away.lab, host)
     return remote.exit_code(done)
-
-
-def _locked(name: str, command: str, display: Display, wait: bool):  # type: ignore[no-untyped-def]
-    words = " ".join(sys.argv[1:]) or command
-    return lab_lock(name, words, wait=wait, tell=lambda who: display.line(f"lab {name}: {who}", "yellow"))
 
 
 def _forget_absent(name: str, known: Mapping[str, Away], display: Display, *, keep: bool) -> None:
@@ -140,7 +126,7 @@ def _settled(away: Away) -> str:
     phase = ""
     while time.monotonic() < deadline:
         try:
-            phase = remote.phase(away)
+            phase = remote_status(away).phase
         except KubewireError:
             return ""
         if phase in GONE or phase == READY:

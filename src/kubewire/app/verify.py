@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kubewire.app.outcome import emit_report, print_report
 
+if TYPE_CHECKING:
+    from kubewire.app.placement import Request
 
-def judge_lab(lab: str, form: str, output: Path | None) -> int:
+
+def verify_here(name: str, request: Request) -> int:
     """Run the verify playbook and print its report; the exit code."""
     from kubewire.app.display import Display
     from kubewire.app.playbook import run_playbook
-    from kubewire.lab.lookup import required_record
+    from kubewire.lab.lookup import required_record_of
 
-    name = required_record(lab).lab.name
+    required_record_of(name)
     display = Display()
     run = run_playbook("verify", name, {"lab": name}, display, report=True)
-    return print_report(run, display, form=form, output=output)
+    return print_report(run, display, form=request.form, output=request.output)
 
 
 def judge_snapshot(folder: Path, form: str, output: Path | None) -> int:

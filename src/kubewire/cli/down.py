@@ -14,13 +14,6 @@ def down(lab: options.Lab, host: options.OnHost = "", wait: options.Wait = True)
 
     `kubewire down iptables`
     """
-    from kubewire.app import down as take_down
-    from kubewire.hosts.choice import away
+    from kubewire.app.placement import resolve
 
-    if known := away(lab, host):
-        from kubewire.app import on_hosts
-
-        name = next(iter(known.values())).lab
-        raise typer.Exit(on_hosts.take_down(name, known, wait=wait))
-
-    raise typer.Exit(take_down.take_down(lab, wait=wait))
+    raise typer.Exit(resolve(lab, host).down(wait=wait))

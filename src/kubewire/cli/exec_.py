@@ -7,13 +7,14 @@ from typing import Annotated
 import typer
 
 from kubewire.cli import options
+from kubewire.cli.forwarding import in_the_terminal
 
 
+@in_the_terminal
 def exec_(
     lab: options.RunningLab,
     node: options.Node,
     command: Annotated[list[str], typer.Argument(help="The command and its arguments.", metavar="CMD…")],
-    host: options.OnHost = "",
 ) -> None:
     """Run a command on a node of a lab that is up; its exit code is the command's.
 
@@ -24,12 +25,8 @@ def exec_(
     `kubewire exec nftables control-plane -- nft list table ip kube-proxy`
     """
     from kubewire.app.enter import enter
-    from kubewire.hosts.choice import one_away
-    from kubewire.hosts.remote import become
 
     argv = command[1:] if command[0] == "--" else command
     if not argv:
         raise typer.BadParameter("name the command to run", param_hint="'CMD…'")
-    if there := one_away(lab, host):
-        become(there, ["exec", there.lab, node, "--", *argv])
     enter(lab, node, argv)

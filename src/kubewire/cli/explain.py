@@ -8,8 +8,10 @@ from typing import Annotated
 import typer
 
 from kubewire.cli import options
+from kubewire.cli.forwarding import where_the_lab_is
 
 
+@where_the_lab_is
 def explain(
     lab: Annotated[str, typer.Argument(help="A lab that is up.", autocompletion=options.complete_up)] = "",
     *,
@@ -18,7 +20,6 @@ def explain(
     snapshot: Annotated[
         Path | None, typer.Option(help="Explain from this snapshot folder; needs no lab.", metavar="DIR")
     ] = None,
-    host: options.OnHost = "",
 ) -> None:
     """Tell a Service's path on a node: every chain, set and rule that kube-proxy must have written for it, as
     the tool prints it, and why it is there.
@@ -35,12 +36,6 @@ def explain(
     from kubewire.app.observe import observe
     from kubewire.core.console import Screen
     from kubewire.dataplane.explain_service import explain_service
-    from kubewire.hosts.choice import one_away
-    from kubewire.hosts.remote import relay
     from kubewire.report.explain_text import print_explanation
 
-    options.require_no_host(snapshot, host)
-    if lab and snapshot is None and (there := one_away(lab, host)):
-        relay(there, ["explain", there.lab, "--service", service, "--node", node])
-    found = explain_service(observe(lab, snapshot, "explain"), service, node)
-    print_explanation(found, Screen())
+    print_explanation(explain_service(observe(lab, snapshot), service, node), Screen())

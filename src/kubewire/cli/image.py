@@ -45,12 +45,6 @@ def build(
 
     `sudo kubewire image build 1.34 --output node.tar`
     """
-    from kubewire.app.display import Display
-    from kubewire.core import console
-    from kubewire.providers.kind.node_image import make
+    from kubewire.app.prefetch import build_image
 
-    display = Display()
-    with display.running(f"node image of Kubernetes {version}"):
-        made = make(version, overlay=overlay, output=output, fresh=fresh, progress=display.tell)
-    where = f"in {output}" if output else "in the Docker engine"
-    console.out(f"{made.node} and {made.httpbin} are {where} ({made.how})")
+    build_image(version, overlay=overlay, output=output, fresh=fresh)

@@ -12,18 +12,10 @@ def kubeconfig(lab: options.RunningLab, host: options.OnHost = "", form: options
 
     `export KUBECONFIG="$(kubewire kubeconfig iptables)"; kubectl get pods -o wide`
     """
+    from kubewire.app.placement import resolve
     from kubewire.core import console
-    from kubewire.hosts.choice import one_away
-    from kubewire.lab.lookup import lab_name
-    from kubewire.providers.registry import recorded_provider
 
-    if there := one_away(lab, host):
-        from kubewire.hosts import tunnel
-
-        path = tunnel.kubeconfig(there)
-    else:
-        name = lab_name(lab)
-        path = recorded_provider(name).kubeconfig(name)
+    path = resolve(lab, host).kubeconfig()
     if form == "json":
         from kubewire.hosts import credentials
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from kubewire.cli import options
 
-COLUMNS = ("lab", "phase", "provider", "kubernetes", "definition")
-
 
 def list_(form: options.Form = "text") -> None:
     """The labs that can be brought up, and how those that were are now.
@@ -16,13 +14,10 @@ def list_(form: options.Form = "text") -> None:
     """
     import json
 
-    from kubewire.app.status import listed_labs
+    from kubewire.app.labs import COLUMNS, listed
     from kubewire.core import console
-    from kubewire.hosts.overview import listed
 
-    away = listed()
-    names = {row[0] for row in away}
-    rows = sorted([*away, *(row for row in listed_labs() if row[0] not in names)])
+    rows = listed()
     if form == "json":
         labs = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
         console.document(json.dumps({"schema": 1, "labs": labs}, indent=1) + "\n")

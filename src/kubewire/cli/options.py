@@ -90,8 +90,12 @@ Wait = Annotated[
 ]
 
 
-def require_no_host(snapshot: object, host: str) -> None:
-    """A snapshot is judged here; DefinitionError where a host is named, too."""
+def require_lab_or_snapshot(command: str, lab: str, snapshot: object, host: str) -> None:
+    """DefinitionError unless one of the two is named, and a host only with a lab."""
+    if bool(lab) == (snapshot is not None):
+        raise DefinitionError(
+            f"{command} needs a lab or --snapshot DIR, one of the two", mend=f"kubewire {command} --help"
+        )
     if snapshot is not None and host:
         raise DefinitionError(
             "--host says where a lab is, and --snapshot judges a folder, here", mend="leave one of them out"

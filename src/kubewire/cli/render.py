@@ -33,16 +33,9 @@ def render(
 
     `kubewire render ipvs --as kind`
     """
-    from kubewire.binaries.resolving import require_exists
+    from kubewire.app.labs import rendered
+    from kubewire.app.placement import Request
     from kubewire.core import console
-    from kubewire.lab import rendering
-    from kubewire.lab.loading import load_lab
 
-    loaded = load_lab(lab, options.overrides(kubernetes, mode, replicas, settings))
-    require_exists(loaded.kubernetes, loaded.control_plane)
-    to_text = {
-        Form.LAB: rendering.render_lab,
-        Form.KIND: rendering.render_kind,
-        Form.INVENTORY: rendering.render_inventory,
-    }
-    console.document(to_text[form](loaded))
+    overrides = options.overrides(kubernetes, mode, replicas, settings)
+    console.document(rendered(Request(lab, overrides=overrides), form.value))

@@ -21,13 +21,10 @@ def snapshot(
 
     `kubewire snapshot iptables before; kubewire verify --snapshot before`
     """
-    from kubewire.app.observe import take
+    from kubewire.app.placement import resolve
     from kubewire.core import console
-    from kubewire.hosts.choice import one_away
-    from kubewire.hosts.snapshot import bring_snapshot
     from kubewire.snapshot.folder import write_snapshot
 
-    there = one_away(lab, host)
-    taken = bring_snapshot(there) if there else take(lab)
+    taken = resolve(lab, host).snapshot()
     write_snapshot(taken, folder)
     console.out(f"snapshot of {len(taken.nodes)} nodes: {folder}")

@@ -16,26 +16,19 @@ def status(lab: options.Lab, host: options.OnHost = "", form: options.Form = "te
 
     `kubewire status iptables --format json`
     """
-    import json
-
     import typer
+    from msgspec import json
 
-    from kubewire.app.status import lab_status, status_lines, status_or_absent
+    from kubewire.app import labs
     from kubewire.core import console
     from kubewire.core.errors import LabError
-    from kubewire.hosts.choice import one_away
-    from kubewire.hosts.remote import relay
 
-    if there := one_away(lab, host):
-        if form == "text":
-            console.out(f"{'host':<40} {there.place.name}")
-        relay(there, ["status", there.lab, "--format", form])
-    found = status_or_absent(lab) if form == "json" else lab_status(lab)
+    found, lines = labs.status(lab, host, absent=form == "json")
     if form == "json":
-        console.document(json.dumps(found, indent=1) + "\n")
+        console.document(json.format(json.encode(found), indent=1).decode() + "\n")
     else:
         screen = console.Screen()
-        for label, text in status_lines(found):
+        for label, text in lines:
             screen.line((f"{label:<40} ", "bold"), text)
-    if found["phase"] != "ready":
+    if found.phase != "ready":
         raise typer.Exit(LabError.exit_code)

@@ -8,8 +8,10 @@ from typing import Annotated
 import typer
 
 from kubewire.cli import options
+from kubewire.cli.forwarding import where_the_lab_is
 
 
+@where_the_lab_is
 def trace(
     lab: Annotated[str, typer.Argument(help="A lab that is up.", autocompletion=options.complete_up)] = "",
     *,
@@ -23,7 +25,6 @@ def trace(
     snapshot: Annotated[
         Path | None, typer.Option(help="Trace through this snapshot folder; needs no lab.", metavar="DIR")
     ] = None,
-    host: options.OnHost = "",
 ) -> None:
     """Follow the first packet of a connection through the rules that the nodes really have: each rule that
     matches, every branch with its probability, and where it ends. No packet is sent.
@@ -43,14 +44,9 @@ def trace(
     from kubewire.core.console import Screen
     from kubewire.core.errors import LabError
     from kubewire.dataplane.trace import trace as follow
-    from kubewire.hosts.choice import one_away
-    from kubewire.hosts.remote import relay
     from kubewire.report.trace_text import print_trace
 
-    options.require_no_host(snapshot, host)
-    if lab and snapshot is None and (there := one_away(lab, host)):
-        relay(there, ["trace", there.lab, "--from", source, "--to", target, "--node", node])
-    found = follow(observe(lab, snapshot, "trace"), source, target, node)
+    found = follow(observe(lab, snapshot), source, target, node)
     print_trace(found, Screen())
     if found.refused:
         raise typer.Exit(LabError.exit_code)

@@ -56,45 +56,20 @@ def up(
 
     `kubewire up iptables --host all-students --inventory classroom.yml --verify`
     """
-    from kubewire.app import up as bring_up
-    from kubewire.core.errors import DefinitionError
-    from kubewire.hosts.choice import LOCAL, target_of
-    from kubewire.hosts.vm.hosting import HOST
+    from kubewire.app import placement
 
-    if reports and not verify:
-        raise DefinitionError("--reports are those of --verify", mend="give --verify, or leave --reports out")
-    if inventory and host in ("", LOCAL, HOST):
-        raise DefinitionError("--inventory knows the hosts of --host NAME", mend="name one, or leave it out")
-    overrides = options.overrides(kubernetes, mode, replicas, settings)
-    call = bring_up.UpCall(
-        *(lab, overrides, provider),
+    request = placement.Request(
+        lab,
+        host,
+        tuple(inventory or ()),
+        options.overrides(kubernetes, mode, replicas, settings),
+        provider,
         verify=verify,
         recreate=recreate,
         keep=keep,
         check=check,
         diff=diff,
         wait=wait,
-        reports=reports,
+        output=reports,
     )
-    if check:
-        from kubewire.binaries.resolving import require_exists
-        from kubewire.lab.loading import load_lab
-
-        loaded = load_lab(lab, overrides)
-        require_exists(loaded.kubernetes, loaded.control_plane)
-    if reports and call.proves:
-        from kubewire.app.reports import make_report_folder
-
-        make_report_folder(reports)
-    if host == HOST or not host:
-        from kubewire.hosts.vm.choice import why_in_vm
-
-        if why := why_in_vm(lab, overrides, provider, host):
-            from kubewire.app import in_vm
-
-            raise typer.Exit(in_vm.bring_up(call, why))
-    if target := target_of(lab, host, inventory or ()):
-        from kubewire.app import on_hosts
-
-        raise typer.Exit(on_hosts.bring_up(call, target))
-    raise typer.Exit(bring_up.bring_up(call))
+    raise typer.Exit(placement.up(request))

@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from kubewire.cli import options
-from kubewire.core.errors import DefinitionError
 
 
 class Format(StrEnum):
@@ -45,22 +44,11 @@ def verify(
 
     `kubewire verify --snapshot my-snapshot`
     """
-    from kubewire.app import verify as judge
+    from kubewire.app import verify as app
+    from kubewire.app.placement import Request, resolve
 
-    if bool(lab) == (snapshot is not None):
-        raise DefinitionError(
-            "verify needs a lab or --snapshot DIR, one of the two", mend="kubewire verify --help"
-        )
-    options.require_no_host(snapshot, host)
+    options.require_lab_or_snapshot("verify", lab, snapshot, host)
     if snapshot is not None:
-        raise typer.Exit(judge.judge_snapshot(snapshot, form.value, output))
-    from kubewire.hosts.choice import away
-
-    if known := away(lab, host):
-        from kubewire.app import on_hosts
-        from kubewire.hosts.vm.hosting import require_alive
-
-        for there in known.values():
-            require_alive(there.lab, there.place.name)
-        raise typer.Exit(on_hosts.judge(next(iter(known.values())).lab, known, form.value, output))
-    raise typer.Exit(judge.judge_lab(lab, form.value, output))
+        raise typer.Exit(app.judge_snapshot(snapshot, form.value, output))
+    request = Request(lab, host, form=form.value, output=output)
+    raise typer.Exit(resolve(lab, host).verify(request))

@@ -23,18 +23,7 @@ def versions(
 
     `kubewire versions --format json`
     """
-    from kubewire.app.display import Display
-    from kubewire.binaries import store
-    from kubewire.binaries.catalog import KIND, KUBE_PROXY
-    from kubewire.binaries.offers import offers
-    from kubewire.binaries.overview import kind_line, kubernetes_lines
+    from kubewire.app.prefetch import known_versions
     from kubewire.core import console
-    from kubewire.report.versions_text import to_json, to_text
 
-    display = Display()
-    with display.running("asking for newer versions"):
-        kubernetes, kind = offers(progress=display.tell)
-    lines = kubernetes_lines(store.complete_versions((KUBE_PROXY,)), kubernetes)
-    own = kind_line(KIND, store.complete_versions(("kind",), "kind"), kind)
-    tell = to_json if form == "json" else to_text
-    console.document(tell(lines, own, kubernetes, kind))
+    console.document(known_versions(form))

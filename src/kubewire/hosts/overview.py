@@ -11,6 +11,7 @@ from kubewire.core.leftovers import Leftover
 from kubewire.core.printable import indented, one_line
 from kubewire.hosts import records, remote, tunnel
 from kubewire.hosts.records import Away
+from kubewire.hosts.status import remote_status
 from kubewire.lab.lock import lab_lock
 
 AT_ONCE = 20
@@ -62,17 +63,17 @@ def broken_records() -> list[str]:
     return [f"lab {each.lab} on {each.host}: {each.why}" for each in records.everywhere()[1]]
 
 
-def clean(host: str, *, dry_run: bool = False) -> list[str]:
-    """`kubewire gc` over there; its lines. DefinitionError for a host that no lab was brought up on, LabError
-    for one on which it fails.
+def on_host(host: str, command: Sequence[str]) -> list[str]:
+    """A command of kubewire over there that is about no one lab; its lines. DefinitionError for a host that
+    no lab was brought up on, LabError for one on which it fails.
     """
     known, _ = records.everywhere()
     for away in known:
         if away.place.name == host:
-            done = remote.call(away, ["gc", *(["--dry-run"] if dry_run else [])])
+            done = remote.call(away, command)
             if done.code:
                 said = indented(done.err).removeprefix("kubewire: ")
-                raise LabError(said or f"gc there ended with {done.code}", where=host)
+                raise LabError(said or f"{command[0]} there ended with {done.code}", where=host)
             return [f"{host}: {one_line(line)}" for line in done.out.splitlines()]
     hosts = sorted({away.place.name for away in known})
     raise DefinitionError(
@@ -83,7 +84,7 @@ def clean(host: str, *, dry_run: bool = False) -> list[str]:
 
 def _phase(away: Away) -> str:
     try:
-        return remote.phase(away)
+        return remote_status(away).phase
     except HostError:
         return UNREACHABLE
     except KubewireError:

@@ -2,47 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, NoReturn
-
-from msgspec import Meta, Struct
+from typing import NoReturn
 
 from kubewire.core import console
-from kubewire.core.errors import DefinitionError, HostError, LabError
-from kubewire.core.printable import one_line
-from kubewire.core.processes import TIMED_OUT, Outcome
+from kubewire.core.errors import LabError
+from kubewire.core.processes import Outcome
 from kubewire.core.processes import run as run_here
-from kubewire.core.rpc import decode
 from kubewire.core.timeouts import patient
 from kubewire.hosts import agent, records
 from kubewire.hosts.records import Away
-from kubewire.hosts.ssh_errors import last_line, unreachable
+from kubewire.hosts.ssh_errors import unreachable
 from kubewire.hosts.ssh_target import Place, Run
-from kubewire.hosts.vm.hosting import is_dead
-from kubewire.providers.base import Phase
 
 SSH_FAILED = 255
 """ssh's own exit code where it could not reach the host, or lost it."""
 SUDO_REFUSES = "sudo: a password is required"
 SECONDS = 1800.0
 """What any command there may take: the longest installs packages or takes in binaries over a slow line."""
-STATUS_SECONDS = 120.0
 OF_ANY_VERSION = ("status", "down")
 """Commands that list and remove a lab whatever version of kubewire made it."""
 OUTPUT_LIMIT = 64 << 20
 """Bytes that a command there may print."""
-
-
-class LabStatus(Struct):
-    """What is read of `kubewire status --format json`; more keys may come."""
-
-    schema: Annotated[int, Meta(ge=1, le=1)]
-    phase: Phase
 
 
 def become(away: Away, command: Sequence[str]) -> NoReturn:
@@ -109,36 +94,6 @@ def runner(place: Place) -> Run:
         return done.code, done.out, done.err
 
     return run
-
-
-def phase(away: Away) -> str:
-    """How the lab is over there: a phase as `status` tells it. HostError for a host that can't be reached,
-    LabError for one that doesn't say it: only the host's own word is `absent`.
-    """
-    if is_dead(away.lab, away.place.name):
-        return "dead"
-    done = call(away, ["status", away.lab, "--format", "json"], timeout=STATUS_SECONDS)
-    if done.code == DefinitionError.exit_code:
-        return _phase_in_words(away)
-    if done.code == TIMED_OUT:
-        raise HostError("it doesn't answer", where=away.place.name)
-    if done.code not in (0, LabError.exit_code) or not done.stdout:
-        raise LabError(
-            f"it can't tell how lab {away.lab} is (exit code {done.code}): {one_line(last_line(done.err))}",
-            where=away.place.name,
-        )
-    return decode(done.stdout, LabStatus, away.place.name, "status").phase
-
-
-def _phase_in_words(away: Away) -> str:
-    """As `phase`, of a version whose `status` knows no JSON."""
-    done = call(away, ["status", away.lab], timeout=STATUS_SECONDS)
-    for line in done.out.splitlines():
-        label, _, text = line.partition(" ")
-        if label == "phase":
-            said = json.dumps({"schema": 1, "phase": text.strip().partition(":")[0]})
-            return decode(said, LabStatus, away.place.name, "status").phase
-    raise LabError(f"it can't tell how lab {away.lab} is", where=away.place.name)
 
 
 def shared_socket(away: Away) -> Path:

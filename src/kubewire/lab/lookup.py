@@ -82,11 +82,15 @@ def not_up(lab: str) -> LabError:
 
 
 def required_record(lab: str) -> Record:
-    """The record of a lab that was brought up; LabError naming the line that brings it up."""
-    name = lab_name(lab)
+    """The record of a lab, given by its name or its file; LabError naming the line that brings it up."""
+    return required_record_of(lab_name(lab))
+
+
+def required_record_of(name: str) -> Record:
+    """The record of the lab of that name; its file is not looked at."""
     from kubewire.lab.record import read_record
 
     record = read_record(name)
     if record is None:
-        raise not_up(lab)
+        raise not_up(name)
     return record

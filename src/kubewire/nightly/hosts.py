@@ -10,11 +10,11 @@ from pydantic import TypeAdapter
 
 from kubewire.app.display import Display
 from kubewire.app.machine import examine
+from kubewire.app.placement import LOCAL
 from kubewire.app.playbook import Run, run_playbook
 from kubewire.core import os_packages
 from kubewire.core.errors import HostError
 from kubewire.core.progress import Progress
-from kubewire.hosts.choice import LOCAL
 from kubewire.hosts.inventory import Target, find_target
 from kubewire.hosts.ssh_target import Place
 from kubewire.hosts.vm import preflight

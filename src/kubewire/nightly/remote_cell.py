@@ -31,6 +31,7 @@ from kubewire.hosts.ssh_errors import unreachable
 from kubewire.hosts.ssh_target import Place
 from kubewire.hosts.vm import machine
 from kubewire.hosts.vm.hosting import HOST as VM
+from kubewire.lab.loading import load_lab
 from kubewire.matrix.results import CellResult
 from kubewire.nightly.cell import keep_packed, overrides_of
 from kubewire.nightly.children import serve
@@ -83,7 +84,7 @@ def vm_for(order: CellOrder) -> Iterator[Place]:
     """A VM with the cell's binaries, which ends with the block, or with this process."""
     overrides = overrides_of(order)
     _say("VM")
-    boot(order.reference, overrides)
+    boot(load_lab(order.reference, overrides))
     try:
         if (endpoint := machine.find(overrides["name"])) is None:
             raise LabError("the VM has ended", where=overrides["name"])

@@ -7,12 +7,12 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
+from kubewire.core.bounded import Count
 from kubewire.dataplane.core.findings import Check
 from kubewire.verify.report import Report, ReportNode, Status
 
 LIMIT = 64 << 20
 """Bytes of a stored report."""
-Count = Annotated[int, Meta(ge=0, le=1 << 53)]
 
 
 class Summary(Struct, forbid_unknown_fields=True):

@@ -15,16 +15,17 @@ import pytest
 import typer.core
 import typer.main
 
-from kubewire.app import in_vm, on_hosts
+from kubewire.app import display, in_vm, on_hosts
 from kubewire.app.playbook import Run
 from kubewire.cli.main import app
 from kubewire.core.errors import DefinitionError, KubewireError
 from kubewire.core.processes import Outcome
 from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
-from kubewire.hosts import choice, credentials, records, remote, tunnel
+from kubewire.hosts import credentials, inventory, records, remote, tunnel
 from kubewire.hosts.inventory import Target
 from kubewire.hosts.records import Away
 from kubewire.hosts.ssh_target import Place
+from kubewire.lab.schema import Lab
 from kubewire.snapshot.archive import pack_snapshot
 from kubewire.verify.report import Report, ReportNode
 from kubewire.verify.stored import to_stored
@@ -170,7 +171,9 @@ def effects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     def note(answer: Any = None) -> Callable[..., Any]:
         def call(*arguments: object, **options: object) -> Any:
             known = [
-                each for each in arguments if isinstance(each, str | tuple | list | dict | Away | Target)
+                each
+                for each in arguments
+                if isinstance(each, str | tuple | list | dict | Away | Target | Lab)
             ]
             told = {key: value for key, value in options.items() if not callable(value)}
             seen.append(f"{known} {told}")
@@ -201,13 +204,12 @@ def effects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
             """Nobody waits."""
 
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    for module in (on_hosts, in_vm):
-        monkeypatch.setattr(module, "lab_lock", note(lambda *_: Lock()))
+    monkeypatch.setattr(display, "lab_lock", note(lambda *_: Lock()))
     monkeypatch.setattr(on_hosts, "run_playbook", run_playbook)
-    monkeypatch.setattr(choice, "find_target", note(lambda name, _: Target(name, (name,), ("room.yml",))))
+    monkeypatch.setattr(inventory, "find_target", note(lambda name, _: Target(name, (name,), ("room.yml",))))
     monkeypatch.setattr(in_vm, "boot", note((Target("vm", ("vm",), ("vm.json",)), "v1.37.2")))
     monkeypatch.setattr(in_vm.machine, "remove", note())
-    monkeypatch.setattr(remote, "call", note(Outcome(0, b"", b"")))
+    monkeypatch.setattr(remote, "call", note(Outcome(0, b'{"schema": 1, "phase": "ready"}', b"")))
     monkeypatch.setattr(remote, "run", note(Outcome(0, pack_snapshot(SNAPSHOT), b"")))
     monkeypatch.setattr(remote, "relay", note(end))
     monkeypatch.setattr(remote, "become", note(end))

@@ -53,8 +53,7 @@ def test_failures(tmp_path: Path, argv: list[str], code: int, words: str) -> Non
 
 def test_an_unexpected_exception_is_exit_4_with_its_traceback_kept(tmp_path: Path) -> None:
     code = (
-        "import kubewire.app.status as status, kubewire.cli.main as main;"
-        "status.listed_labs = lambda: 1 / 0; main.run()"
+        "import kubewire.app.labs as labs, kubewire.cli.main as main;labs.listed = lambda: 1 / 0; main.run()"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, "list"],

@@ -23,6 +23,7 @@ from kubewire.hosts import credentials, remote
 from kubewire.hosts import snapshot as far_snapshot
 from kubewire.hosts.agent import STEP_MARK
 from kubewire.hosts.records import Away, Place
+from kubewire.hosts.status import remote_status
 from kubewire.nightly import remote_cell
 from kubewire.nightly.folder import CellOrder
 from repository import ROOT
@@ -401,7 +402,7 @@ def _result(data: bytes, _: pytest.MonkeyPatch) -> object:
 
 def _status(data: bytes, monkeypatch: pytest.MonkeyPatch) -> object:
     monkeypatch.setattr(remote, "call", lambda *_, **__: Outcome(0, data))
-    return remote.phase(HOST)
+    return remote_status(HOST)
 
 
 ANSWERS: dict[str, tuple[dict[str, bytes], Callable[[bytes, pytest.MonkeyPatch], object]]] = {

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kubewire.app.down import take_down
+from kubewire.app.down import down_here
 from kubewire.core import bundle
 from kubewire.core.errors import DefinitionError
 from kubewire.hosts import definitions
@@ -74,5 +74,5 @@ def test_down_leaves_no_definition() -> None:
     path = definitions.unpack(
         {"name": "iptables", "origin": "there", "text": "name: iptables\n", "manifests": {}}
     )
-    take_down("iptables")
+    down_here("iptables")
     assert not path.exists()

@@ -1,4 +1,4 @@
-"""`--host NAME` by a real Ansible inventory, and a lab that never moves under anybody."""
+"""`--host NAME` by a real Ansible inventory."""
 
 from __future__ import annotations
 
@@ -8,10 +8,7 @@ import pytest
 
 from kubewire.core import resources
 from kubewire.core.errors import DefinitionError
-from kubewire.hosts import records
-from kubewire.hosts.choice import away, one_away, target_of
 from kubewire.hosts.inventory import VARIABLE, find_target
-from kubewire.hosts.records import Away
 from kubewire.hosts.ssh_target import Place
 
 INVENTORY = """
@@ -62,37 +59,6 @@ def test_an_unknown_name_and_an_unreadable_inventory_are_told(tmp_path: Path) ->
 def test_the_example_is_a_room() -> None:
     example = resources.root() / "inventories" / "classroom.example"
     assert set(find_target("lab_hosts", [str(example)]).hosts) == {"alice", "bob", "carol"}
-
-
-def test_a_lab_stays_on_the_hosts_it_was_brought_up_on(inventory: Path) -> None:
-    assert target_of("iptables", "") is None
-    for name in ("alice", "bob"):
-        records.write(Away("iptables", "/labs/iptables.yml", place(name), (str(inventory),)))
-    found = target_of("iptables", "")
-    assert found is not None
-    assert found.hosts == ("alice", "bob")
-    grown = target_of("iptables", "students")
-    assert grown is not None
-    assert set(grown.hosts) == {"alice", "bob", "carol"}
-    for elsewhere in ("local", "carol"):
-        with pytest.raises(DefinitionError, match="it can't move"):
-            target_of("iptables", elsewhere)
-
-
-def test_a_command_for_one_host_asks_which(inventory: Path) -> None:
-    for name in ("alice", "bob"):
-        records.write(Away("iptables", "/labs/iptables.yml", place(name), (str(inventory),)))
-    with pytest.raises(DefinitionError, match="alice, bob"):
-        one_away("iptables")
-    only = one_away("iptables", "bob")
-    assert only is not None
-    assert only.place == place("bob")
-    with pytest.raises(DefinitionError, match="isn't up on carol"):
-        away("iptables", "carol")
-    records.forget("iptables", "alice")
-    records.forget("iptables", "bob")
-    assert away("iptables") == {}
-    assert records.labs() == []
 
 
 def test_a_command_over_there_is_quoted_once() -> None:

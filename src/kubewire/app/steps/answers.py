@@ -12,17 +12,11 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
+from kubewire.core.bounded import MANY, Count, Line, Name, Text, Words
 from kubewire.core.rpc import decode
 from kubewire.providers.base import NAME_PATTERN
 from kubewire.verify.stored import StoredReport, Summary
 
-MANY = Meta(max_length=10_000)
-
-Name = Annotated[str, Meta(max_length=253)]
-Line = Annotated[str, Meta(max_length=1 << 16)]
-Words = Annotated[str, Meta(max_length=2000)]
-Text = Annotated[str, Meta(max_length=1 << 20)]
-Count = Annotated[int, Meta(ge=0, le=1 << 53)]
 Lines = Annotated[list[Line], MANY]
 Package = Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9+.-]{0,100}\Z")]
 Packages = Annotated[list[Package], MANY]

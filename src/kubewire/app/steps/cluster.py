@@ -41,11 +41,17 @@ def _binaries_of(lab: Lab) -> tuple[object, ...]:
 
 
 def intend(lab: str, overrides: Overrides, provider: str = "auto") -> Intent:
-    """Read the definition and choose the provider. The choice of a lab that lives is kept.
-
-    Raises DefinitionError (the file, an option, another lab of that name) and HostError (the provider).
+    """Read the definition and choose the provider; DefinitionError for the file or an option, and as
+    `intent_of`.
     """
-    effective, source = load_lab(lab, overrides), find_lab(lab)
+    return intent_of(load_lab(lab, overrides), find_lab(lab), provider)
+
+
+def intent_of(effective: Lab, source: Path, provider: str = "auto") -> Intent:
+    """Choose the provider of the lab that a file defines. The choice of a lab that lives is kept.
+
+    Raises DefinitionError (another lab of that name) and HostError (the provider).
+    """
     record = living_record(effective.name)
     if record:
         require_same_source(effective.name, source)

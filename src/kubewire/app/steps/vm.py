@@ -19,11 +19,12 @@ from kubewire.providers.base import Change
 
 def start_vm(lab: str, overrides: Overrides, *, check: bool = False) -> Outcome:
     """Have the lab's VM run, for good; the facts name the inventory that has it as host `vm`."""
-    name = load_lab(lab, overrides).name
+    loaded = load_lab(lab, overrides)
+    name = loaded.name
     before = machine.parts_of(name)
     if check:
         return Outcome([] if before else [Change(name, "its VM started")])
-    target, version = boot(lab, overrides)
+    target, version = boot(loaded)
     machine.commit(name)
     if not before:
         changes = [Change(name, "its VM started")]
@@ -33,13 +34,12 @@ def start_vm(lab: str, overrides: Overrides, *, check: bool = False) -> Outcome:
     return Outcome(changes, {"inventory": target.inventory[0], "host": target.pattern, "kubernetes": version})
 
 
-def boot(lab: str, overrides: Overrides, progress: Progress = emit) -> tuple[Target, str]:
+def boot(lab: Lab, progress: Progress = emit) -> tuple[Target, str]:
     """The lab's VM as a lab host, and the exact Kubernetes version whose binaries it has. Until
     `machine.commit` a new one ends with its makers.
     """
-    loaded = load_lab(lab, overrides)
-    parts, version = prepare_parts(loaded, progress)
-    inventory = write_inventory(machine.ensure(loaded.name, parts, progress))
+    parts, version = prepare_parts(lab, progress)
+    inventory = write_inventory(machine.ensure(lab.name, parts, progress))
     return Target(HOST, (HOST,), (str(inventory),)), version
 
 

@@ -35,17 +35,19 @@ def write_inventory(endpoint: Endpoint) -> Path:
 
 def is_dead(lab: str, host: str) -> bool:
     """Whether that host is the lab's VM, and it doesn't run any more."""
-    if host != HOST:
-        return False
-    return state.running(lab) is None
+    return host == HOST and state.running(lab) is None
 
 
-def require_alive(lab: str, host: str) -> None:
+def why_dead(lab: str) -> str:
+    console = state.post_mortem(lab) / state.CONSOLE
+    return "its VM has ended" + (f"; its console's last words: {console}" if console.exists() else "")
+
+
+def require_alive(lab: str) -> None:
     """LabError for a lab whose VM has ended, with where its last words are."""
-    if is_dead(lab, host):
-        console = state.post_mortem(lab) / state.CONSOLE
+    if is_dead(lab, HOST):
         raise LabError(
-            "its VM has ended" + (f"; its console's last words: {console}" if console.exists() else ""),
+            why_dead(lab),
             where=f"lab {lab}",
             mend=f"make it afresh: kubewire down {lab}, then kubewire up {lab}",
         )

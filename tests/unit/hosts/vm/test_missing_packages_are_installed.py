@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kubewire.app import machine as matrix_machine
-from kubewire.app.steps import packages
+from kubewire.app import prefetch
 from kubewire.binaries import supply
 from kubewire.cli.main import app
 from kubewire.core import os_packages
@@ -108,7 +108,7 @@ def test_a_nightly_has_what_its_labs_take(root: bool, machine: Path, monkeypatch
 
 @ROOT
 def test_prefetch_fetches_them_too(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packages, "missing_packages", lambda *_: ["mmdebstrap"])
+    monkeypatch.setattr(prefetch, "missing_packages", lambda *_: ["mmdebstrap"])
     monkeypatch.setattr(supply, "plan", lambda *_, **__: sys.exit(0))
     with pytest.raises(SystemExit):
         app(["prefetch", "iptables", "--provider", "netns", "--host", "local"], standalone_mode=False)

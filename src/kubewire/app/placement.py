@@ -1,0 +1,311 @@
+"""Where a lab runs: on this machine, in a VM of its own, or on hosts that SSH reaches.
+
+Decided once in a command, from the lab, its options and the records; a lab never moves under anybody.
+Light: `kubewire exec` starts with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kubewire.core.errors import DefinitionError
+from kubewire.hosts import records, remote
+from kubewire.hosts.records import Away
+from kubewire.hosts.vm.hosting import HOST as VM
+from kubewire.hosts.vm.hosting import require_alive
+from kubewire.lab.lookup import is_recorded, lab_name
+
+if TYPE_CHECKING:
+    from kubewire.dataplane.core.snapshot import Snapshot
+    from kubewire.hosts.inventory import Target
+    from kubewire.hosts.status import LabStatus
+    from kubewire.lab.schema import Lab
+
+LOCAL = "local"
+"""What `--host` calls this machine."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a command was asked to do with a lab: the options that any way of doing it takes."""
+
+    lab: str
+    host: str = ""
+    inventory: tuple[str, ...] = ()
+    overrides: Mapping[str, str] = field(default_factory=dict)
+    provider: str = "auto"
+    verify: bool = False
+    recreate: bool = False
+    keep: bool = False
+    check: bool = False
+    diff: bool = False
+    wait: bool = True
+    form: str = "text"
+    output: Path | None = None
+    """Where the report goes, or the folder of several hosts' reports."""
+
+    @cached_property
+    def definition(self) -> Lab:
+        """The effective lab; its file is read here and nowhere else in the command."""
+        from kubewire.lab.loading import load_lab
+
+        return load_lab(self.lab, self.overrides)
+
+    @property
+    def verifies(self) -> bool:
+        """With --check nothing is there to be verified."""
+        return self.verify and not self.check
+
+    @property
+    def playbook(self) -> str:
+        return "lab" if self.verifies else "up"
+
+    @property
+    def variables(self) -> dict[str, object]:
+        """The playbook's."""
+        return {
+            "lab": self.lab,
+            "lab_overrides": dict(self.overrides),
+            "provider": self.provider,
+            "recreate": self.recreate,
+            "keep": self.keep,
+        }
+
+
+@dataclass(frozen=True)
+class Local:
+    """This machine."""
+
+    lab: str
+
+    def up(self, request: Request) -> int:
+        from kubewire.app.up import up_here
+
+        return up_here(request)
+
+    def verify(self, request: Request) -> int:
+        from kubewire.app.verify import verify_here
+
+        return verify_here(self.lab, request)
+
+    def down(self, *, wait: bool) -> int:
+        from kubewire.app.down import down_here
+
+        return down_here(self.lab, wait=wait)
+
+    def run(self, command: Sequence[str], *, terminal: bool = False) -> None:
+        """The lab is here: the command itself goes on."""
+
+    def snapshot(self) -> Snapshot:
+        from kubewire.app.observe import take
+
+        return take(self.lab)
+
+    def status(self) -> LabStatus:
+        from kubewire.app.labs import status_here
+
+        return status_here(self.lab)
+
+    def kubeconfig(self) -> Path:
+        from kubewire.providers.registry import recorded_provider
+
+        return recorded_provider(self.lab).kubeconfig(self.lab)
+
+
+@dataclass(frozen=True)
+class Remote:
+    """Hosts that SSH reaches: `target` has those that a playbook runs on, `known` their records."""
+
+    lab: str
+    target: Target
+    known: Mapping[str, Away]
+
+    @property
+    def one(self) -> Away:
+        """The one host; DefinitionError where there are several."""
+        if len(self.known) > 1:
+            raise DefinitionError(
+                f"lab {self.lab} is up on {', '.join(self.known)}",
+                mend="name one of them with --host NAME, before the lab",
+            )
+        return next(iter(self.known.values()))
+
+    def up(self, request: Request) -> int:
+        from kubewire.app.on_hosts import up_on_hosts
+
+        return up_on_hosts(self.lab, request, self.target)
+
+    def verify(self, request: Request) -> int:
+        from kubewire.app.on_hosts import verify_on_hosts
+
+        return verify_on_hosts(self.lab, request, self.target)
+
+    def down(self, *, wait: bool) -> int:
+        from kubewire.app.on_hosts import down_on_hosts
+
+        return down_on_hosts(self.lab, self.known, wait=wait)
+
+    def run(self, command: Sequence[str], *, terminal: bool = False) -> None:
+        """End as `kubewire COMMAND` over there; with `terminal` its streams are this process's."""
+        (remote.become if terminal else remote.relay)(self.one, command)
+
+    def snapshot(self) -> Snapshot:
+        from kubewire.hosts.snapshot import bring_snapshot
+
+        return bring_snapshot(self.one)
+
+    def status(self) -> LabStatus:
+        from kubewire.hosts.status import remote_status
+
+        return remote_status(self.one)
+
+    def kubeconfig(self) -> Path:
+        from kubewire.hosts import tunnel
+
+        return tunnel.kubeconfig(self.one)
+
+
+@dataclass(frozen=True)
+class Vm(Remote):
+    """A VM of the lab's own, which SSH reaches, too; `why` it is in one."""
+
+    why: str = ""
+
+    @property
+    def one(self) -> Away:
+        """LabError for a VM that has ended."""
+        require_alive(self.lab)
+        return self.known[VM]
+
+    def up(self, request: Request) -> int:
+        from kubewire.app.in_vm import up_in_vm
+
+        return up_in_vm(self.lab, request, self.why)
+
+    def verify(self, request: Request) -> int:
+        require_alive(self.lab)
+        return super().verify(request)
+
+    def down(self, *, wait: bool) -> int:
+        from kubewire.app.in_vm import down_in_vm
+
+        return down_in_vm(self.known[VM], wait=wait)
+
+    def status(self) -> LabStatus:
+        from kubewire.hosts.status import remote_status
+
+        return remote_status(self.known[VM])
+
+
+Placement = Local | Remote | Vm
+
+
+def up(request: Request) -> int:
+    """Make a lab, or bring it back to its definition, where it is or is to be; the exit code."""
+    if request.output and not request.verify:
+        raise DefinitionError("--reports are those of --verify", mend="give --verify, or leave --reports out")
+    if request.inventory and request.host in ("", LOCAL, VM):
+        raise DefinitionError("--inventory knows the hosts of --host NAME", mend="name one, or leave it out")
+    if request.check:
+        from kubewire.binaries.resolving import require_exists
+
+        require_exists(request.definition.kubernetes, request.definition.control_plane)
+    if request.output and request.verifies:
+        from kubewire.app.reports import make_report_folder
+
+        make_report_folder(request.output)
+    return resolve_up(request).up(request)
+
+
+def resolve(lab: str, host: str = "", named: Callable[[str], str] = lab_name) -> Placement:
+    """Where a lab is, of several hosts only on `host`; this machine for one that is nowhere.
+
+    DefinitionError for a host that it isn't on. `named` says what lab is meant.
+    """
+    if host == LOCAL or (not host and is_recorded(lab)):
+        return Local(named(lab))
+    name = lab
+    if not (known := records.read(lab)):
+        name = named(lab)
+        known = records.read(name)
+    if host and host not in known:
+        there = f"it is up on {', '.join(known)}" if known else f"kubewire up {lab} --host {host}"
+        raise DefinitionError(f"lab {lab} isn't up on {host}", mend=there)
+    return _recorded(name, {host: known[host]} if host else known)
+
+
+def resolve_up(request: Request) -> Placement:
+    """Where `up` is to make or repair a lab: where it is, else where the request says.
+
+    DefinitionError where that would leave a lab behind on another host.
+    """
+    name = request.definition.name
+    known = records.read(name)
+    wanted = request.host
+    if why := why_in_vm(request):
+        return Vm(name, recorded_target(known), known, why)
+    if wanted in ("", LOCAL):
+        if known and wanted == LOCAL:
+            raise _moved(name, ", ".join(known), LOCAL)
+        return _recorded(name, known)
+    if is_recorded(name):
+        raise _moved(name, "this machine", wanted)
+    from kubewire.hosts.inventory import find_target
+
+    target = find_target(wanted, request.inventory)
+    new, old = set(target.hosts), set(known)
+    if old and not (new <= old or new >= old):
+        raise _moved(name, ", ".join(known), wanted)
+    return Remote(name, target, known)
+
+
+def why_in_vm(request: Request) -> str:
+    """Why the lab is to run in a VM, "" for elsewhere: asked for, there already, or this kernel lacks what
+    it needs. DefinitionError where it runs elsewhere, or is to be of another provider.
+    """
+    if request.host not in ("", VM):
+        return ""
+    lab = request.definition
+    known = records.read(lab.name)
+    if request.host == VM:
+        if is_recorded(lab.name) or set(known) - {VM}:
+            raise _moved(lab.name, "this machine" if is_recorded(lab.name) else ", ".join(known), "a VM")
+        from kubewire.providers.registry import embedded
+
+        if request.provider not in ("auto", inside := embedded().name):
+            raise DefinitionError(f"a VM's nodes are made by provider {inside}, not {request.provider}")
+        return "asked for"
+    if known:
+        return "it is there already" if set(known) == {VM} else ""
+    if is_recorded(lab.name) or lab.mode.value != "ipvs":
+        return ""
+    from kubewire.providers.registry import choose, get_provider
+
+    chosen = choose(request.provider if request.provider != "auto" else lab.provider)
+    return get_provider(chosen.name).why_in_vm(lab)
+
+
+def recorded_target(known: Mapping[str, Away]) -> Target:
+    """The hosts that a lab was brought up on, by the inventories that named them then."""
+    from kubewire.hosts.inventory import Target
+
+    sources = dict.fromkeys(source for away in known.values() for source in away.inventory)
+    return Target(",".join(known), tuple(known), tuple(sources))
+
+
+def _recorded(name: str, known: Mapping[str, Away]) -> Placement:
+    if not known:
+        return Local(name)
+    kind = Vm if set(known) == {VM} else Remote
+    return kind(name, recorded_target(known), known)
+
+
+def _moved(name: str, there: str, wanted: str) -> DefinitionError:
+    return DefinitionError(
+        f"lab {name} runs on {there}; it can't move to {wanted} under it",
+        mend=f"remove it first: kubewire down {name}",
+    )
