@@ -36,6 +36,20 @@ def test_it_is_parsed_as_the_call_here_but_for_the_host(call: str) -> None:
     assert there.params == {**here.params, **({"host": ""} if "host" in here.params else {})}
 
 
+def test_no_parameter_of_any_command_is_left_out() -> None:
+    assert isinstance(GROUP, typer.core.TyperGroup)
+    for name, command in GROUP.commands.items():
+        context = typer.Context(command, info_name=name)
+        flags = {each.name for each in command.params if isinstance(each.default, bool)}
+        for each in command.params:
+            key = str(each.name)
+            context.params[key] = not each.default if key in flags else f"given-{key}"
+        line = command_line(context)
+        for each in command.params:
+            given = {*each.opts, *each.secondary_opts} if each.name in flags else {f"given-{each.name}"}
+            assert bool(given & set(line)) == (each.name != "host"), (name, each.name)
+
+
 def test_the_lab_goes_by_its_name() -> None:
     line = command_line(parsed(["trace", "my/lab.yml", "--from", "node/a", "--to", "10.0.0.1:80"]), "lab")
     assert line == ["trace", "--from", "node/a", "--to", "10.0.0.1:80", "--", "lab"]
