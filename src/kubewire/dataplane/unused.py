@@ -66,10 +66,13 @@ def _has_table(node: NodeSnapshot, family: IpFamily) -> bool:
 
 
 def _has_ipvs(node: NodeSnapshot, family: IpFamily) -> bool:
-    """Virtual servers (`-A -t [fd00::1]:80 …`) or sets (`create KUBE-6-CLUSTER-IP …`) of the family."""
-    ipv6 = family == "ipv6"
-    servers = node.files.get("ipvsadm-save.txt", "").splitlines()
-    sets = node.files.get("ipset-save.txt", "").splitlines()
-    return any(line.startswith("-A ") and ("[" in line) == ipv6 for line in servers) or any(
-        line.startswith("create KUBE-") and line.startswith("create KUBE-6-") == ipv6 for line in sets
-    )
+    """Virtual servers or kube-proxy's sets of the family."""
+    if not any(node.files.get(name) for name in ("ipvsadm-save.txt", "ipset-save.txt")):
+        return False
+    from kubewire.dataplane.ipvs.ipset import parse_ipset_save
+    from kubewire.dataplane.ipvs.ipvsadm import parse_ipvsadm_save
+
+    servers = parse_ipvsadm_save(node.files.get("ipvsadm-save.txt", "")).servers
+    sets = parse_ipset_save(node.files.get("ipset-save.txt", "")).sets
+    families = {item.family for item in sets if item.name.startswith("KUBE-")}
+    return family in families.union(server.family for server in servers)

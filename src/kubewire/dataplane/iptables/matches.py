@@ -13,7 +13,7 @@ from ipaddress import ip_network
 
 from kubewire.dataplane.core.packet import EPHEMERAL, NEVER, SURE, NotModelled, Packet, as_number, within
 from kubewire.dataplane.core.routing import Routing
-from kubewire.dataplane.iptables.spec import Match
+from kubewire.dataplane.iptables.spec import Match, port_ranges
 
 Test = Callable[[Packet, Routing], Fraction]
 """The probability that the packet passes; raises NotModelled where that can't be told."""
@@ -92,18 +92,13 @@ def _never(_: Sequence[str]) -> Test:
     return lambda _, __: NEVER
 
 
-def _range(text: str) -> tuple[int, int]:
-    first, colon, last = text.partition(":")
-    return int(first or 0), int(last or 65535) if colon else int(first)
-
-
 def _destination_port(words: Sequence[str]) -> Test:
-    ranges = [_range(part) for part in words[0].split(",")]
+    ranges = port_ranges(words[0])
     return lambda packet, _: _sure(any(low <= packet.port <= high for low, high in ranges))
 
 
 def _source_port(words: Sequence[str]) -> Test:
-    ranges = [_range(part) for part in words[0].split(",")]
+    ranges = port_ranges(words[0])
     return lambda _, __: max(within(EPHEMERAL, low, high) for low, high in ranges)
 
 

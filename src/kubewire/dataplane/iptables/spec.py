@@ -162,13 +162,17 @@ def _within(inner: IPv4Network | IPv6Network, outer: IPv4Network | IPv6Network) 
 
 
 def _holds(ports: str, port: int) -> bool:
-    """Whether `80`, `80:90` or `80,443,8000:8010` holds the port; what is no number may hold it."""
+    """Whether the ports hold that one; what is no number may hold it."""
+    try:
+        return any(low <= port <= high for low, high in port_ranges(ports))
+    except ValueError:
+        return True
+
+
+def port_ranges(ports: str) -> list[tuple[int, int]]:
+    """`80`, `80:90` or `80,443,8000:8010` as first and last ports. Raises ValueError for anything else."""
+    ranges = []
     for part in ports.split(","):
-        first, _, last = part.partition(":")
-        if not (first or "0").isdigit() or not (last or "0").isdigit():
-            return True
-        low = int(first or 0)
-        high = int(last or 65535) if ":" in part else low
-        if low <= port <= high:
-            return True
-    return False
+        first, colon, last = part.partition(":")
+        ranges.append((int(first or 0), int(last or 65535)) if colon else (int(first), int(first)))
+    return ranges

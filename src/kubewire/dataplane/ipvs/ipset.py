@@ -81,7 +81,7 @@ def print_ipset_save(dataplane: Dataplane) -> str:
 
 def steady_options(item: Set) -> list[str]:
     """A set's options without the sizes and seeds that the kernel chooses anew each time."""
-    return [option for option in item.options if option.split()[0] not in _VOLATILE]
+    return [option for option in item.options if not option.startswith(_VOLATILE)]
 
 
 def create_line(item: Set, *, volatile: bool = True) -> str:

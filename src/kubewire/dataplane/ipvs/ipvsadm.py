@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
-from msgspec import Struct, field
+from msgspec.structs import replace
 
 from kubewire.dataplane.core.findings import IpFamily
 from kubewire.dataplane.core.model import Dataplane, Problem, RealServer, VirtualServer
@@ -27,16 +27,18 @@ _REAL = re.compile(
 @lru_cache(maxsize=1)
 def parse_ipvsadm_save(text: str) -> Dataplane:
     """Read a dump into the Dataplane's servers; what is not understood, and an empty dump, is a Problem."""
-    found: dict[str, _Open] = {}
+    servers: dict[str, VirtualServer] = {}
+    reals: dict[str, list[RealServer]] = {}
     problems: list[Problem] = []
     for number, line in enumerate(text.split("\n"), 1):
         stripped = line.strip()
-        why = _take(stripped, found) if stripped else ""
+        why = _take(stripped, servers, reals) if stripped else ""
         if why:
             problems.append(Problem(f"line {number}", line, why))
-    if not found:
+    if not servers:
         problems.append(Problem("", "", "the dump is empty"))
-    return Dataplane(servers=tuple(entry.close() for entry in found.values()), problems=tuple(problems))
+    whole = (replace(server, servers=tuple(reals[service])) for service, server in servers.items())
+    return Dataplane(servers=tuple(whole), problems=tuple(problems))
 
 
 def print_ipvsadm_save(dataplane: Dataplane) -> str:
@@ -71,48 +73,24 @@ def _with_port(address: str, port: int) -> str:
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
-class _Open(Struct):
-    """A virtual server whose real servers may still come."""
-
-    server: VirtualServer
-    reals: list[RealServer] = field(default_factory=list)
-
-    def close(self) -> VirtualServer:
-        server = self.server
-        return VirtualServer(
-            server.family,
-            server.protocol,
-            server.address,
-            server.port,
-            server.scheduler,
-            server.persistent_seconds,
-            server.flags,
-            tuple(self.reals),
-        )
-
-
-def _take(line: str, found: dict[str, _Open]) -> str:
+def _take(line: str, servers: dict[str, VirtualServer], reals: dict[str, list[RealServer]]) -> str:
     """Use a line; answers why it can't be used, "" if it was."""
     match = (_REAL if line.startswith("-a ") else _ADD).fullmatch(line)
     if match is None:
         return "not a line of ipvsadm -Sn"
     service = match["service"]
     try:
-        if line.startswith("-A"):
-            return _once(found, service, _server(match))
-        if service in found:
+        if line.startswith("-a "):
+            if service not in servers:
+                return "a real server of a virtual server that is not there"
             real = RealServer(*_address(match["address"]), int(match["weight"]), match["method"])
-            found[service].reals.append(real)
-            return ""
+            reals[service].append(real)
+        elif service in servers:
+            return "the virtual server is there twice"
+        else:
+            servers[service], reals[service] = _server(match), []
     except ValueError:
         return "not an address and port"
-    return "a real server of a virtual server that is not there"
-
-
-def _once(found: dict[str, _Open], service: str, server: VirtualServer) -> str:
-    if service in found:
-        return "the virtual server is there twice"
-    found[service] = _Open(server)
     return ""
 
 
