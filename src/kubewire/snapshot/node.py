@@ -10,9 +10,9 @@ from typing import Any
 import yaml
 
 from kubewire.core.bounded_yaml import read_yaml
-from kubewire.dataplane.core.snapshot import NodeSnapshot
+from kubewire.dataplane.core.snapshot import DUMPS, NodeSnapshot
 
-SCRIPT = r"""
+_BEFORE = r"""
 mark=$1
 exec 3>&1
 take() {
@@ -73,17 +73,13 @@ take sysctls sysctls
 take accounting accounting
 take ipv6 ipv6
 take tools tools
-take iptables-save.txt iptables-save
-take ip6tables-save.txt ip6tables-save
-take ipset-save.txt ipset save
-take ipvsadm-save.txt ipvsadm -Sn
-take nft-ip.json nft -j list table ip kube-proxy
-take nft-ip6.json nft -j list table ip6 kube-proxy
-take ip-addr.json ip -j addr
+"""
+_AFTER = r"""
 take route4 ip -j -4 route
 take route6 ip -j -6 route
 printf '%s end\n' "$mark"
 """
+SCRIPT = _BEFORE + "\n".join(f"take {file} {command}" for file, command in DUMPS.items()) + _AFTER
 """POSIX sh; its one argument is the mark that frames the sections.
 
 kube-proxy is found as the process of that name in the node's own network namespace, so the configuration
@@ -91,16 +87,6 @@ and the version are those of the process that writes the rules, whatever started
 The nfacct fact is the kernel's: kube-proxy makes its counters by netlink (pkg/util/nfacct) in its own network
 namespace, which works exactly where the kernel has nfnetlink_acct, built in or loaded.
 """
-
-DUMPS = (
-    "iptables-save.txt",
-    "ip6tables-save.txt",
-    "ipset-save.txt",
-    "ipvsadm-save.txt",
-    "nft-ip.json",
-    "nft-ip6.json",
-    "ip-addr.json",
-)
 
 
 @dataclass(frozen=True, slots=True)

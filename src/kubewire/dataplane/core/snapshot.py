@@ -13,19 +13,17 @@ from kubewire.dataplane.core.shape import check_cluster
 if TYPE_CHECKING:
     from kubewire.dataplane.core.cluster import ClusterState
 
-NODE_FILES = (
-    "kube-proxy.yaml",
-    "kube-proxy-version",
-    "facts.json",
-    "iptables-save.txt",
-    "ip6tables-save.txt",
-    "ipset-save.txt",
-    "ipvsadm-save.txt",
-    "nft-ip.json",
-    "nft-ip6.json",
-    "ip-addr.json",
-    "ip-route.json",
-)
+DUMPS = {
+    "iptables-save.txt": "iptables-save",
+    "ip6tables-save.txt": "ip6tables-save",
+    "ipset-save.txt": "ipset save",
+    "ipvsadm-save.txt": "ipvsadm -Sn",
+    "nft-ip.json": "nft -j list table ip kube-proxy",
+    "nft-ip6.json": "nft -j list table ip6 kube-proxy",
+    "ip-addr.json": "ip -j addr",
+}
+"""Files that a command on the node prints, each with its command."""
+NODE_FILES = ("kube-proxy.yaml", "kube-proxy-version", "facts.json", *DUMPS, "ip-route.json")
 
 
 class NodeSnapshot(Struct, frozen=True):
