@@ -40,19 +40,12 @@ def mode_options(lab: Lab) -> dict[str, Any]:
     proxy = lab.kube_proxy
     masquerade = {"masqueradeAll": proxy.masquerade_all, "masqueradeBit": proxy.masquerade_bit}
     periods = {"syncPeriod": proxy.sync_period, "minSyncPeriod": proxy.min_sync_period}
+    own = {key: getattr(proxy, name) for name, key, mode in proxy.of_one_mode() if mode == lab.mode}
+    written = {key: value for key, value in own.items() if value is not None}
     sections: dict[Mode, dict[str, Any]] = {
-        Mode.IPTABLES: {
-            "iptables": {**masquerade, "localhostNodePorts": proxy.localhost_node_ports, **periods}
-        },
-        Mode.NFTABLES: {"nftables": {**masquerade, **periods}},
-        Mode.IPVS: {
-            "iptables": masquerade,
-            "ipvs": {
-                **({"scheduler": proxy.scheduler} if proxy.scheduler else {}),
-                "strictARP": proxy.strict_arp,
-                **periods,
-            },
-        },
+        Mode.IPTABLES: {"iptables": {**masquerade, **written, **periods}},
+        Mode.NFTABLES: {"nftables": {**masquerade, **written, **periods}},
+        Mode.IPVS: {"iptables": masquerade, "ipvs": {**written, **periods}},
     }
     return {
         "mode": lab.mode.value,

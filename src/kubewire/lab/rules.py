@@ -168,13 +168,8 @@ def _overlaps(subnets: Sequence[tuple[str, tuple[Network, ...]]]) -> Iterator[Pr
 
 def _mode_options(lab: Lab) -> Iterator[Problem]:
     proxy = lab.kube_proxy
-    only = (
-        ("scheduler", proxy.scheduler is not None, "ipvs"),
-        ("strictARP", proxy.strict_arp, "ipvs"),
-        ("localhostNodePorts", not proxy.localhost_node_ports, "iptables"),
-    )
-    for key, is_set, mode in only:
-        if is_set and lab.mode != mode:
+    for name, key, mode in proxy.of_one_mode():
+        if lab.mode != mode and getattr(proxy, name) != type(proxy).model_fields[name].default:
             yield problem(
                 f"kubeProxy.{key} is only for mode {mode}, the lab's mode is {lab.mode}",
                 f"kubeProxy.{key}",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -94,12 +96,22 @@ class Nodes(Model):
     """Nodes that run pods."""
 
 
+@dataclass(frozen=True)
+class OnlyIn:
+    """Marks an option of kube-proxy that stands in one mode's section alone."""
+
+    mode: str
+
+
 class KubeProxy(Model):
     """The KubeProxyConfiguration fields a lab may set; null leaves kube-proxy's own default."""
 
-    scheduler: Literal["rr", "wrr", "lc", "wlc", "lblc", "lblcr", "sh", "dh", "sed", "nq", "mh"] | None = None
+    scheduler: Annotated[
+        Literal["rr", "wrr", "lc", "wlc", "lblc", "lblcr", "sh", "dh", "sed", "nq", "mh"] | None,
+        OnlyIn("ipvs"),
+    ] = None
     """How IPVS picks a real server; only in mode ipvs, where kube-proxy takes rr by default."""
-    strict_arp: Flag = Field(default=False, alias="strictARP")
+    strict_arp: Annotated[Flag, OnlyIn("ipvs")] = Field(default=False, alias="strictARP")
     """Set arp_ignore=1 and arp_announce=2 on the nodes; only in mode ipvs."""
     masquerade_all: Flag = False
     """Masquerade everything sent to a cluster IP, also what comes from pods."""
@@ -108,7 +120,7 @@ class KubeProxy(Model):
     node_port_addresses: tuple[str, ...] = ()
     """Where NodePorts answer: CIDRs, or `primary` (the node's own address, from Kubernetes 1.31),
     `localhost`, `all` (from 1.37). Unset: every address in iptables and ipvs, `primary` in nftables."""
-    localhost_node_ports: Flag = True
+    localhost_node_ports: Annotated[Flag, OnlyIn("iptables")] = True
     """Whether NodePorts answer on 127.0.0.1 of the node; only in mode iptables."""
     detect_local_mode: Literal["ClusterCIDR", "NodeCIDR", "BridgeInterface", "InterfaceNamePrefix"] = (
         "ClusterCIDR"
@@ -124,6 +136,14 @@ class KubeProxy(Model):
     """The least time between two syncs, as a Go duration."""
     feature_gates: dict[Annotated[str, Field(pattern=FEATURE_GATE)], Flag] = Field(default_factory=dict)
     """Feature gates of kube-proxy, each true or false."""
+
+    @classmethod
+    def of_one_mode(cls) -> Iterator[tuple[str, str, str]]:
+        """Each option that is OnlyIn a mode: attribute, key, mode."""
+        for name, option in cls.model_fields.items():
+            for mark in option.metadata:
+                if isinstance(mark, OnlyIn):
+                    yield name, option.alias or name, mark.mode
 
 
 class Httpbin(Model):
