@@ -12,12 +12,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from msgspec import Meta, Struct
 
+from kubewire.cluster.kubeconfig import KeyPair, kubeconfig
 from kubewire.core.bounded_yaml import read_yaml
 from kubewire.core.errors import LabError
 from kubewire.core.files import RECORD_LIMIT, read_own
 from kubewire.core.rpc import decode
-from kubewire.providers.netns.certificates import KeyPair
-from kubewire.providers.netns.kubeconfig import kubeconfig
 
 Pem = Annotated[str, Meta(max_length=1 << 16)]
 

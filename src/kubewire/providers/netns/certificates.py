@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
-from dataclasses import dataclass
 from ipaddress import ip_address
 
 from cryptography import x509
@@ -12,15 +11,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from kubewire.cluster.kubeconfig import KeyPair
+
 _LIFETIME = datetime.timedelta(days=3650)
-
-
-@dataclass(frozen=True)
-class KeyPair:
-    """A certificate and its key, PEM."""
-
-    certificate: str
-    key: str
 
 
 class Authority:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from kubewire.cluster.kubeconfig import KeyPair, kubeconfig
 from kubewire.dataplane.core.features import Version, has
 from kubewire.lab.schema import Lab
-from kubewire.providers.netns.certificates import Authority, KeyPair, signing_key
-from kubewire.providers.netns.kubeconfig import kubeconfig
+from kubewire.providers.netns.certificates import Authority, signing_key
 from kubewire.providers.netns.plan import RUN, Check, Component, File, component_environment
 from kubewire.providers.netns.topology import Node, service_ip, url_host
 

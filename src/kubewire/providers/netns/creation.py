@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kubewire.cluster.kubeconfig import kubeconfig
 from kubewire.core import monitor, paths, rpc
 from kubewire.core.errors import HostError, LabError
 from kubewire.core.files import last_lines, write_atomically
@@ -18,7 +19,6 @@ from kubewire.core.progress import emit
 from kubewire.core.timeouts import patient
 from kubewire.providers.netns import control, linux, plan_builder, state, topology
 from kubewire.providers.netns.control_plane import cluster_dns_ip, issue_credentials
-from kubewire.providers.netns.kubeconfig import kubeconfig
 from kubewire.providers.netns.monitor import Order
 
 if TYPE_CHECKING:

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import dataclass
 
-from kubewire.providers.netns.certificates import KeyPair
+
+@dataclass(frozen=True)
+class KeyPair:
+    """A certificate and its key, PEM."""
+
+    certificate: str
+    key: str
 
 
 def kubeconfig(context: str, server: str, authority: str, client: KeyPair) -> str:
