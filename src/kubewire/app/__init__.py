@@ -3,6 +3,6 @@ playbook or a test calls.
 """
 
 from kubewire.lab.providers import hand_over
-from kubewire.providers import registry
+from kubewire.providers.registry import lab_problems
 
-hand_over(registry)
+hand_over(lab_problems)

@@ -286,7 +286,8 @@ def why_in_vm(request: Request) -> str:
     from kubewire.providers.registry import choose, get_provider
 
     chosen = choose(request.provider if request.provider != "auto" else lab.provider)
-    return get_provider(chosen.name).why_in_vm(lab)
+    maker = get_provider(chosen.name)
+    return maker.why_in_vm(lab) if maker.embedded else ""
 
 
 def recorded_target(known: Mapping[str, Away]) -> Target:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from kubewire.core import resources
 from kubewire.core.errors import DefinitionError
 from kubewire.core.refusals import given
-from kubewire.lab import providers
 from kubewire.lab.definition import LabFileError, display_path, read_definition, told
 from kubewire.lab.overrides import apply_overrides, as_written, parse_overrides
+from kubewire.lab.providers import problems
 from kubewire.lab.schema import Lab
 from kubewire.lab.validation import STAND_INS, Issue, validate
 from kubewire.lab.values import nearest
@@ -62,7 +62,8 @@ def load_lab(path_or_name: str | Path, overrides: Mapping[str, object] | None = 
     changes = parse_overrides(overrides or {})
     data, refused = apply_overrides(as_written(document), changes)
     lab, issues = validate({"name": path.stem, **data}, Lab, STAND_INS)
-    issues += [*_missing_manifests(path, data.get("manifests")), *_provider_issues(data)]
+    issues += _missing_manifests(path, data.get("manifests"))
+    issues += [Issue(message, tuple((key,) for key in keys)) for message, keys in problems(data)]
     said = told(issues, document, shown, changes, refused)
     if lab is None or said:
         raise LabFileError(said)
@@ -88,18 +89,3 @@ def _missing_manifests(lab_file: Path, manifests: Any) -> list[Issue]:
         for index, each in enumerate(listed)
         if isinstance(each, str) and not _beside(lab_file, each).is_file()
     ]
-
-
-def _provider_issues(data: Mapping[str, Any]) -> Iterator[Issue]:
-    name, known = data.get("provider", providers.AUTO), providers.known()
-    if known is None or name == providers.AUTO or not isinstance(name, str):
-        return
-    if not known.is_known(name):
-        names = (providers.AUTO, *known.names())
-        guess = nearest(name, names)
-        hint = f": did you mean “{guess}”?" if guess else ";"
-        message = f"provider: “{name}” is not known{hint} possible are {', '.join(names)}"
-        yield Issue(message, (("provider",),))
-        return
-    for message, key in known.lab_problems(name, data):
-        yield Issue(message, (tuple(key.split(".")), ("provider",)))

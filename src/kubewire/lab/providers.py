@@ -1,29 +1,19 @@
-"""What a lab's file is judged by of the providers. lab knows none: app hands over what does."""
+"""What is wrong with the provider that a lab's file names. lab knows none: app hands over who does."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
-AUTO = "auto"
-
-
-class Providers(Protocol):
-    def is_known(self, name: str) -> bool: ...
-
-    def names(self) -> Sequence[str]: ...
-
-    def lab_problems(self, name: str, data: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
-        """What is wrong with a lab's file that names this provider: (message, key to blame)."""
+Judge = Callable[[Mapping[str, Any]], Iterable[tuple[str, tuple[str, ...]]]]
+"""From a lab's data to (message, keys to blame)."""
+_judges: list[Judge] = []
 
 
-_known: list[Providers] = []
+def hand_over(judge: Judge) -> None:
+    _judges[:] = [judge]
 
 
-def hand_over(providers: Providers) -> None:
-    _known[:] = [providers]
-
-
-def known() -> Providers | None:
+def problems(data: Mapping[str, Any]) -> list[tuple[str, tuple[str, ...]]]:
     """None where nothing was handed over: any provider may be named then."""
-    return _known[0] if _known else None
+    return [problem for judge in _judges for problem in judge(data)]

@@ -6,7 +6,7 @@ Provider). Modules are loaded by name, when they are needed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -89,9 +89,20 @@ def embedded() -> Provider:
     return next(provider for provider in map(get_provider, BUILT_IN) if provider.embedded)
 
 
-def lab_problems(name: str, data: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
-    """As Provider.lab_problems."""
-    return get_provider(name).lab_problems(data)
+def lab_problems(data: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """What is wrong with a lab's file by the provider that it names: (message, keys to blame)."""
+    name = data.get("provider", AUTO)
+    if name == AUTO or not isinstance(name, str):
+        return
+    if is_known(name):
+        yield from ((text, (key, "provider")) for text, key in get_provider(name).lab_problems(data))
+        return
+    from kubewire.lab.values import nearest  # slow to import
+
+    known = (AUTO, *names())
+    guess = nearest(name, known)
+    hint = f": did you mean “{guess}”?" if guess else ";"
+    yield f"provider: “{name}” is not known{hint} possible are {', '.join(known)}", ("provider",)
 
 
 def get_provider(name: str) -> Provider:
