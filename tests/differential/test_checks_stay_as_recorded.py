@@ -12,10 +12,9 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
 
-from recorded import GOLDEN, load
-
 from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
 from kubewire.verify.evaluate import judge_snapshot
+from recorded import GOLDEN, load
 
 RECORDED = sorted(
     path.parent for path in chain(GOLDEN.glob("**/cluster.json"), GOLDEN.glob("**/cluster.json.gz"))

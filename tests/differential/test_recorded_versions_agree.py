@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from recorded import FOLDERS, load
 
 from kubewire.dataplane.check import judge
+from recorded import FOLDERS, load
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from recorded import folder_of, load
 
 from kubewire.dataplane.check import judge
 from kubewire.dataplane.core.cluster import ServicePort
@@ -24,6 +23,7 @@ from kubewire.dataplane.nftables import expected as nftables
 from kubewire.dataplane.nftables import fixed, layout
 from kubewire.dataplane.nftables import names as nft_names
 from kubewire.dataplane.nftables import service as nftables_service
+from recorded import folder_of, load
 
 BOTH = ("iptables", "nftables")
 GENERATORS = {"iptables": iptables, "nftables": nftables}

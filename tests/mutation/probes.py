@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 
-from trace_golden import Bench, bench_of, edited
-
 from kubewire.core.errors import KubewireError
 from kubewire.dataplane.core.cluster import service_ports
 from kubewire.dataplane.core.findings import IpFamily
 from kubewire.dataplane.core.snapshot import Snapshot
 from kubewire.dataplane.trace import Start
+from trace_golden import Bench, bench_of, edited
 
 Ends = dict[tuple[str, str, str], Fraction]
 Probe = tuple[Start, str, int, str]

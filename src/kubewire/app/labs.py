@@ -11,7 +11,7 @@ from kubewire.lab import rendering
 from kubewire.lab.loading import available_labs, display_path
 from kubewire.lab.lookup import is_recorded, lab_name, name_to_remove, not_up, recorded_labs
 from kubewire.providers.base import Status
-from kubewire.providers.registry import providers, recorded_provider
+from kubewire.providers.registry import get_provider, providers, recorded_provider
 
 GONE = ("absent", "dead")
 Row = tuple[str, str, str, str, str]
@@ -98,9 +98,6 @@ def rendered(request: Request, form: str) -> str:
     """The lab that would be used, as a lab file, kind's configuration or an Ansible inventory."""
     lab = request.definition
     require_exists(lab.kubernetes, lab.control_plane)
-    forms = {
-        "lab": rendering.render_lab,
-        "kind": rendering.render_kind,
-        "inventory": rendering.render_inventory,
-    }
-    return forms[form](lab)
+    own = {"lab": rendering.render_lab, "inventory": rendering.render_inventory}
+    to_text = own.get(form) or get_provider(form).rendered
+    return to_text(lab)

@@ -19,8 +19,7 @@ from kubewire.core.os_packages import can_install, install, not_installable
 from kubewire.hosts.vm.hosting import HOST as VM
 from kubewire.lab.loading import find_lab
 from kubewire.lab.schema import Lab
-from kubewire.providers.kind.node_image import make
-from kubewire.providers.registry import get_provider
+from kubewire.providers.registry import get_provider, providers
 from kubewire.report.versions_text import to_json, to_text
 
 
@@ -61,9 +60,11 @@ def build_image(version: str, *, overlay: Path | None, output: Path | None, fres
     """A kind node image from Debian packages and Kubernetes binaries."""
     display = Display()
     with display.running(f"node image of Kubernetes {version}"):
-        made = make(version, overlay=overlay, output=output, fresh=fresh, progress=display.tell)
-    where = f"in {output}" if output else "in the Docker engine"
-    console.out(f"{made.node} and {made.httpbin} are {where} ({made.how})")
+        builder = next(provider for provider in providers() if provider.builds_images)
+        made = builder.build_image(
+            version, overlay=overlay, output=output, fresh=fresh, progress=display.tell
+        )
+    console.out(made)
 
 
 def known_versions(form: str) -> str:

@@ -11,7 +11,7 @@ from kubewire.core.errors import DefinitionError
 from kubewire.lab.schema import Duration, Mode, Model, Whole
 from kubewire.lab.values import kubernetes_version, mode, wrong
 from kubewire.matrix.selectors import parse_selector
-from kubewire.providers.registry import is_known, names
+from kubewire.providers.registry import embedded, is_known, names
 
 LATEST = re.compile(r"latest(?: ([1-9][0-9]?))? minors?")
 
@@ -62,7 +62,7 @@ class Matrix(Model):
     """kube-proxy's modes; each lab is run in each of them, whatever its own file says."""
     labs: Annotated[tuple[str, ...], BeforeValidator(_list), Few]
     """Labs by name, or by the path of their file."""
-    providers: Annotated[tuple[ProviderName, ...], BeforeValidator(_list), Few] = ("netns",)
+    providers: Annotated[tuple[ProviderName, ...], BeforeValidator(_list), Few] = (embedded().name,)
     """What makes the nodes."""
     control_plane: Literal["auto", "same", "newest-in-skew"] = "auto"
     """Which control plane runs beside a kube-proxy on netns: the `same` version; the `newest-in-skew`, one

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from kubewire.lab.schema import Lab
 
 NAME_PATTERN = "[a-z][a-z0-9-]{0,39}"
+POLL = 5.0
+"""Seconds between two looks at a lab that isn't one process of this machine."""
 Phase = Literal["absent", "starting", "ready", "failed", "dead"]
 
 
@@ -103,41 +106,53 @@ class Provider(ABC):
     """Its nodes have their own tools, and `install_tools` adds what a lab asks for."""
     shares_names: ClassVar[bool] = False
     """Labs of all state folders of this machine must differ in their names."""
+    builds_images: ClassVar[bool] = False
+    """`build_image` makes images for its nodes."""
 
     def why_not_here(self) -> str:
         """What keeps every lab of it from running on this machine; "" if nothing does. Quick."""
         return ""
 
-    def why_in_vm(self, lab: Lab) -> str:  # noqa: ARG002
+    def why_in_vm(self, lab: Lab) -> str:
         """What this lab needs that this kernel has no way to have, so that a VM must bring it; else ""."""
         return ""
 
-    def lacks_for(self, mode: str) -> str:  # noqa: ARG002
+    def lacks_for(self, mode: str) -> str:
         """What no package mends for labs in that mode; "" if nothing."""
         return ""
 
-    def missing_packages(self, modes: Iterable[str], tools: Iterable[str]) -> list[str]:  # noqa: ARG002
+    def missing_packages(self, modes: Iterable[str], tools: Iterable[str]) -> list[str]:
         """The OS packages that labs in these modes, with these of a lab's `tools`, still need here."""
         return []
 
-    def require_possible(self, lab: Lab) -> None:  # noqa: B027
+    def require_possible(self, lab: Lab) -> None:
         """Raise HostError for what neither a package nor a download mends, before anything is fetched."""
 
-    def explained(self, why: str, lab: Lab) -> str:  # noqa: ARG002
+    def explained(self, why: str, lab: Lab) -> str:
         """The first line that `up` prints of a new lab, from why this provider was chosen."""
         return why
 
-    def lab_problems(self, data: Mapping[str, Any]) -> Iterable[tuple[str, str]]:  # noqa: ARG002
+    def lab_problems(self, data: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         """What is wrong with a lab's file that names this provider: (message, key to blame)."""
         return ()
 
-    def prefetch_plan(self, lab: Lab) -> Iterable[str]:  # noqa: ARG002
+    def rendered(self, lab: Lab) -> str:
+        """The lab in the form of the tool below, for `render`; DefinitionError where there is none."""
+        raise DefinitionError(f"provider {self.name} has no configuration of its own to render")
+
+    def prefetch_plan(self, lab: Lab) -> Iterable[str]:
         """What `prefetch` is about to do, a line each."""
         return ()
 
-    def prefetch(self, lab: Lab, progress: Progress) -> list[str]:  # noqa: ARG002
+    def prefetch(self, lab: Lab, progress: Progress) -> list[str]:
         """Get all that `up` will need, besides OS packages; a line for each thing that is there then."""
         return []
+
+    def build_image(
+        self, version: str, *, overlay: Path | None, output: Path | None, fresh: bool, progress: Progress
+    ) -> str:
+        """Make a node image; a sentence on what is where."""
+        raise NotImplementedError
 
     def findings(self) -> Iterable[Finding]:
         """What `doctor` tells of it."""
@@ -154,10 +169,10 @@ class Provider(ABC):
         `keep` leaves what a failed creation made, where the provider can.
         """
 
-    def commit(self, name: str) -> None:  # noqa: B027
+    def commit(self, name: str) -> None:
         """The lab is ready: from now on it outlives its maker."""
 
-    def abandon(self, name: str) -> None:  # noqa: B027
+    def abandon(self, name: str) -> None:
         """Its maker failed or was interrupted: remove a lab that isn't ready and doesn't vanish by itself."""
 
     @abstractmethod
@@ -167,6 +182,11 @@ class Provider(ABC):
     @abstractmethod
     def status(self, name: str) -> Status:
         """The lab's state, for `status` and `list`."""
+
+    def wait_until_gone(self, name: str) -> None:
+        """Return when the lab lives no more, at once for one that there isn't."""
+        while self.status(name).phase not in ("absent", "dead"):
+            time.sleep(POLL)
 
     @abstractmethod
     def nodes(self, name: str) -> tuple[NodeHandle, ...]:

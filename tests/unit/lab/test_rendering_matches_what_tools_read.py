@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kubewire.lab.loading import available_labs, load_lab
-from kubewire.lab.rendering import lab_data, render_inventory, render_kind, render_lab
+from kubewire.lab.rendering import lab_data, render_inventory, render_lab
 from kubewire.lab.schema import Lab, node_names
+from kubewire.providers.kind.config import render_kind
 from repository import GOLDEN
 
 RECORDED = GOLDEN / "lab" / "render"

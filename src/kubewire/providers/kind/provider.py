@@ -32,6 +32,7 @@ class KindProvider(Provider):
     why = "a Docker engine answers"
     installs_tools = True
     shares_names = True
+    builds_images = True
 
     def why_not_here(self) -> str:
         from kubewire.providers.kind.engine import why_silent
@@ -60,6 +61,20 @@ class KindProvider(Provider):
                 "controlPlane is for provider netns: a node image of kind holds one version of all",
                 "controlPlane",
             )
+
+    def rendered(self, lab: Lab) -> str:
+        from kubewire.providers.kind.config import render_kind
+
+        return render_kind(lab)
+
+    def build_image(
+        self, version: str, *, overlay: Path | None, output: Path | None, fresh: bool, progress: Progress
+    ) -> str:
+        from kubewire.providers.kind.node_image import make
+
+        made = make(version, overlay=overlay, output=output, fresh=fresh, progress=progress)
+        where = f"in {output}" if output else "in the Docker engine"
+        return f"{made.node} and {made.httpbin} are {where} ({made.how})"
 
     def prefetch(self, lab: Lab, progress: Progress) -> list[str]:
         from kubewire.providers.kind.prefetch import prefetch

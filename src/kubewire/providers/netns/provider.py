@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from kubewire.core import paths, rpc
 from kubewire.core.errors import DefinitionError, LabError
 from kubewire.core.os_packages import SYSTEM_PATH
+from kubewire.core.proc import await_end
 from kubewire.providers.base import Change, Entry, Finding, NodeHandle, Phase, Provider, Status
 from kubewire.providers.netns import control, entry, state
 
@@ -125,6 +126,12 @@ class NetnsProvider(Provider):
         components = {name: unit.state for name, unit in answer.components.items()}
         limits = pod_limits(answer.limited, rootful=recorded.rootful)
         return Status(name, phase, self.name, recorded.kubernetes, reason, components, limits)
+
+    def wait_until_gone(self, name: str) -> None:
+        recorded = state.read_state(paths.lab_dir(name))
+        keeper = recorded.keeper.open() if recorded else None
+        if keeper is not None:
+            await_end(keeper)
 
     def nodes(self, name: str) -> tuple[NodeHandle, ...]:
         recorded = _living(name)
