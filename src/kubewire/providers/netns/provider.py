@@ -157,7 +157,7 @@ class NetnsProvider(Provider):
         _call(name, control.Restart(f"kube-proxy@{node}", cleanup=True), control.Done, timeout=60.0)
 
     def repair_routes(self, name: str, node: str, *, check: bool = False) -> list[Change]:
-        from kubewire.providers.netns.agent import control as agent
+        from kubewire.providers.netns import agent_control as agent
 
         socket = Path(f"{entry.root(_living(name))}{entry.AGENT_SOCKET}")
         try:

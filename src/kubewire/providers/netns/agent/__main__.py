@@ -16,7 +16,8 @@ from kubewire.cluster.api import Api, ApiError
 from kubewire.core import console
 from kubewire.core.errors import KubewireError
 from kubewire.core.timeouts import patient
-from kubewire.providers.netns.agent import control, kubelet, nodes, repair
+from kubewire.providers.netns import agent_control as control
+from kubewire.providers.netns.agent import kubelet, nodes, repair
 from kubewire.providers.netns.agent.config import Config, load
 from kubewire.providers.netns.agent.context import Machine
 from kubewire.providers.netns.agent.namespaces import set_sysctls

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kubewire.core import rpc
-from kubewire.providers.netns.agent import control
+from kubewire.providers.netns import agent_control as control
 from kubewire.providers.netns.agent.cni import Attachment, Cni, attachment, port_mappings
 from kubewire.providers.netns.agent.config import Node
 from kubewire.providers.netns.agent.container import backoff
