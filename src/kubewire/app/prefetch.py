@@ -12,7 +12,6 @@ from kubewire.app.steps.vm import prepare_parts
 from kubewire.binaries import store
 from kubewire.binaries.catalog import KIND, KUBE_PROXY
 from kubewire.binaries.offers import offers
-from kubewire.binaries.overview import kind_line, kubernetes_lines
 from kubewire.core import console
 from kubewire.core.errors import DefinitionError
 from kubewire.core.os_packages import can_install, install, not_installable
@@ -20,7 +19,7 @@ from kubewire.hosts.vm.hosting import HOST as VM
 from kubewire.lab.loading import find_lab
 from kubewire.lab.schema import Lab
 from kubewire.providers.registry import get_provider, providers
-from kubewire.report.versions_text import to_json, to_text
+from kubewire.report.versions_text import kind_line, kubernetes_lines, to_json, to_text
 
 
 def prefetch(request: Request) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -9,10 +10,9 @@ from functools import partial
 
 from kubewire.binaries import build
 from kubewire.binaries.catalog import MINORS, PUBLIC, Origins
-from kubewire.binaries.markers import latest_tag, stable, stable_patch
 from kubewire.binaries.toolchain import require_go_at_hand
 from kubewire.binaries.versions import minor_of, sort_key
-from kubewire.binaries.web import NotListed, SourceFailed, require_reachable
+from kubewire.binaries.web import NotListed, SourceFailed, answer, get_text, require_reachable
 from kubewire.binaries.workspace import workspace
 from kubewire.core.progress import Progress, emit
 
@@ -95,3 +95,42 @@ def _stable_or_none(origin: str, minor: int) -> str:
 def _latest(origin: str, project: str) -> list[str]:
     require_reachable(origin)
     return [latest_tag(origin, project)]
+
+
+def stable_patch(origin: str, minor: int) -> str:
+    """The newest released patch of a minor, from the project's own marker file (`v1.34.9`)."""
+    return _marker(f"{origin}/release/stable-1.{minor}.txt", rf"v1\.{minor}\.\d+")
+
+
+def stable(origin: str) -> str:
+    """The newest release of the newest minor."""
+    return _marker(f"{origin}/release/stable.txt", r"v1\.\d+\.\d+")
+
+
+def _marker(url: str, pattern: str) -> str:
+    text = get_text(url).strip()
+    if not re.fullmatch(pattern, text):
+        raise SourceFailed(f"{url} reads {text[:40]!r}")
+    return text
+
+
+def latest_tag(origin: str, repository: str) -> str:
+    """The tag of a GitHub project's latest release, to which its page `releases/latest` leads."""
+    url = f"{origin}/{repository}/releases/latest"
+    with answer("HEAD", url, follow=False) as found:
+        tag: str = found.headers.get("Location", "").rpartition("/tag/")[2]
+    if not re.fullmatch(r"v\d+\.\d+\.\d+", tag):
+        raise SourceFailed(f"{url} answered {found.status_code} and leads to no release")
+    return tag
+
+
+def released(origin: str, version: str) -> bool:
+    """Whether the project has published that version (its kubectl has a checksum file)."""
+    url = f"{origin}/release/{version}/bin/linux/amd64/kubectl.sha256"
+    with answer("HEAD", url) as found:
+        status = found.status_code
+    if status in (403, 404):
+        return False
+    if status != 200:
+        raise SourceFailed(f"{url} answered {status}")
+    return True

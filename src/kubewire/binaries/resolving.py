@@ -15,7 +15,7 @@ from kubewire.binaries.catalog import (
     Artifact,
     Origins,
 )
-from kubewire.binaries.markers import released, stable_patch
+from kubewire.binaries.offers import released, stable_patch
 from kubewire.binaries.toolchain import Go, go_at_hand, require_go_at_hand
 from kubewire.binaries.versions import KNOWN, Wanted, minor_of, parse, sort_key
 from kubewire.binaries.web import NotListed, SourceFailed, require_reachable, why_unreachable

@@ -10,7 +10,6 @@ from pathlib import Path
 from kubewire.binaries import store
 from kubewire.binaries.catalog import KUBE_PROXY, PUBLIC
 from kubewire.binaries.offers import kubernetes_offer
-from kubewire.binaries.overview import newer_minors
 from kubewire.binaries.resolving import resolve
 from kubewire.binaries.web import why_unreachable
 from kubewire.core import paths
@@ -29,6 +28,7 @@ from kubewire.nightly.folder import CellOrder, Order, RunFolder
 from kubewire.nightly.run import Limits, Nightly, now
 from kubewire.nightly.workers import Pool, Worker, machine_of, why_nowhere
 from kubewire.providers.registry import get_provider
+from kubewire.report.versions_text import newer_minors
 
 Tell = Callable[[str], None]
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from kubewire.core import console
 from kubewire.core.console import Screen
 from kubewire.core.printable import printable
 from kubewire.dataplane.core.findings import Check, adds_up
 from kubewire.dataplane.core.registry import KINDS
-from kubewire.report.folding import Folded, fold
 from kubewire.report.layout import Line, columns, plain
 from kubewire.report.layout import fold as fold_text
 from kubewire.verify.registry import TRAFFIC_KINDS
@@ -137,3 +139,27 @@ def _finding(folded: Folded, total: int, width: int) -> Iterator[Line]:
         ("why", check.reason),
     )
     yield from columns([(label, printable(text)) for label, text in fields if text], width)
+
+
+class Folded(Struct, frozen=True):
+    """A finding and the nodes that have it."""
+
+    check: Check
+    nodes: tuple[str, ...]
+
+    def where(self, total: int) -> str:
+        """`iptables-worker`, or `3 of 3 nodes` with their names where it is not all of them."""
+        if len(self.nodes) < 2:
+            return "".join(self.nodes)
+        share = f"{len(self.nodes)} of {total} nodes"
+        return share if len(self.nodes) == total else f"{share}: {', '.join(self.nodes)}"
+
+
+def fold(checks: Sequence[Check]) -> list[Folded]:
+    """Checks that say the same but for the node together, in the order of the first of each."""
+    groups: dict[Check, list[str]] = {}
+    for check in checks:
+        nodes = groups.setdefault(replace(check, node=""), [])
+        if check.node and check.node not in nodes:
+            nodes.append(check.node)
+    return [Folded(check, tuple(nodes)) for check, nodes in groups.items()]

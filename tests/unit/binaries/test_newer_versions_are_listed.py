@@ -13,10 +13,9 @@ from releasehost import Heard, ReleaseHost
 from kubewire.binaries import store
 from kubewire.binaries.catalog import COMPLETE, KIND, KUBE_PROXY, MINORS, Artifact, Origins
 from kubewire.binaries.offers import MODULES, RELEASES, Offer, newest_of_each_minor, offers
-from kubewire.binaries.overview import kind_line, kubernetes_lines, newer_minors
 from kubewire.binaries.resolving import resolve
 from kubewire.core.errors import DefinitionError
-from kubewire.report.versions_text import to_json, to_text
+from kubewire.report.versions_text import kind_line, kubernetes_lines, newer_minors, to_json, to_text
 
 needs_go = pytest.mark.skipif(shutil.which("go") is None, reason="no go on PATH")
 

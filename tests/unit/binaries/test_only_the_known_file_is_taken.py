@@ -14,7 +14,7 @@ from kubewire.binaries import download, hashes, lock_binaries, store, sums
 from kubewire.binaries.catalog import ETCD, KIND, Artifact, Origins, recipe
 from kubewire.binaries.hashes import Entry
 from kubewire.binaries.lock_binaries import artifacts, filled, official
-from kubewire.binaries.markers import latest_tag
+from kubewire.binaries.offers import latest_tag
 from kubewire.binaries.supply import ensure_artifact, ensure_kube_proxy
 from kubewire.binaries.toolchain import architecture
 from kubewire.binaries.web import SourceFailed
