@@ -10,11 +10,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from kubewire.app.display import Display
-from kubewire.app.outcome import REMOVAL, finish, print_report
+from kubewire.app.outcome import REMOVAL, finish, tell_changes
 from kubewire.app.placement import Request
 from kubewire.app.playbook import Run, forget_logs, log_folder, run_playbook
-from kubewire.app.reports import gather, make_report_folder, store
-from kubewire.app.up import tell_changes
+from kubewire.app.reports import gather, make_report_folder, print_report, store
 from kubewire.core import console
 from kubewire.core.console import Screen
 from kubewire.core.errors import DefinitionError, KubewireError

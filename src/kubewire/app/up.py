@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from kubewire.app.display import Display
-from kubewire.app.outcome import finish, print_report, tell_removal
+from kubewire.app.outcome import finish, tell_changes, tell_removal
 from kubewire.app.placement import Request
 from kubewire.app.playbook import Run, forget_logs, run_playbook
-from kubewire.app.reports import gather, store
+from kubewire.app.reports import gather, print_report, store
 from kubewire.app.steps.cluster import Intent, intent_of
 from kubewire.binaries import supply
 from kubewire.core.signals import Terminated
@@ -62,15 +62,3 @@ def _run(request: Request, intent: Intent, display: Display) -> Run:
         diff=request.diff,
         report=request.verifies,
     )
-
-
-def tell_changes(run: Run, name: str, display: Display, *, check: bool = False) -> None:
-    """The last line: on which hosts something was changed, or with `check` would be."""
-    display.close()
-    changed = [f"{host} changed={count}" for host, count in sorted(run.changed.items()) if count]
-    if check:
-        would = f"up would change it: {', '.join(changed)}"
-        display.line(f"lab {name}: {would if changed else 'up would change nothing'}", "green")
-        return
-    what = ", ".join(changed) or "nothing was to be done, changed=0 for every host"
-    display.line(f"lab {name} is up: {what}", "green")

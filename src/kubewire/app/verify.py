@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kubewire.app.outcome import emit_report, print_report
+from kubewire.app.reports import emit_report, print_report
 
 if TYPE_CHECKING:
     from kubewire.app.placement import Request

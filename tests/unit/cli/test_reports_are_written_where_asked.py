@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kubewire.app.outcome import write_report
+from kubewire.app.reports import write_report
 from kubewire.core.errors import DefinitionError
 
 
