@@ -2,7 +2,16 @@
 playbook or a test calls.
 """
 
-from kubewire.lab.providers import hand_over
-from kubewire.providers.registry import lab_problems
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-hand_over(lab_problems)
+from kubewire.core.provider_rules import hand_over
+
+
+def _provider_problems(data: Mapping[str, Any]) -> Iterable[tuple[str, tuple[str, ...]]]:
+    from kubewire.providers.registry import lab_problems
+
+    return lab_problems(data)
+
+
+hand_over(_provider_problems)

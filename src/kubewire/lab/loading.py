@@ -9,10 +9,10 @@ from typing import Any
 
 from kubewire.core import resources
 from kubewire.core.errors import DefinitionError
+from kubewire.core.provider_rules import problems
 from kubewire.core.refusals import given
 from kubewire.lab.definition import LabFileError, display_path, read_definition, told
 from kubewire.lab.overrides import apply_overrides, as_written, parse_overrides
-from kubewire.lab.providers import problems
 from kubewire.lab.schema import Lab
 from kubewire.lab.validation import STAND_INS, Issue, validate
 from kubewire.lab.values import nearest

@@ -176,11 +176,6 @@ class NetnsProvider(Provider):
         _living(name)
         return paths.lab_dir(name) / state.KUBECONFIG
 
-    def logs(self, name: str) -> Iterator[tuple[str, str]]:
-        """(component, the end of its log) for each component of a living lab."""
-        for component in _call(name, control.Status(), control.SandboxStatus).components:
-            yield component, _call(name, control.Logs(component, 200), control.Log).log
-
 
 def pod_limits(controllers: list[str], *, rootful: bool) -> str:
     """What one pod may use at most, with these controllers of control groups."""
