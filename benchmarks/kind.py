@@ -92,7 +92,7 @@ def by_hand(folder: Path, image: str, workload: str, mode: str = "iptables") -> 
     kind, kubectl = str(find(emit)), str(ensure("1.37").kubectl)
     lab = load_lab(mode, {"httpbin.image": workload} if workload != IMAGE else {})
     config, manifests = folder / "hand.yml", folder / "hand.json"
-    from kubewire.lab.rendering import render_kind
+    from kubewire.providers.kind.config import render_kind
 
     config.write_text(render_kind(lab))
     items = workload_manifests(lab)

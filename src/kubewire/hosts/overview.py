@@ -31,7 +31,7 @@ def phases(labs: Sequence[Away]) -> list[str]:
 
 
 def listed() -> list[tuple[str, str, str, str, str]]:
-    """Rows as `steps.survey.listed_labs` gives them; the provider is told as `on HOST`."""
+    """Rows as `app.status.listed_labs` gives them; the provider is told as `on HOST`."""
     found, broken = records.everywhere()
     return [
         (away.lab, phase, f"on {away.place.name}", "", away.source)
