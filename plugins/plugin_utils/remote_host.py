@@ -75,6 +75,6 @@ class RemoteHost:
             place = replace(place, python=found)
         if lab and not check:
             sources = tuple(str(source) for source in self.variables.get("ansible_inventory_sources") or ())
-            records.write(records.Away(lab_name(lab), str(find_lab(lab)), place, sources))
+            records.write(records.RemoteLab(lab_name(lab), str(find_lab(lab)), place, sources))
         facts = {"ansible_facts": {"kubewire_python": place.python}, "place": asdict(place)}
         return Outcome([Change(place.name, what) for what in done], facts).result(check=check)

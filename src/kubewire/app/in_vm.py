@@ -11,7 +11,7 @@ from kubewire.app.playbook import forget_logs
 from kubewire.app.steps.vm import boot
 from kubewire.core.os_packages import can_install, missing_packages
 from kubewire.hosts import records, tunnel
-from kubewire.hosts.records import Away
+from kubewire.hosts.records import RemoteLab
 from kubewire.hosts.vm import machine
 from kubewire.hosts.vm.hosting import HOST, is_dead
 from kubewire.hosts.vm.preflight import programs
@@ -47,7 +47,7 @@ def up_in_vm(name: str, request: Request, why: str) -> int:
     return code
 
 
-def down_in_vm(away: Away, *, wait: bool) -> int:
+def down_in_vm(away: RemoteLab, *, wait: bool) -> int:
     """Remove the lab's VM, and with it the lab; the exit code."""
     display = Display()
     with display.lab_lock(away.lab, "down", wait=wait):

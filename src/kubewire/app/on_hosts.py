@@ -21,7 +21,7 @@ from kubewire.core.signals import Terminated
 from kubewire.hosts import records, remote, tunnel
 from kubewire.hosts.inventory import Target
 from kubewire.hosts.overview import AT_ONCE, DEAD, GONE, READY
-from kubewire.hosts.records import Away
+from kubewire.hosts.records import RemoteLab
 from kubewire.hosts.status import remote_status
 from kubewire.verify import exit_code
 from kubewire.verify.report import Report
@@ -74,7 +74,7 @@ def verify_on_hosts(name: str, request: Request, target: Target) -> int:
     return _tell(run, target, name, display, verify=True, form=form, kept=form, reports=output)
 
 
-def down_on_hosts(name: str, known: Mapping[str, Away], *, wait: bool) -> int:
+def down_on_hosts(name: str, known: Mapping[str, RemoteLab], *, wait: bool) -> int:
     """Remove the lab from every host of `known`; the worst exit code."""
     display = Display()
     with display.lab_lock(name, "down", wait=wait), ThreadPoolExecutor(AT_ONCE) as pool:
@@ -84,7 +84,7 @@ def down_on_hosts(name: str, known: Mapping[str, Away], *, wait: bool) -> int:
     return max(codes)
 
 
-def _remove(away: Away, display: Display, *, wait: bool) -> int:
+def _remove(away: RemoteLab, display: Display, *, wait: bool) -> int:
     host = away.place.name
     tunnel.close(away)
     try:
@@ -99,7 +99,7 @@ def _remove(away: Away, display: Display, *, wait: bool) -> int:
     return remote.exit_code(done)
 
 
-def _forget_absent(name: str, known: Mapping[str, Away], display: Display, *, keep: bool) -> None:
+def _forget_absent(name: str, known: Mapping[str, RemoteLab], display: Display, *, keep: bool) -> None:
     """Keep no record of a new lab that didn't come to be, nor its files there; one whose host doesn't answer
     is kept, and with `keep` every one.
     """
@@ -117,7 +117,7 @@ def _forget_absent(name: str, known: Mapping[str, Away], display: Display, *, ke
                 )
 
 
-def _settled(away: Away) -> str:
+def _settled(away: RemoteLab) -> str:
     """The phase in which a lab whose making has ended stays: it has some seconds to go. "" for a host that
     doesn't answer.
     """

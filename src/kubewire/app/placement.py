@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from kubewire.core.errors import DefinitionError
 from kubewire.hosts import records, remote
-from kubewire.hosts.records import Away
+from kubewire.hosts.records import RemoteLab
 from kubewire.hosts.vm.hosting import HOST as VM
 from kubewire.hosts.vm.hosting import require_alive
 from kubewire.lab.lookup import is_recorded, lab_name
@@ -122,10 +122,10 @@ class Remote:
 
     lab: str
     target: Target
-    known: Mapping[str, Away]
+    known: Mapping[str, RemoteLab]
 
     @property
-    def one(self) -> Away:
+    def one(self) -> RemoteLab:
         """The one host; DefinitionError where there are several."""
         if len(self.known) > 1:
             raise DefinitionError(
@@ -176,7 +176,7 @@ class Vm(Remote):
     why: str = ""
 
     @property
-    def one(self) -> Away:
+    def one(self) -> RemoteLab:
         """LabError for a VM that has ended."""
         require_alive(self.lab)
         return self.known[VM]
@@ -290,7 +290,7 @@ def why_in_vm(request: Request) -> str:
     return maker.why_in_vm(lab) if maker.embedded else ""
 
 
-def recorded_target(known: Mapping[str, Away]) -> Target:
+def recorded_target(known: Mapping[str, RemoteLab]) -> Target:
     """The hosts that a lab was brought up on, by the inventories that named them then."""
     from kubewire.hosts.inventory import Target
 
@@ -298,7 +298,7 @@ def recorded_target(known: Mapping[str, Away]) -> Target:
     return Target(",".join(known), tuple(known), tuple(sources))
 
 
-def _recorded(name: str, known: Mapping[str, Away]) -> Placement:
+def _recorded(name: str, known: Mapping[str, RemoteLab]) -> Placement:
     if not known:
         return Local(name)
     kind = Vm if set(known) == {VM} else Remote

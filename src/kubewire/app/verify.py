@@ -23,7 +23,7 @@ def verify_here(name: str, request: Request) -> int:
     return print_report(run, display, form=request.form, output=request.output)
 
 
-def judge_snapshot(folder: Path, form: str, output: Path | None) -> int:
+def verify_snapshot(folder: Path, form: str, output: Path | None) -> int:
     """Judge a snapshot folder, without lab or Ansible; the exit code."""
     from kubewire.verify.offline import verify_folder
 

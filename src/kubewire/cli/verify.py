@@ -49,6 +49,6 @@ def verify(
 
     options.require_lab_or_snapshot("verify", lab, snapshot, host)
     if snapshot is not None:
-        raise typer.Exit(app.judge_snapshot(snapshot, form.value, output))
+        raise typer.Exit(app.verify_snapshot(snapshot, form.value, output))
     request = Request(lab, host, form=form.value, output=output)
     raise typer.Exit(resolve(lab, host).verify(request))

@@ -10,7 +10,7 @@ from kubewire.core.errors import DefinitionError, HostError, KubewireError, LabE
 from kubewire.core.leftovers import Leftover
 from kubewire.core.printable import indented, one_line
 from kubewire.hosts import records, remote, tunnel
-from kubewire.hosts.records import Away
+from kubewire.hosts.records import RemoteLab
 from kubewire.hosts.status import remote_status
 from kubewire.lab.lock import lab_lock
 
@@ -22,7 +22,7 @@ UNREACHABLE = "unreachable"
 UNKNOWN = "unknown"
 
 
-def phases(labs: Sequence[Away]) -> list[str]:
+def phases(labs: Sequence[RemoteLab]) -> list[str]:
     """How each is now, all asked at once; `unreachable` where the host doesn't answer, `unknown` where it
     doesn't say.
     """
@@ -49,7 +49,7 @@ def garbage() -> list[Leftover]:
     ]
 
 
-def _forget(away: Away) -> bool:
+def _forget(away: RemoteLab) -> bool:
     with lab_lock(away.lab, "gc", wait=False):
         if _phase(away) not in GONE:  # brought up again by now
             return False
@@ -82,7 +82,7 @@ def on_host(host: str, command: Sequence[str]) -> list[str]:
     )
 
 
-def _phase(away: Away) -> str:
+def _phase(away: RemoteLab) -> str:
     try:
         return remote_status(away).phase
     except HostError:

@@ -19,7 +19,7 @@ MEND = "remove the file; kubewire gc --host NAME then cleans the host itself"
 
 
 @dataclass(frozen=True)
-class Away:
+class RemoteLab:
     """A lab on another host: the file it was made from here, and the inventories that name the host."""
 
     lab: str
@@ -34,12 +34,12 @@ def folder(lab: str, host: str = "") -> Path:
     return base / quote(host, safe="") if host else base
 
 
-def write(away: Away) -> None:
+def write(away: RemoteLab) -> None:
     path = folder(away.lab, away.place.name) / "record.json"
     write_atomically(path, json.dumps({"schema": SCHEMA, **asdict(away)}, indent=2) + "\n")
 
 
-def read(lab: str) -> dict[str, Away]:
+def read(lab: str) -> dict[str, RemoteLab]:
     """Every other host that a lab was brought up on, by name. LabError for a record that can't be read."""
     found = [_read(path) for path in sorted(folder(lab).glob("*/record.json"))]
     return {away.place.name: away for away in found}
@@ -59,9 +59,9 @@ class Broken:
     why: str
 
 
-def everywhere() -> tuple[list[Away], list[Broken]]:
+def everywhere() -> tuple[list[RemoteLab], list[Broken]]:
     """Each lab on each other host that is known here, and the records that can't be read."""
-    found: list[Away] = []
+    found: list[RemoteLab] = []
     broken: list[Broken] = []
     for path in _files():
         try:
@@ -100,11 +100,11 @@ def forget(lab: str, host: str) -> None:
             directory.rmdir()
 
 
-def _read(path: Path) -> Away:
+def _read(path: Path) -> RemoteLab:
     from msgspec import convert
 
     try:
-        away = convert(read_own_json(path), Away)
+        away = convert(read_own_json(path), RemoteLab)
     except (OSError, LabError, ValueError) as error:
         why = error.what if isinstance(error, LabError) else error
         raise LabError(

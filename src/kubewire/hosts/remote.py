@@ -15,7 +15,7 @@ from kubewire.core.processes import Outcome
 from kubewire.core.processes import run as run_here
 from kubewire.core.timeouts import patient
 from kubewire.hosts import agent, records
-from kubewire.hosts.records import Away
+from kubewire.hosts.records import RemoteLab
 from kubewire.hosts.ssh_errors import unreachable
 from kubewire.hosts.ssh_target import Place, Run
 
@@ -30,7 +30,7 @@ OUTPUT_LIMIT = 64 << 20
 """Bytes that a command there may print."""
 
 
-def become(away: Away, command: Sequence[str]) -> NoReturn:
+def become(away: RemoteLab, command: Sequence[str]) -> NoReturn:
     """Replace this process by `kubewire COMMAND` over there, a program on a node: its streams, its exit code,
     and a terminal where this process has one.
     """
@@ -46,7 +46,7 @@ def become(away: Away, command: Sequence[str]) -> NoReturn:
         raise LabError(f"{argv[0]}: {error.strerror}", where=away.place.name) from error
 
 
-def relay(away: Away, command: Sequence[str]) -> NoReturn:
+def relay(away: RemoteLab, command: Sequence[str]) -> NoReturn:
     """Print what `kubewire COMMAND` over there prints, made printable; end with its exit code."""
     done = call(away, command)
     console.block(done.out)
@@ -60,7 +60,7 @@ def exit_code(done: Outcome) -> int:
     return done.code if done.code in range(5) else LabError.exit_code
 
 
-def call(away: Away, command: Sequence[str], *, timeout: float = SECONDS) -> Outcome:
+def call(away: RemoteLab, command: Sequence[str], *, timeout: float = SECONDS) -> Outcome:
     """`kubewire COMMAND` over there, to its end. HostError where the host can't be reached, LabError where
     kubewire is another version there, unless it is a command by which any version is asked.
     """
@@ -74,7 +74,9 @@ def call(away: Away, command: Sequence[str], *, timeout: float = SECONDS) -> Out
     return done
 
 
-def run(away: Away, argv: Sequence[str], *, timeout: float = SECONDS, limit: int = OUTPUT_LIMIT) -> Outcome:
+def run(
+    away: RemoteLab, argv: Sequence[str], *, timeout: float = SECONDS, limit: int = OUTPUT_LIMIT
+) -> Outcome:
     """Any command over there, to its end; HostError where the host can't be reached."""
     command = away.place.argv(argv, "-T", "-o", "BatchMode=yes", *_shared(away))
     done = run_here(command, timeout=patient(timeout), limit=limit)
@@ -96,12 +98,12 @@ def runner(place: Place) -> Run:
     return run
 
 
-def shared_socket(away: Away) -> Path:
+def shared_socket(away: RemoteLab) -> Path:
     """The socket of the lab's own connection (see kubewire.hosts.tunnel)."""
     return records.folder(away.lab, away.place.name) / "ssh" / "socket"
 
 
-def _shared(away: Away) -> tuple[str, ...]:
+def _shared(away: RemoteLab) -> tuple[str, ...]:
     """Through the lab's own connection, where there is one."""
     socket = shared_socket(away)
     return ("-o", f"ControlPath={socket.resolve()}") if socket.exists() else ()

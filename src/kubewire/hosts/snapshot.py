@@ -6,7 +6,7 @@ from kubewire.core.errors import LabError
 from kubewire.core.printable import indented
 from kubewire.dataplane.core.snapshot import Snapshot
 from kubewire.hosts import remote
-from kubewire.hosts.records import Away
+from kubewire.hosts.records import RemoteLab
 from kubewire.snapshot.archive import PACKED_LIMIT, unpack_snapshot
 
 SCRIPT = """
@@ -18,7 +18,7 @@ tar -C "$folder/snapshot" -czf - .
 """
 
 
-def bring_snapshot(away: Away) -> Snapshot:
+def bring_snapshot(away: RemoteLab) -> Snapshot:
     """Take a snapshot over there and read it here, in memory; LabError with what went wrong there."""
     command = ["sh", "-c", SCRIPT, "sh", *away.place.module("kubewire", "snapshot", away.lab)]
     done = remote.run(away, command, limit=PACKED_LIMIT)

@@ -13,7 +13,7 @@ from kubewire.core.printable import one_line
 from kubewire.core.processes import TIMED_OUT
 from kubewire.core.rpc import decode
 from kubewire.hosts import remote
-from kubewire.hosts.records import Away
+from kubewire.hosts.records import RemoteLab
 from kubewire.hosts.ssh_errors import last_line
 from kubewire.hosts.vm.hosting import is_dead, why_dead
 from kubewire.providers.base import Phase
@@ -43,7 +43,7 @@ class LabStatus(Struct, rename="camel", kw_only=True):
     components: dict[Name, Line] = {}
 
 
-def remote_status(away: Away) -> LabStatus:
+def remote_status(away: RemoteLab) -> LabStatus:
     """How the lab is over there. HostError for a host that can't be reached, LabError for one that doesn't
     say it: only the host's own word is `absent`.
     """
@@ -63,7 +63,7 @@ def remote_status(away: Away) -> LabStatus:
     return replace(decode(done.stdout, LabStatus, host, "status"), lab=away.lab)
 
 
-def _status_in_words(away: Away) -> LabStatus:
+def _status_in_words(away: RemoteLab) -> LabStatus:
     """Of a version whose `status` knows no JSON: no more than the phase."""
     done = remote.call(away, ["status", away.lab], timeout=SECONDS)
     for line in done.out.splitlines():

@@ -15,7 +15,7 @@ from kubewire.core.temporary import new_folder
 from kubewire.core.timeouts import patient
 from kubewire.hosts import agent, credentials, records, remote
 from kubewire.hosts.multiplexing import WHAT
-from kubewire.hosts.records import Away
+from kubewire.hosts.records import RemoteLab
 from kubewire.hosts.ssh_errors import unreachable
 
 LINK = "ssh"
@@ -27,7 +27,7 @@ OPEN_SECONDS = 120.0
 LAST_WORDS = 1 << 16
 
 
-def kubeconfig(away: Away) -> Path:
+def kubeconfig(away: RemoteLab) -> Path:
     """A kubeconfig that works from here, mode 0600; its connection is opened unless it is already.
 
     It is built here: of what the host sends only the certificates and the key get into it.
@@ -47,13 +47,13 @@ def kubeconfig(away: Away) -> Path:
     return path
 
 
-def is_open(away: Away) -> bool:
+def is_open(away: RemoteLab) -> bool:
     socket_path = remote.shared_socket(away)
     check = ["ssh", "-o", f"ControlPath={socket_path.resolve()}", "-O", "check", "host"]
     return socket_path.exists() and run(check, timeout=SSH_SECONDS).code == 0
 
 
-def close(away: Away) -> None:
+def close(away: RemoteLab) -> None:
     """End the connection, if there is one."""
     link = records.folder(away.lab, away.place.name) / LINK
     if not link.is_symlink():
@@ -64,7 +64,7 @@ def close(away: Away) -> None:
     link.unlink()
 
 
-def _open(away: Away, port: int, there: int) -> None:
+def _open(away: RemoteLab, port: int, there: int) -> None:
     folder = records.folder(away.lab, away.place.name)
     sockets = new_folder(WHAT)
     (folder / LINK).symlink_to(sockets)

@@ -10,7 +10,7 @@ from kubewire.app.placement import Local, Placement, Remote, Request, Vm, resolv
 from kubewire.core.errors import DefinitionError, LabError
 from kubewire.hosts import records
 from kubewire.hosts.inventory import VARIABLE
-from kubewire.hosts.records import Away
+from kubewire.hosts.records import RemoteLab
 from kubewire.hosts.ssh_target import Place
 from kubewire.hosts.status import remote_status
 from kubewire.providers.netns import preflight
@@ -29,7 +29,9 @@ def _room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def up_on(*hosts: str, lab: str = "iptables") -> None:
     for host in hosts:
-        records.write(Away(lab, f"/labs/{lab}.yml", Place(host, ("ssh", host), "python3"), ("room.yml",)))
+        records.write(
+            RemoteLab(lab, f"/labs/{lab}.yml", Place(host, ("ssh", host), "python3"), ("room.yml",))
+        )
 
 
 def wanted(lab: str, host: str = "", *, provider: str = "auto", mode: str = "") -> Placement:

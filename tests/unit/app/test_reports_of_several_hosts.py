@@ -15,7 +15,7 @@ from kubewire.cli.main import app
 from kubewire.core import exits as ending
 from kubewire.hosts import records
 from kubewire.hosts.inventory import Target
-from kubewire.hosts.records import Away
+from kubewire.hosts.records import RemoteLab
 from kubewire.hosts.ssh_target import Place
 from kubewire.verify.report import Report, ReportNode
 from kubewire.verify.stored import to_stored
@@ -23,8 +23,10 @@ from kubewire.verify.stored import to_stored
 HOSTS = ("alice", "bob", "carol")
 
 
-def away(name: str) -> Away:
-    return Away("iptables", "/labs/iptables.yml", Place(name, ("ssh",), "python3", {}, ()), ("room.yml",))
+def away(name: str) -> RemoteLab:
+    return RemoteLab(
+        "iptables", "/labs/iptables.yml", Place(name, ("ssh",), "python3", {}, ()), ("room.yml",)
+    )
 
 
 @pytest.fixture

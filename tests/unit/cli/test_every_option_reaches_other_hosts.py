@@ -23,7 +23,7 @@ from kubewire.core.processes import Outcome
 from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
 from kubewire.hosts import credentials, inventory, records, remote, tunnel
 from kubewire.hosts.inventory import Target
-from kubewire.hosts.records import Away
+from kubewire.hosts.records import RemoteLab
 from kubewire.hosts.ssh_target import Place
 from kubewire.lab.schema import Lab
 from kubewire.snapshot.archive import pack_snapshot
@@ -173,7 +173,7 @@ def effects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
             known = [
                 each
                 for each in arguments
-                if isinstance(each, str | tuple | list | dict | Away | Target | Lab)
+                if isinstance(each, str | tuple | list | dict | RemoteLab | Target | Lab)
             ]
             told = {key: value for key, value in options.items() if not callable(value)}
             seen.append(f"{known} {told}")
@@ -221,7 +221,9 @@ def effects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     def of(*argv: str) -> list[str]:
         for lab in ("iptables", "nodeport") if "vm" not in argv else ():
             for host in ("alice", "bob"):
-                records.write(Away(lab, f"/labs/{lab}.yml", Place(host, ("ssh",), "python3"), ("room.yml",)))
+                records.write(
+                    RemoteLab(lab, f"/labs/{lab}.yml", Place(host, ("ssh",), "python3"), ("room.yml",))
+                )
         folder = tmp_path / f"call-{len(list(tmp_path.glob('call-*')))}"
         folder.mkdir()
         monkeypatch.chdir(folder)

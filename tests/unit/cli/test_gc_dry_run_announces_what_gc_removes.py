@@ -61,7 +61,7 @@ def leave_one_of_each(home: Path) -> None:
     ssh = home / "ssh"
     ssh.write_text("""#!/bin/sh\necho '{"schema": 1, "phase": "absent"}'\n""")
     ssh.chmod(0o755)
-    away = records.Away("far", "far.yml", Place("alice", (str(ssh),), "python3", {}))
+    away = records.RemoteLab("far", "far.yml", Place("alice", (str(ssh),), "python3", {}))
     records.write(away)
     for folder in (f"run/kubewire/cell-{GONE}-x/state", f"run/kubewire/ssh-{GONE}-x"):
         (home / folder).mkdir(mode=0o700, parents=True)

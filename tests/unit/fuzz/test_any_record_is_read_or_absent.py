@@ -20,7 +20,7 @@ from kubewire.core.errors import KubewireError
 from kubewire.core.proc import Process
 from kubewire.core.progress import ProgressFeed
 from kubewire.hosts import inventory, records
-from kubewire.hosts.records import Away
+from kubewire.hosts.records import RemoteLab
 from kubewire.hosts.ssh_target import Place
 from kubewire.hosts.vm import state as vm_state
 from kubewire.lab import lock
@@ -86,7 +86,7 @@ def _record() -> Path:
 
 
 def _away() -> Path:
-    away = Away(LAB, LAB, Place("alice", ("ssh", "alice"), "/python"))
+    away = RemoteLab(LAB, LAB, Place("alice", ("ssh", "alice"), "/python"))
     records.write(away)
     assert records.read(LAB) == {"alice": away}
     return records.folder(LAB, "alice") / "record.json"

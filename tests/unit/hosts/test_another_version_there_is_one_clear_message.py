@@ -14,11 +14,11 @@ from kubewire.core.errors import LabError
 from kubewire.core.processes import Outcome
 from kubewire.hosts import remote
 from kubewire.hosts.agent import OTHER_VERSION, PROTOCOL
-from kubewire.hosts.records import Away
+from kubewire.hosts.records import RemoteLab
 from kubewire.hosts.ssh_target import Place
 
 ALICE = Place("alice", ("ssh", "alice"), "/python")
-LAB = Away("iptables", "labs/iptables.yml", ALICE)
+LAB = RemoteLab("iptables", "labs/iptables.yml", ALICE)
 NEWER = Outcome(OTHER_VERSION, stderr=b"kubewire here is another version: it speaks protocol 9, not 1")
 OLDER = Outcome(1, stderr=b"/python: No module named kubewire.hostagent")
 Answer = Callable[[Sequence[str]], Outcome]
@@ -29,7 +29,7 @@ def there(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> li
     """The commands that the host is asked, whose agent is no use; its `status` knows no JSON."""
     asked: list[Sequence[str]] = []
 
-    def run(_away: Away, argv: Sequence[str], **_: Any) -> Outcome:
+    def run(_away: RemoteLab, argv: Sequence[str], **_: Any) -> Outcome:
         asked.append(argv)
         if "kubewire.hostagent" in argv:
             return request.param  # type: ignore[no-any-return]
