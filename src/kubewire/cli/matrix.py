@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from kubewire.cli import options
-from kubewire.core.errors import DefinitionError
 
 
 def matrix(
@@ -69,19 +68,8 @@ def matrix(
 
     `kubewire matrix --resume`
     """
-    from kubewire.matrix.plan import read_shard
-    from kubewire.matrix.selectors import parse_selector
     from kubewire.nightly import command
 
-    if shard:
-        read_shard(shard)
-    for selector in only or ():
-        parse_selector(selector)
-    if resume and (file or only or shard or fresh or host or inventory):
-        raise DefinitionError(
-            "--resume goes on with the cells of the run it resumes",
-            mend="leave FILE, --only, --shard, --fresh, --host and --inventory out",
-        )
     wishes = command.Wishes(
         only=tuple(only or ()),
         shard=shard,
@@ -93,6 +81,4 @@ def matrix(
         baseline=baseline,
         accept=accept,
     )
-    if show:
-        raise typer.Exit(command.show_plan(file, wishes))
-    raise typer.Exit(command.resume(output, wishes) if resume else command.begin(file, output, wishes))
+    raise typer.Exit(command.matrix(file, output, wishes, goes_on=resume, plan=show))

@@ -8,8 +8,11 @@ from pathlib import Path
 
 from kubewire.app.display import Display
 from kubewire.core import console
+from kubewire.core.errors import DefinitionError
 from kubewire.matrix.loading import find_matrix, lab_reference, load_matrix
+from kubewire.matrix.plan import read_shard
 from kubewire.matrix.results import EXIT_CODES, Run, counts
+from kubewire.matrix.selectors import parse_selector
 from kubewire.nightly import drifts, session
 from kubewire.nightly.conclusion import Baseline
 from kubewire.nightly.folder import Order, RunFolder
@@ -41,6 +44,23 @@ class Wishes:
     fail_fast: bool = False
     baseline: Path | None = None
     accept: Path | None = None
+
+
+def matrix(file: Path | None, output: Path | None, wishes: Wishes, *, goes_on: bool, plan: bool) -> int:
+    """Only tell the cells, go on with a run, or begin one; the exit code. A wrong call is refused first."""
+    if wishes.shard:
+        read_shard(wishes.shard)
+    for selector in wishes.only:
+        parse_selector(selector)
+    chosen = (file, wishes.only, wishes.shard, wishes.fresh, wishes.hosts, wishes.inventory)
+    if goes_on and any(chosen):
+        raise DefinitionError(
+            "--resume goes on with the cells of the run it resumes",
+            mend="leave FILE, --only, --shard, --fresh, --host and --inventory out",
+        )
+    if plan:
+        return show_plan(file, wishes)
+    return resume(output, wishes) if goes_on else begin(file, output, wishes)
 
 
 def show_plan(file: Path | None, wishes: Wishes) -> int:
