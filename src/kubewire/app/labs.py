@@ -10,10 +10,9 @@ from kubewire.hosts.status import LabStatus, Node
 from kubewire.lab import rendering
 from kubewire.lab.loading import available_labs, display_path
 from kubewire.lab.lookup import is_recorded, lab_name, name_to_remove, not_up, recorded_labs
-from kubewire.providers.base import Status
+from kubewire.providers.base import GONE, Status
 from kubewire.providers.registry import get_provider, providers, recorded_provider
 
-GONE = ("absent", "dead")
 Row = tuple[str, str, str, str, str]
 COLUMNS = ("lab", "phase", "provider", "kubernetes", "definition")
 

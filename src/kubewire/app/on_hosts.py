@@ -20,9 +20,10 @@ from kubewire.core.errors import DefinitionError, KubewireError
 from kubewire.core.signals import Terminated
 from kubewire.hosts import records, remote, tunnel
 from kubewire.hosts.inventory import Target
-from kubewire.hosts.overview import AT_ONCE, DEAD, GONE, READY
+from kubewire.hosts.overview import AT_ONCE, DEAD, READY
 from kubewire.hosts.records import RemoteLab
 from kubewire.hosts.status import remote_status
+from kubewire.providers.base import GONE
 from kubewire.verify import exit_code
 from kubewire.verify.report import Report
 

@@ -13,10 +13,10 @@ from kubewire.hosts import records, remote, tunnel
 from kubewire.hosts.records import RemoteLab
 from kubewire.hosts.status import remote_status
 from kubewire.lab.lock import lab_lock
+from kubewire.providers.base import GONE
 
 AT_ONCE = 20
 DEAD = "dead"
-GONE = ("absent", DEAD)
 READY = "ready"
 UNREACHABLE = "unreachable"
 UNKNOWN = "unknown"
@@ -31,7 +31,7 @@ def phases(labs: Sequence[RemoteLab]) -> list[str]:
 
 
 def listed() -> list[tuple[str, str, str, str, str]]:
-    """Rows as `app.status.listed_labs` gives them; the provider is told as `on HOST`."""
+    """(name, phase, `on HOST`, "", file) of each lab on another host, and of each broken record."""
     found, broken = records.everywhere()
     return [
         (away.lab, phase, f"on {away.place.name}", "", away.source)

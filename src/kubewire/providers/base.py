@@ -22,6 +22,8 @@ NAME_PATTERN = "[a-z][a-z0-9-]{0,39}"
 POLL = 5.0
 """Seconds between two looks at a lab that isn't one process of this machine."""
 Phase = Literal["absent", "starting", "ready", "failed", "dead"]
+GONE: tuple[Phase, ...] = ("absent", "dead")
+"""Nothing of it runs any more, if anything is left."""
 
 
 @dataclass(frozen=True)
@@ -185,7 +187,7 @@ class Provider(ABC):
 
     def wait_until_gone(self, name: str) -> None:
         """Return when the lab lives no more, at once for one that there isn't."""
-        while self.status(name).phase not in ("absent", "dead"):
+        while self.status(name).phase not in GONE:
             time.sleep(POLL)
 
     @abstractmethod

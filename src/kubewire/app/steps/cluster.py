@@ -14,7 +14,7 @@ from kubewire.lab.lock import lab_lock
 from kubewire.lab.lookup import lab_name
 from kubewire.lab.record import Record, read_record, require_same_source, write_record
 from kubewire.lab.schema import Lab
-from kubewire.providers.base import Change, Provider
+from kubewire.providers.base import GONE, Change, Provider
 from kubewire.providers.registry import Choice, choose, get_provider
 
 Overrides = Mapping[str, object]
@@ -66,7 +66,7 @@ def intent_of(effective: Lab, source: Path, provider: str = "auto") -> Intent:
 def living_record(name: str) -> Record | None:
     """The record of a lab that runs; one that a crash or a reboot left says nothing any more."""
     record = read_record(name)
-    if record and get_provider(record.provider).status(name).phase in ("absent", "dead"):
+    if record and get_provider(record.provider).status(name).phase in GONE:
         return None
     return record
 
