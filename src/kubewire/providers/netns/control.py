@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from msgspec import Struct
-from msgspec.json import Decoder
 
 from kubewire.core import rpc
 from kubewire.providers.netns import state
@@ -14,48 +13,17 @@ from kubewire.providers.netns import state
 T = TypeVar("T")
 
 
-class Status(Struct, tag="status", tag_field="command"):
-    pass
+class Request(Struct, omit_defaults=True):
+    """`made`: the nodes are Ready, so that `up`'s own process may end. `commit`: the lab outlives its makers.
+    `forget`: so many mishaps have been reported. `restart`, with `cleanup` after removing what the component
+    left. `resume`: let one go on that someone sent SIGSTOP.
+    """
 
-
-class Made(Struct, tag="made", tag_field="command"):
-    """The nodes are Ready: `up`'s own process may end from now on."""
-
-
-class Commit(Struct, tag="commit", tag_field="command"):
-    """The lab is complete: it outlives whoever made it."""
-
-
-class Forget(Struct, tag="forget", tag_field="command"):
-    """The oldest mishaps have been reported."""
-
-    events: int
-
-
-class Restart(Struct, tag="restart", tag_field="command"):
-    """Start a component again, with `cleanup` after removing what it left."""
-
-    component: str
+    command: Literal["status", "made", "commit", "forget", "restart", "stop", "resume", "logs"]
+    component: str = ""
+    events: int = 0
     cleanup: bool = False
-
-
-class Stop(Struct, tag="stop", tag_field="command"):
-    component: str
-
-
-class Resume(Struct, tag="resume", tag_field="command"):
-    """Let a component go on that someone sent SIGSTOP."""
-
-    component: str
-
-
-class Logs(Struct, tag="logs", tag_field="command"):
-    component: str
     lines: int = 20
-
-
-Request = Status | Made | Commit | Forget | Restart | Stop | Resume | Logs
-REQUESTS: Decoder[Request] = Decoder(Request)
 
 
 class Unit(Struct):

@@ -43,7 +43,7 @@ def make(lab: Lab, binaries: Binaries) -> None:
         started = _start_monitor(lab, binaries, directory)
         wait(lab.name, directory, started)
         _wait_for_nodes(lab, directory)
-        control.call(directory, control.Made(), control.Done)
+        control.call(directory, control.Request("made"), control.Done)
     except BaseException:
         if not end(directory) and started is not None:
             started.kill()
@@ -142,7 +142,9 @@ def wait(name: str, directory: Path, started: subprocess.Popen[bytes] | None = N
 
 def _components(directory: Path) -> dict[str, control.Unit]:
     try:
-        return control.call(directory, control.Status(), control.SandboxStatus, timeout=2.0).components
+        return control.call(
+            directory, control.Request("status"), control.SandboxStatus, timeout=2.0
+        ).components
     except OSError:
         return {}
 
@@ -163,7 +165,7 @@ def component_failed(name: str, directory: Path, component: str, reason: str) ->
 def component_log(directory: Path, component: str, lines: int = 12) -> str:
     """The end of a component's log, or why it can't be had."""
     try:
-        return control.call(directory, control.Logs(component, lines), control.Log).log
+        return control.call(directory, control.Request("logs", component, lines=lines), control.Log).log
     except (OSError, ValueError) as error:
         return f"(no log: {error})"
 

@@ -9,6 +9,8 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec.json import Decoder
+
 from kubewire.core import rpc
 from kubewire.core.proc import die_with_parent, set_process_name
 from kubewire.providers.netns import cgroups, control, relay, sandbox
@@ -47,7 +49,7 @@ class _Init:
 
     async def serve(self) -> None:
         self._reaper.install()
-        await rpc.serve(self._sockets.control, control.REQUESTS, self._handle)
+        await rpc.serve(self._sockets.control, Decoder(control.Request), self._handle)
         await relay.serve(self._sockets.kubectl, self._plan.endpoints)
         self._supervisor.start()
         self._tell_monitor("built")
@@ -58,8 +60,8 @@ class _Init:
         self._sockets.monitor.sendall(f"{word}\n".encode())
 
     async def _handle(self, request: control.Request) -> object:
-        match request:
-            case control.Status():
+        match request.command:
+            case "status":
                 components = self._supervisor.status()
                 return {
                     "limited": sorted(self._groups),
@@ -67,19 +69,19 @@ class _Init:
                     "components": components,
                     "events": self._supervisor.events,
                 }
-            case control.Made():
+            case "made":
                 self._tell_monitor("made")
-            case control.Commit():
+            case "commit":
                 self._committed = True
                 self._tell_monitor("commit")
-            case control.Forget(events):
-                del self._supervisor.events[:events]
-            case control.Restart(component, cleanup):
-                await self._supervisor.restart(component, cleanup=cleanup)
-            case control.Stop(component):
-                await self._supervisor.stop(component)
-            case control.Resume(component):
-                self._supervisor.resume(component)
-            case control.Logs(component, lines):
-                return control.Log(self._supervisor.tail(component, lines))
+            case "forget":
+                del self._supervisor.events[: request.events]
+            case "restart":
+                await self._supervisor.restart(request.component, cleanup=request.cleanup)
+            case "stop":
+                await self._supervisor.stop(request.component)
+            case "resume":
+                self._supervisor.resume(request.component)
+            case "logs":
+                return control.Log(self._supervisor.tail(request.component, request.lines))
         return control.Done()

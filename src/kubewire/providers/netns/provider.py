@@ -88,7 +88,7 @@ class NetnsProvider(Provider):
         return reconcile.up(lab, check=check)
 
     def commit(self, name: str) -> None:
-        _call(name, control.Commit(), control.Done)
+        _call(name, control.Request("commit"), control.Done)
 
     def abandon(self, name: str) -> None:
         """Nothing to do: a sandbox that isn't ready ends with its maker."""
@@ -117,7 +117,7 @@ class NetnsProvider(Provider):
         if not recorded.alive():
             return Status(name, "dead", self.name, recorded.kubernetes, "what supervised it was killed")
         try:
-            answer = control.call(directory, control.Status(), control.SandboxStatus)
+            answer = control.call(directory, control.Request("status"), control.SandboxStatus)
         except OSError as error:
             return Status(
                 name, "starting", self.name, recorded.kubernetes, f"it does not answer yet: {error}"
@@ -154,7 +154,9 @@ class NetnsProvider(Provider):
         return Entry(argv, environment | {"PATH": path})
 
     def restart_kube_proxy(self, name: str, node: str) -> None:
-        _call(name, control.Restart(f"kube-proxy@{node}", cleanup=True), control.Done, timeout=60.0)
+        _call(
+            name, control.Request("restart", f"kube-proxy@{node}", cleanup=True), control.Done, timeout=60.0
+        )
 
     def repair_routes(self, name: str, node: str, *, check: bool = False) -> list[Change]:
         from kubewire.providers.netns import agent_control as agent
@@ -202,7 +204,7 @@ def _call(name: str, request: control.Request, kind: type[T], *, timeout: float 
     try:
         return control.call(paths.lab_dir(name), request, kind, timeout=timeout)
     except (OSError, ValueError) as error:
-        raise LabError(f"{type(request).__name__.lower()}: {error}", where=f"lab {name}") from error
+        raise LabError(f"{request.command}: {error}", where=f"lab {name}") from error
 
 
 def _why_dead(name: str) -> str:

@@ -76,7 +76,7 @@ def _recreate(lab: Lab, directory: Path) -> None:
 def _mend(lab: Lab, directory: Path, *, check: bool) -> list[Change]:
     """Bring every component back; mishaps that the supervisor mended since the last `up` are told once."""
     try:
-        found = control.call(directory, control.Status(), control.SandboxStatus)
+        found = control.call(directory, control.Request("status"), control.SandboxStatus)
     except OSError as error:
         raise LabError(
             f"the lab's PID 1 does not answer: {error}",
@@ -101,15 +101,16 @@ def _mend(lab: Lab, directory: Path, *, check: bool) -> list[Change]:
         for name, unit in broken.items():
             _start_again(lab.name, directory, name, unit)
         creation.wait(lab.name, directory)
-        control.call(directory, control.Forget(len(mishaps)), control.Done)
+        control.call(directory, control.Request("forget", events=len(mishaps)), control.Done)
     return [*dict.fromkeys(mishaps), *mended]
 
 
 def _start_again(lab: str, directory: Path, name: str, unit: control.Unit) -> None:
     emit("cluster", f"starting {name} again")
     afresh = name.startswith("kube-proxy@")  # what it missed, or somebody changed meanwhile, is rewritten
-    resumed = unit.pid and not afresh
-    request = control.Resume(name) if resumed else control.Restart(name, cleanup=afresh)
+    request = control.Request("restart", name, cleanup=afresh)
+    if unit.pid and not afresh:
+        request = control.Request("resume", name)
     try:
         control.call(directory, request, control.Done, timeout=60.0)
     except ValueError as error:

@@ -262,7 +262,7 @@ def test_a_committed_lab_outlives_its_maker(
     maker: subprocess.Popen[bytes], lab: Lab, state_home: Path
 ) -> None:
     recorded = running(lab, state_home)
-    control.call(state_home / "labs" / lab.name, control.Commit(), control.Done)
+    control.call(state_home / "labs" / lab.name, control.Request("commit"), control.Done)
     time.sleep(0.3)
     maker.kill()
     maker.wait()

@@ -1,9 +1,8 @@
-"""kubectl's relay and the control socket, over real sockets."""
+"""Requests and answers over a real unix socket."""
 
 from __future__ import annotations
 
 import asyncio
-import socket
 import threading
 from pathlib import Path
 
@@ -12,51 +11,6 @@ from msgspec import Struct
 from msgspec.json import Decoder
 
 from kubewire.core import rpc
-from kubewire.providers.netns import relay
-
-
-async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(65536):
-        writer.write(data)
-        await writer.drain()
-    writer.close()
-
-
-def listening() -> socket.socket:
-    return socket.create_server(("127.0.0.1", 0))
-
-
-def test_bytes_go_both_ways_past_an_endpoint_that_is_down() -> None:
-    async def scenario() -> None:
-        inner = await asyncio.start_server(echo, "127.0.0.1", 0)
-        port = inner.sockets[0].getsockname()[1]
-        with listening() as closed:
-            dead = closed.getsockname()[1]
-        outer = listening()
-        server = await relay.serve(outer, [("127.0.0.1", dead), ("127.0.0.1", port)])
-        reader, writer = await asyncio.open_connection(*outer.getsockname())
-        payload = b"x" * 1_000_000
-        writer.write(payload)
-        assert await reader.readexactly(len(payload)) == payload
-        writer.close()
-        server.close()
-        inner.close()
-
-    asyncio.run(asyncio.wait_for(scenario(), 10))
-
-
-def test_with_no_endpoint_up_the_connection_closes() -> None:
-    async def scenario() -> None:
-        outer = listening()
-        with listening() as closed:
-            dead = closed.getsockname()[1]
-        server = await relay.serve(outer, [("127.0.0.1", dead)])
-        reader, writer = await asyncio.open_connection(*outer.getsockname())
-        assert await reader.read() == b""
-        writer.close()
-        server.close()
-
-    asyncio.run(asyncio.wait_for(scenario(), 10))
 
 
 class Add(Struct, tag="add", tag_field="command"):
@@ -114,3 +68,30 @@ def test_nobody_there_is_an_oserror(tmp_path: Path) -> None:
     rpc.listen(tmp_path / "control.sock").close()
     with pytest.raises(OSError):
         rpc.call(tmp_path / "control.sock", End(), Sum)
+
+
+def exchanged(tmp_path: Path, answer: bytes, *, timeout: float = 5.0) -> bytes:
+    """What a peer that answers so is taken for."""
+    path = tmp_path / "peer.sock"
+    with rpc.listen(path) as listener:
+
+        def reply() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(100)
+                connection.sendall(answer)
+                if not answer.endswith(b"\n"):
+                    connection.recv(1)
+
+        threading.Thread(target=reply, daemon=True).start()
+        return rpc.exchange(path, b"{}\n", timeout=timeout, limit=100)
+
+
+def test_an_answer_is_bounded(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="more than 100 bytes"):
+        exchanged(tmp_path, b"x" * 200)
+
+
+def test_an_answer_that_does_not_end_is_given_up_in_time(tmp_path: Path) -> None:
+    with pytest.raises(OSError):
+        exchanged(tmp_path, b"x", timeout=0.2)
