@@ -64,7 +64,7 @@ def compare_items(
     `absent`: what to say as observed when the whole container is not there. Extra pieces fail `PREFIX.extra`.
     """
     if _stand(items, observed):
-        return _hold(place, label, [(item.origin, item.text) for item in items], render)
+        return _hold(place, label, [(item.origin, render(item.text)) for item in items])
     missing, positions = match_items(items, observed)
     taken = {position for position in positions if position is not None}
     extra = [text for position, text in enumerate(observed) if position not in taken]
@@ -175,8 +175,9 @@ def compare_chain(
 ) -> list[Check]:
     """A chain that kube-proxy owns whole: its rules, nothing else in it, and the order that matters."""
     if observed is not None and observed.groups == expected.groups:
-        rules = [(rule.origin or _NOBODY, rule.text) for rule in expected.rules()]
-        return _hold(place, label, rules, lambda text: line(expected, Rule(text)))
+        return _hold(
+            place, label, [(rule.origin or _NOBODY, line(expected, rule)) for rule in expected.rules()]
+        )
     items = [rule_item(rule) for rule in expected.rules()]
     texts = [rule.text for rule in observed.rules()] if observed else []
 
@@ -204,16 +205,16 @@ def compare_chain(
     return checks
 
 
-def _hold(place: Place, label: str, texts: Iterable[tuple[Origin, str]], render: Render) -> list[Check]:
+def _hold(place: Place, label: str, texts: Iterable[tuple[Origin, str]]) -> list[Check]:
     """The checks of a container in which all is there, in order, and nothing else."""
     origins: dict[tuple[str, str], Origin] = {}
     lines: dict[tuple[str, str], str] = {}
     for origin, text in texts:
         key = origin.check, origin.service
         if key in origins:
-            lines[key] += f"\n{render(text)}"
+            lines[key] += f"\n{text}"
         else:
-            origins[key], lines[key] = origin, render(text)
+            origins[key], lines[key] = origin, text
     node, family = place.node, place.family
     return [
         Check(check, "passed", node, family, service, label, f"{origin.why} ({origin.source})", text, text)
