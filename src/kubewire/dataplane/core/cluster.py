@@ -70,7 +70,7 @@ class ClusterState(Struct, frozen=True, eq=False, dict=True):
         return next((node for node in self.nodes if node.name == name), Node(name))
 
 
-class ServicePort(Struct, frozen=True):
+class ServicePort(Struct, frozen=True, gc=False):
     """One port of a Service in one family, with what kube-proxy derives from it.
 
     Source: pkg/proxy/serviceport.go, pkg/api/v1/service/util.go.

@@ -27,7 +27,7 @@ class Place(Struct, frozen=True):
     family: IpFamily
 
 
-class Item(Struct, frozen=True):
+class Item(Struct, frozen=True, gc=False):
     """One comparable piece of a container: a rule or an element, by its text."""
 
     text: str

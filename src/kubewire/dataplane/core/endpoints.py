@@ -14,7 +14,7 @@ from kubewire.dataplane.core.features import Version, has
 from kubewire.dataplane.core.objects import Node
 
 
-class Endpoint(Struct, frozen=True):
+class Endpoint(Struct, frozen=True, gc=False):
     """One endpoint of a service port as a node sees it."""
 
     ip: str
@@ -30,7 +30,7 @@ class Endpoint(Struct, frozen=True):
         return f"[{self.ip}]:{self.port}" if ":" in self.ip else f"{self.ip}:{self.port}"
 
 
-class Categorized(Struct, frozen=True):
+class Categorized(Struct, frozen=True, gc=False):
     """The endpoints for cluster traffic, for local traffic, both; and whether there is any at all."""
 
     cluster: tuple[Endpoint, ...] = ()

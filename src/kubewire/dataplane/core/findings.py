@@ -10,7 +10,7 @@ Status = Literal["passed", "failed", "skipped"]
 IpFamily = Literal["ipv4", "ipv6", ""]
 
 
-class Check(Struct, frozen=True):
+class Check(Struct, frozen=True, gc=False):
     """One judged statement. (id, node, service, object) is unique in a report and stable between runs.
 
     `id` names the kind of check (`iptables.service.probability`); `object` is a chain, rule, set, map element
@@ -29,7 +29,7 @@ class Check(Struct, frozen=True):
     observed: str = ""
 
 
-class Note(Struct, frozen=True):
+class Note(Struct, frozen=True, gc=False):
     """Something worth saying that is neither right nor wrong: a foreign object, a harmless leftover."""
 
     text: str

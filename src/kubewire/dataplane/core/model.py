@@ -14,7 +14,7 @@ from msgspec import Struct
 from kubewire.dataplane.core.findings import IpFamily
 
 
-class Origin(Struct, frozen=True):
+class Origin(Struct, frozen=True, gc=False):
     """Why an expected object must be there.
 
     `service` is the printed service port (`default/httpbin:http`) or "" for a fixed object, `why` one
@@ -27,7 +27,7 @@ class Origin(Struct, frozen=True):
     check: str
 
 
-class Rule(Struct, frozen=True):
+class Rule(Struct, frozen=True, gc=False):
     """One rule; `text` is the canonical text as the tool prints it (iptables: all that follows `-A CHAIN `).
 
     `optional`: its absence is no difference. `alternatives`: other texts that are equally right.
@@ -41,7 +41,7 @@ class Rule(Struct, frozen=True):
     understood: bool = True
 
 
-class RuleGroup(Struct, frozen=True):
+class RuleGroup(Struct, frozen=True, gc=False):
     """Rules or further groups whose order matters to the kernel (`ordered`) or not."""
 
     rules: tuple[Rule | RuleGroup, ...]
@@ -70,7 +70,7 @@ class Hook(Struct, frozen=True):
     policy: str = ""
 
 
-class Chain(Struct, frozen=True):
+class Chain(Struct, frozen=True, gc=False):
     """A chain; its groups follow each other in order.
 
     `shared`: a chain with other owners too (iptables' built-in chains), of which kube-proxy owns only the
@@ -92,7 +92,7 @@ class Chain(Struct, frozen=True):
         return chain.from_iterable(map(RuleGroup.flat, self.groups))
 
 
-class Element(Struct, frozen=True):
+class Element(Struct, frozen=True, gc=False):
     """A member of a set, or of a map when `value` is given; keys joined as the tool prints them.
 
     `alternatives`: other (value, comment) pairs that are equally right. `optional`: its absence is no
@@ -127,7 +127,7 @@ class Set(Struct, frozen=True):
     origin: Origin | None = None
 
 
-class RealServer(Struct, frozen=True):
+class RealServer(Struct, frozen=True, gc=False):
     """An IPVS destination; `method` is ipvsadm's -m, -g or -i, the latter with its tunnel options."""
 
     address: str
@@ -137,7 +137,7 @@ class RealServer(Struct, frozen=True):
     origin: Origin | None = None
 
 
-class VirtualServer(Struct, frozen=True):
+class VirtualServer(Struct, frozen=True, gc=False):
     """An IPVS service; `protocol` is lower case, `persistent_seconds` None without affinity.
 
     `flags` are ipvsadm's further options, each as printed (`-b mh-port`). A service by firewall mark has the

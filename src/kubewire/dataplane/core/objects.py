@@ -20,7 +20,7 @@ _NO_HINTS: frozenset[str] = frozenset()
 _TOPOLOGY_ANNOTATIONS = ("service.kubernetes.io/topology-aware-hints", "service.kubernetes.io/topology-mode")
 
 
-class Port(Struct, frozen=True):
+class Port(Struct, frozen=True, gc=False):
     """A Service port; `protocol` is upper case as in the API, `node_port` 0 when there is none."""
 
     name: str
@@ -29,7 +29,7 @@ class Port(Struct, frozen=True):
     node_port: int = 0
 
 
-class Service(Struct, frozen=True):
+class Service(Struct, frozen=True, gc=False):
     """A Service as the API gives it; `cluster_ips` by family, "" when it has none of that family.
 
     `headless_label`: it has the label that controllers give to slices of headless Services.
@@ -52,7 +52,7 @@ class Service(Struct, frozen=True):
     headless_label: bool = False
 
 
-class SliceEndpoint(Struct, frozen=True):
+class SliceEndpoint(Struct, frozen=True, gc=False):
     """An endpoint of a slice: its first address only, as kube-proxy uses it."""
 
     ip: str
@@ -64,7 +64,7 @@ class SliceEndpoint(Struct, frozen=True):
     node_hints: frozenset[str]
 
 
-class EndpointSlice(Struct, frozen=True):
+class EndpointSlice(Struct, frozen=True, gc=False):
     """`ports` are (name, upper-case protocol, number). `other_proxy`: it has the label for another proxy."""
 
     namespace: str
