@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from kubewire.dataplane.core.cluster import ServicePort
+from kubewire.dataplane.core.links import address_text
 from kubewire.dataplane.core.model import Chain, Dataplane, Element, Hook, Origin, Rule, Set
 from kubewire.dataplane.iptables.observed import rule_line
 from kubewire.dataplane.iptables.spec import Spec, parse_rule
 from kubewire.dataplane.ipvs.ipvsadm import real_lines, server_line
 from kubewire.dataplane.nftables.names import TABLE
+from kubewire.dataplane.nftables.text import member_text
 from kubewire.dataplane.nftables.words import References, references
 
 _HOOKS = ("PREROUTING", "OUTPUT", "INPUT", "FORWARD", "POSTROUTING")
@@ -74,7 +76,7 @@ class _Telling:
         yield from self._servers()
         for link in self.dataplane.links:
             for element in filter(self._is_element, link.addresses):
-                yield _line(f"interface {link.name}", f"inet {element.key}", element.origin)
+                yield _line(f"interface {link.name}", address_text(element, link.family), element.origin)
 
     def _chain(self, chain: Chain, *, whole: bool) -> Iterator[Line]:
         """A chain's rules and the objects that they use, then the chains that they lead to; each once."""
@@ -112,10 +114,9 @@ class _Telling:
             if not item.table:
                 yield _line(f"set {name}", f"add {name} {element.key}", element.origin)
                 continue
-            comment = f' comment "{element.comment}"' if element.comment else ""
-            value = f" : {element.value}" if element.value else ""
+            text = member_text(element.key, element.value, element.comment)
             kind = "map" if item.value_type else "set"
-            yield _line(f"{kind} {name}", f"{element.key}{comment}{value}", element.origin)
+            yield _line(f"{kind} {name}", text, element.origin)
 
     def _servers(self) -> Iterator[Line]:
         for server in self.dataplane.servers:

@@ -14,6 +14,7 @@ from kubewire.dataplane.ipvs.ipset import steady_options
 from kubewire.dataplane.ipvs.ipvsadm import real_lines, service_text
 from kubewire.dataplane.ipvs.names import owned as owned_in_ipvs
 from kubewire.dataplane.nftables.names import AFFINITY_PREFIX, is_service_chain
+from kubewire.dataplane.nftables.text import member_text
 from kubewire.dataplane.nftables.words import references
 
 Pieces = Mapping[str, Counter[str]]
@@ -117,7 +118,7 @@ def _set(item: Set, tool: str, whole: bool) -> Iterator[tuple[str, str]]:
 def _elements(element: Element, whole: bool) -> Iterator[str]:
     others = () if whole else element.alternatives
     for value, comment in ((element.value, element.comment), *others):
-        yield element.key + (f' comment "{comment}"' if comment else "") + (f" : {value}" if value else "")
+        yield member_text(element.key, value, comment)
 
 
 def _server(server: VirtualServer) -> Iterator[tuple[str, str]]:

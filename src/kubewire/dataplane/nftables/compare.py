@@ -11,7 +11,7 @@ from kubewire.dataplane.core.findings import Check, IpFamily, Note, Status
 from kubewire.dataplane.core.model import Chain, Dataplane, Element, Hook, Origin, Rule, Set
 from kubewire.dataplane.nftables.layout import is_leftover
 from kubewire.dataplane.nftables.names import TABLE, WORDS, is_service_chain
-from kubewire.dataplane.nftables.text import priority_text
+from kubewire.dataplane.nftables.text import member_text, priority_text
 from kubewire.dataplane.nftables.words import references
 
 _UNASKED = "nothing that the API knows asks for it"
@@ -37,7 +37,7 @@ def compare_nft(
 
 def element_text(element: Element) -> str:
     """A set's or map's element as nft prints it: `10.96.0.1 . tcp . 443 : goto service-…`."""
-    return _element_text(element.key, element.value, element.comment)
+    return member_text(element.key, element.value, element.comment)
 
 
 def hook_text(hook: Hook | None) -> str:
@@ -249,13 +249,8 @@ class _Comparison(Struct):
         )
 
 
-def _element_text(key: str, value: str, comment: str) -> str:
-    text = f'{key} comment "{comment}"' if comment else key
-    return f"{text} : {value}" if value else text
-
-
 def _item(element: Element, origin: Origin) -> Item:
-    others = tuple(_element_text(element.key, *other) for other in element.alternatives)
+    others = tuple(member_text(element.key, *other) for other in element.alternatives)
     return Item(element_text(element), element.origin or origin, others)
 
 

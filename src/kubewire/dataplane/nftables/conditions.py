@@ -12,7 +12,8 @@ from fractions import Fraction
 from kubewire.dataplane.core.model import Element
 from kubewire.dataplane.core.packet import SURE, Action, NotModelled, Packet, Result, as_number
 from kubewire.dataplane.core.routing import Routing
-from kubewire.dataplane.nftables.lookups import Lookup, Value, matches, shown
+from kubewire.dataplane.nftables.lookups import Lookup, Value, matches
+from kubewire.dataplane.nftables.text import member_text
 from kubewire.dataplane.nftables.words import JUMPS, VERDICTS, Reader
 
 _STATES = frozenset(("new", "established", "related", "invalid", "untracked"))
@@ -116,11 +117,12 @@ def _vmap(fields: Sequence[Field], reader: Reader) -> Statement:
             found = sets.find(name, values) if anonymous is None else anonymous.find(values)
         if found is None:
             return [Result(SURE, packet, Action.MISS)]
+        text = member_text(found.key, found.value)
         try:
             action, chain = verdict(found.value)
         except ValueError as error:
-            raise NotModelled(f"{shown(found)!r} in {name} is not modelled") from error
-        return [Result(SURE, packet, action, chain, f"{name}: {shown(found)}".removeprefix(": "))]
+            raise NotModelled(f"{text!r} in {name} is not modelled") from error
+        return [Result(SURE, packet, action, chain, f"{name}: {text}".removeprefix(": "))]
 
     return statement
 

@@ -38,11 +38,6 @@ class Lookup:
         return found or next((element for element in ranges if _holds(element.key, values)), None)
 
 
-def shown(element: Element) -> str:
-    """An element as nft prints it, without its comment."""
-    return f"{element.key} : {element.value}" if element.value else element.key
-
-
 def matches(value: Value, text: str) -> bool:
     """Whether a value is the one that nft prints so, or lies in that network or range."""
     try:

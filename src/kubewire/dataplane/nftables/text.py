@@ -41,6 +41,12 @@ def element_text(key: Json) -> str:
     return text if comment is None else f'{text} comment "{comment}"'
 
 
+def member_text(key: str, value: str = "", comment: str = "") -> str:
+    """A member of a set or map: `10.96.0.1 . tcp . 443 comment "…" : goto service-…`."""
+    text = f'{key} comment "{comment}"' if comment else key
+    return f"{text} : {value}" if value else text
+
+
 def duration_text(seconds: int) -> str:
     """Seconds as nft prints a timeout: `3h`, `1m30s`."""
     text, rest = "", seconds

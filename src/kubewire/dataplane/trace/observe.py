@@ -17,9 +17,8 @@ from kubewire.dataplane.iptables.observed import parse_iptables_save
 from kubewire.dataplane.nftables.observed import parse_nft_json
 from kubewire.dataplane.trace.hooks import IptablesRules, NftRules, Rules
 from kubewire.dataplane.trace.journey import LOCALNET, NodeView
+from kubewire.dataplane.unused import IPTABLES_FILES, NFT_FILES, dump_file
 
-_IPTABLES: dict[IpFamily, str] = {"ipv4": "iptables-save.txt", "ipv6": "ip6tables-save.txt"}
-_NFT: dict[IpFamily, str] = {"ipv4": "nft-ip.json", "ipv6": "nft-ip6.json"}
 _FORWARDING = {"ipv4": "net.ipv4.ip_forward", "ipv6": "net.ipv6.conf.all.forwarding"}
 
 
@@ -40,14 +39,12 @@ def view_of(node: NodeSnapshot, family: IpFamily) -> NodeView:
 
 def _rules(node: NodeSnapshot, family: IpFamily) -> tuple[Rules, ...]:
     """What the dumps show, nft first; the one that kube-proxy's mode writes must be there."""
-    mode = _mode(node)
-    wanted = _NFT[family] if mode == "nftables" else _IPTABLES[family]
-    _needed(node, wanted)
+    _needed(node, dump_file(_mode(node), family))
     rules: list[Rules] = []
-    if text := node.files.get(_NFT[family], "").strip():
-        rules.append(NftRules(_whole(parse_nft_json(text, family), node, _NFT[family])))
-    if text := node.files.get(_IPTABLES[family], "").strip():
-        rules.append(IptablesRules(_whole(parse_iptables_save(text, family), node, _IPTABLES[family])))
+    if text := node.files.get(NFT_FILES[family], "").strip():
+        rules.append(NftRules(_whole(parse_nft_json(text, family), node, NFT_FILES[family])))
+    if text := node.files.get(IPTABLES_FILES[family], "").strip():
+        rules.append(IptablesRules(_whole(parse_iptables_save(text, family), node, IPTABLES_FILES[family])))
     return tuple(rules)
 
 
