@@ -22,7 +22,7 @@ _NAMES = frozenset(("--comment", "--name", "--nfacct-name"))
 """Options that take the next word, even one that looks like an option."""
 
 
-class Match(Struct, frozen=True):
+class Match(Struct, frozen=True, gc=False):
     """One option of a match with its values; `module` is "" for the options that need none (`-s`).
 
     A module without options is a match with the option "".

@@ -16,7 +16,7 @@ JUMPS = ("jump", "goto")
 _TOKEN = re.compile(r'"[^"]*"|[{},]|[^\s{},"]+')
 
 
-class References(Struct, frozen=True):
+class References(Struct, frozen=True, gc=False):
     """The chains that a text jumps or goes to, the named sets and maps that it looks up or updates."""
 
     chains: tuple[str, ...]
