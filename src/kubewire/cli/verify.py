@@ -44,11 +44,12 @@ def verify(
 
     `kubewire verify --snapshot my-snapshot`
     """
-    from kubewire.app import verify as app
-    from kubewire.app.placement import Request, resolve
-
     options.require_lab_or_snapshot("verify", lab, snapshot, host)
     if snapshot is not None:
-        raise typer.Exit(app.verify_snapshot(snapshot, form.value, output))
+        from kubewire.app.verify import verify_snapshot
+
+        raise typer.Exit(verify_snapshot(snapshot, form.value, output))
+    from kubewire.app.placement import Request, resolve
+
     request = Request(lab, host, form=form.value, output=output)
     raise typer.Exit(resolve(lab, host).verify(request))

@@ -18,7 +18,7 @@ PLAYBOOK = """
   module_defaults:
     kubewire.lab.cluster: {recreate: perhaps}
   tasks:
-    - kubewire.lab.cluster: {lab: x, provider: auto, retain: true}
+    - kubewire.lab.cluster: {lab: x, recreate: false, retain: true}
       ignore_errors: true
     - kubewire.lab.cluster: {lab: x}
       ignore_errors: true

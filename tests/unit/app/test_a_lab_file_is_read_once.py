@@ -18,6 +18,7 @@ from kubewire.hosts import inventory, records
 from kubewire.hosts.inventory import Target
 from kubewire.hosts.records import RemoteLab
 from kubewire.hosts.ssh_target import Place
+from kubewire.providers.netns.provider import NetnsProvider
 
 Calls = Callable[..., int]
 
@@ -43,7 +44,7 @@ def reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lab: str) -> Calls:
     monkeypatch.setattr(os, "open", opening)
     for module in (up, on_hosts):
         monkeypatch.setattr(module, "run_playbook", lambda *_, **__: Run(tmp_path / "run"))
-    monkeypatch.setattr(up, "require_all_but_packages", lambda lab: None)
+    monkeypatch.setattr(NetnsProvider, "require_possible", lambda *_: None)
     monkeypatch.setattr(supply, "ensure", lambda *_, **__: None)
     monkeypatch.setattr(in_vm, "boot", lambda *_: (Target("vm", ("vm",), ()), "v1.37.2"))
     monkeypatch.setattr(in_vm.machine, "remove", lambda _: False)

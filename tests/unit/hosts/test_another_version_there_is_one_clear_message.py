@@ -16,6 +16,7 @@ from kubewire.hosts import remote
 from kubewire.hosts.agent import OTHER_VERSION, PROTOCOL
 from kubewire.hosts.records import RemoteLab
 from kubewire.hosts.ssh_target import Place
+from kubewire.hosts.status import remote_status
 
 ALICE = Place("alice", ("ssh", "alice"), "/python")
 LAB = RemoteLab("iptables", "labs/iptables.yml", ALICE)
@@ -56,7 +57,7 @@ def test_a_command_is_refused(there: list[Sequence[str]]) -> None:
 
 
 def test_its_labs_are_listed(there: list[Sequence[str]]) -> None:
-    assert remote.phase(LAB) == "ready"
+    assert remote_status(LAB).phase == "ready"
     assert there[-1] == ("/python", "-m", "kubewire", "status", "iptables")
 
 
