@@ -45,7 +45,7 @@ CLUSTER: dict[str, Any] = {
     **{"why": "asked for", "kubernetes": "v1.37.2", "tools": {"worker": {"nft": "v1.0.6"}}},
 }
 HONEST: dict[str, Any] = {
-    "packages": {"changed": False, "changes": [], "missing": [], "provider": "netns"},
+    "packages": {"changed": False, "changes": [], "missing": [], "provider": "netns", "binaries": True},
     "missing_binaries": {
         **{"changed": False, "changes": [], "missing": [], "architecture": "amd64", "incoming": "/root/in"}
     },

@@ -61,7 +61,10 @@ def made(room: Room, marker: Path) -> Outcome:
     host = {each.name: each for each in room.hosts}
     lie(host["bob"])
     lie(host["hosts"], cluster={**CLUSTER, "add_host": proxied(marker)})
-    lie(host["types"], packages={"changed": True, "changes": "all", "missing": [], "provider": "netns"})
+    lie(
+        host["types"],
+        packages={"changed": True, "changes": "all", "missing": [], "provider": "netns", "binaries": True},
+    )
     lie(host["endless"], cluster="endless ")
     failed = {"failed": True, "msg": f"{ALERT}\nkubewire: all is well", "kubewire_exit_code": 4}
     lie(host["clip"], settle=failed, progress=[{"step": ALERT, "detail": ALERT}])
