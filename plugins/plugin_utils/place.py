@@ -11,13 +11,13 @@ from typing import Any
 
 from kubewire.core.errors import HostError
 from kubewire.hosts.ssh_errors import SUDO
-from kubewire.hosts.ssh_target import Place
+from kubewire.hosts.ssh_target import SshTarget
 
 PERSIST = "20s"
 """As in ansible.cfg: a lab in the making lives as long as its connection."""
 
 
-def place_of(connection: Any, variables: Mapping[str, Any]) -> Place:
+def place_of(connection: Any, variables: Mapping[str, Any]) -> SshTarget:
     """The play's host. `kubewire_python` and `kubewire_environment` come from its inventory, or from the
     task that had kubewire there; HostError for a connection other than SSH.
     """
@@ -26,9 +26,9 @@ def place_of(connection: Any, variables: Mapping[str, Any]) -> Place:
         raise HostError(
             f"a lab host is reached by SSH, not by {connection.transport}",
             where=name,
-            mend="give it ansible_connection: ssh in the inventory, or local if it is this machine",
+            hint="give it ansible_connection: ssh in the inventory, or local if it is this machine",
         )
-    return Place(
+    return SshTarget(
         name=name,
         ssh=(str(connection.get_option("ssh_executable")), *ssh_options(connection)),
         python=str(variables.get("kubewire_python") or variables["ansible_facts"].get("kubewire_python", "")),
@@ -48,11 +48,11 @@ def _become(connection: Any, host: str) -> tuple[str, ...]:
     if plugin is None or user == connection.get_option("remote_user"):
         return ()
     if plugin.name != "sudo":
-        raise HostError(f"kubewire doesn't become {user} by {plugin.name}", where=host, mend=SUDO)
+        raise HostError(f"kubewire doesn't become {user} by {plugin.name}", where=host, hint=SUDO)
     return ("sudo", "-H", "-n", "-u", str(user), "--")
 
 
-def shared(place: Place, connection: Any) -> Place:
+def shared(place: SshTarget, connection: Any) -> SshTarget:
     """The place, reached through one connection for all steps of a run, beside those of Ansible's modules."""
     folder = Path(str(connection.get_option("control_path_dir"))).expanduser()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)

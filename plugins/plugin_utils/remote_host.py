@@ -14,7 +14,7 @@ from kubewire.core.errors import HostError
 from kubewire.hosts import records, scripts
 from kubewire.hosts.provision import checked, provision
 from kubewire.hosts.remote import runner
-from kubewire.hosts.ssh_target import Place, Run
+from kubewire.hosts.ssh_target import Run, SshTarget
 from kubewire.lab.loading import find_lab
 from kubewire.lab.lookup import lab_name, name_to_remove
 from kubewire.providers.base import Change
@@ -35,7 +35,7 @@ def install(run: Run, host: str, packages: list[str], *, check: bool) -> dict[st
     return Outcome([Change(host, f"{package} {done}") for package in packages]).result()
 
 
-def _is_recorded(place: Place, lab: str) -> bool:
+def _is_recorded(place: SshTarget, lab: str) -> bool:
     return place.name in records.read(name_to_remove(lab))
 
 
@@ -67,7 +67,7 @@ class RemoteHost:
         place = shared(place_of(self.connection, self.variables), self.connection)
         return runner(place)(command, data)
 
-    def _provision(self, place: Place, lab: str | None, *, check: bool) -> dict[str, Any]:
+    def _provision(self, place: SshTarget, lab: str | None, *, check: bool) -> dict[str, Any]:
         done: list[str] = []
         if not place.python:
             python = str(self.variables.get("ansible_python_interpreter") or "")

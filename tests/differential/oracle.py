@@ -19,7 +19,7 @@ from proxies import Node
 from tally import Tally, rows_of
 from variants import Variant, variants
 
-from kubewire.dataplane.check import Judgement, judge
+from kubewire.dataplane.check import Checked, check_snapshot
 from kubewire.dataplane.core.features import Version
 from kubewire.dataplane.core.findings import Check
 from kubewire.dataplane.core.snapshot import Snapshot
@@ -37,11 +37,11 @@ class Settled:
     """How a node was found in the end: its dumps and what is to be said about them."""
 
     dumps: dict[str, str]
-    judgement: Judgement
+    checked: Checked
 
     @property
     def failed(self) -> list[Check]:
-        return [check for check in self.judgement.checks if check.status == "failed"]
+        return [check for check in self.checked.checks if check.status == "failed"]
 
 
 class Oracle:
@@ -94,9 +94,9 @@ class Oracle:
                 found = self._settle(node, listed, self.patience * HASTY)
                 if not found.failed:
                     return
-                if not (untold := _untold(listed, node, found.dumps)):
+                if not (coverage_gaps := _untold(listed, node, found.dumps)):
                     break
-                self.tally.untold[node.label, untold] += 1
+                self.tally.coverage_gaps[node.label, coverage_gaps] += 1
                 node.start(choose(node))
             found = self._settle(node, listed, self.patience)
             if found.failed:
@@ -130,7 +130,7 @@ class Oracle:
         used = features(listed) | changes(self._before, listed)
         self._before = listed
         for node, settled in found:
-            shown = dumped(settled.dumps, (note.text for note in settled.judgement.notes))
+            shown = dumped(settled.dumps, (note.text for note in settled.checked.notes))
             self.tally.count(node.label, {*used, *shown, f"config: {node.variant.name}"})
 
     def _settle(self, node: Node, listed: dict[str, Any], patience: float) -> Settled:
@@ -140,7 +140,7 @@ class Oracle:
         nftables mode fails once there are source ranges ("File exists", as it refills a set of intervals).
         """
         end = time.monotonic() + patience
-        found = Settled({}, Judgement([], []))
+        found = Settled({}, Checked([], []))
         starts, pause = 0, node.place.pause
         time.sleep(pause if node.place.emulated else 0)
         while True:
@@ -180,7 +180,7 @@ class Oracle:
 
 
 def _judged(listed: dict[str, Any], node: Node, dumps: dict[str, str]) -> Settled:
-    return Settled(dumps, judge(Snapshot(listed, (node.quick(dumps),))))
+    return Settled(dumps, check_snapshot(Snapshot(listed, (node.quick(dumps),))))
 
 
 def _left_empty(found: Settled) -> bool:

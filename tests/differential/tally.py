@@ -24,7 +24,7 @@ class Tally:
     comparisons: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     gave_up: Counter[str] = field(default_factory=Counter)
-    untold: Counter[tuple[str, str]] = field(default_factory=Counter)
+    coverage_gaps: Counter[tuple[str, str]] = field(default_factory=Counter)
     left_empty: Counter[str] = field(default_factory=Counter)
     coverage: Counter[tuple[str, str]] = field(default_factory=Counter)
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("apply", "settle"), 0.0))
@@ -61,7 +61,7 @@ class Tally:
         ]
         lines += [
             f"{label}: started again {count} times, as it was not told {what} (a race of its own)"
-            for (label, what), count in self.untold.items()
+            for (label, what), count in self.coverage_gaps.items()
         ]
         lines += [
             f"{label}: started again {count} times, as it had ended or could not write its rules"

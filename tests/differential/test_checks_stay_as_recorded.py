@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
-from kubewire.verify.evaluate import judge_snapshot
+from kubewire.verify.evaluate import evaluate_snapshot
 from recorded import GOLDEN, load
 
 RECORDED = sorted(
@@ -47,7 +47,7 @@ def _without_some(node: NodeSnapshot) -> Iterator[tuple[str, str]]:
 def digests(snapshot: Snapshot) -> Iterator[str]:
     """`ID STATUS COUNT DIGEST` for each kind of check."""
     found = defaultdict(list)
-    for check in judge_snapshot(snapshot).checks:
+    for check in evaluate_snapshot(snapshot).checks:
         subject = (check.node, check.family, check.service, check.object, check.expected, check.observed)
         found[check.id, check.status].append("\0".join(subject))
     for (kind, status), subjects in sorted(found.items()):

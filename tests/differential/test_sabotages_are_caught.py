@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from kubewire.dataplane.check import judge
+from kubewire.dataplane.check import check_snapshot
 from kubewire.dataplane.core.cluster import ServicePort
 from kubewire.dataplane.core.config import ProxyConfig
 from kubewire.dataplane.core.endpoints import Categorized, Endpoint
@@ -38,7 +38,9 @@ def subject(mode: str, version: str = "v1.37.2") -> Snapshot:
 
 
 def failed(snapshot: Snapshot) -> set[str]:
-    return {check.id.partition(".")[2] for check in judge(snapshot).checks if check.status == "failed"}
+    return {
+        check.id.partition(".")[2] for check in check_snapshot(snapshot).checks if check.status == "failed"
+    }
 
 
 def ports(patch: Patch, mode: str, **changes: Any) -> None:
@@ -132,7 +134,7 @@ def source_ranges_ignored(patch: Patch, mode: str) -> None:
 
 def wrong_mask(patch: Patch, mode: str) -> None:
     """Affinity by the client's network instead of its address."""
-    patch.setattr(iptables_service.Surroundings, "mask", property(lambda self: "255.255.255.0"))
+    patch.setattr(iptables_service.NodeContext, "mask", property(lambda self: "255.255.255.0"))
 
 
 def wrong_priority(patch: Patch, mode: str) -> None:

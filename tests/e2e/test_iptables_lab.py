@@ -21,7 +21,7 @@ LAB = "iptables"
 SVC = "KUBE-SVC-FREKB6WNWYJLKTHC"
 
 
-def mend(lab: Kubewire, *named: str, announced: list[str] | None = None) -> None:
+def hint(lab: Kubewire, *named: str, announced: list[str] | None = None) -> None:
     """`up` repairs what `announced` says, naming each of `named`; then there is nothing to find or to do."""
     outcome = lab.ok("up", LAB)
     for text in named:
@@ -137,7 +137,7 @@ def test_all_damage_at_once_is_found_announced_and_mended(lab: Kubewire) -> None
     assert [text for text in named if text not in outcome.text] == []
     announced = changes(lab.ok("up", LAB, "--check").text)
     assert announced
-    mend(lab, announced=announced)
+    hint(lab, announced=announced)
 
 
 @pytest.mark.slow
@@ -152,7 +152,7 @@ def test_damage_by_hand_is_found_named_and_mended(
         assert text in outcome.text
     announced = changes(lab.ok("up", LAB, "--check").text)
     assert announced
-    mend(lab, named[0], announced=announced)
+    hint(lab, named[0], announced=announced)
 
 
 def test_a_stopped_kube_proxy_is_started_again(lab: Kubewire) -> None:
@@ -160,12 +160,12 @@ def test_a_stopped_kube_proxy_is_started_again(lab: Kubewire) -> None:
     node = lab.node(LAB, "worker", "readlink", "/proc/self/ns/net").strip()
     mine = [p for p in pids if lab.node(LAB, "worker", "readlink", f"/proc/{p}/ns/net").strip() == node]
     lab.node(LAB, "worker", "kill", "-STOP", mine[0])
-    mend(lab, "iptables-worker", "kube-proxy")
+    hint(lab, "iptables-worker", "kube-proxy")
 
 
 def test_a_killed_kube_proxy_is_named(lab: Kubewire) -> None:
     lab.node(LAB, "worker2", "pkill", "-KILL", "kube-proxy")
-    mend(lab, "iptables-worker2", "kube-proxy")
+    hint(lab, "iptables-worker2", "kube-proxy")
 
 
 def kubectl(lab: Kubewire, *argv: str) -> str:
@@ -185,13 +185,13 @@ def test_scaling_is_followed_and_taken_back(lab: Kubewire) -> None:
     dnats = {c["object"] for c in report["checks"] if c["id"] == "iptables.endpoint.dnat"}
     assert len(dnats) == 3, "two of httpbin, one of the apiserver"
     assert len(pods(kubectl(lab, "get", "pods", "-o", "json"))) == 2
-    mend(lab, "2 → 4")
+    hint(lab, "2 → 4")
     assert len(pods(kubectl(lab, "get", "pods", "-o", "json"))) == 4
 
 
 def test_a_deleted_deployment_comes_back(lab: Kubewire) -> None:
     kubectl(lab, "delete", "deployment", "httpbin")
-    mend(lab, "Deployment default/httpbin")
+    hint(lab, "Deployment default/httpbin")
 
 
 def test_pods_behave_as_on_kind(lab: Kubewire) -> None:

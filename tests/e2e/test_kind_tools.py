@@ -29,7 +29,7 @@ def test_apt_installs_them_or_says_why_not_and_the_ways_out(
             if network == "none":
                 with pytest.raises(HostError, match="ipset can't be installed: E") as caught:
                     tools.install(NODE, ["ipset"])
-                assert "kubewire prefetch" in caught.value.mend
+                assert "kubewire prefetch" in caught.value.hint
                 return
             if subprocess.run(["docker", "exec", NODE, "apt-get", "update"], capture_output=True).returncode:
                 pytest.skip("containers have no way to Debian's packages here")

@@ -68,7 +68,7 @@ class Subject:
     def judged(self, dump: str) -> bool:
         """Whether verify finds something wrong with another text in the dump's place."""
         mutated = NodeSnapshot(self.node.name, {**self.node.files, self.file: dump})
-        checks = judging.judge(Snapshot(self.snapshot.cluster, (mutated,))).checks
+        checks = judging.check_snapshot(Snapshot(self.snapshot.cluster, (mutated,))).checks
         return any(check.status == "failed" for check in checks)
 
     def meets(self) -> Meets:

@@ -45,8 +45,8 @@ def _vm() -> list[Finding]:
     qemu = own_qemu()
     which = qemu.which if qemu else "QEMU of Debian, fetched when it is needed"
     text = "; ".join(what for what, _ in lacks) or f"can run here ({which})"
-    mend = "\n".join(mend for _, mend in lacks)
-    return [Finding("VM (--host vm)", "note" if lacks else "ok", text, mend)]
+    hint = "\n".join(hint for _, hint in lacks)
+    return [Finding("VM (--host vm)", "note" if lacks else "ok", text, hint)]
 
 
 def _known_bites() -> list[Finding]:

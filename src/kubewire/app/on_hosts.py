@@ -66,7 +66,7 @@ def verify_on_hosts(name: str, request: Request, target: Target) -> int:
     elif several and form == "junit":
         raise DefinitionError(
             f"lab {name} is up on {', '.join(target.hosts)}, and a JUnit file tells of one",
-            mend="give a folder for their files with --output DIR, or name one with --host NAME",
+            hint="give a folder for their files with --output DIR, or name one with --host NAME",
         )
     display = Display()
     run = run_playbook("verify", name, {"lab": name}, display, report=True, target=target)

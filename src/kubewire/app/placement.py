@@ -130,7 +130,7 @@ class Remote:
         if len(self.known) > 1:
             raise DefinitionError(
                 f"lab {self.lab} is up on {', '.join(self.known)}",
-                mend="name one of them with --host NAME, before the lab",
+                hint="name one of them with --host NAME, before the lab",
             )
         return next(iter(self.known.values()))
 
@@ -207,9 +207,9 @@ Placement = Local | Remote | Vm
 def up(request: Request) -> int:
     """Make a lab, or bring it back to its definition, where it is or is to be; the exit code."""
     if request.output and not request.verify:
-        raise DefinitionError("--reports are those of --verify", mend="give --verify, or leave --reports out")
+        raise DefinitionError("--reports are those of --verify", hint="give --verify, or leave --reports out")
     if request.inventory and request.host in ("", LOCAL, VM):
-        raise DefinitionError("--inventory knows the hosts of --host NAME", mend="name one, or leave it out")
+        raise DefinitionError("--inventory knows the hosts of --host NAME", hint="name one, or leave it out")
     if request.check:
         from kubewire.binaries.resolving import require_exists
 
@@ -234,7 +234,7 @@ def resolve(lab: str, host: str = "", named: Callable[[str], str] = lab_name) ->
         known = records.read(name)
     if host and host not in known:
         there = f"it is up on {', '.join(known)}" if known else f"kubewire up {lab} --host {host}"
-        raise DefinitionError(f"lab {lab} isn't up on {host}", mend=there)
+        raise DefinitionError(f"lab {lab} isn't up on {host}", hint=there)
     return _recorded(name, {host: known[host]} if host else known)
 
 
@@ -308,5 +308,5 @@ def _recorded(name: str, known: Mapping[str, RemoteLab]) -> Placement:
 def _moved(name: str, there: str, wanted: str) -> DefinitionError:
     return DefinitionError(
         f"lab {name} runs on {there}; it can't move to {wanted} under it",
-        mend=f"remove it first: kubewire down {name}",
+        hint=f"remove it first: kubewire down {name}",
     )

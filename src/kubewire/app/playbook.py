@@ -161,7 +161,7 @@ def _ansible(
         run.fail(Failure("ansible-runner", "", f"{type(error).__name__}: {error}", 4))
         return
     if outcome.status != "successful" and run.failure is None and not stop.is_set():
-        run.fail(Failure("ansible-playbook", "", last_words(run.folder / "run" / "stdout"), 4))
+        run.fail(Failure("ansible-playbook", "", tail_of(run.folder / "run" / "stdout"), 4))
 
 
 def note_event(event: Mapping[str, Any], run: Run, display: Display) -> None:
@@ -198,7 +198,7 @@ def note_event(event: Mapping[str, Any], run: Run, display: Display) -> None:
             display.failed()
 
 
-def last_words(path: Path, lines: int = 12) -> str:
+def tail_of(path: Path, lines: int = 12) -> str:
     """The end of Ansible's own output, for a failure that no task told."""
     return "\n".join(last_lines(path, lines)) or "ansible-playbook said nothing"
 

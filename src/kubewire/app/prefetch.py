@@ -27,7 +27,7 @@ def prefetch(request: Request) -> None:
     if request.host not in ("", LOCAL, VM):
         raise DefinitionError(
             f"prefetch fills this machine's cache, or a VM's (--host {VM}); not that of {request.host}",
-            mend=f"run it there: ssh {request.host} kubewire prefetch {request.lab}; `up --host` fetches by"
+            hint=f"run it there: ssh {request.host} kubewire prefetch {request.lab}; `up --host` fetches by"
             " itself, too",
         )
     display, lab = Display(), request.definition

@@ -18,7 +18,7 @@ from typing import Any
 from kubewire.binaries import sums
 from kubewire.binaries.catalog import COSTS, UNUSED_STAGING, Artifact, recipe
 from kubewire.binaries.download import require_space
-from kubewire.binaries.toolchain import Go, failure, last_words
+from kubewire.binaries.toolchain import Go, failure, tail_of
 from kubewire.binaries.web import SourceFailed, why_unreachable
 from kubewire.core import paths
 from kubewire.core.progress import WARNING, Progress
@@ -53,7 +53,7 @@ def served(go: Go, version: str) -> bool:
     text = go.run("list", "-m", "-e", "-json", f"k8s.io/kubernetes@{version}", cwd=go.space.path)
     error = (json.loads(text).get("Error") or {}).get("Err", "")
     if error and not NOT_SERVED.search(error):
-        raise SourceFailed(last_words(error))
+        raise SourceFailed(tail_of(error))
     return not error
 
 
@@ -171,7 +171,7 @@ def _go_mod(go: Go, artifact: Artifact) -> str:
     module = f"{recipe(artifact).module}@{artifact.version}"
     answer = json.loads(go.run("list", "-m", "-e", "-json", module, cwd=go.space.path))
     if answer.get("Error") or not answer.get("GoMod"):
-        raise SourceFailed(f"{module}: {last_words((answer.get('Error') or {}).get('Err', 'no go.mod'))}")
+        raise SourceFailed(f"{module}: {tail_of((answer.get('Error') or {}).get('Err', 'no go.mod'))}")
     return Path(answer["GoMod"]).read_text()
 
 

@@ -79,7 +79,7 @@ def _changed(release: Release, how: str, known: Path) -> HostError:
     return HostError(
         f"{release.filename} {how}: refused",
         where=release.url,
-        mend="a release doesn't change once it is out: ask its project before you trust the new file; "
+        hint="a release doesn't change once it is out: ask its project before you trust the new file; "
         f"the known hash is in {known}",
     )
 
@@ -148,7 +148,7 @@ def require_space(directory: Path, needed: int, what: str) -> None:
         raise HostError(
             f"{what} needs {_size(needed)} of free disk, and there is {_size(free)}",
             where=str(directory),
-            mend="free some space, or set XDG_CACHE_HOME to a folder on a bigger disk",
+            hint="free some space, or set XDG_CACHE_HOME to a folder on a bigger disk",
         )
 
 

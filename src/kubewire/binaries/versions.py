@@ -47,7 +47,7 @@ def parse(wanted: str) -> Wanted:
     if not match:
         raise DefinitionError(
             f"{wanted!r} is not a Kubernetes version",
-            mend=f"write it as 1.{MINORS[-1]} or {NEWEST}; {span}",
+            hint=f"write it as 1.{MINORS[-1]} or {NEWEST}; {span}",
         )
     major, minor, patch = int(match[1]), int(match[2]), match[3]
     if major == 1 and MINORS[0] <= minor < BEYOND:
@@ -61,7 +61,7 @@ def parse(wanted: str) -> Wanted:
         nearest, hint = min(MINORS, key=lambda known: abs(known - minor)) if major == 1 else MINORS[-1], ""
     raise DefinitionError(
         f"Kubernetes {text} is not a version that kubewire knows",
-        mend=f"the nearest is 1.{nearest}{hint}; {span}",
+        hint=f"the nearest is 1.{nearest}{hint}; {span}",
     )
 
 

@@ -139,5 +139,5 @@ def _network() -> Iterator[None]:
         raise HostError(
             f"writing failed: {os.strerror(error.errno)}",
             where=str(paths.cache_dir()),
-            mend="free some space, or set XDG_CACHE_HOME to a folder on a bigger disk",
+            hint="free some space, or set XDG_CACHE_HOME to a folder on a bigger disk",
         ) from error

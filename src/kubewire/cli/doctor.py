@@ -21,7 +21,7 @@ def doctor() -> None:
     for finding in findings:
         mark, style = MARKS[finding.state]
         screen.line((f"{mark} ", style), f"{finding.name:<26} ", finding.detail)
-        for line in finding.mend.splitlines():
+        for line in finding.hint.splitlines():
             screen.line(f"{'':<29}{line.strip()}", style="yellow")
     if any(finding.state == "missing" for finding in findings):
         raise typer.Exit(HostError.exit_code)

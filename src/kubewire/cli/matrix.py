@@ -70,7 +70,7 @@ def matrix(
     """
     from kubewire.nightly import command
 
-    wishes = command.Wishes(
+    wanted = command.Options(
         only=tuple(only or ()),
         shard=shard,
         fresh=fresh,
@@ -81,4 +81,4 @@ def matrix(
         baseline=baseline,
         accept=accept,
     )
-    raise typer.Exit(command.matrix(file, output, wishes, goes_on=resume, plan=show))
+    raise typer.Exit(command.matrix(file, output, wanted, goes_on=resume, plan=show))

@@ -94,11 +94,11 @@ def require_lab_or_snapshot(command: str, lab: str, snapshot: object, host: str)
     """DefinitionError unless one of the two is named, and a host only with a lab."""
     if bool(lab) == (snapshot is not None):
         raise DefinitionError(
-            f"{command} needs a lab or --snapshot DIR, one of the two", mend=f"kubewire {command} --help"
+            f"{command} needs a lab or --snapshot DIR, one of the two", hint=f"kubewire {command} --help"
         )
     if snapshot is not None and host:
         raise DefinitionError(
-            "--host says where a lab is, and --snapshot judges a folder, here", mend="leave one of them out"
+            "--host says where a lab is, and --snapshot judges a folder, here", hint="leave one of them out"
         )
 
 
@@ -115,7 +115,7 @@ def overrides(
         key, equals, value = setting.partition("=")
         if not equals or not key:
             raise DefinitionError(
-                f"--set {setting}: a setting is KEY=VALUE", mend="as: --set httpbin.replicas=7"
+                f"--set {setting}: a setting is KEY=VALUE", hint="as: --set httpbin.replicas=7"
             )
         found[key.strip()] = value
     return found

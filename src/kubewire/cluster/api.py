@@ -20,7 +20,7 @@ import httpx
 from kubewire.core.bounded_yaml import MAX_BYTES, read_yaml
 from kubewire.core.errors import LabError
 from kubewire.core.files import read_own
-from kubewire.core.timeouts import patient
+from kubewire.core.timeouts import scaled
 
 FIELD_MANAGER = "kubewire"
 
@@ -46,7 +46,7 @@ class Api:
             base_url=self.server,
             verify=_tls(cluster, user, kubeconfig.parent),
             headers=headers,
-            timeout=patient(timeout),
+            timeout=scaled(timeout),
             trust_env=False,
         )
 
@@ -145,7 +145,7 @@ class Api:
             "timeoutSeconds": timeout_seconds,
             **params,
         }
-        read_timeout = httpx.Timeout(patient(10.0), read=timeout_seconds + 30.0)
+        read_timeout = httpx.Timeout(scaled(10.0), read=timeout_seconds + 30.0)
         try:
             with self._client.stream("GET", path, params=query, timeout=read_timeout) as answer:
                 if not answer.is_success:

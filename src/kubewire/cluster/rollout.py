@@ -11,7 +11,7 @@ from kubewire.cluster.object_diff import title
 from kubewire.cluster.readiness import is_ready
 from kubewire.core.errors import LabError
 from kubewire.core.progress import Progress
-from kubewire.core.timeouts import patient
+from kubewire.core.timeouts import scaled
 
 POLL = 0.1  # seconds
 FAMILIES = ("IPv4", "IPv6")
@@ -42,12 +42,12 @@ def wait_for_rollout(
             within = "" if hopeless else f" within {timeout:.0f} s"
             raise LabError(
                 "; ".join(f"{title(live)} isn't rolled out{within}: {lack}" for live, lack in open_ones),
-                mend="\n  ".join(
+                hint="\n  ".join(
                     [*(f"{pod}: {reason}: {text}" for pod, reason, text in stuck), *_events(api, live)]
                 )
                 or "look at: kubewire kubeconfig LAB, then kubectl get pods -A",
             )
-        time.sleep(patient(POLL))
+        time.sleep(scaled(POLL))
 
 
 def _unfinished(api: Api, manifests: Sequence[Mapping[str, Any]]) -> list[tuple[Mapping[str, Any], str]]:

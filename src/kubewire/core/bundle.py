@@ -56,7 +56,7 @@ def lock() -> bytes:
         raise HostError(
             f"kubewire's locked dependencies can't be read: {error.strerror}",
             where=str(path),
-            mend="install kubewire again, or run it from a complete checkout",
+            hint="install kubewire again, or run it from a complete checkout",
         ) from error
 
 
@@ -107,7 +107,7 @@ def pip() -> bytes:
     """This machine's pip as a zip file that any Python can run: `python pip.zip/pip install …`."""
     spec = find_spec("pip")
     if spec is None or spec.origin is None:
-        raise HostError("there is no pip beside kubewire to ship to the host", mend="python -m ensurepip")
+        raise HostError("there is no pip beside kubewire to ship to the host", hint="python -m ensurepip")
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as packed:
         for name, data in _files(Path(spec.origin).parent, "pip"):

@@ -13,15 +13,15 @@ class KubewireError(Exception):
 
     exit_code: ClassVar[int] = 4
 
-    def __init__(self, what: str, *, where: str = "", mend: str = "") -> None:
+    def __init__(self, what: str, *, where: str = "", hint: str = "") -> None:
         super().__init__(what)
         self.what = what
         self.where = where
-        self.mend = mend
+        self.hint = hint
 
     def __str__(self) -> str:
         head = f"{shortened(self.where)}: {self.what}" if self.where else self.what
-        return f"{head}\n  {self.mend}" if self.mend else head
+        return f"{head}\n  {self.hint}" if self.hint else head
 
 
 class DefinitionError(KubewireError):

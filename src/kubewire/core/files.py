@@ -183,7 +183,7 @@ def check_owned(descriptor: int, path: Path) -> None:
     if status.st_mode & 0o022:
         mode = stat.S_IMODE(status.st_mode)
         raise UnsafeFileError(
-            f"others can write to it (mode {mode:04o})", where=str(path), mend="chmod go-w it"
+            f"others can write to it (mode {mode:04o})", where=str(path), hint="chmod go-w it"
         )
 
 

@@ -35,14 +35,14 @@ def install(packages: list[str], progress: Progress) -> None:
         if done.code:
             raise HostError(
                 f"apt-get {arguments[0]} failed: {' '.join((done.err or done.out).splitlines()[-3:])}",
-                mend=f"install them by hand: sudo apt-get install {' '.join(packages)}",
+                hint=f"install them by hand: sudo apt-get install {' '.join(packages)}",
             )
 
 
 def not_installable(missing: list[str]) -> HostError:
     return HostError(
         f"OS packages are missing: {', '.join(missing)}",
-        mend=f"install them; on Debian and Ubuntu: sudo apt-get install {' '.join(missing)}",
+        hint=f"install them; on Debian and Ubuntu: sudo apt-get install {' '.join(missing)}",
     )
 
 

@@ -36,7 +36,7 @@ def _roots_own(folder: Path, variable: str) -> Path:
         except UnsafeFileError as error:
             raise HostError(
                 f"root doesn't use {folder}: {error.where} {error.what}",
-                mend=f"with root's own home folder: sudo -H; or set {variable} to a folder of root's own",
+                hint=f"with root's own home folder: sudo -H; or set {variable} to a folder of root's own",
             ) from error
     return folder
 
@@ -49,5 +49,5 @@ def _absolute(folder: str, default: str) -> Path:
         return Path.home() / default / "kubewire"
     except RuntimeError as error:
         raise HostError(
-            "this user has no home folder", mend="set HOME, or XDG_STATE_HOME and XDG_CACHE_HOME"
+            "this user has no home folder", hint="set HOME, or XDG_STATE_HOME and XDG_CACHE_HOME"
         ) from error

@@ -105,7 +105,7 @@ def made_elsewhere(what: str, unknown: str, folder: Path) -> LabError:
     return LabError(
         f"{what} in another PID namespace or on another host: whether {unknown} can't be seen from here",
         where=str(folder),
-        mend=f"run kubewire where it was made; if that is gone for good: rm -r {folder}",
+        hint=f"run kubewire where it was made; if that is gone for good: rm -r {folder}",
     )
 
 

@@ -34,17 +34,17 @@ def refusal(error: BaseException) -> KubewireError | None:
     as an error; None for anything else.
     """
     if isinstance(error, ValueError) and "embedded null" in str(error):
-        return DefinitionError("a file's name can't hold a NUL character", mend="name another file")
+        return DefinitionError("a file's name can't hold a NUL character", hint="name another file")
     if not isinstance(error, OSError):
         return None
     where = str(error.filename or "")
     if error.errno in WRONG_NAMES:
-        return DefinitionError(WRONG_NAMES[error.errno], where=where, mend="name another one")
+        return DefinitionError(WRONG_NAMES[error.errno], where=where, hint="name another one")
     if error.errno == errno.ENOENT and _could_not_be_made(where):
-        return HostError("this machine has no way to make this folder", where=where, mend=OTHER_FOLDERS)
+        return HostError("this machine has no way to make this folder", where=where, hint=OTHER_FOLDERS)
     if error.errno not in REFUSALS:
         return None
-    return HostError(f"this machine refuses: {error.strerror}", where=where, mend=REFUSALS[error.errno])
+    return HostError(f"this machine refuses: {error.strerror}", where=where, hint=REFUSALS[error.errno])
 
 
 @contextmanager

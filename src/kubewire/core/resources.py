@@ -19,7 +19,7 @@ def root() -> Path:
     raise HostError(
         "kubewire's own labs and playbooks are missing",
         where=str(PACKAGE),
-        mend="install kubewire again, or run it from a complete checkout",
+        hint="install kubewire again, or run it from a complete checkout",
     )
 
 

@@ -85,7 +85,7 @@ def _base() -> Path:
                 return own_folder(candidate)
     raise HostError(
         f"no folder of this user's own has a path short enough for sockets ({LONGEST} bytes)",
-        mend="set XDG_RUNTIME_DIR to a folder of yours with mode 0700",
+        hint="set XDG_RUNTIME_DIR to a folder of yours with mode 0700",
     )
 
 

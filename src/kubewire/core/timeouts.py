@@ -9,7 +9,7 @@ SELDOM_COLLECTED = {"GOGC": "400"}
 """Memory for time: what a Go program does without there, most of its garbage collection."""
 
 
-def patient(seconds: float) -> float:
+def scaled(seconds: float) -> float:
     """A deadline or a pause times what the environment variable KUBEWIRE_PATIENCE says, never less."""
     try:
         return seconds * max(1.0, float(os.environ.get(VARIABLE, "1")))

@@ -13,7 +13,7 @@ input that is of no use) or `DefinitionError` (a call that makes no sense); both
 | `Version.parse` | the kube-proxy's version: rules differ from patch to patch |
 | `expected_iptables`, `expected_ipvs`, `expected_nftables` | what follows: a family's `Dataplane` |
 | `parse_iptables_save`, `parse_nft_json`, `parse_ipset_save`, `parse_ipvsadm_save` | the observed one |
-| `judge_dataplane` | a whole `Snapshot`: one `Check` for each statement, `Note`s for the rest |
+| `check_dataplane` | a whole `Snapshot`: one `Check` for each statement, `Note`s for the rest |
 | `explain_service` | a Service's path on a node, each object with its reason |
 
 Sources upstream: pkg/proxy/{iptables,ipvs,nftables}/proxier.go of kubernetes/kubernetes; every expected
@@ -26,7 +26,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kubewire.dataplane.check import judge as judge_dataplane
+    from kubewire.dataplane.check import check_snapshot as check_dataplane
     from kubewire.dataplane.core.cluster import ClusterState
     from kubewire.dataplane.core.config import ProxyConfig
     from kubewire.dataplane.core.facts import NodeFacts
@@ -54,11 +54,11 @@ __all__ = [
     "ProxyConfig",
     "Snapshot",
     "Version",
+    "check_dataplane",
     "expected_iptables",
     "expected_ipvs",
     "expected_nftables",
     "explain_service",
-    "judge_dataplane",
     "parse_ipset_save",
     "parse_iptables_save",
     "parse_ipvsadm_save",
@@ -80,7 +80,7 @@ _MODULES = {
     "expected_ipvs": "ipvs.expected",
     "expected_nftables": "nftables.expected",
     "explain_service": "explain_service",
-    "judge_dataplane": "check",
+    "check_dataplane": "check",
     "parse_ipset_save": "ipvs.ipset",
     "parse_iptables_save": "iptables.observed",
     "parse_ipvsadm_save": "ipvs.ipvsadm",
@@ -93,4 +93,4 @@ def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module = import_module(f"{__name__}.{_MODULES[name]}")
-    return getattr(module, "judge" if name == "judge_dataplane" else name)
+    return getattr(module, "check_snapshot" if name == "check_dataplane" else name)

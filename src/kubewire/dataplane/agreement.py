@@ -37,7 +37,7 @@ def service_chains(node: str, family: IpFamily, expected: Dataplane, observed: D
     return NodeChains(node, family, _numbers(expected.chains), _numbers(observed.chains))
 
 
-def judge_agreement(nodes: Iterable[NodeChains]) -> list[Check]:
+def check_agreement(nodes: Iterable[NodeChains]) -> list[Check]:
     """One check a family, wherever two or more nodes must carry the same chain."""
     groups: dict[tuple[IpFamily, str], list[NodeChains]] = defaultdict(list)
     for entry in nodes:

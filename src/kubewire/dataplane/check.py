@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from kubewire.core.errors import KubewireError, LabError
-from kubewire.dataplane.agreement import NodeChains, judge_agreement, service_chains
+from kubewire.dataplane.agreement import NodeChains, check_agreement, service_chains
 from kubewire.dataplane.core.cluster import ClusterState
 from kubewire.dataplane.core.features import unknown_version
 from kubewire.dataplane.core.findings import Check, IpFamily, Note
 from kubewire.dataplane.core.model import Dataplane, Problem
 from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
-from kubewire.dataplane.iptables.compare import compare_iptables, judge_foreign
+from kubewire.dataplane.iptables.compare import check_foreign, compare_iptables
 from kubewire.dataplane.iptables.foreign import Traffic
 from kubewire.dataplane.iptables.names import owned
 from kubewire.dataplane.iptables.observed import known_lines, parse_iptables_save
@@ -32,7 +32,7 @@ _NAMES: dict[IpFamily, str] = {"ipv4": "IPv4", "ipv6": "IPv6"}
 _UNUSED = "not judged, since no Service uses it and kube-proxy has programmed it on no node"
 
 
-class Judgement(Struct, frozen=True):
+class Checked(Struct, frozen=True):
     """What came out of a snapshot; `observed` is the last node's dataplane, in each family judged there."""
 
     checks: list[Check]
@@ -40,7 +40,7 @@ class Judgement(Struct, frozen=True):
     observed: Mapping[IpFamily, Dataplane]
 
 
-def judge(snapshot: Snapshot) -> Judgement:
+def check_snapshot(snapshot: Snapshot) -> Checked:
     """Judge every node in the mode that its kube-proxy runs in.
 
     Raises LabError where nothing can be judged: no node, or no Service (default/kubernetes always exists).
@@ -66,13 +66,13 @@ def judge(snapshot: Snapshot) -> Judgement:
     notes = [Note(f"{_NAMES[family]}: {_UNUSED}") for family in unused]
     several = len(snapshot.nodes) > 1
     for inputs in read.values():
-        judged, said, pairs = _judge_node(inputs, cluster, families)
+        judged, said, pairs = _check_node(inputs, cluster, families)
         checks += judged
         notes += said
         last = {family: observed for family, (_, observed) in pairs.items()}
         if several:
             chains += [service_chains(inputs.snapshot.name, family, *pair) for family, pair in pairs.items()]
-    return Judgement(checks + judge_agreement(chains), notes, last)
+    return Checked(checks + check_agreement(chains), notes, last)
 
 
 def _unreadable(node: NodeSnapshot, error: KubewireError) -> Check:
@@ -90,7 +90,7 @@ def _unreadable(node: NodeSnapshot, error: KubewireError) -> Check:
     )
 
 
-def _judge_node(
+def _check_node(
     node: Inputs, cluster: ClusterState, families: Sequence[IpFamily]
 ) -> tuple[list[Check], list[Note], dict[IpFamily, tuple[Dataplane, Dataplane]]]:
     """Checks, notes, and what was expected and observed of each family that could be judged."""
@@ -195,7 +195,7 @@ def _present(node: Inputs, family: IpFamily, name: str, problems: Sequence[Probl
 def _foreign(node: Inputs, traffic: Traffic, family: IpFamily) -> tuple[list[Check], list[Note]]:
     """What other hands wrote with iptables on a node whose kube-proxy uses nftables."""
     dump = parse_iptables_save(node.snapshot.files.get(IPTABLES_FILES[family], ""), family)
-    return judge_foreign(dump, traffic, node=node.snapshot.name, family=family)
+    return check_foreign(dump, traffic, node=node.snapshot.name, family=family)
 
 
 def _in_the_way(node: Inputs) -> list[Note]:

@@ -56,7 +56,7 @@ def explain_service(snapshot: Snapshot, service: str, node: str = "") -> Explana
     if port_name and not ports and found.ports:
         known = [port.name for port in found.ports]
         raise DefinitionError(
-            f"Service {namespace}/{name} has no port {port_name!r}", mend=f"its ports: {', '.join(known)}"
+            f"Service {namespace}/{name} has no port {port_name!r}", hint=f"its ports: {', '.join(known)}"
         )
     return Explanation(
         f"{namespace}/{name}",
@@ -84,7 +84,7 @@ def _service(services: Sequence[Service], namespace: str, name: str) -> Service:
     near = same or difflib.get_close_matches(f"{namespace}/{name}", names, n=3, cutoff=0.4)
     raise DefinitionError(
         f"there is no Service {namespace}/{name}" + (f"; did you mean {near[0]}?" if near else ""),
-        mend=f"the nearest: {', '.join(near or sorted(names)[:5])}",
+        hint=f"the nearest: {', '.join(near or sorted(names)[:5])}",
     )
 
 
@@ -98,7 +98,7 @@ def _node(nodes: Sequence[NodeSnapshot], wanted: str) -> NodeSnapshot:
     near = difflib.get_close_matches(wanted, names, n=1, cutoff=0.5)
     raise DefinitionError(
         f"there is no node {wanted!r}" + (f"; did you mean {near[0]}?" if near else ""),
-        mend=f"the nodes: {', '.join(names)}",
+        hint=f"the nodes: {', '.join(names)}",
     )
 
 

@@ -88,7 +88,7 @@ class Session:
         """Take a new step in, or wait on for one."""
         number = len(self._jobs) if request.job is None else request.job
         if request.job is not None and number not in self._jobs:
-            lost = LabError("the connection was cut while the step was done", mend="run the command again")
+            lost = LabError("the connection was cut while the step was done", hint="run the command again")
             return {"job": number, "result": failure(lost)}
         if number not in self._jobs:
             self._jobs[number] = Job(request)

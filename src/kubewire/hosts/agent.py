@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kubewire.core.errors import LabError
-from kubewire.hosts.ssh_target import Place
+from kubewire.hosts.ssh_target import SshTarget
 
 MODULE = "kubewire.hostagent"
 PROTOCOL = 1
@@ -22,12 +22,12 @@ class OtherVersionError(LabError):
         super().__init__(
             "kubewire there is another version",
             where=host,
-            mend=f"run kubewire up LAB --host {host}, which installs this version there, or remove the lab"
+            hint=f"run kubewire up LAB --host {host}, which installs this version there, or remove the lab"
             " that it carries: kubewire down LAB",
         )
 
 
-def command(place: Place, verb: str, *arguments: str) -> tuple[str, ...]:
+def command(place: SshTarget, verb: str, *arguments: str) -> tuple[str, ...]:
     """The argv, over there, of the agent's verb."""
     return place.module(MODULE, "--protocol", str(PROTOCOL), verb, *arguments)
 

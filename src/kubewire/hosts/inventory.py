@@ -13,7 +13,7 @@ import msgspec
 from kubewire.core import resources
 from kubewire.core.errors import DefinitionError
 from kubewire.core.processes import run
-from kubewire.core.timeouts import patient
+from kubewire.core.timeouts import scaled
 from kubewire.lab.values import nearest
 
 VARIABLE = "KUBEWIRE_INVENTORY"
@@ -59,7 +59,7 @@ def find_target(names: str, inventory: Iterable[str] = ()) -> Target:
     if not sources:
         raise DefinitionError(
             f"--host {names}: there is no inventory to find it in",
-            mend=f"name one with --inventory FILE or {VARIABLE}; inventories/classroom.example shows how",
+            hint=f"name one with --inventory FILE or {VARIABLE}; inventories/classroom.example shows how",
         )
     hosts = hosts_of(names, read_inventory(sources), sources)
     return Target(names, hosts, sources)
@@ -86,7 +86,7 @@ def read_inventory(sources: Iterable[str]) -> Mapping[str, Group]:
         "ANSIBLE_INVENTORY_UNPARSED_FAILED": "1",
         "ANSIBLE_VERBOSITY": "0",
     }
-    done = run(command, timeout=patient(SECONDS), limit=LIMIT, env=environment)
+    done = run(command, timeout=scaled(SECONDS), limit=LIMIT, env=environment)
     if done.code:
         words = [line for line in done.err.splitlines() if line.strip()]
         raise DefinitionError(
@@ -117,7 +117,7 @@ def hosts_of(names: str, inventory: Mapping[str, Group], sources: Iterable[str] 
             raise DefinitionError(
                 f"there is no host or group {name!r} in the inventory",
                 where=", ".join(sources),
-                mend=(f"did you mean {guess}? " if guess else "")
+                hint=(f"did you mean {guess}? " if guess else "")
                 + f"it has: {', '.join(known) or 'nothing'}",
             )
     if not found:

@@ -12,9 +12,9 @@ from pathlib import Path
 from kubewire.core.leftovers import Leftover
 from kubewire.core.processes import run
 from kubewire.core.temporary import held, left_folders, new_folder
-from kubewire.core.timeouts import patient
+from kubewire.core.timeouts import scaled
 from kubewire.hosts.inventory import Target
-from kubewire.hosts.ssh_target import Place
+from kubewire.hosts.ssh_target import SshTarget
 
 LINK = "ssh"
 """In the run's folder, a link to its sockets, whose own path must stay short (107 bytes)."""
@@ -35,7 +35,7 @@ def sharing(folder: Path, target: Target) -> dict[str, str]:
 
 
 @contextmanager
-def shared(place: Place) -> Iterator[Place]:
+def shared(place: SshTarget) -> Iterator[SshTarget]:
     """The place, reached through one connection that ends with the block."""
     sockets = new_folder(WHAT)
     program, *rest = place.ssh
@@ -74,5 +74,5 @@ def _forget(folder: Path) -> bool:
 
 def _close(sockets: Path) -> None:
     for path in sorted(sockets.glob("*")):
-        run(["ssh", "-o", f"ControlPath={path}", "-O", "exit", "host"], timeout=patient(CLOSE_SECONDS))
+        run(["ssh", "-o", f"ControlPath={path}", "-O", "exit", "host"], timeout=scaled(CLOSE_SECONDS))
     shutil.rmtree(sockets, ignore_errors=True)

@@ -78,7 +78,7 @@ def on_host(host: str, command: Sequence[str]) -> list[str]:
     hosts = sorted({away.place.name for away in known})
     raise DefinitionError(
         f"no lab was brought up on {host!r} from here",
-        mend=f"hosts with labs: {', '.join(hosts)}" if hosts else "there is no lab on another host",
+        hint=f"hosts with labs: {', '.join(hosts)}" if hosts else "there is no lab on another host",
     )
 
 

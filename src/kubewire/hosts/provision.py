@@ -20,7 +20,7 @@ from kubewire.core.locks import locked
 from kubewire.core.paths import cache_dir
 from kubewire.core.printable import one_line
 from kubewire.core.processes import run as run_here
-from kubewire.core.timeouts import patient
+from kubewire.core.timeouts import scaled
 from kubewire.hosts import scripts
 from kubewire.hosts.ssh_target import Run
 
@@ -90,7 +90,7 @@ def probe(run: Run, name: str, python: str = "") -> Host:
         raise HostError(
             f"kubewire needs Python 3.11 or newer, and {seen}",
             where=name,
-            mend="install it there (apt-get install python3 on Debian 12, Ubuntu 24.04 or newer), or name"
+            hint="install it there (apt-get install python3 on Debian 12, Ubuntu 24.04 or newer), or name"
             " one by ansible_python_interpreter",
         )
     return Host(
@@ -157,13 +157,13 @@ def _download(host: Host, name: str, said: str, work: Path) -> None:
             *platforms,
         ),
     ]
-    done = run_here(command, timeout=patient(DOWNLOAD_SECONDS), env=os.environ)
+    done = run_here(command, timeout=scaled(DOWNLOAD_SECONDS), env=os.environ)
     if done.code:
         raise HostError(
             "kubewire's dependencies can be had neither there nor here\n"
             f"  there: {_end(said)}\n  here: {_end(done.err)}",
             where=name,
-            mend="give one of the two a way to a Python package index (pip's own configuration counts)",
+            hint="give one of the two a way to a Python package index (pip's own configuration counts)",
         )
 
 
@@ -173,7 +173,7 @@ def checked(run: Run, name: str, script: str, values: tuple[str, ...], data: byt
     if code == 0:
         return out
     if "no space left" in error.lower() or "disk quota exceeded" in error.lower():
-        raise HostError("its disk is full", where=name, mend="free some space in the home folder there")
+        raise HostError("its disk is full", where=name, hint="free some space in the home folder there")
     raise HostError(f"a command there ended with {code}: {_end(error or out)}", where=name)
 
 

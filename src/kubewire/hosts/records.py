@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote
 from kubewire.core.errors import LabError
 from kubewire.core.files import read_own_json, write_atomically
 from kubewire.core.paths import state_dir
-from kubewire.hosts.ssh_target import Place
+from kubewire.hosts.ssh_target import SshTarget
 from kubewire.lab.lookup import lab_name
 
 SCHEMA = 1
@@ -24,7 +24,7 @@ class RemoteLab:
 
     lab: str
     source: str
-    place: Place
+    place: SshTarget
     inventory: tuple[str, ...] = ()
 
 
@@ -76,7 +76,7 @@ def _files() -> list[Path]:
     return sorted((state_dir() / "hosts").glob("*/*/record.json"))
 
 
-def place_with_python(place: Place, lab: str) -> Place:
+def place_with_python(place: SshTarget, lab: str) -> SshTarget:
     """The place with the Python that the lab's record names, unless it has one; LabError without either."""
     if place.python:
         return place
@@ -85,7 +85,7 @@ def place_with_python(place: Place, lab: str) -> Place:
     if known is None:
         raise LabError(
             f"lab {name} isn't up on {place.name}",
-            mend=f"bring it up with: kubewire up {lab} --host {place.name}",
+            hint=f"bring it up with: kubewire up {lab} --host {place.name}",
         )
     return replace(place, python=known.place.python, environment=known.place.environment)
 
@@ -110,8 +110,8 @@ def _read(path: Path) -> RemoteLab:
         raise LabError(
             f"the record of a lab on another host can't be read: {why}",
             where=str(path),
-            mend=MEND,
+            hint=MEND,
         ) from error
     if folder(away.lab, away.place.name) != path.parent:
-        raise LabError(f"it is the record of lab {away.lab} on {away.place.name}", where=str(path), mend=MEND)
+        raise LabError(f"it is the record of lab {away.lab} on {away.place.name}", where=str(path), hint=MEND)
     return away

@@ -13,11 +13,11 @@ from kubewire.core import console
 from kubewire.core.errors import LabError
 from kubewire.core.processes import Outcome
 from kubewire.core.processes import run as run_here
-from kubewire.core.timeouts import patient
+from kubewire.core.timeouts import scaled
 from kubewire.hosts import agent, records
 from kubewire.hosts.records import RemoteLab
 from kubewire.hosts.ssh_errors import unreachable
-from kubewire.hosts.ssh_target import Place, Run
+from kubewire.hosts.ssh_target import Run, SshTarget
 
 SSH_FAILED = 255
 """ssh's own exit code where it could not reach the host, or lost it."""
@@ -79,18 +79,18 @@ def run(
 ) -> Outcome:
     """Any command over there, to its end; HostError where the host can't be reached."""
     command = away.place.argv(argv, "-T", "-o", "BatchMode=yes", *_shared(away))
-    done = run_here(command, timeout=patient(timeout), limit=limit)
+    done = run_here(command, timeout=scaled(timeout), limit=limit)
     if done.code == SSH_FAILED:
         raise unreachable(done.err, away.place.name)
     return done
 
 
-def runner(place: Place) -> Run:
+def runner(place: SshTarget) -> Run:
     """What runs a shell command over there, as the place's user; HostError where it can't be reached."""
 
     def run(command: str, data: bytes) -> tuple[int, str, str]:
         argv = place.argv([*place.become, *shlex.split(command)], "-T", "-o", "BatchMode=yes")
-        done = run_here(argv, data=data, timeout=patient(SECONDS), limit=OUTPUT_LIMIT)
+        done = run_here(argv, data=data, timeout=scaled(SECONDS), limit=OUTPUT_LIMIT)
         if done.code == SSH_FAILED or (done.code == 1 and SUDO_REFUSES in done.err):
             raise unreachable(done.err, place.name)
         return done.code, done.out, done.err

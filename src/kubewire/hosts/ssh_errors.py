@@ -51,10 +51,10 @@ CAUSES = (
 def unreachable(said: str, host: str) -> HostError:
     """The error of a host that ssh, or the connection plugin, couldn't reach."""
     text = said.lower()
-    for words, meaning, mend in CAUSES:
+    for words, meaning, hint in CAUSES:
         if words in text:
-            return HostError(f"{meaning}: {last_line(said)}", where=host, mend=mend)
-    return HostError(f"it can't be reached: {last_line(said)}", where=host, mend="ssh -v tells why")
+            return HostError(f"{meaning}: {last_line(said)}", where=host, hint=hint)
+    return HostError(f"it can't be reached: {last_line(said)}", where=host, hint="ssh -v tells why")
 
 
 def last_line(said: str) -> str:

@@ -13,7 +13,7 @@ Run = Callable[[str, bytes], tuple[int, str, str]]
 
 
 @dataclass(frozen=True)
-class Place:
+class SshTarget:
     """A host by its inventory name.
 
     `ssh` is the argv that opens a connection (`ssh -p 22 … address`), a command still to be added; `python`

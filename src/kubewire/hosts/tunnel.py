@@ -12,7 +12,7 @@ from kubewire.core.ports import free_port
 from kubewire.core.printable import indented
 from kubewire.core.processes import run
 from kubewire.core.temporary import new_folder
-from kubewire.core.timeouts import patient
+from kubewire.core.timeouts import scaled
 from kubewire.hosts import agent, credentials, records, remote
 from kubewire.hosts.multiplexing import WHAT
 from kubewire.hosts.records import RemoteLab
@@ -24,7 +24,7 @@ KUBECONFIG = "kubeconfig"
 SSH_SECONDS = 30.0
 """For a word with the connection's own process here."""
 OPEN_SECONDS = 120.0
-LAST_WORDS = 1 << 16
+TAIL = 1 << 16
 
 
 def kubeconfig(away: RemoteLab) -> Path:
@@ -82,10 +82,10 @@ def _open(away: RemoteLab, port: int, there: int) -> None:
         *("-L", f"127.0.0.1:{port}:127.0.0.1:{there}"),
     )
     with tempfile.TemporaryFile() as said:  # a pipe would stay open as long as the connection
-        done = run(command, timeout=patient(OPEN_SECONDS), stdout=said.fileno())
+        done = run(command, timeout=scaled(OPEN_SECONDS), stdout=said.fileno())
         if done.code:
             said.seek(0)
             close(away)
-            words = said.read(LAST_WORDS).decode(errors="replace") or done.err
+            words = said.read(TAIL).decode(errors="replace") or done.err
             agent.check_version(done.code, words, away.place.name)
             raise unreachable(words, away.place.name)

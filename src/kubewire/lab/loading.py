@@ -43,11 +43,11 @@ def find_lab(lab: str) -> Path:
         with given(path):
             exists = path.exists()
         if not exists:
-            raise DefinitionError("there is no such lab file", where=lab, mend=_known(path.stem))
+            raise DefinitionError("there is no such lab file", where=lab, hint=_known(path.stem))
         return path
     labs = available_labs()
     if lab not in labs:
-        raise DefinitionError(f"there is no lab “{lab}”", mend=_known(lab))
+        raise DefinitionError(f"there is no lab “{lab}”", hint=_known(lab))
     return labs[lab].absolute()
 
 

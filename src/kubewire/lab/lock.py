@@ -71,7 +71,7 @@ def _acquire(path: Path, name: str, wait: bool, tell: Callable[[str], None]) -> 
             holder = _holder(descriptor)
             os.close(descriptor)
             if not wait:
-                raise LabError(f"lab {name} is in use by {holder}", mend="try again when it is done")
+                raise LabError(f"lab {name} is in use by {holder}", hint="try again when it is done")
             if not told:
                 tell(f"waiting for {holder}")
                 told = True

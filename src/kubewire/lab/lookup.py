@@ -78,7 +78,7 @@ def made_from(source: Path) -> str:
 
 
 def not_up(lab: str) -> LabError:
-    return LabError(f"lab {lab} isn't up", mend=f"bring it up with: kubewire up {lab}")
+    return LabError(f"lab {lab} isn't up", hint=f"bring it up with: kubewire up {lab}")
 
 
 def required_record(lab: str) -> Record:

@@ -54,7 +54,7 @@ def read_record(name: str) -> Record | None:
         raise LabError(
             f"the record of lab {name} can't be read: {_first_line(error)}",
             where=str(path),
-            mend=MEND.format(name=name),
+            hint=MEND.format(name=name),
         ) from error
 
 
@@ -71,7 +71,7 @@ def require_same_source(name: str, source: Path) -> None:
         raise DefinitionError(
             f"the lab {name} is already there, made from {known.source}",
             where=str(source),
-            mend=f"give one of the two another “name:”, or remove the first with “kubewire down {name}”",
+            hint=f"give one of the two another “name:”, or remove the first with “kubewire down {name}”",
         )
 
 

@@ -131,13 +131,13 @@ def _message(error: ErrorDetails, path: Path, model: type[Model]) -> str:  # noq
             return f"{key}: {_shown(value)} is out of range, it must be {bound}"
         case "int_type" | "int_from_float":
             quoted = isinstance(value, str) and value.lstrip("-").isdigit()
-            mend = f": write {value} without quotes" if quoted else ""
-            return f"{key}: {_shown(value)} is not a whole number{mend}"
+            hint = f": write {value} without quotes" if quoted else ""
+            return f"{key}: {_shown(value)} is not a whole number{hint}"
         case "bool_type":
             return f"{key}: {_shown(value)} is neither true nor false"
         case "string_type":
-            mend = ": write it in quotes" if isinstance(value, int | float) else ""
-            return f"{key}: {_shown(value)} is not text{mend}"
+            hint = ": write it in quotes" if isinstance(value, int | float) else ""
+            return f"{key}: {_shown(value)} is not text{hint}"
         case "string_pattern_mismatch":
             return f"{key}: {_shown(value)} is not {PATTERNS.get(context['pattern'], 'as it must be')}"
         case "string_too_short":
@@ -149,8 +149,8 @@ def _message(error: ErrorDetails, path: Path, model: type[Model]) -> str:  # noq
         case "model_type" | "dict_type" | "model_attributes_type":
             return f"{key}: {_shown(value)} is not a mapping{_keys_of(path, model)}"
         case "tuple_type":
-            mend = f": write [{value}]" if isinstance(value, str | int) else ""
-            return f"{key}: {_shown(value)} is not a list{mend}"
+            hint = f": write [{value}]" if isinstance(value, str | int) else ""
+            return f"{key}: {_shown(value)} is not a list{hint}"
         case _:
             return f"{key}: {error['msg']}"
 

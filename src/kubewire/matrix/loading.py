@@ -61,7 +61,7 @@ def _unknown_labs(labs: Any, path: Path) -> Iterator[Issue]:
                 find_lab(lab_reference(lab, path))
             except DefinitionError as error:
                 place = ("labs",) if isinstance(labs, str) else ("labs", index)
-                yield Issue(f"labs: {error.what}{f' ({error.mend})' if error.mend else ''}", (place,))
+                yield Issue(f"labs: {error.what}{f' ({error.hint})' if error.hint else ''}", (place,))
 
 
 def _as_written(document: Document) -> dict[str, Any]:

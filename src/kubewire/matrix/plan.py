@@ -110,7 +110,7 @@ def plan(
     wanted = [parse_selector(text) for text in only]
     chosen = [cell for cell in cells if not _any(excluded, cell) and (not wanted or _any(wanted, cell))]
     if not chosen:
-        raise DefinitionError(_nothing_left(cells, excluded, wanted), mend="look at kubewire matrix --plan")
+        raise DefinitionError(_nothing_left(cells, excluded, wanted), hint="look at kubewire matrix --plan")
     return tuple(
         replace(cell, skip=machine.lacking.get((cell.provider, cell.mode), ""))
         for cell in part_of(chosen, shard)
@@ -123,7 +123,7 @@ def read_shard(shard: str) -> tuple[int, int]:
     number, total = (int(match[1]), int(match[2])) if match else (0, 0)
     if not 1 <= number <= total:
         raise DefinitionError(
-            f"--shard {shard[:40]} is out of range", mend="write 1/5 to 5/5 for five runners"
+            f"--shard {shard[:40]} is out of range", hint="write 1/5 to 5/5 for five runners"
         )
     return number, total
 
@@ -138,7 +138,7 @@ def part_of(cells: Sequence[Cell], shard: str) -> Sequence[Cell]:
     if total > len(cells):
         raise DefinitionError(
             f"--shard {shard}: there are only {len(cells)} cells for {total} shards",
-            mend=f"use at most {len(cells)} shards",
+            hint=f"use at most {len(cells)} shards",
         )
     return cells[(number - 1) * len(cells) // total : number * len(cells) // total]
 

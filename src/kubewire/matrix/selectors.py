@@ -68,21 +68,21 @@ def parse_selector(text: str) -> Selector:
 def _term(part: str, whole: str) -> Term:
     match = _TERM.fullmatch(part)
     if not match:
-        raise DefinitionError(f"“{whole}” is no selector: it is KEY=VALUE with commas between", mend=EXAMPLE)
+        raise DefinitionError(f"“{whole}” is no selector: it is KEY=VALUE with commas between", hint=EXAMPLE)
     key, sign, value = match[1], match[2].replace("==", "="), match[3]
     if key not in KEYS:
         guess = nearest(key, KEYS)
         hint = f"did you mean “{guess}”?" if guess else f"known are {', '.join(KEYS)}"
-        raise DefinitionError(f"“{whole}”: cells have no “{key}”; {hint}", mend=EXAMPLE)
+        raise DefinitionError(f"“{whole}”: cells have no “{key}”; {hint}", hint=EXAMPLE)
     if key == "kubernetes":
         if not _VERSION.fullmatch(value):
-            raise DefinitionError(f"“{whole}”: {value} is no Kubernetes version", mend="as: kubernetes>=1.34")
+            raise DefinitionError(f"“{whole}”: {value} is no Kubernetes version", hint="as: kubernetes>=1.34")
     elif key != "lab" and value not in (values := tuple(Mode) if key == "mode" else names()):
         guess = nearest(value, values)
         hint = f"did you mean “{guess}”?" if guess else f"possible are {', '.join(values)}"
-        raise DefinitionError(f"“{whole}”: there is no {key} “{value}”; {hint}", mend=EXAMPLE)
+        raise DefinitionError(f"“{whole}”: there is no {key} “{value}”; {hint}", hint=EXAMPLE)
     elif sign not in ("=", "!="):
-        raise DefinitionError(f"“{whole}”: {key} has no order, use {key}= or {key}!=", mend=EXAMPLE)
+        raise DefinitionError(f"“{whole}”: {key} has no order, use {key}= or {key}!=", hint=EXAMPLE)
     return Term(key, sign, value)
 
 

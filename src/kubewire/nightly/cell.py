@@ -36,7 +36,7 @@ from kubewire.snapshot.archive import pack_snapshot
 from kubewire.snapshot.collect import take_snapshot
 from kubewire.verify.live import verify
 from kubewire.verify.report import Report
-from kubewire.verify.servicecidr_race import untold_networks
+from kubewire.verify.servicecidr_race import unlisted_networks
 
 AGAIN = "as if its first sync came before it had the ServiceCIDRs: started again"
 
@@ -83,7 +83,7 @@ def run_cell(order: CellOrder, folder: Path) -> CellResult:
 def _verdict(provider: Provider, record: Record) -> Report:
     """The report, without what a race of kube-proxy's own start does; its notes tell of such."""
     report = verify(provider, record)
-    nodes = untold_networks(report.checks)
+    nodes = unlisted_networks(report.checks)
     if not nodes:
         return report
     for node in nodes:

@@ -16,7 +16,7 @@ from kubewire.matrix.selectors import parse_selector
 from kubewire.nightly import drifts, session
 from kubewire.nightly.conclusion import Baseline
 from kubewire.nightly.folder import Order, RunFolder
-from kubewire.nightly.hosts import Crew, Task, at_hand, meet, unseen
+from kubewire.nightly.hosts import Runners, Task, at_hand, meet, unseen
 from kubewire.nightly.run import Limits
 from kubewire.nightly.workers import Pool, Worker
 from kubewire.report.drift_text import render
@@ -32,7 +32,7 @@ STYLES = {
 
 
 @dataclass(frozen=True)
-class Wishes:
+class Options:
     """The options of the call."""
 
     only: tuple[str, ...] = ()
@@ -46,28 +46,28 @@ class Wishes:
     accept: Path | None = None
 
 
-def matrix(file: Path | None, output: Path | None, wishes: Wishes, *, goes_on: bool, plan: bool) -> int:
+def matrix(file: Path | None, output: Path | None, wanted: Options, *, goes_on: bool, plan: bool) -> int:
     """Only tell the cells, go on with a run, or begin one; the exit code. A wrong call is refused first."""
-    if wishes.shard:
-        read_shard(wishes.shard)
-    for selector in wishes.only:
+    if wanted.shard:
+        read_shard(wanted.shard)
+    for selector in wanted.only:
         parse_selector(selector)
-    chosen = (file, wishes.only, wishes.shard, wishes.fresh, wishes.hosts, wishes.inventory)
+    chosen = (file, wanted.only, wanted.shard, wanted.fresh, wanted.hosts, wanted.inventory)
     if goes_on and any(chosen):
         raise DefinitionError(
             "--resume goes on with the cells of the run it resumes",
-            mend="leave FILE, --only, --shard, --fresh, --host and --inventory out",
+            hint="leave FILE, --only, --shard, --fresh, --host and --inventory out",
         )
     if plan:
-        return show_plan(file, wishes)
-    return resume(output, wishes) if goes_on else begin(file, output, wishes)
+        return show_plan(file, wanted)
+    return resume(output, wanted) if goes_on else begin(file, output, wanted)
 
 
-def show_plan(file: Path | None, wishes: Wishes) -> int:
+def show_plan(file: Path | None, wanted: Options) -> int:
     """Print a line a cell; nothing is run, no host asked. What the run would refuse is refused."""
-    Baseline.read(wishes.baseline, wishes.accept)
-    crew, task = Crew.of(wishes.hosts, wishes.inventory), _task(file)
-    order = _planned(file, wishes, Display(), crew, at_hand(crew, task, wishes.jobs))
+    Baseline.read(wanted.baseline, wanted.accept)
+    runners, task = Runners.of(wanted.hosts, wanted.inventory), _task(file)
+    order = _planned(file, wanted, Display(), runners, at_hand(runners, task, wanted.jobs))
     for note in order.notes:
         console.out(f"note: {note}")
     for each in order.cells:
@@ -77,29 +77,29 @@ def show_plan(file: Path | None, wishes: Wishes) -> int:
     return 0
 
 
-def begin(file: Path | None, output: Path | None, wishes: Wishes) -> int:
+def begin(file: Path | None, output: Path | None, wanted: Options) -> int:
     """Plan and run; the exit code."""
-    display, baseline = Display(), Baseline.read(wishes.baseline, wishes.accept)
-    wishes = replace(wishes, jobs=wishes.jobs or load_matrix(find_matrix(file)).jobs)
-    crew = Crew.of(wishes.hosts, wishes.inventory)
-    workers = at_hand(crew, _task(file), wishes.jobs, display.tell)
-    order = _planned(file, wishes, display, crew, workers)
-    if crew.target:
-        workers += meet(crew, Task.of(order), wishes.jobs, display)
+    display, baseline = Display(), Baseline.read(wanted.baseline, wanted.accept)
+    wanted = replace(wanted, jobs=wanted.jobs or load_matrix(find_matrix(file)).jobs)
+    runners = Runners.of(wanted.hosts, wanted.inventory)
+    workers = at_hand(runners, _task(file), wanted.jobs, display.tell)
+    order = _planned(file, wanted, display, runners, workers)
+    if runners.target:
+        workers += meet(runners, Task.of(order), wanted.jobs, display)
         order = session.with_skips(order, workers)
     folder = RunFolder((output or session.new_folder()).absolute())
     folder.write_order(order)
-    return _run(order, folder, wishes, display, workers=workers, baseline=baseline)
+    return _run(order, folder, wanted, display, workers=workers, baseline=baseline)
 
 
-def resume(output: Path | None, wishes: Wishes) -> int:
+def resume(output: Path | None, wanted: Options) -> int:
     """Run what a run that was ended early has not run; the exit code."""
     folder = RunFolder((output or session.newest_folder()).absolute())
-    baseline = Baseline.read(wishes.baseline, wishes.accept)
+    baseline = Baseline.read(wanted.baseline, wanted.accept)
     display, order = Display(), folder.read_order()
-    crew, task = Crew.of(order.hosts, order.inventory), Task.of(order)
-    workers = [*at_hand(crew, task, wishes.jobs, display.tell), *meet(crew, task, wishes.jobs, display)]
-    return _run(order, folder, wishes, display, workers=workers, baseline=baseline)
+    runners, task = Runners.of(order.hosts, order.inventory), Task.of(order)
+    workers = [*at_hand(runners, task, wanted.jobs, display.tell), *meet(runners, task, wanted.jobs, display)]
+    return _run(order, folder, wanted, display, workers=workers, baseline=baseline)
 
 
 def _task(file: Path | None) -> Task:
@@ -111,25 +111,25 @@ def _task(file: Path | None) -> Task:
 
 
 def _planned(
-    file: Path | None, wishes: Wishes, display: Display, crew: Crew, workers: Sequence[Worker]
+    file: Path | None, wanted: Options, display: Display, runners: Runners, workers: Sequence[Worker]
 ) -> Order:
     """By these workers, and the crew's other hosts, of which nobody knows yet what they lack."""
     order = session.plan_order(
         find_matrix(file),
-        workers=[*workers, *unseen(crew)],
-        only=wishes.only,
-        shard=wishes.shard,
-        fresh=wishes.fresh,
+        workers=[*workers, *unseen(runners)],
+        only=wanted.only,
+        shard=wanted.shard,
+        fresh=wanted.fresh,
         progress=display.tell,
     )
-    inventory = crew.target.inventory if crew.target else ()
-    return order.model_copy(update={"hosts": wishes.hosts, "inventory": inventory})
+    inventory = runners.target.inventory if runners.target else ()
+    return order.model_copy(update={"hosts": wanted.hosts, "inventory": inventory})
 
 
 def _run(
     order: Order,
     folder: RunFolder,
-    wishes: Wishes,
+    wanted: Options,
     display: Display,
     *,
     workers: Sequence[Worker],
@@ -138,7 +138,7 @@ def _run(
     for note in order.notes:
         display.line(note, "bold yellow")
     display.line(f"{_cells(order.cells)}, results in {folder.path}")
-    limits = Limits(order.deadline, wishes.fail_fast)
+    limits = Limits(order.deadline, wanted.fail_fast)
     pool = Pool(workers)
 
     def tell(text: str) -> None:

@@ -51,7 +51,7 @@ def _drifts(before: Path, after: Path | None) -> Iterator[Drift]:
         raise DefinitionError(
             "two nightlies or two snapshots are compared",
             where=str(before),
-            mend="kubewire diff --help",
+            hint="kubewire diff --help",
         )
     first, second = _snapshot(before), _snapshot(after)
     yield drift(first, second, str(second.meta.get("lab") or after.name))

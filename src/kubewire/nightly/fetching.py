@@ -19,7 +19,7 @@ from kubewire.providers.registry import get_provider
 
 DEADLINE = 3600.0
 """Seconds that one version may take; a whole Kubernetes takes a quarter of that on two cores."""
-LAST_WORDS = 3
+TAIL = 3
 LOG_LINES = 1000
 """Of a fetch, among which its warnings are looked for."""
 
@@ -110,7 +110,7 @@ def _cached(need: Need, progress: Progress) -> bool:
 
 
 def _end_of(log: Path) -> str:
-    return " ".join(line.strip() for line in last_lines(log, LAST_WORDS))
+    return " ".join(line.strip() for line in last_lines(log, TAIL))
 
 
 def _warnings(log: Path) -> list[str]:

@@ -93,7 +93,7 @@ class RunFolder:
                 raise DefinitionError(
                     "there is something already",
                     where=str(self.path),
-                    mend="name a new folder, or --resume to go on with the run in it",
+                    hint="name a new folder, or --resume to go on with the run in it",
                 )
             write_atomically(self.path / "order.json", order.model_dump_json(by_alias=True, indent=1) + "\n")
         except OSError as error:
@@ -106,15 +106,15 @@ class RunFolder:
             return Order.model_validate_json(read_bounded(file, RECORD_LIMIT))
         except FileNotFoundError as error:
             raise DefinitionError(
-                f"no nightly to resume: {error.strerror}", where=str(file), mend="start one without --resume"
+                f"no nightly to resume: {error.strerror}", where=str(file), hint="start one without --resume"
             ) from error
         except UnsafeFileError as error:
-            raise DefinitionError(error.what, where=str(file), mend="start one without --resume") from error
+            raise DefinitionError(error.what, where=str(file), hint="start one without --resume") from error
         except ValidationError as error:
             raise DefinitionError(
                 "this order can't be understood, so it can't be resumed",
                 where=str(file),
-                mend="start a new nightly in another folder",
+                hint="start a new nightly in another folder",
             ) from error
 
     def write_result(self, cell: Cell, result: CellResult) -> None:
@@ -156,7 +156,7 @@ class RunFolder:
                 raise LabError(
                     "another nightly is at work in this folder",
                     where=str(self.path),
-                    mend="wait for it, or name another folder with --output",
+                    hint="wait for it, or name another folder with --output",
                 )
             yield
         finally:

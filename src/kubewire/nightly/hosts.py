@@ -16,7 +16,7 @@ from kubewire.core import os_packages
 from kubewire.core.errors import HostError
 from kubewire.core.progress import Progress
 from kubewire.hosts.inventory import Target, find_target
-from kubewire.hosts.ssh_target import Place
+from kubewire.hosts.ssh_target import SshTarget
 from kubewire.hosts.vm import preflight
 from kubewire.hosts.vm.hosting import HOST as VM
 from kubewire.lab.loading import load_lab
@@ -30,7 +30,7 @@ ACTION = "kubewire.lab.cell_host"
 
 
 @dataclass(frozen=True)
-class Crew:
+class Runners:
     """`--host` of a nightly as it was meant: its words local and vm, and the rest, from the inventory."""
 
     local: bool
@@ -38,7 +38,7 @@ class Crew:
     target: Target | None
 
     @classmethod
-    def of(cls, hosts: str, inventory: Iterable[str] = ()) -> Crew:
+    def of(cls, hosts: str, inventory: Iterable[str] = ()) -> Runners:
         """This machine if no host is named. Raises DefinitionError as `find_target`."""
         names = [name.strip() for name in hosts.split(",") if name.strip()]
         others = ",".join(name for name in names if name not in (LOCAL, VM))
@@ -68,15 +68,15 @@ class Task:
         )
 
 
-def at_hand(crew: Crew, task: Task, jobs: int | None, progress: Progress | None = None) -> list[Worker]:
+def at_hand(runners: Runners, task: Task, jobs: int | None, progress: Progress | None = None) -> list[Worker]:
     """Those on this machine: itself, and a VM. With `progress` missing OS packages are installed, without it
     they only could be; HostError where they can't.
     """
-    lacking = examine(task.providers, task.modes, task.labs, progress) if crew.local else {}
-    if not crew.vm and (ipvs := (embedded().name, "ipvs")) in lacking:
+    lacking = examine(task.providers, task.modes, task.labs, progress) if runners.local else {}
+    if not runners.vm and (ipvs := (embedded().name, "ipvs")) in lacking:
         lacking[ipvs] += "; with --host local,vm it runs in a VM"
-    workers = [this_machine(jobs, lacking)] if crew.local else []
-    if crew.vm:
+    workers = [this_machine(jobs, lacking)] if runners.local else []
+    if runners.vm:
         if progress:
             os_packages.provide(preflight.programs(), progress)
         lacks = preflight.missing(tools=bool(progress) or not os_packages.can_install())
@@ -85,24 +85,24 @@ def at_hand(crew: Crew, task: Task, jobs: int | None, progress: Progress | None 
     return workers
 
 
-def unseen(crew: Crew) -> list[Worker]:
+def unseen(runners: Runners) -> list[Worker]:
     """The inventory's hosts before anybody has asked them: each could run everything."""
-    return [Worker(host, 1) for host in (crew.target.hosts if crew.target else ())]
+    return [Worker(host, 1) for host in (runners.target.hosts if runners.target else ())]
 
 
-def meet(crew: Crew, task: Task, jobs: int | None, display: Display) -> list[Worker]:
+def meet(runners: Runners, task: Task, jobs: int | None, display: Display) -> list[Worker]:
     """The inventory's hosts, made ready; one that can't be is lost from the start, and told.
 
     Raises HostError where none could be made ready.
     """
-    if crew.target is None:
+    if runners.target is None:
         return []
     tools = {tool for lab in task.labs for mode in task.modes for tool in load_lab(lab, {"mode": mode}).tools}
-    display.line(crew.target.headline)
+    display.line(runners.target.headline)
     variables = {"cell_modes": task.modes, "cell_tools": sorted(tools)}
-    run = run_playbook("cells", LOGS, variables, display, target=crew.target)
+    run = run_playbook("cells", LOGS, variables, display, target=runners.target)
     display.close()
-    workers = [_worker(host, run, jobs) for host in crew.target.hosts]
+    workers = [_worker(host, run, jobs) for host in runners.target.hosts]
     lost = [f"{worker.name}: {worker.lost}" for worker in workers if worker.lost]
     if len(lost) == len(workers):
         raise HostError(f"no host can run cells: {'; '.join(lost)}")
@@ -121,6 +121,6 @@ def _worker(host: str, run: Run, jobs: int | None) -> Worker:
     return Worker(
         name=host,
         jobs=jobs_of(about["cpus"], about["memory_bytes"], jobs),
-        place=TypeAdapter(Place).validate_python(told) if told else None,
+        place=TypeAdapter(SshTarget).validate_python(told) if told else None,
         lacking={(embedded().name, mode): why for mode, why in about["lacking"].items()},
     )

@@ -22,9 +22,9 @@ def read_run(path: Path) -> Run:
     try:
         text = read_bounded(file, RUN_LIMIT)
     except FileNotFoundError as error:
-        raise DefinitionError(f"can't be read: {error.strerror}", where=str(file), mend=WHICH) from error
+        raise DefinitionError(f"can't be read: {error.strerror}", where=str(file), hint=WHICH) from error
     except UnsafeFileError as error:
-        raise DefinitionError(error.what, where=str(file), mend=WHICH) from error
+        raise DefinitionError(error.what, where=str(file), hint=WHICH) from error
     try:
         return Run.model_validate_json(text)
     except ValidationError as error:
@@ -36,15 +36,15 @@ def _refusal(file: Path, text: bytes, error: ValidationError) -> DefinitionError
         schema = json.loads(text).get("schema")
     except json.JSONDecodeError as broken:
         place = f"{file}:{broken.lineno}:{broken.colno}"
-        return DefinitionError("this is no result of a nightly, or it is cut short", where=place, mend=WHICH)
+        return DefinitionError("this is no result of a nightly, or it is cut short", where=place, hint=WHICH)
     except (ValueError, AttributeError, RecursionError):
-        return DefinitionError("this is no result of a nightly", where=str(file), mend=WHICH)
+        return DefinitionError("this is no result of a nightly", where=str(file), hint=WHICH)
     if schema != SCHEMA:
         return DefinitionError(
             f"its schema is {str(schema)[:40]}, and this kubewire reads {SCHEMA}",
             where=str(file),
-            mend="take a nightly of this version of kubewire, or read it with the version that wrote it",
+            hint="take a nightly of this version of kubewire, or read it with the version that wrote it",
         )
     first = error.errors(include_url=False)[0]
     what = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-    return DefinitionError(what, where=str(file), mend="it was edited, or damaged")
+    return DefinitionError(what, where=str(file), hint="it was edited, or damaged")

@@ -28,7 +28,7 @@ from kubewire.hosts.agent import CELL_MARK
 from kubewire.hosts.multiplexing import shared
 from kubewire.hosts.remote import SSH_FAILED, runner
 from kubewire.hosts.ssh_errors import unreachable
-from kubewire.hosts.ssh_target import Place
+from kubewire.hosts.ssh_target import SshTarget
 from kubewire.hosts.vm import machine
 from kubewire.hosts.vm.hosting import HOST as VM
 from kubewire.lab.loading import load_lab
@@ -44,9 +44,9 @@ ANSWER_LIMIT = PACKED_LIMIT + (64 << 20)
 LOG_LIMIT = 1 << 20
 
 
-class FarOrder(BaseModel):
+class RemoteOrder(BaseModel):
     order: CellOrder
-    place: Place | None
+    place: SshTarget | None
     """None for a VM."""
 
 
@@ -55,7 +55,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _work(folder: Path, told: bytes) -> int:
-    far = FarOrder.model_validate_json(told)
+    far = RemoteOrder.model_validate_json(told)
     try:
         with shared_host(far.order, far.place) if far.place else vm_for(far.order) as place:
             result, snapshot = _ask(_request(far.order), place)
@@ -69,7 +69,7 @@ def _work(folder: Path, told: bytes) -> int:
 
 
 @contextmanager
-def shared_host(order: CellOrder, place: Place) -> Iterator[Place]:
+def shared_host(order: CellOrder, place: SshTarget) -> Iterator[SshTarget]:
     """The host with the cell's binaries, through one connection."""
     _say("binaries")
     with shared(place) as host:
@@ -80,7 +80,7 @@ def shared_host(order: CellOrder, place: Place) -> Iterator[Place]:
 
 
 @contextmanager
-def vm_for(order: CellOrder) -> Iterator[Place]:
+def vm_for(order: CellOrder) -> Iterator[SshTarget]:
     """A VM with the cell's binaries, which ends with the block, or with this process."""
     overrides = overrides_of(order)
     _say("VM")
@@ -88,7 +88,7 @@ def vm_for(order: CellOrder) -> Iterator[Place]:
     try:
         if (endpoint := machine.find(overrides["name"])) is None:
             raise LabError("the VM has ended", where=overrides["name"])
-        yield Place(VM, endpoint.ssh, endpoint.python, endpoint.environment)
+        yield SshTarget(VM, endpoint.ssh, endpoint.python, endpoint.environment)
     finally:
         machine.remove(overrides["name"])
 
@@ -97,7 +97,7 @@ def _request(order: CellOrder) -> CellRequest:
     return CellRequest(order=order, definition=definitions.pack(order.reference, overrides_of(order)))
 
 
-def _ask(request: CellRequest, place: Place) -> tuple[CellResult, bytes]:
+def _ask(request: CellRequest, place: SshTarget) -> tuple[CellResult, bytes]:
     """The cell's result and its packed snapshot, both read here; what the cell says goes to this process's
     own log.
     """

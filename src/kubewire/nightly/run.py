@@ -24,7 +24,7 @@ from kubewire.nightly import children
 from kubewire.nightly.children import Child
 from kubewire.nightly.fetching import Fetching, need_of
 from kubewire.nightly.folder import CellOrder, RunFolder
-from kubewire.nightly.remote_cell import FarOrder
+from kubewire.nightly.remote_cell import RemoteOrder
 from kubewire.nightly.workers import HERE, Pool, Running, Worker
 from kubewire.providers.registry import get_provider
 
@@ -119,7 +119,7 @@ class Nightly:
         folder, module, told = self.folder.cell(order.cell), self.module, order.model_dump_json(by_alias=True)
         if worker.is_far:
             module = "kubewire.nightly.remote_cell"
-            told = FarOrder(order=order, place=worker.place).model_dump_json(by_alias=True)
+            told = RemoteOrder(order=order, place=worker.place).model_dump_json(by_alias=True)
         return children.start(
             [module, str(folder), str(os.getpid())],
             folder / "log.txt",

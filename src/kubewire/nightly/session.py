@@ -57,7 +57,7 @@ def plan_order(
         try:
             return resolve(word, progress=progress, fresh=fresh, whole=whole or needs_all)
         except DefinitionError as error:
-            raise DefinitionError(error.what, where=place_of_version(file, word), mend=error.mend) from error
+            raise DefinitionError(error.what, where=place_of_version(file, word), hint=error.hint) from error
 
     chosen = choose(matrix, only, resolve=resolved, newer=partial(_newer_minors, progress))
     cells = plan(matrix, chosen.versions, machine, only=only, shard=shard)
@@ -144,5 +144,5 @@ def newest_folder() -> Path:
     base = paths.state_dir() / "nightly"
     found = sorted(base.iterdir()) if base.is_dir() else []
     if not found:
-        raise DefinitionError("no nightly to resume", where=str(base), mend="start one without --resume")
+        raise DefinitionError("no nightly to resume", where=str(base), hint="start one without --resume")
     return found[-1]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from kubewire.app.machine import BUILD_BYTES
 from kubewire.core.memory import memory_available
-from kubewire.hosts.ssh_target import Place
+from kubewire.hosts.ssh_target import SshTarget
 from kubewire.hosts.vm.endpoint import PATIENCE
 from kubewire.hosts.vm.hosting import HOST as VM
 from kubewire.matrix.plan import Machine
@@ -30,7 +30,7 @@ class Worker:
 
     name: str
     jobs: int
-    place: Place | None = None
+    place: SshTarget | None = None
     lacking: Mapping[tuple[str, str], str] = field(default_factory=dict)
     lost: str = ""
 

@@ -81,7 +81,7 @@ class Finding:
     name: str
     state: Literal["ok", "missing", "note"]
     detail: str
-    mend: str = ""
+    hint: str = ""
 
 
 class Provider(ABC):
@@ -246,5 +246,5 @@ def find_node(lab: str, wanted: str, nodes: Sequence[NodeHandle]) -> NodeHandle:
     near = difflib.get_close_matches(wanted, short, n=1)
     raise DefinitionError(
         f"lab {lab} has no node {wanted!r}" + (f"; did you mean {near[0]}?" if near else ""),
-        mend=f"its nodes: {', '.join(short)}",
+        hint=f"its nodes: {', '.join(short)}",
     )

@@ -44,13 +44,13 @@ def choose(wanted: str, *, recorded: Choice | None = None, lab: str = "") -> Cho
         if wanted not in (AUTO, "", recorded.name):
             raise DefinitionError(
                 f"lab {lab} was made with provider {recorded.name}; it can't become {wanted} under it",
-                mend=f"remove it first: kubewire down {lab}",
+                hint=f"remove it first: kubewire down {lab}",
             )
         return recorded
     if wanted in (AUTO, ""):
         return _offered()
     if not is_known(wanted):
-        raise DefinitionError(f"no provider {wanted!r}", mend=f"providers: auto, {', '.join(names())}")
+        raise DefinitionError(f"no provider {wanted!r}", hint=f"providers: auto, {', '.join(names())}")
     return Choice(wanted, "asked for")
 
 
@@ -113,7 +113,7 @@ def get_provider(name: str) -> Provider:
     if target is None:
         raise LabError(
             f"provider {name!r} isn't known here",
-            mend=f"known: {', '.join(names())}; install the one it needs",
+            hint=f"known: {', '.join(names())}; install the one it needs",
         )
     module, _, attribute = target.partition(":")
     try:
@@ -140,12 +140,12 @@ def recorded_provider(lab: str) -> Provider:
     try:
         name = read_own_json(path)["provider"]
     except FileNotFoundError as error:
-        raise LabError(f"lab {lab} isn't up", mend=f"bring it up with: kubewire up {lab}") from error
+        raise LabError(f"lab {lab} isn't up", hint=f"bring it up with: kubewire up {lab}") from error
     except (LabError, KeyError) as error:
         why = error.what if isinstance(error, LabError) else f"it has no {error}"
         raise LabError(
             f"the lab's record can't be read: {why}",
             where=str(path),
-            mend=f"kubewire down {lab} removes it",
+            hint=f"kubewire down {lab} removes it",
         ) from error
     return get_provider(str(name))

@@ -59,7 +59,7 @@ def read_nodes(handles: Sequence[NodeHandle], kubernetes: str) -> tuple[NodeSnap
         nodes = tuple(pool.map(lambda handle: read_node(handle, kubernetes), handles))
     if not any(node.files for node in nodes):
         why = next((next(iter(node.errors.values())) for node in nodes), "the lab has no nodes")
-        raise LabError(f"no node could be read: {why}", mend="`kubewire up` starts the lab again")
+        raise LabError(f"no node could be read: {why}", hint="`kubewire up` starts the lab again")
     return nodes
 
 

@@ -39,7 +39,7 @@ def write_snapshot(snapshot: Snapshot, target: Path) -> None:
     target = target.absolute()
     if target.is_symlink() or (target.exists() and not (target.is_dir() and not any(target.iterdir()))):
         raise DefinitionError(
-            "there is something already", where=str(target), mend="name a new or an empty folder"
+            "there is something already", where=str(target), hint="name a new or an empty folder"
         )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ from kubewire.lab.schema import Lab
 from kubewire.providers.base import Provider
 from kubewire.snapshot.cluster import Reader, fingerprint
 from kubewire.snapshot.collect import take_snapshot
-from kubewire.verify.evaluate import Verdict, judge_snapshot
+from kubewire.verify.evaluate import Verdict, evaluate_snapshot
 
 LAG_SECONDS = 10.0
 SURE_SECONDS = 2.0
@@ -48,7 +48,7 @@ def observe(
     key: object = None
     while True:
         snapshot = take_snapshot(provider, lab, api, kubernetes=kubernetes)
-        verdict = judge_snapshot(snapshot, parts)
+        verdict = evaluate_snapshot(snapshot, parts)
         now = time.monotonic()
         current = (fingerprint(snapshot.cluster), frozenset(verdict.failed))
         same = [*same, now] if current == key else [now]

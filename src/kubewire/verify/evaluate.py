@@ -9,10 +9,10 @@ from contextlib import suppress
 from msgspec import Struct
 
 from kubewire.core.errors import LabError
-from kubewire.dataplane.check import judge
+from kubewire.dataplane.check import check_snapshot
 from kubewire.dataplane.core.findings import Check, IpFamily, Note
 from kubewire.dataplane.core.model import Dataplane
-from kubewire.dataplane.core.routes import judge_routes
+from kubewire.dataplane.core.routes import check_routes
 from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
 from kubewire.providers.registry import get_provider
 from kubewire.verify.report import Report, ReportNode, build_report
@@ -34,18 +34,18 @@ class Verdict(Struct, frozen=True):
         return tuple(check for check in self.checks if check.status == "failed")
 
 
-def judge_snapshot(snapshot: Snapshot, parts: Sequence[str] = ALL_CHECKS) -> Verdict:
+def evaluate_snapshot(snapshot: Snapshot, parts: Sequence[str] = ALL_CHECKS) -> Verdict:
     """The dataplane of every node against the API objects, and its routes; `parts` says which of both."""
     checks: list[Check] = []
     notes: list[Note] = []
     observed: Mapping[IpFamily, Dataplane] = {}
     if "dataplane" in parts:
-        judgement = judge(snapshot)
-        checks += judgement.checks
-        notes += judgement.notes
-        observed = judgement.observed
+        checked = check_snapshot(snapshot)
+        checks += checked.checks
+        notes += checked.notes
+        observed = checked.observed
     if "routes" in parts:
-        checks += judge_routes(snapshot)
+        checks += check_routes(snapshot)
     for node in snapshot.nodes:
         notes += _node_notes(node)
     return Verdict(tuple(checks), tuple(notes), tell_story(snapshot, observed))

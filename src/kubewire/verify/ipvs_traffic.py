@@ -63,7 +63,7 @@ def parse_stats(text: str) -> Counts:
     return counts
 
 
-def judge_stats(
+def check_stats(
     asked: Sequence[tuple[Probe, Reply]], before: Counts, after: Counts, pods: Mapping[str, str]
 ) -> Iterable[Check]:
     """One check for each virtual server that one node's probes went to; `pods` maps address to name."""

@@ -14,7 +14,7 @@ from kubewire.snapshot.cluster import fingerprint, read_cluster
 from kubewire.verify.converge import DEADLINE_SECONDS, Observation, observe
 from kubewire.verify.evaluate import report_of
 from kubewire.verify.report import Report
-from kubewire.verify.servicecidr_race import HINT, untold_networks
+from kubewire.verify.servicecidr_race import HINT, unlisted_networks
 from kubewire.verify.traffic import check_traffic
 
 TRAFFIC_PAUSE_SECONDS = 1.0
@@ -52,7 +52,7 @@ def verify(provider: Provider, record: LabRecord, *, deadline: float = DEADLINE_
                 first, traffic = traffic, _traffic(provider, lab, found)
                 notes += _overcome(first, traffic)
                 break
-    notes += [Note(HINT, node) for node in untold_networks(found.verdict.failed)]
+    notes += [Note(HINT, node) for node in unlisted_networks(found.verdict.failed)]
     story = [("provider", f"{provider.name}: {record.provider_why}"), *found.verdict.story]
     return report_of(
         found.snapshot, [*found.verdict.checks, *traffic], [*found.verdict.notes, *notes], story=story

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from kubewire.core.errors import LabError
 from kubewire.snapshot.folder import read_snapshot
-from kubewire.verify.evaluate import judge_snapshot, report_of
+from kubewire.verify.evaluate import evaluate_snapshot, report_of
 from kubewire.verify.report import Report
 
 
@@ -14,11 +14,11 @@ def verify_folder(folder: Path) -> Report:
     """Judge what the folder holds. DefinitionError without such a folder, LabError for one of no use."""
     snapshot = read_snapshot(folder)
     try:
-        verdict = judge_snapshot(snapshot)
+        verdict = evaluate_snapshot(snapshot)
         return report_of(snapshot, verdict.checks, verdict.notes, story=verdict.story)
     except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         raise LabError(
             f"a file of the snapshot is not as its tool writes it: {error!r}",
             where=str(folder),
-            mend="take it again with kubewire snapshot",
+            hint="take it again with kubewire snapshot",
         ) from error

@@ -36,7 +36,7 @@ _SOURCES: dict[tuple[Place, Source], tuple[str, str]] = {
 }
 
 
-def judge_probe(
+def check_probe(
     probe: Probe, reply: Reply, addresses: Mapping[str, frozenset[str]], claims: int
 ) -> Iterator[Check]:
     """The checks of one probe. `addresses` are those of each node; `claims` counts the spread probes."""

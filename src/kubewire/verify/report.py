@@ -72,7 +72,7 @@ def build_report(
     """Decide the status: failed if a check failed; passed only if every node has a passed whole-table check
     in each address family in use; error otherwise, since too little could be judged.
     """
-    gaps = untold(mode, [node.name for node in nodes], families, checks)
+    gaps = coverage_gaps(mode, [node.name for node in nodes], families, checks)
     failed = any(check.status == "failed" for check in checks)
     status: Status = "failed" if failed else "error" if gaps else "passed"
     return Report(
@@ -102,7 +102,7 @@ def _where(names: Sequence[str], total: int) -> str:
     return f"{len(names)} of {total} nodes: "
 
 
-def untold(
+def coverage_gaps(
     mode: str, nodes: Sequence[str], families: Iterable[IpFamily], checks: Sequence[Check]
 ) -> list[str]:
     """Which nodes and families lack a passed whole-table check, as notes."""

@@ -13,7 +13,7 @@ HINT = (
 )
 
 
-def untold_networks(checks: Iterable[Check]) -> list[str]:
+def unlisted_networks(checks: Iterable[Check]) -> list[str]:
     """The nodes that differ in one thing only: no rule drops what goes to cluster IPs that no Service has.
 
     So is a node whose kube-proxy first synced before it had listed the ServiceCIDRs: hearing of them forces

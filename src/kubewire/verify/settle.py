@@ -34,7 +34,7 @@ def settle(provider: Provider, record: LabRecord) -> list[Change]:
                 break
             if round_number == ROUNDS:
                 raise _unsettled(record.lab.name, found.verdict.failed)
-            changes += mend(provider, record.lab.name, found.snapshot, found.verdict.failed)
+            changes += hint(provider, record.lab.name, found.snapshot, found.verdict.failed)
     return changes
 
 
@@ -46,14 +46,14 @@ def look(provider: Provider, record: LabRecord, planned: Sequence[Change]) -> li
     failed = [
         check for check in found.verdict.failed if check.node not in started or _is_not_kube_proxys(check)
     ]
-    return mend(provider, record.lab.name, found.snapshot, failed, check=True)
+    return hint(provider, record.lab.name, found.snapshot, failed, check=True)
 
 
 def _is_not_kube_proxys(check: Check) -> bool:
     return check.id.startswith("route.") or check.id.endswith(STRAY)
 
 
-def mend(
+def hint(
     provider: Provider, lab: str, snapshot: Snapshot, failed: Sequence[Check], *, check: bool = False
 ) -> list[Change]:
     """Mend each node by what is wrong there: routes, stray rules, else everything kube-proxy writes. With
@@ -121,6 +121,6 @@ def _unsettled(lab: str, failed: Sequence[Check]) -> LabError:
     return LabError(
         "the dataplane stays different from what kube-proxy must have written:\n  " + "\n  ".join(lines),
         where=lab,
-        mend=f"kubewire verify {lab} shows all {len(failed)} findings; "
+        hint=f"kubewire verify {lab} shows all {len(failed)} findings; "
         f"kubewire down {lab} and up make the lab anew",
     )

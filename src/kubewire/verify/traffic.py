@@ -9,17 +9,17 @@ from concurrent.futures import ThreadPoolExecutor
 
 from kubewire.core.errors import KubewireError
 from kubewire.core.processes import run
-from kubewire.core.timeouts import patient
+from kubewire.core.timeouts import scaled
 from kubewire.dataplane.core.config import ProxyConfig
 from kubewire.dataplane.core.features import Version
 from kubewire.dataplane.core.findings import Check
 from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
 from kubewire.lab.schema import Lab
 from kubewire.providers.base import Provider
-from kubewire.verify.ipvs_traffic import STATS, Counts, judge_stats, parse_stats
+from kubewire.verify.ipvs_traffic import STATS, Counts, check_stats, parse_stats
 from kubewire.verify.plan import Proxied, Scene, is_random, plan, ready_pods
 from kubewire.verify.probes import Probe, Reply, Vantage, curl, parse_reply, plain
-from kubewire.verify.replies import judge_probe
+from kubewire.verify.replies import check_probe
 
 PARALLEL = 4
 SECONDS_PER_REQUEST = 0.1
@@ -61,7 +61,7 @@ def check_traffic(provider: Provider, lab: Lab, snapshot: Snapshot) -> list[Chec
         expected="a Service with a cluster IP",
         observed="a Service with a cluster IP" if known else "no such Service",
     )
-    judged = [c for probe in probes for c in judge_probe(probe, replies[probe], addresses, claims)]
+    judged = [c for probe in probes for c in check_probe(probe, replies[probe], addresses, claims)]
     return [present, *judged, *_counted(scene, prefixes, replies, before)]
 
 
@@ -79,15 +79,15 @@ def _counted(
 ) -> list[Check]:
     """What ip_vs counted of the requests, once its counters have caught up with them."""
     pods = {address: name for address, (_, name, _) in scene.pods.items()}
-    deadline = time.monotonic() + patient(COUNTED_WITHIN)
+    deadline = time.monotonic() + scaled(COUNTED_WITHIN)
     while True:
         checks: list[Check] = []
         for node, counts in _counters(scene, prefixes).items():
             asked = [(probe, reply) for probe, reply in replies.items() if _is_counted(probe, node)]
-            checks += judge_stats(asked, before[node], counts, pods)
+            checks += check_stats(asked, before[node], counts, pods)
         if time.monotonic() > deadline or all(check.status != "failed" for check in checks):
             return checks
-        time.sleep(patient(POLL))
+        time.sleep(scaled(POLL))
 
 
 def _counters(scene: Scene, prefixes: Mapping[str, tuple[str, ...]]) -> _Counters:
@@ -110,7 +110,7 @@ def ask(provider: Provider, lab: str, prefixes: Mapping[str, tuple[str, ...]], p
         prefix = _prefix(provider, lab, prefixes, probe.vantage)
     except (KubewireError, KeyError) as error:
         return Reply((), -1, f"{probe.vantage} can't be entered: {error}")
-    deadline = patient(SECONDS_ANYWAY + SECONDS_PER_REQUEST * probe.count)
+    deadline = scaled(SECONDS_ANYWAY + SECONDS_PER_REQUEST * probe.count)
     outcome = run([*prefix, *curl(probe)], timeout=deadline)
     return parse_reply(outcome.out, outcome.code, outcome.err)
 

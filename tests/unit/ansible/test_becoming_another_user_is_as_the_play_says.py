@@ -14,7 +14,7 @@ from ansible.plugins.loader import become_loader
 
 from kubewire.core.errors import HostError
 from kubewire.hosts.remote import runner
-from kubewire.hosts.ssh_target import Place
+from kubewire.hosts.ssh_target import SshTarget
 from repository import ROOT
 
 
@@ -65,6 +65,6 @@ def test_sudo_that_asks_for_a_password_is_said_with_the_way_to_mend_it(tmp_path:
         'exec setpriv --reuid=65534 --regid=65534 --clear-groups sh -c "$last"\n'
     )
     ssh.chmod(0o755)
-    place = Place("pc1", (str(ssh),), "python3", become=("sudo", "-H", "-n", "-u", "root", "--"))
+    place = SshTarget("pc1", (str(ssh),), "python3", become=("sudo", "-H", "-n", "-u", "root", "--"))
     with pytest.raises(HostError, match="sudo asks for a password"):
         runner(place)("true", b"")

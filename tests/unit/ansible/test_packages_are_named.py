@@ -58,4 +58,4 @@ def test_apt_is_no_way_without_apt(bare: Path) -> None:
 def test_the_error_holds_the_line_to_type() -> None:
     error = not_installable(["ipset", "nftables"])
     assert error.exit_code == 3
-    assert error.mend.endswith("sudo apt-get install ipset nftables")
+    assert error.hint.endswith("sudo apt-get install ipset nftables")

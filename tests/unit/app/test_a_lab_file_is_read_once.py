@@ -17,7 +17,7 @@ from kubewire.cli.main import app
 from kubewire.hosts import inventory, records
 from kubewire.hosts.inventory import Target
 from kubewire.hosts.records import RemoteLab
-from kubewire.hosts.ssh_target import Place
+from kubewire.hosts.ssh_target import SshTarget
 from kubewire.providers.netns.provider import NetnsProvider
 
 Calls = Callable[..., int]
@@ -71,6 +71,6 @@ def test_other_commands(reads: Calls, lab: str, command: tuple[str, ...]) -> Non
 
 
 def test_a_recorded_lab_needs_no_file(reads: Calls, lab: str) -> None:
-    records.write(RemoteLab("once", lab, Place("alice", ("false",), "python3"), ("room.yml",)))
+    records.write(RemoteLab("once", lab, SshTarget("alice", ("false",), "python3"), ("room.yml",)))
     assert reads("down", "once") == 0
     assert reads("verify", "once") == 0

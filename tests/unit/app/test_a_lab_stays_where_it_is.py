@@ -11,7 +11,7 @@ from kubewire.core.errors import DefinitionError, LabError
 from kubewire.hosts import records
 from kubewire.hosts.inventory import VARIABLE
 from kubewire.hosts.records import RemoteLab
-from kubewire.hosts.ssh_target import Place
+from kubewire.hosts.ssh_target import SshTarget
 from kubewire.hosts.status import remote_status
 from kubewire.providers.netns import preflight
 
@@ -30,7 +30,7 @@ def _room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def up_on(*hosts: str, lab: str = "iptables") -> None:
     for host in hosts:
         records.write(
-            RemoteLab(lab, f"/labs/{lab}.yml", Place(host, ("ssh", host), "python3"), ("room.yml",))
+            RemoteLab(lab, f"/labs/{lab}.yml", SshTarget(host, ("ssh", host), "python3"), ("room.yml",))
         )
 
 
@@ -114,6 +114,6 @@ def test_a_vm_that_has_ended_is_told_before_ssh_is_tried() -> None:
     up_on("vm", lab="ipvs")
     with pytest.raises(LabError, match="VM has ended") as raised:
         resolve("ipvs").snapshot()
-    assert "kubewire down ipvs" in raised.value.mend
+    assert "kubewire down ipvs" in raised.value.hint
     status = remote_status(records.read("ipvs")["vm"])
     assert (status.phase, status.reason) == ("dead", "its VM has ended")

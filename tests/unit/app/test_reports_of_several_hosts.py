@@ -16,7 +16,7 @@ from kubewire.core import exits as ending
 from kubewire.hosts import records
 from kubewire.hosts.inventory import Target
 from kubewire.hosts.records import RemoteLab
-from kubewire.hosts.ssh_target import Place
+from kubewire.hosts.ssh_target import SshTarget
 from kubewire.verify.report import Report, ReportNode
 from kubewire.verify.stored import to_stored
 
@@ -25,7 +25,7 @@ HOSTS = ("alice", "bob", "carol")
 
 def away(name: str) -> RemoteLab:
     return RemoteLab(
-        "iptables", "/labs/iptables.yml", Place(name, ("ssh",), "python3", {}, ()), ("room.yml",)
+        "iptables", "/labs/iptables.yml", SshTarget(name, ("ssh",), "python3", {}, ()), ("room.yml",)
     )
 
 

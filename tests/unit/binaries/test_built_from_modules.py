@@ -122,7 +122,7 @@ def test_a_patch_beyond_the_newest_does_not_exist(
     modules.publish_kubernetes("v1.34.7")
     with pytest.raises(DefinitionError) as refused:
         resolve("1.34.8", progress=heard, origins=unreachable)
-    assert "v1.34.7" in refused.value.mend
+    assert "v1.34.7" in refused.value.hint
     assert resolve("1.34.6", progress=heard, origins=unreachable) == "v1.34.6"
 
 
@@ -156,7 +156,7 @@ def test_a_new_minor_needs_no_code(modules: ModuleProxy, heard: Heard, unreachab
     assert resolve("1.38.0", progress=heard, origins=unreachable) == "v1.38.0"
     with pytest.raises(DefinitionError, match=r"1\.38\.2 does not exist") as refused:
         resolve("1.38.2", progress=heard, origins=unreachable)
-    assert "v1.38.1" in refused.value.mend
+    assert "v1.38.1" in refused.value.hint
     modules.withhold("k8s.io/endpointslice", "v0.38.0", "zip")
     with pytest.raises(HostError, match=r"no source gives it: .*v1\.38\.1 lacks k8s\.io/endpointslice"):
         resolve("1.38", progress=heard, origins=unreachable)
@@ -170,7 +170,7 @@ def test_a_minor_that_no_source_lists_does_not_exist(
     modules.publish_kubernetes("v1.38.0")
     with pytest.raises(DefinitionError, match=r"does not exist, as far as can be seen from here") as refused:
         resolve(wanted, progress=heard, origins=unreachable)
-    assert f"{catalog.NEWEST}; kubewire versions lists" in refused.value.mend
+    assert f"{catalog.NEWEST}; kubewire versions lists" in refused.value.hint
 
 
 def test_without_any_network_a_new_minor_is_what_the_cache_has(

@@ -143,7 +143,7 @@ def test_a_version_that_was_never_released_is_a_wrong_definition(
     published.files["/release/stable-1.34.txt"] = b"v1.34.9"
     with pytest.raises(DefinitionError, match=r"v1\.34\.77 does not exist") as refused:
         fetched(published, heard, "1.34.77")
-    assert "v1.34.9" in refused.value.mend
+    assert "v1.34.9" in refused.value.hint
 
 
 def test_the_plan_tells_what_would_be_fetched_and_fetches_nothing(

@@ -109,7 +109,7 @@ def test_what_is_in_no_lock_is_told_and_remembered_and_a_change_is_refused(
         HostError, match="kube-proxy is published with another checksum than at first"
     ) as refused:
         fetched(published, heard)
-    assert str(hashes.known_file()) in refused.value.mend
+    assert str(hashes.known_file()) in refused.value.hint
     assert nothing_stored()
 
     change(published, first)
@@ -268,4 +268,4 @@ def test_doctor_tells_how_many_hashes_are_missing(tmp_path: Path, monkeypatch: p
     (finding,) = [f for f in doctor._cache() if f.name == "hashes of binaries"]
     assert finding.state == "note"
     assert finding.detail.startswith("1 of 2 official files have none in binaries.lock")
-    assert "make lock-binaries" in finding.mend
+    assert "make lock-binaries" in finding.hint

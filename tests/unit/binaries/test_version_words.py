@@ -58,8 +58,8 @@ def test_what_is_no_version_is_refused_with_the_nearest(written: str, nearest: s
     with pytest.raises(DefinitionError) as refused:
         parse(written)
     assert refused.value.exit_code == 2
-    assert nearest in refused.value.mend
-    assert "1.29 to 1.37" in refused.value.mend
+    assert nearest in refused.value.hint
+    assert "1.29 to 1.37" in refused.value.hint
 
 
 def test_an_unquoted_1_30_in_yaml_is_recognised() -> None:

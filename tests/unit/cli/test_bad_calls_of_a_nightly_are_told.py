@@ -43,7 +43,7 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def resolve(word: str, **_: object) -> str:
     if word == "1.99":
-        raise DefinitionError("Kubernetes 1.99 does not exist", mend="the nearest that does is v1.37.2")
+        raise DefinitionError("Kubernetes 1.99 does not exist", hint="the nearest that does is v1.37.2")
     return f"v{word}" if word.count(".") == 2 else f"v{word}.1"
 
 
@@ -69,7 +69,7 @@ def test_a_baseline_of_another_schema(call: str) -> None:
     run_file("other", schema=2)
     error = told(*call.split())
     assert str(error).startswith("other/run.json: its schema is 2, and this kubewire reads 1")
-    assert "version that wrote it" in error.mend
+    assert "version that wrote it" in error.hint
 
 
 def test_a_baseline_that_is_cut_or_damaged(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_an_acceptance_file_that_is_wrong() -> None:
 def test_an_impossible_matrix(options: tuple[str, ...], said: str, tmp_path: Path) -> None:
     error = told("matrix", "m.yml", *options, "--output", "out")
     assert said in str(error)
-    assert error.mend
+    assert error.hint
     assert not (tmp_path / "out").exists()
 
 

@@ -24,7 +24,7 @@ from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
 from kubewire.hosts import credentials, inventory, records, remote, tunnel
 from kubewire.hosts.inventory import Target
 from kubewire.hosts.records import RemoteLab
-from kubewire.hosts.ssh_target import Place
+from kubewire.hosts.ssh_target import SshTarget
 from kubewire.lab.schema import Lab
 from kubewire.snapshot.archive import pack_snapshot
 from kubewire.verify.report import Report, ReportNode
@@ -222,7 +222,7 @@ def effects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
         for lab in ("iptables", "nodeport") if "vm" not in argv else ():
             for host in ("alice", "bob"):
                 records.write(
-                    RemoteLab(lab, f"/labs/{lab}.yml", Place(host, ("ssh",), "python3"), ("room.yml",))
+                    RemoteLab(lab, f"/labs/{lab}.yml", SshTarget(host, ("ssh",), "python3"), ("room.yml",))
                 )
         folder = tmp_path / f"call-{len(list(tmp_path.glob('call-*')))}"
         folder.mkdir()

@@ -61,4 +61,4 @@ def test_an_unknown_node_lists_them() -> None:
     with pytest.raises(DefinitionError) as caught:
         find_node("a-b", "worker22", NODES)
     assert "did you mean worker2?" in caught.value.what
-    assert caught.value.mend == "its nodes: control-plane, worker, worker2"
+    assert caught.value.hint == "its nodes: control-plane, worker, worker2"

@@ -17,7 +17,7 @@ import pytest
 from kubewire.core import leftovers
 from kubewire.core.proc import Process, boot_id
 from kubewire.hosts import definitions, records
-from kubewire.hosts.ssh_target import Place
+from kubewire.hosts.ssh_target import SshTarget
 from kubewire.hosts.vm import state as vm
 from kubewire.lab.record import FILE as RECORD
 from kubewire.providers.kind import network, state
@@ -61,7 +61,7 @@ def leave_one_of_each(home: Path) -> None:
     ssh = home / "ssh"
     ssh.write_text("""#!/bin/sh\necho '{"schema": 1, "phase": "absent"}'\n""")
     ssh.chmod(0o755)
-    away = records.RemoteLab("far", "far.yml", Place("alice", (str(ssh),), "python3", {}))
+    away = records.RemoteLab("far", "far.yml", SshTarget("alice", (str(ssh),), "python3", {}))
     records.write(away)
     for folder in (f"run/kubewire/cell-{GONE}-x/state", f"run/kubewire/ssh-{GONE}-x"):
         (home / folder).mkdir(mode=0o700, parents=True)

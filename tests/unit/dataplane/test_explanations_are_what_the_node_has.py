@@ -154,4 +154,4 @@ def test_what_is_not_there_is_named_with_what_is(service: str, node: str, said: 
     with pytest.raises(DefinitionError) as error:
         explain_service(load(LABS["iptables"]), service, node)
     assert said in error.value.what
-    assert error.value.mend
+    assert error.value.hint

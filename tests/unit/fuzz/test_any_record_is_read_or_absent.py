@@ -21,7 +21,7 @@ from kubewire.core.proc import Process
 from kubewire.core.progress import ProgressFeed
 from kubewire.hosts import inventory, records
 from kubewire.hosts.records import RemoteLab
-from kubewire.hosts.ssh_target import Place
+from kubewire.hosts.ssh_target import SshTarget
 from kubewire.hosts.vm import state as vm_state
 from kubewire.lab import lock
 from kubewire.lab.loading import load_lab
@@ -86,7 +86,7 @@ def _record() -> Path:
 
 
 def _away() -> Path:
-    away = RemoteLab(LAB, LAB, Place("alice", ("ssh", "alice"), "/python"))
+    away = RemoteLab(LAB, LAB, SshTarget("alice", ("ssh", "alice"), "/python"))
     records.write(away)
     assert records.read(LAB) == {"alice": away}
     return records.folder(LAB, "alice") / "record.json"

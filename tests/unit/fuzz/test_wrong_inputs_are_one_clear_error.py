@@ -22,7 +22,7 @@ from kubewire.core.processes import Outcome
 from kubewire.hosts import credentials, remote
 from kubewire.hosts import snapshot as far_snapshot
 from kubewire.hosts.agent import STEP_MARK
-from kubewire.hosts.records import Place, RemoteLab
+from kubewire.hosts.records import RemoteLab, SshTarget
 from kubewire.hosts.status import remote_status
 from kubewire.nightly import remote_cell
 from kubewire.nightly.folder import CellOrder
@@ -373,7 +373,7 @@ def check_message(err: str) -> None:
 
 # What lab hosts answer, by the decoders that their answers really go through.
 
-HOST = RemoteLab("lab", "lab", Place("host", ("ssh", "host"), "python3"))
+HOST = RemoteLab("lab", "lab", SshTarget("host", ("ssh", "host"), "python3"))
 CELL = CellOrder(lab="a", mode="ipvs", provider="netns", kubernetes="v1.37.2", reference="a")
 SNAPSHOTS = archives() | {"of control characters": b"\x1b]52;c;aaaa\x07" * 100}
 TEXTS = {

@@ -16,7 +16,7 @@ from kubewire.app.steps.remote import perform_there
 from kubewire.core.errors import LabError
 from kubewire.core.owners import VARIABLE
 from kubewire.hosts.agent import STEP_MARK
-from kubewire.hosts.ssh_target import Place
+from kubewire.hosts.ssh_target import SshTarget
 from waiting import eventually
 
 # The shell greets as a login shell may, then starts a client for each line that it is given.
@@ -104,6 +104,6 @@ def test_no_step_is_asked_for_a_command_that_was_killed(monkeypatch: pytest.Monk
     ended = subprocess.Popen(["true"])
     ended.wait()
     monkeypatch.setenv(VARIABLE, str(ended.pid))
-    place = Place("alice", ("ssh", "alice"), "python3")
+    place = SshTarget("alice", ("ssh", "alice"), "python3")
     with pytest.raises(LabError, match="was killed"):
         perform_there(lambda _command, _data: pytest.fail("asked"), place, "commit", {"lab": "iptables"})

@@ -15,10 +15,10 @@ from kubewire.core.processes import Outcome
 from kubewire.hosts import remote
 from kubewire.hosts.agent import OTHER_VERSION, PROTOCOL
 from kubewire.hosts.records import RemoteLab
-from kubewire.hosts.ssh_target import Place
+from kubewire.hosts.ssh_target import SshTarget
 from kubewire.hosts.status import remote_status
 
-ALICE = Place("alice", ("ssh", "alice"), "/python")
+ALICE = SshTarget("alice", ("ssh", "alice"), "/python")
 LAB = RemoteLab("iptables", "labs/iptables.yml", ALICE)
 NEWER = Outcome(OTHER_VERSION, stderr=b"kubewire here is another version: it speaks protocol 9, not 1")
 OLDER = Outcome(1, stderr=b"/python: No module named kubewire.hostagent")
@@ -47,7 +47,7 @@ def test_a_step_is_refused_with_the_way_out(answer: Outcome) -> None:
     with pytest.raises(LabError, match="another version") as caught:
         perform_there(lambda *_: (answer.code, "", answer.err), ALICE, "settle", {})
     assert caught.value.where == "alice"
-    assert "kubewire up LAB --host alice" in caught.value.mend
+    assert "kubewire up LAB --host alice" in caught.value.hint
 
 
 def test_a_command_is_refused(there: list[Sequence[str]]) -> None:

@@ -24,7 +24,7 @@ from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
 from kubewire.hosts import credentials
 from kubewire.hosts.agent import STEP_MARK
 from kubewire.hosts.provision import probe
-from kubewire.hosts.ssh_target import Place
+from kubewire.hosts.ssh_target import SshTarget
 from kubewire.nightly import remote_cell
 from kubewire.nightly.folder import CellOrder, CellRequest
 from kubewire.nightly.remote_cell import read_result
@@ -32,7 +32,7 @@ from kubewire.providers.netns.certificates import Authority
 from kubewire.snapshot import archive
 from kubewire.snapshot.archive import pack_snapshot, unpack_snapshot
 
-ALICE = Place("alice", ("ssh", "alice"), "/python")
+ALICE = SshTarget("alice", ("ssh", "alice"), "/python")
 RESERVED = (
     *("add_host", "add_group", "ansible_facts", "invocation", "exception", "warnings", "deprecations"),
     *("_ansible_no_log", "_ansible_delegated_vars", "results", "diff_", "stdout"),
@@ -339,5 +339,5 @@ def test_a_cells_answer_is_bounded(
     ssh.write_text(f"#!/bin/sh\n{program}\n")
     ssh.chmod(0o755)
     with pytest.raises(KubewireError, match=words):
-        remote_cell._ask(CellRequest(order=ORDER, definition={}), Place("alice", (str(ssh),), "/python"))
+        remote_cell._ask(CellRequest(order=ORDER, definition={}), SshTarget("alice", (str(ssh),), "/python"))
     assert len(capfd.readouterr().out) < 1 << 12

@@ -9,7 +9,7 @@ import pytest
 from kubewire.core import resources
 from kubewire.core.errors import DefinitionError
 from kubewire.hosts.inventory import VARIABLE, find_target
-from kubewire.hosts.ssh_target import Place
+from kubewire.hosts.ssh_target import SshTarget
 
 INVENTORY = """
 all:
@@ -30,8 +30,8 @@ def inventory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def place(name: str) -> Place:
-    return Place(
+def place(name: str) -> SshTarget:
+    return SshTarget(
         name, ("ssh", "-p", "22", "192.0.2.1"), "/opt/k w/bin/python", {"A": "b"}, ("sudo", "-n", "--")
     )
 

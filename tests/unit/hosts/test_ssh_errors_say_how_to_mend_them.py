@@ -14,7 +14,7 @@ Host key verification failed.
 
 
 @pytest.mark.parametrize(
-    ("said", "what", "mend"),
+    ("said", "what", "hint"),
     [
         (CHANGED, "the host's key has changed", "ssh-keygen -R"),
         ("Host key verification failed.\r\n", "isn't known here", "known_hosts"),
@@ -27,9 +27,9 @@ Host key verification failed.
         ("", "ssh said nothing", "ssh -v"),
     ],
 )
-def test_each_has_its_meaning_and_mend(said: str, what: str, mend: str) -> None:
+def test_each_has_its_meaning_and_mend(said: str, what: str, hint: str) -> None:
     error = unreachable(said, "alice")
     assert error.exit_code == 3
     assert error.where == "alice"
     assert what in error.what
-    assert mend in error.mend
+    assert hint in error.hint

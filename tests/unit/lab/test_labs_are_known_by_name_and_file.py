@@ -59,4 +59,4 @@ def test_a_corrupt_record_hides_no_other_lab(tmp_path: Path) -> None:
 def test_a_lab_that_is_not_up_says_how_to_start_it() -> None:
     with pytest.raises(LabError) as caught:
         required_record("nodeport")
-    assert caught.value.mend == "bring it up with: kubewire up nodeport"
+    assert caught.value.hint == "bring it up with: kubewire up nodeport"

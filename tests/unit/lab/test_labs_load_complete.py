@@ -135,4 +135,4 @@ def test_the_current_folder_goes_first(tmp_path: Path, monkeypatch: pytest.Monke
 def test_an_unknown_lab_is_answered_with_those_there_are(wanted: str, said: str) -> None:
     with pytest.raises(DefinitionError) as caught:
         find_lab(wanted)
-    assert said in caught.value.mend
+    assert said in caught.value.hint

@@ -69,8 +69,8 @@ def test_a_broken_record_says_what_to_do(state: Path, text: str) -> None:
         read_record("x")
     assert caught.value.exit_code == 4
     assert caught.value.where == str(record_path("x"))
-    assert "kubewire down x" in caught.value.mend
-    assert "kubewire gc" in caught.value.mend
+    assert "kubewire down x" in caught.value.hint
+    assert "kubewire gc" in caught.value.hint
 
 
 def lab(**settings: Any) -> Lab:

@@ -82,7 +82,7 @@ def test_a_version_is_compared_in_as_many_parts_as_are_written(text: str, holds:
 def test_a_wrong_selector_is_refused(text: str, said: str) -> None:
     with pytest.raises(DefinitionError, match=said) as caught:
         parse_selector(text)
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 @pytest.mark.parametrize(

@@ -33,10 +33,10 @@ def required_chromium() -> str:
     for name in ("chromium", "chromium-browser", "google-chrome"):
         if shutil.which(name):
             return name
-    mend = "no Chromium: sudo apt-get install chromium (Debian), or put chromium or google-chrome on PATH"
+    hint = "no Chromium: sudo apt-get install chromium (Debian), or put chromium or google-chrome on PATH"
     if os.environ.get("CI"):
-        pytest.fail(mend)
-    pytest.skip(mend)
+        pytest.fail(hint)
+    pytest.skip(hint)
 
 
 @dataclass

@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from kubewire.hosts.ssh_target import Place
+from kubewire.hosts.ssh_target import SshTarget
 from kubewire.hosts.vm.hosting import HOST as VM
 from kubewire.nightly import workers
 from kubewire.nightly.children import Child
@@ -19,7 +19,7 @@ NO_IPVS = {("netns", "ipvs"): "kernel 6.18 has none"}
 
 
 def host(name: str, jobs: int, lacking: dict[tuple[str, str], str] | None = None) -> Worker:
-    return Worker(name, jobs, Place(name, ("ssh", name), "python3"), lacking or {})
+    return Worker(name, jobs, SshTarget(name, ("ssh", name), "python3"), lacking or {})
 
 
 def order(mode: str = "nftables", provider: str = "netns") -> CellOrder:

@@ -50,7 +50,7 @@ def test_another_file_is_refused(text: str, said: str, tmp_path: Path) -> None:
     assert caught.value.exit_code == 2
     assert said in str(caught.value)
     assert str(tmp_path) in str(caught.value)
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 def test_no_file_is_refused(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kubewire.verify.offline import verify_folder
-from kubewire.verify.servicecidr_race import untold_networks
+from kubewire.verify.servicecidr_race import unlisted_networks
 from repository import GOLDEN
 
 NFTABLES = sorted((GOLDEN / "verify").glob("nftables-*"))[-1]
@@ -25,7 +25,7 @@ Without = Callable[..., list[str]]
 def without(tmp_path: Path) -> Without:
     """What untold_networks says of the lab once a node's rules with these comments are gone."""
 
-    def untold(*comments: str) -> list[str]:
+    def coverage_gaps(*comments: str) -> list[str]:
         folder = Path(shutil.copytree(NFTABLES, tmp_path / "snapshot"))
         for dump in (folder / "nodes" / NODE).glob("nft-ip*.json"):
             found = json.loads(dump.read_text())
@@ -33,9 +33,9 @@ def without(tmp_path: Path) -> Without:
             dump.write_text(json.dumps({"nftables": kept}))
         report = verify_folder(folder)
         assert any(check.status == "failed" for check in report.checks) is bool(comments)
-        return untold_networks(report.checks)
+        return unlisted_networks(report.checks)
 
-    return untold
+    return coverage_gaps
 
 
 def test_a_healthy_lab_has_none(without: Without) -> None:

@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from kubewire.dataplane.core.findings import Check
-from kubewire.verify.ipvs_traffic import judge_stats, parse_stats, scheduled
+from kubewire.verify.ipvs_traffic import check_stats, parse_stats, scheduled
 from kubewire.verify.probes import Answer, Probe, Reply, Vantage
-from kubewire.verify.replies import judge_probe
+from kubewire.verify.replies import check_probe
 
 REPLICAS = ("a", "b", "c", "d")
 PODS = {f"10.244.1.{index}": name for index, name in enumerate(REPLICAS, 2)}
@@ -45,7 +45,7 @@ def reply(answers: str) -> Reply:
 
 def verdicts(probe: Probe, answers: str) -> dict[str, str]:
     checks: Sequence[Check] = list(
-        judge_probe(probe, reply(answers), {"worker": frozenset({"172.18.0.3"})}, 0)
+        check_probe(probe, reply(answers), {"worker": frozenset({"172.18.0.3"})}, 0)
     )
     return {check.id: check.status for check in checks}
 
@@ -104,7 +104,7 @@ def test_counters_are_read_by_virtual_and_real_server() -> None:
 )
 def test_the_kernels_count_agrees_with_what_was_sent(after: tuple[int, ...], status: str) -> None:
     asked = [(scheduled(BASE, "rr"), reply("abcdabcdabcd"))]
-    (check,) = judge_stats(asked, stats(5, 5, 5, 5), stats(*after), PODS)
+    (check,) = check_stats(asked, stats(5, 5, 5, 5), stats(*after), PODS)
     assert (check.id, check.node, check.status) == ("traffic.ipvs-stats", "worker", status)
     assert check.expected == "12 connections: 3 + 3 + 3 + 3"
 
@@ -112,10 +112,10 @@ def test_the_kernels_count_agrees_with_what_was_sent(after: tuple[int, ...], sta
 def test_several_probes_of_one_virtual_server_add_up() -> None:
     pod = replace(BASE, vantage=Vantage("pod", "worker", "default", "a"), count=4)
     asked = [(replace(BASE, count=4), reply("abcd")), (pod, reply("abca"))]
-    (check,) = judge_stats(asked, {}, stats(3, 2, 2, 1), PODS)
+    (check,) = check_stats(asked, {}, stats(3, 2, 2, 1), PODS)
     assert check.status == "passed"
 
 
 def test_nothing_is_judged_where_requests_went_unanswered() -> None:
-    (check,) = judge_stats([(scheduled(BASE, "rr"), reply("abc"))], {}, stats(1, 1, 1, 0), PODS)
+    (check,) = check_stats([(scheduled(BASE, "rr"), reply("abc"))], {}, stats(1, 1, 1, 0), PODS)
     assert check.status == "skipped"

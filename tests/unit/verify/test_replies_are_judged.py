@@ -9,7 +9,7 @@ import pytest
 
 from kubewire.dataplane.core.findings import Check
 from kubewire.verify.probes import Answer, Probe, Reply, Vantage, parse_reply, plain
-from kubewire.verify.replies import judge_probe
+from kubewire.verify.replies import check_probe
 
 PODS = ("httpbin-a", "httpbin-b", "httpbin-c", "httpbin-d")
 NODE = "lab-worker"
@@ -46,7 +46,7 @@ def reply(
 
 
 def judged(probe: Probe, seen: Reply) -> dict[str, Check]:
-    return {check.id: check for check in judge_probe(probe, seen, ADDRESSES, claims=2)}
+    return {check.id: check for check in check_probe(probe, seen, ADDRESSES, claims=2)}
 
 
 def statuses(probe: Probe, seen: Reply) -> dict[str, str]:
@@ -147,7 +147,7 @@ def test_an_answer_where_none_may_be_names_who_answered() -> None:
 
 
 def test_identities_are_unique() -> None:
-    checks = list(judge_probe(PROBE, reply(), ADDRESSES, claims=2))
+    checks = list(check_probe(PROBE, reply(), ADDRESSES, claims=2))
     assert len({(c.id, c.node, c.service, c.object) for c in checks}) == len(checks)
 
 

@@ -13,7 +13,7 @@ import pytest
 from kubewire.dataplane.core.findings import Check
 from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
 from kubewire.providers.base import Change, NodeHandle
-from kubewire.verify.settle import deletions, mend
+from kubewire.verify.settle import deletions, hint
 
 NODE = "lab-worker"
 SNAPSHOT = Snapshot({}, (NodeSnapshot("lab-control-plane", {}), NodeSnapshot(NODE, {})))
@@ -52,7 +52,7 @@ class Mender:
 
 def mended(*checks: Check) -> tuple[list[tuple[str, ...]], list[Change]]:
     provider: Any = Mender()
-    changes = mend(provider, "lab", SNAPSHOT, checks)
+    changes = hint(provider, "lab", SNAPSHOT, checks)
     return provider.asked, changes
 
 

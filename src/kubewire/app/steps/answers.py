@@ -64,7 +64,7 @@ class Fault(Struct, forbid_unknown_fields=True):
 
     what: Text
     where: Text
-    mend: Text
+    hint: Text
 
 
 class Failed(Struct, forbid_unknown_fields=True):

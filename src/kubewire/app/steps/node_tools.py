@@ -61,7 +61,7 @@ def tell_tools(lab: str, node: str, run: Callable[[str], str], *, check: bool = 
         versions = parse_versions(run(script(tuple(versions))))
         missing = [tool for tool in wanted if not versions.get(tool)]
     if missing:
-        raise HostError(f"missing tools: {', '.join(missing)}", where=node, mend="install their packages")
+        raise HostError(f"missing tools: {', '.join(missing)}", where=node, hint="install their packages")
     return Outcome(changes, {"tools": {tool: version for tool, version in versions.items() if version}})
 
 

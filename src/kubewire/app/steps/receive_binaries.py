@@ -45,7 +45,7 @@ def adopt_binaries(shipped: Shipped) -> Outcome:
             artifact = Artifact(name, version)  # type: ignore[arg-type]
             file = _incoming() / f"{artifact.key}-{binary}"
             if store.sha256(file) != digest:
-                raise HostError("it arrived damaged", where=str(file), mend="run the command again")
+                raise HostError("it arrived damaged", where=str(file), hint="run the command again")
             with locked(paths.cache_dir() / "locks" / f"{artifact.key}.lock", artifact.title, emit):
                 store.add(artifact, binary, file, "another machine's cache")
             changes.append(Change(artifact.title, f"{binary} brought"))

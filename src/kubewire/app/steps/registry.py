@@ -49,6 +49,6 @@ def failure(error: KubewireError) -> dict[str, Any]:
     return {
         "failed": True,
         "msg": str(error),
-        "kubewire_error": {"what": error.what, "where": error.where, "mend": error.mend},
+        "kubewire_error": {"what": error.what, "where": error.where, "hint": error.hint},
         "kubewire_exit_code": error.exit_code,
     }

@@ -17,10 +17,10 @@ from kubewire.core.errors import LabError
 from kubewire.core.files import write_atomically
 from kubewire.core.owners import command_lives
 from kubewire.core.printable import one_line
-from kubewire.core.timeouts import patient
+from kubewire.core.timeouts import scaled
 from kubewire.hosts import agent, definitions
 from kubewire.hosts.agent import STEP_MARK
-from kubewire.hosts.ssh_target import Place, Run
+from kubewire.hosts.ssh_target import Run, SshTarget
 from kubewire.lab.lookup import lab_name, name_to_remove
 
 DEFINING = frozenset({"packages", "cluster"})
@@ -29,11 +29,11 @@ MOST_CALLS = 1440
 """Calls that a step may take: four hours, as the session keeps each caller ten seconds."""
 PROGRESS_SHOWN = 100
 """Lines of progress that one answer may have passed on; only the newest is ever seen."""
-LAST_WORDS = 2000
+TAIL = 2000
 
 
 def perform_there(
-    run: Run, place: Place, step: str, arguments: Mapping[str, Any], *, check: bool = False
+    run: Run, place: SshTarget, step: str, arguments: Mapping[str, Any], *, check: bool = False
 ) -> dict[str, Any]:
     """The step's task result, its progress told as it comes; LabError where the host gives none, or one that
     isn't what the step may come back with.
@@ -56,23 +56,23 @@ def perform_there(
     return answers.task_result(result)
 
 
-def _result(run: Run, place: Place, step: str, request: Mapping[str, Any]) -> Done | Failed:
+def _result(run: Run, place: SshTarget, step: str, request: Mapping[str, Any]) -> Done | Failed:
     answer = _ask(run, place, step, request)
-    for _ in range(int(patient(MOST_CALLS))):
+    for _ in range(int(scaled(MOST_CALLS))):
         if bytes(answer.result):
             return answers.read_result(answer, place.name, step)
         answer = _ask(run, place, step, {"job": answer.job})
     raise LabError(f"step {step} doesn't come to an end", where=place.name)
 
 
-def _ask(run: Run, place: Place, step: str, request: Mapping[str, Any]) -> Answer:
+def _ask(run: Run, place: SshTarget, step: str, request: Mapping[str, Any]) -> Answer:
     command = shlex.join(agent.command(place, "call"))
     code, out, error = run(command, json.dumps(request).encode())
     agent.check_version(code, error, place.name)
     lines = [line for line in out.splitlines() if line.startswith(STEP_MARK)]
     if code or not lines:
         raise LabError(
-            f"kubewire there gave no answer (exit code {code}): {(error or out).strip()[-LAST_WORDS:]}",
+            f"kubewire there gave no answer (exit code {code}): {(error or out).strip()[-TAIL:]}",
             where=place.name,
         )
     answer = answers.read_answer(lines[-1].removeprefix(STEP_MARK), place.name, step)

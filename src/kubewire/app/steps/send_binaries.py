@@ -16,13 +16,13 @@ from kubewire.core.locks import locked
 from kubewire.core.paths import cache_dir
 from kubewire.hosts import scripts
 from kubewire.hosts.provision import checked
-from kubewire.hosts.ssh_target import Place, Run
+from kubewire.hosts.ssh_target import Run, SshTarget
 from kubewire.lab.loading import load_lab
 from kubewire.providers.base import Change
 
 
 def ship_binaries(
-    run: Run, place: Place, lab: str, overrides: dict[str, object], *, check: bool = False
+    run: Run, place: SshTarget, lab: str, overrides: dict[str, object], *, check: bool = False
 ) -> dict[str, Any]:
     """Send what the host lacks and this cache has, if it runs there at all; the task result.
 
@@ -39,7 +39,7 @@ def ship_binaries(
         return _send(run, place, wanted, check=check)
 
 
-def _send(run: Run, place: Place, wanted: list[list[Any]], *, check: bool) -> dict[str, Any]:
+def _send(run: Run, place: SshTarget, wanted: list[list[Any]], *, check: bool) -> dict[str, Any]:
     there = perform_there(run, place, "missing_binaries", {"wanted": wanted})
     if there.get("failed") or not there["missing"] or there["architecture"] != architecture():
         return there

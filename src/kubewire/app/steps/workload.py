@@ -28,7 +28,7 @@ from kubewire.core.errors import LabError
 from kubewire.core.files import UnsafeFileError, read_own, write_atomically
 from kubewire.core.paths import lab_dir
 from kubewire.core.progress import emit
-from kubewire.core.timeouts import patient
+from kubewire.core.timeouts import scaled
 from kubewire.lab.loading import load_lab
 from kubewire.lab.lookup import lab_name, required_record
 from kubewire.lab.record import Record
@@ -90,7 +90,7 @@ def _bring(record: Record, lab: Lab, timeout: float = 0, *, check: bool = False)
             changes += bring_object(api, name, manifest, known, check)
         if not check:
             ledger.write(manifests)
-        waited = not check and wait_for_rollout(api, manifests, patient(timeout), emit)
+        waited = not check and wait_for_rollout(api, manifests, scaled(timeout), emit)
     return changes, waited
 
 

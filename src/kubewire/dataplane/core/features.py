@@ -32,7 +32,7 @@ class Version(Struct, frozen=True, order=True):
         """`v1.37.2`, `1.37.2`, `Kubernetes v1.37.2`, `1.37`; raises DefinitionError otherwise."""
         match = _VERSION.fullmatch(text.strip().removeprefix("Kubernetes").strip())
         if match is None:
-            raise DefinitionError(f"{text.strip()!r} is not a Kubernetes version", mend="write it as v1.37.2")
+            raise DefinitionError(f"{text.strip()!r} is not a Kubernetes version", hint="write it as v1.37.2")
         return cls(int(match[1]), int(match[2]), int(match[3] or 0))
 
     def __str__(self) -> str:

@@ -42,7 +42,7 @@ class Pod(Struct, frozen=True):
     ips: tuple[str, ...]
 
 
-def judge_routes(snapshot: Snapshot) -> list[Check]:
+def check_routes(snapshot: Snapshot) -> list[Check]:
     """Routes to every other node's pod CIDRs by way of that node, and one veth for each local pod.
 
     Nodes without `ip-route.json` are skipped, with the reason. Raises LabError if the objects are no List.

@@ -146,5 +146,5 @@ def _check(item: Any, shape: type[Struct], what: str) -> None:
         raise LabError(
             f"{what}, is not as the API gives it: {error}".replace(" - at `$.", " at `"),
             where="cluster.json",
-            mend="take the snapshot again with kubewire snapshot",
+            hint="take the snapshot again with kubewire snapshot",
         ) from error

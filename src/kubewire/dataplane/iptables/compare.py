@@ -57,7 +57,7 @@ def compare_iptables(
     return checks, work.notes
 
 
-def judge_foreign(
+def check_foreign(
     observed: Dataplane, traffic: Traffic, *, node: str, family: IpFamily
 ) -> tuple[list[Check], list[Note]]:
     """In another mode than iptables: only whether foreign iptables rules touch service or pod traffic."""

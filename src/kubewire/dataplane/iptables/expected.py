@@ -13,7 +13,7 @@ from kubewire.dataplane.core.features import Version, has
 from kubewire.dataplane.core.findings import IpFamily
 from kubewire.dataplane.core.model import Chain, Dataplane, Hook, Origin, Rule, RuleGroup, Table
 from kubewire.dataplane.iptables import names
-from kubewire.dataplane.iptables.service import SOURCE, Surroundings, service_rules
+from kubewire.dataplane.iptables.service import SOURCE, NodeContext, service_rules
 
 LARGE_CLUSTER_ENDPOINTS = 1000
 _PORTALS = "kubernetes service portals"
@@ -49,7 +49,7 @@ def expected_iptables(
     localhost = _serves_localhost(config, facts, version, family)
     ports = service_ports(cluster, family, version)
     cached = [endpoints_for(cluster, port, facts.name, version) for port in ports]
-    around = Surroundings(
+    around = NodeContext(
         family=family,
         detector=config.detector(family, facts.node),
         masquerade_all=config.masquerade_all,

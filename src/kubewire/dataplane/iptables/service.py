@@ -17,7 +17,7 @@ from kubewire.dataplane.iptables import names
 SOURCE = "pkg/proxy/iptables/proxier.go"
 
 
-class Surroundings(Struct, frozen=True):
+class NodeContext(Struct, frozen=True):
     """What the rules of every service port of one node and family depend on."""
 
     family: IpFamily
@@ -48,14 +48,14 @@ class ServiceRules(Struct, frozen=True):
     shared: tuple[tuple[str, str, Rule | RuleGroup], ...]
 
 
-def service_rules(port: ServicePort, endpoints: Categorized, around: Surroundings) -> ServiceRules:
+def service_rules(port: ServicePort, endpoints: Categorized, around: NodeContext) -> ServiceRules:
     """All rules of one service port."""
     work = _Work(port, endpoints, around)
     return ServiceRules(tuple(work.chains()), tuple(work.shared()))
 
 
 class _Work:
-    def __init__(self, port: ServicePort, endpoints: Categorized, around: Surroundings) -> None:
+    def __init__(self, port: ServicePort, endpoints: Categorized, around: NodeContext) -> None:
         self.port, self.endpoints, self.around = port, endpoints, around
         self.name, self.protocol = port.name, port.protocol.lower()
         self.seed = names.seed(port)

@@ -27,8 +27,8 @@ from kubewire.dataplane.ipvs.rules import Fixed, ipvs_chains
 from kubewire.dataplane.ipvs.service import (
     SOURCE,
     NodeAddress,
+    NodeContext,
     Programmed,
-    Surroundings,
     bound_addresses,
     program_service,
 )
@@ -47,7 +47,7 @@ def expected_ipvs(
     ports = service_ports(cluster, family, version)
     local = _local_addresses(facts, family)
     bound = {ip for port in ports for ip in bound_addresses(port, local)}
-    around = Surroundings(
+    around = NodeContext(
         family=family,
         scheduler=config.ipvs_scheduler,
         local=local,

@@ -24,7 +24,7 @@ class NodeAddress(Struct, frozen=True):
     sure: bool = True
 
 
-class Surroundings(Struct, frozen=True):
+class NodeContext(Struct, frozen=True):
     """What every service port of one node and family depends on.
 
     `local`: the node's addresses on other interfaces than kube-ipvs0. `node_ip` decides whether the node
@@ -64,7 +64,7 @@ class Programmed(Struct, frozen=True):
 
 
 def program_service(
-    port: ServicePort, cached: Sequence[Endpoint], chosen: Categorized, around: Surroundings
+    port: ServicePort, cached: Sequence[Endpoint], chosen: Categorized, around: NodeContext
 ) -> Programmed:
     """One service port's share; `cached` are all its endpoints, `chosen` those that serve.
 
@@ -86,7 +86,7 @@ def bound_addresses(port: ServicePort, local: frozenset[str]) -> Iterator[str]:
 
 class _Work:
     def __init__(
-        self, port: ServicePort, cached: Sequence[Endpoint], chosen: Categorized, around: Surroundings
+        self, port: ServicePort, cached: Sequence[Endpoint], chosen: Categorized, around: NodeContext
     ) -> None:
         self.port, self.cached, self.chosen, self.around = port, cached, chosen, around
         self.name, self.protocol = port.name, port.protocol.lower()

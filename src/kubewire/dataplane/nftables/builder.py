@@ -21,12 +21,12 @@ from kubewire.dataplane.core.model import (
     Set,
     Table,
 )
-from kubewire.dataplane.nftables.names import TABLE, TABLE_COMMENT, WORDS, FamilyWords
+from kubewire.dataplane.nftables.names import TABLE, TABLE_COMMENT, WORDS, FamilyKeywords
 
 SOURCE = "pkg/proxy/nftables/proxier.go, KEP-3866"
 
 
-class Generation(Struct, frozen=True):
+class NftFeatures(Struct, frozen=True):
     """The forms of nftables rules that one kube-proxy version writes."""
 
     cluster_ips: bool
@@ -39,7 +39,7 @@ class Generation(Struct, frozen=True):
     interface_word: str
 
     @classmethod
-    def of(cls, version: Version) -> Generation:
+    def of(cls, version: Version) -> NftFeatures:
         return cls(
             cluster_ips=has(version, "nft-cluster-ips"),
             firewall_comments=not has(version, "nft-firewall-without-comments"),
@@ -72,7 +72,7 @@ class Builder(Struct):
     counters: list[Counter] = field(default_factory=list)
 
     @property
-    def words(self) -> FamilyWords:
+    def words(self) -> FamilyKeywords:
         return WORDS[self.family]
 
     def counter(self, name: str, origin: Origin) -> None:

@@ -113,7 +113,7 @@ class _Comparison(Struct):
         extra = found.keys() - {chain.name for chain in self.expected.chains}
         reachable = reachable_chains(self.observed) if extra else frozenset()
         for name in sorted(extra):
-            self._judge_extra_chain(found[name], reachable=name in reachable)
+            self._check_extra_chain(found[name], reachable=name in reachable)
 
     def _compare_declaration(self, chain: Chain, label: str, seen: Chain | None) -> None:
         origin = chain.origin or Origin("", "", "", "nftables.base-chain")
@@ -132,7 +132,7 @@ class _Comparison(Struct):
             service=origin.service,
         )
 
-    def _judge_extra_chain(self, chain: Chain, *, reachable: bool) -> None:
+    def _check_extra_chain(self, chain: Chain, *, reachable: bool) -> None:
         rules = tuple(rule.text for rule in chain.rules())
         label = self._label("chain", chain.name)
         if is_leftover(chain):

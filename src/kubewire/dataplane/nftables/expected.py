@@ -15,7 +15,7 @@ from kubewire.dataplane.core.features import Version, has
 from kubewire.dataplane.core.findings import IpFamily
 from kubewire.dataplane.core.model import Dataplane
 from kubewire.dataplane.core.objects import family_of
-from kubewire.dataplane.nftables.builder import Builder, Generation
+from kubewire.dataplane.nftables.builder import Builder, NftFeatures
 from kubewire.dataplane.nftables.fixed import add_fixed
 from kubewire.dataplane.nftables.names import service_base
 from kubewire.dataplane.nftables.service import ServiceObjects
@@ -25,7 +25,7 @@ def expected_nftables(
     cluster: ClusterState, config: ProxyConfig, facts: NodeFacts, version: Version, family: IpFamily
 ) -> Dataplane:
     """The whole table of one family; pure, and blind to what was observed."""
-    generation = Generation.of(version)
+    generation = NftFeatures.of(version)
     detector = config.detector(family, facts.node)
     builder = Builder(family, has(version, "nft-object-comments"))
     add_fixed(

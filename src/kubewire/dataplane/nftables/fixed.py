@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from kubewire.dataplane.core.config import LocalDetector, ProxyConfig
 from kubewire.dataplane.core.model import Origin
-from kubewire.dataplane.nftables.builder import Builder, Generation, fixed
+from kubewire.dataplane.nftables.builder import Builder, NftFeatures, fixed
 from kubewire.dataplane.nftables.layout import add_base_chains
 from kubewire.dataplane.nftables.names import (
     LOCALHOST_COUNTER_PREFIX,
@@ -23,7 +23,7 @@ from kubewire.dataplane.nftables.names import (
 def add_fixed(
     b: Builder,
     config: ProxyConfig,
-    generation: Generation,
+    generation: NftFeatures,
     detector: LocalDetector,
     *,
     node_port_ips: Sequence[str] | None,
@@ -79,7 +79,7 @@ def _verdict_map(b: Builder, name: str, check: str, comment: str, *, by_address:
 
 
 def _add_dispatch(
-    b: Builder, config: ProxyConfig, generation: Generation, detector: LocalDetector, *, all_local: bool
+    b: Builder, config: ProxyConfig, generation: NftFeatures, detector: LocalDetector, *, all_local: bool
 ) -> None:
     ip, mark = b.words.ip, f"meta mark set meta mark | 0x{config.mark:08x}"
     if generation.dnat_map:
@@ -108,7 +108,7 @@ def _add_dispatch(
     b.rule("services", _node_port_lookup(b, "service-nodeports", match), origin)
 
 
-def _add_no_endpoints(b: Builder, generation: Generation, *, all_local: bool) -> None:
+def _add_no_endpoints(b: Builder, generation: NftFeatures, *, all_local: bool) -> None:
     check = "nftables.no-endpoints"
     origin = fixed(check, "a Service without usable endpoints is refused or dropped at once")
     for name, what, by_address in (
@@ -147,7 +147,7 @@ def _add_localhost_rejects(b: Builder, protocols: Sequence[str]) -> None:
     b.rule("nodeport-endpoints-check", text, origin)
 
 
-def _add_masquerading(b: Builder, mark: int, generation: Generation) -> None:
+def _add_masquerading(b: Builder, mark: int, generation: NftFeatures) -> None:
     origin = fixed("nftables.masquerading", "marked packets leave with the node's address")
     bit, ip = f"0x{mark:08x}", b.words.ip
     if not generation.dnat_map:

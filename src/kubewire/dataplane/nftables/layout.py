@@ -6,7 +6,7 @@ Source: nftablesBaseChains and nftablesJumpChains in pkg/proxy/nftables/proxier.
 from __future__ import annotations
 
 from kubewire.dataplane.core.model import Chain, Hook
-from kubewire.dataplane.nftables.builder import Builder, Generation, fixed
+from kubewire.dataplane.nftables.builder import Builder, NftFeatures, fixed
 
 BaseChain = tuple[str, str, str, int]
 Jump = tuple[str, str, str]
@@ -80,7 +80,7 @@ def is_leftover(chain: Chain) -> bool:
     )
 
 
-def add_base_chains(b: Builder, generation: Generation) -> None:
+def add_base_chains(b: Builder, generation: NftFeatures) -> None:
     """Add the base chains of that generation, and the chains that they jump to."""
     layout = _NEWEST if generation.pre_dnat_chains else _BEFORE_DNAT
     bases, jumps = layout if generation.cluster_ips else _OLDEST

@@ -38,7 +38,7 @@ Network = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
 
 
-class FamilyWords(Struct, frozen=True):
+class FamilyKeywords(Struct, frozen=True):
     """nft's words for one address family."""
 
     ip: str
@@ -47,9 +47,9 @@ class FamilyWords(Struct, frozen=True):
     not_localhost: str
 
 
-WORDS: dict[IpFamily, FamilyWords] = {
-    "ipv4": FamilyWords("ip", "ipv4_addr", "ip daddr 127.0.0.0/8", "ip daddr != 127.0.0.0/8"),
-    "ipv6": FamilyWords("ip6", "ipv6_addr", "ip6 daddr ::1", "ip6 daddr != ::1"),
+WORDS: dict[IpFamily, FamilyKeywords] = {
+    "ipv4": FamilyKeywords("ip", "ipv4_addr", "ip daddr 127.0.0.0/8", "ip daddr != 127.0.0.0/8"),
+    "ipv6": FamilyKeywords("ip6", "ipv6_addr", "ip6 daddr ::1", "ip6 daddr != ::1"),
 }
 
 

@@ -45,7 +45,7 @@ class ParseError(LabError):
     """A dump that is no whole listing of kube-proxy's table; `position` is the offset in its text."""
 
     def __init__(self, what: str, position: int, *, where: str) -> None:
-        super().__init__(what, where=where, mend="take the snapshot again; look at what nft said")
+        super().__init__(what, where=where, hint="take the snapshot again; look at what nft said")
         self.position = position
 
 

@@ -14,7 +14,7 @@ from kubewire.dataplane.core.cluster import ServicePort
 from kubewire.dataplane.core.config import LocalDetector, ProxyConfig
 from kubewire.dataplane.core.endpoints import Categorized, Endpoint
 from kubewire.dataplane.core.model import Origin
-from kubewire.dataplane.nftables.builder import SOURCE, Builder, Generation
+from kubewire.dataplane.nftables.builder import SOURCE, Builder, NftFeatures
 from kubewire.dataplane.nftables.names import (
     AFFINITY_PREFIX,
     LOCALHOST_REJECT_PREFIX,
@@ -32,7 +32,7 @@ class ServiceObjects(Struct, frozen=True):
 
     b: Builder
     config: ProxyConfig
-    generation: Generation
+    generation: NftFeatures
     detector: LocalDetector
     port: ServicePort
     endpoints: Categorized

@@ -51,7 +51,7 @@ def parse_target(text: str) -> Target:
     if port is None or (protocol or "tcp") not in PROTOCOLS:
         raise DefinitionError(
             f"--to {text}: not an address and port",
-            mend="as: --to 10.96.0.1:443, --to 10.96.0.10:53/udp, --to [fd00:10:96::1]:443",
+            hint="as: --to 10.96.0.1:443, --to 10.96.0.10:53/udp, --to [fd00:10:96::1]:443",
         )
     return Target(address, port, protocol or "tcp")
 
@@ -87,7 +87,7 @@ def find_pod(wanted: str, pods: Iterable[Pod]) -> Pod:
             return found[0]
     raise DefinitionError(
         f"there is no pod {wanted!r}{_near(wanted, [pod.name for pod in pods])}",
-        mend="the pods: " + (", ".join(pod.name for pod in pods) or "none"),
+        hint="the pods: " + (", ".join(pod.name for pod in pods) or "none"),
     )
 
 
@@ -97,7 +97,7 @@ def find_node(wanted: str, names: Iterable[str]) -> str:
     found = [name for name in names if name == wanted] or [n for n in names if n.endswith(f"-{wanted}")]
     if len(found) != 1:
         raise DefinitionError(
-            f"there is no node {wanted!r}{_near(wanted, names)}", mend=f"the nodes: {', '.join(names)}"
+            f"there is no node {wanted!r}{_near(wanted, names)}", hint=f"the nodes: {', '.join(names)}"
         )
     return found[0]
 

@@ -52,12 +52,12 @@ def _mode(node: NodeSnapshot) -> str:
     try:
         mode = ProxyConfig.parse(_needed(node, "kube-proxy.yaml")).mode
     except LabError as error:
-        raise LabError(error.what, where=f"{node.name}: kube-proxy.yaml", mend=error.mend) from error
+        raise LabError(error.what, where=f"{node.name}: kube-proxy.yaml", hint=error.hint) from error
     if mode == "ipvs":
         raise DefinitionError(
             "a trace follows iptables and nftables mode; here kube-proxy runs in ipvs mode",
             where=node.name,
-            mend="kubewire explain shows a Service's virtual servers",
+            hint="kubewire explain shows a Service's virtual servers",
         )
     return mode
 
@@ -70,7 +70,7 @@ def _whole(dataplane: Dataplane, node: NodeSnapshot, name: str) -> Dataplane:
         raise LabError(
             f"{problem.where}: {problem.text}: {problem.why}",
             where=f"{node.name}: {name}",
-            mend="a trace needs a dump that is whole and understood: take the snapshot again",
+            hint="a trace needs a dump that is whole and understood: take the snapshot again",
         )
     return dataplane
 
@@ -79,7 +79,7 @@ def _needed(node: NodeSnapshot, name: str) -> str:
     text = node.files.get(name, "")
     if not text.strip():
         why = node.errors.get(name) or "the file is missing or empty"
-        raise LabError(why, where=f"{node.name}: {name}", mend="a trace can't do without it")
+        raise LabError(why, where=f"{node.name}: {name}", hint="a trace can't do without it")
     return text
 
 

@@ -92,7 +92,7 @@ def find_start(network: Network, pods: Sequence[Pod], source: str, target: Targe
     if kind == "external":
         return _outside(network, name, target, find_node(node, network.nodes) if node else "")
     if node:
-        raise DefinitionError("--node is for --from external only", mend="a pod and a node say it themselves")
+        raise DefinitionError("--node is for --from external only", hint="a pod and a node say it themselves")
     if kind == "node" and name:
         return _on_node(network, find_node(name, network.nodes), target)
     if kind == "pod" and name:
@@ -101,7 +101,7 @@ def find_start(network: Network, pods: Sequence[Pod], source: str, target: Targe
             raise LabError(f"pod {pod.name} is on a node that this snapshot lacks", where=pod.node)
         return _on_node(network, pod.node, target, pod.name) if pod.host else _pod(network, pod, target)
     raise DefinitionError(
-        f"--from {source}: not a client", mend="as: pod/httpbin, node/worker, external, external/198.51.100.7"
+        f"--from {source}: not a client", hint="as: pod/httpbin, node/worker, external, external/198.51.100.7"
     )
 
 

@@ -62,18 +62,18 @@ def require_space(where: Path, gib: float, what: str) -> None:
         raise HostError(
             f"{what} needs {gib:.1f} GiB of disk, {free:.1f} GiB are free",
             where=str(where),
-            mend="free some space there, or have XDG_CACHE_HOME name another folder",
+            hint="free some space there, or have XDG_CACHE_HOME name another folder",
         )
 
 
-def run_tool(argv: Sequence[str], what: str, mend: str = "") -> None:
+def run_tool(argv: Sequence[str], what: str, hint: str = "") -> None:
     """Run a tool to its end, in a locale that knows every file name; HostError with its last words."""
     done = run(argv, timeout=TOOL_SECONDS, env=os.environ | {"LC_ALL": "C.UTF-8"})
     if done.code == NOT_STARTED and not done.out:
-        raise HostError(f"{what}: {done.err}", mend=mend)
+        raise HostError(f"{what}: {done.err}", hint=hint)
     if done.code:
         words = "\n".join((done.err or done.out).strip().splitlines()[-12:])
-        raise HostError(f"{what} (exit code {done.code})", mend=f"{mend}\n{words}".strip())
+        raise HostError(f"{what} (exit code {done.code})", hint=f"{hint}\n{words}".strip())
 
 
 def remove_tree(tree: Path) -> None:

@@ -49,5 +49,5 @@ def require_alive(lab: str) -> None:
         raise LabError(
             why_dead(lab),
             where=f"lab {lab}",
-            mend=f"make it afresh: kubewire down {lab}, then kubewire up {lab}",
+            hint=f"make it afresh: kubewire down {lab}, then kubewire up {lab}",
         )

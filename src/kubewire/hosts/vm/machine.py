@@ -183,7 +183,7 @@ def _wait(lab: str, directory: Path, started: subprocess.Popen[bytes], port: int
     raise LabError(
         f"the VM: {what} within {deadline:.0f} s",
         where=f"lab {lab}",
-        mend=f"its console's last words:\n{console or '(none)'}",
+        hint=f"its console's last words:\n{console or '(none)'}",
     )
 
 
@@ -191,7 +191,7 @@ def _ended(lab: str) -> LabError:
     kept = state.post_mortem(lab)
     words = "\n".join(text for name in (state.CONSOLE, state.LOG) if (text := _tail(kept / name)))
     kind = _PortTakenError if "Could not set up host forwarding" in words else LabError
-    return kind("the VM ended while it was starting", where=f"lab {lab}", mend=f"its last words:\n{words}")
+    return kind("the VM ended while it was starting", where=f"lab {lab}", hint=f"its last words:\n{words}")
 
 
 def _tail(path: Path, lines: int = 12) -> str:
@@ -211,6 +211,6 @@ def _signal(lab: str, number: signal.Signals) -> None:
     found = state.read_state(lab)
     keeper = found.keeper.open() if found else None
     if keeper is None:
-        raise LabError(f"lab {lab} has no VM", mend=f"bring it up with: kubewire up {lab} --host vm")
+        raise LabError(f"lab {lab} has no VM", hint=f"bring it up with: kubewire up {lab} --host vm")
     signal.pidfd_send_signal(keeper, number)
     os.close(keeper)

@@ -26,7 +26,7 @@ def require() -> None:
     if lacks:
         raise HostError(
             "this machine can't run a lab in a VM: " + "; ".join(what for what, _ in lacks),
-            mend="\n  ".join(mend for _, mend in lacks),
+            hint="\n  ".join(hint for _, hint in lacks),
         )
 
 

@@ -36,7 +36,7 @@ def up(lab: Lab, engine: Engine, *, check: bool = False, keep: bool = False) -> 
     recorded = state.read(lab.name)
     if recorded and recorded.ready and containers:
         require_same_cluster(recorded.definition, lab)
-        return _mend(lab, engine, containers, recorded, check=check)
+        return _hint(lab, engine, containers, recorded, check=check)
     left_over = bool(containers) or recorded is not None
     if not check:
         if left_over:
@@ -55,7 +55,7 @@ def require_own(name: str, containers: Sequence[NodeContainer]) -> None:
         raise DefinitionError(
             f"a kind cluster {name} is already there, and kubewire didn't make it ({', '.join(foreign)})",
             where=f"lab {name}",
-            mend=f"give the lab another “name:”, or remove that cluster: kind delete cluster --name {name}",
+            hint=f"give the lab another “name:”, or remove that cluster: kind delete cluster --name {name}",
         )
 
 
@@ -75,7 +75,7 @@ def require_same_cluster(definition: dict[str, Any], lab: Lab) -> None:
         raise DefinitionError(
             f"kind can't change a cluster that is up: {'; '.join(differences)}",
             where=f"lab {lab.name}",
-            mend=f"kubewire up {lab.name} --recreate removes it and makes it afresh",
+            hint=f"kubewire up {lab.name} --recreate removes it and makes it afresh",
         )
 
 
@@ -144,7 +144,7 @@ def _create(lab: Lab, engine: Engine, *, keep: bool) -> None:
     _record_nodes(made, engine)
 
 
-def _mend(
+def _hint(
     lab: Lab,
     engine: Engine,
     containers: Sequence[NodeContainer],
@@ -157,7 +157,7 @@ def _mend(
         raise LabError(
             f"the node container {', '.join(missing)} was removed, and kind can't put it back",
             where=f"lab {lab.name}",
-            mend=f"kubewire up {lab.name} --recreate makes the lab afresh",
+            hint=f"kubewire up {lab.name} --recreate makes the lab afresh",
         )
     stopped = [node for node in containers if node.state != "running"]
     changes = [Change(node.name, "node container started", f"it was {node.state}") for node in stopped]

@@ -125,13 +125,13 @@ def connect() -> Engine:
         client = DockerClient(base_url=host, timeout=CALL_SECONDS) if host else DockerClient.from_env()
         version = client.version(api_version=False)
     except (DockerException, OSError, ValueError) as error:
-        raise HostError(f"no Docker engine can be used: {_reason(error)}", mend=_mend(error)) from error
+        raise HostError(f"no Docker engine can be used: {_reason(error)}", hint=_hint(error)) from error
     api = tuple(int(part) for part in str(version.get("ApiVersion", "0")).split("."))
     if api < OLDEST_API:
         client.close()
         raise HostError(
             f"the Docker engine {version.get('Version', '')} is too old: kind needs 20.10",
-            mend="update Docker, or run the lab embedded: --provider netns",
+            hint="update Docker, or run the lab embedded: --provider netns",
         )
     return Engine(client)
 
@@ -207,7 +207,7 @@ def _forbidden(error: BaseException) -> bool:
     return "Permission denied" in str(error) or "PermissionError" in str(error)
 
 
-def _mend(error: BaseException) -> str:
+def _hint(error: BaseException) -> str:
     if _forbidden(error):
         return "join the group docker (sudo usermod -aG docker $USER, then log in again), or --provider netns"
     return "start Docker (sudo systemctl start docker) or set DOCKER_HOST; or run embedded: --provider netns"

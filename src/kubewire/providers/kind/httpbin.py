@@ -81,7 +81,7 @@ def build(engine: Engine, progress: Progress) -> None:
         except (BuildError, DockerException) as error:
             raise HostError(
                 f"image {IMAGE} can't be built by the Docker engine: {error}",
-                mend=f"load it from a machine that has it (docker save {IMAGE}), or build a node image that "
+                hint=f"load it from a machine that has it (docker save {IMAGE}), or build a node image that "
                 "holds it: kubewire image build",
             ) from error
 

@@ -65,7 +65,7 @@ def choose_image(lab: Lab, images: Sequence[NodeImage]) -> NodeImageChoice:
         raise DefinitionError(
             f"no node image of Kubernetes {lab.kubernetes} is known",
             where=f"lab {lab.name}",
-            mend=f"make one: kubewire image build {lab.kubernetes}; or name one as nodeImage",
+            hint=f"make one: kubewire image build {lab.kubernetes}; or name one as nodeImage",
         )
     return NodeImageChoice(f"{UPSTREAM}:v{lab.kubernetes}", f"v{lab.kubernetes}", present=False)
 
@@ -84,7 +84,7 @@ def _named(lab: Lab, reference: str, images: Sequence[NodeImage]) -> NodeImageCh
         raise DefinitionError(
             f"nodeImage {reference} is Kubernetes {version}, and the lab asks for {lab.kubernetes}",
             where=f"lab {lab.name}",
-            mend=f"set kubernetes: {version.removeprefix('v')}, or name another image",
+            hint=f"set kubernetes: {version.removeprefix('v')}, or name another image",
         )
     return NodeImageChoice(reference, version, present=present is not None)
 

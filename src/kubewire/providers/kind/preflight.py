@@ -22,7 +22,7 @@ def require(lab: Lab, engine: Engine, *, load: bool = False) -> None:
     if lab.control_plane:
         raise DefinitionError(
             f"lab {lab.name}: controlPlane is for netns; a node image of kind holds one version of all",
-            mend="leave controlPlane out, or use --provider netns",
+            hint="leave controlPlane out, or use --provider netns",
         )
     tool.require_docker_command()
     info = engine.info()
@@ -44,9 +44,9 @@ def require(lab: Lab, engine: Engine, *, load: bool = False) -> None:
         for need in survey(load=load):
             if not need.ok and need.name.startswith("kernel:") and "ipvs" in need.modes:
                 lacks.append(f"{need.name}: {need.detail}")
-                mends.append(need.mend)
+                mends.append(need.hint)
     if lacks:
         raise HostError(
             f"lab {lab.name} can't run on kind here: {'; '.join(lacks)}",
-            mend="\n  ".join(dict.fromkeys(mend for mend in mends if mend)),
+            hint="\n  ".join(dict.fromkeys(hint for hint in mends if hint)),
         )

@@ -127,7 +127,7 @@ class KindProvider(Provider):
         if not answers():
             raise HostError(
                 f"lab {name} is on kind, and no Docker engine answers that could remove it",
-                mend=f"start Docker, then: kubewire down {name}",
+                hint=f"start Docker, then: kubewire down {name}",
             )
         with engine() as docker:
             return cluster.remove(name, docker)
@@ -226,5 +226,5 @@ class KindProvider(Provider):
 def _living(name: str) -> state.ClusterState:
     recorded = state.read(name)
     if recorded is None or not recorded.nodes:
-        raise LabError(f"lab {name} isn't up", mend=f"bring it up with: kubewire up {name}")
+        raise LabError(f"lab {name} isn't up", hint=f"bring it up with: kubewire up {name}")
     return recorded

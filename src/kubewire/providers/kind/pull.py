@@ -43,7 +43,7 @@ def no_image(reference: str, why: str) -> HostError:
     minor = ".".join(name.rpartition(":")[2].removeprefix("v").split(".")[:2])
     return HostError(
         f"the node image {name} ({DOWNLOAD}) isn't in the Docker engine and can't be pulled: {why}",
-        mend="run the lab embedded: --provider netns\n"
+        hint="run the lab embedded: --provider netns\n"
         f"  or build a node image from packages: kubewire image build {minor}\n"
         f"  or bring it from a machine that has it: docker save {name} -o node.tar, docker load -i node.tar",
     )
@@ -82,7 +82,7 @@ def require_fitting(lab: Lab, reference: str, version: str, engine: Engine) -> N
         raise DefinitionError(
             f"the node image {reference} holds Kubernetes {version}, and the lab asks for {lab.kubernetes}",
             where=f"lab {lab.name}",
-            mend=f"set kubernetes: {version.removeprefix('v')}, or name another image",
+            hint=f"set kubernetes: {version.removeprefix('v')}, or name another image",
         )
     image = engine.image(reference)
     machine = str(engine.info().get("Architecture", ""))
@@ -90,5 +90,5 @@ def require_fitting(lab: Lab, reference: str, version: str, engine: Engine) -> N
     if image and image.architecture and image.architecture != here:
         raise HostError(
             f"the node image {reference} is for {image.architecture}, and the Docker engine runs {here}",
-            mend=f"remove it (docker rmi {reference}), so that the right one is pulled, or name another",
+            hint=f"remove it (docker rmi {reference}), so that the right one is pulled, or name another",
         )

@@ -41,7 +41,7 @@ def _wait(
                 raise LabError(
                     f"the cluster isn't ready within {seconds:.0f} s: {lack}",
                     where=f"lab {lab.name}",
-                    mend=f"kubewire shell {lab.name} control-plane, then: journalctl -u kubelet",
+                    hint=f"kubewire shell {lab.name} control-plane, then: journalctl -u kubelet",
                 )
             progress("cluster", lack)
             time.sleep(POLL)

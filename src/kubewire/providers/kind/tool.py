@@ -41,7 +41,7 @@ def require_docker_command() -> None:
     if not shutil.which("docker"):
         raise HostError(
             "the docker command is missing; kind talks to the engine through it",
-            mend="install Docker's command line (Debian, Ubuntu: sudo apt-get install docker.io)",
+            hint="install Docker's command line (Debian, Ubuntu: sudo apt-get install docker.io)",
         )
 
 
@@ -76,7 +76,7 @@ def create(
         raise LabError(
             f"kind could not make the cluster{kept_note}:\n  " + "\n  ".join(telling(seen)),
             where=str(log),
-            mend="look at the whole log; --keep leaves the half-made cluster for a look into its nodes",
+            hint="look at the whole log; --keep leaves the half-made cluster for a look into its nodes",
         )
 
 

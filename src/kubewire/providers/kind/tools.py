@@ -50,7 +50,7 @@ def install(node: str, tools: Sequence[str]) -> None:
         raise HostError(
             f"{', '.join(packages)} can't be installed: {error.what}",
             where=node,
-            mend="where nodes have no way to Debian's packages, get them beforehand: kubewire prefetch LAB "
+            hint="where nodes have no way to Debian's packages, get them beforehand: kubewire prefetch LAB "
             "--provider kind; or use a node image that holds them: kubewire image build",
         ) from error
 
@@ -74,7 +74,7 @@ def prefetch(image: str, tools: Sequence[str]) -> Path:
         words = answer.err.splitlines()
         raise HostError(
             f"the packages {packages} for {image} can't be fetched: {words[-1] if words else told.err}",
-            mend="give this machine a way to Debian's packages",
+            hint="give this machine a way to Debian's packages",
         )
     target = folder(_distribution(told.out))
     try:

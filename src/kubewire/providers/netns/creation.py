@@ -16,7 +16,7 @@ from kubewire.core.errors import HostError, LabError
 from kubewire.core.files import last_lines, write_atomically
 from kubewire.core.proc import await_end, boot_id
 from kubewire.core.progress import emit
-from kubewire.core.timeouts import patient
+from kubewire.core.timeouts import scaled
 from kubewire.providers.netns import control, linux, plan_builder, state, topology
 from kubewire.providers.netns.control_plane import cluster_dns_ip, issue_credentials
 from kubewire.providers.netns.monitor import Order
@@ -106,7 +106,7 @@ def _kubectl_port(lab: Lab) -> socket.socket:
         raise HostError(
             f"port {lab.api_server_port} of 127.0.0.1 is not free for the apiserver: {error.strerror}",
             where=f"lab {lab.name}, apiServerPort",
-            mend="end what listens there (ss -ltnp tells), or leave apiServerPort out to take any free port",
+            hint="end what listens there (ss -ltnp tells), or leave apiServerPort out to take any free port",
         ) from error
     listener.listen(128)
     return listener
@@ -114,7 +114,7 @@ def _kubectl_port(lab: Lab) -> socket.socket:
 
 def wait(name: str, directory: Path, started: subprocess.Popen[bytes] | None = None) -> None:
     """Until every component runs; LabError as soon as one has failed for good."""
-    deadline = time.monotonic() + patient(DEADLINE)
+    deadline = time.monotonic() + scaled(DEADLINE)
     shown = -1
     while True:
         found = _components(directory)
@@ -133,11 +133,11 @@ def wait(name: str, directory: Path, started: subprocess.Popen[bytes] | None = N
         if time.monotonic() > deadline:
             slow = next(component for component in found or ("",) if component not in running)
             raise LabError(
-                f"{slow or 'the sandbox'} was not ready within {patient(DEADLINE):.0f} s",
+                f"{slow or 'the sandbox'} was not ready within {scaled(DEADLINE):.0f} s",
                 where=f"lab {name}",
-                mend=component_log(directory, slow) if slow else "is the machine overloaded?",
+                hint=component_log(directory, slow) if slow else "is the machine overloaded?",
             )
-        time.sleep(patient(_POLL))
+        time.sleep(scaled(_POLL))
 
 
 def _components(directory: Path) -> dict[str, control.Unit]:
@@ -158,7 +158,7 @@ def component_failed(name: str, directory: Path, component: str, reason: str) ->
     return LabError(
         f"{component} {reason}",
         where=f"lab {name}",
-        mend=_last_words(component_log(directory, component)),
+        hint=_last_words(component_log(directory, component)),
     )
 
 
@@ -176,7 +176,7 @@ def _died(name: str) -> LabError:
     return LabError(
         "the lab's sandbox ended while it was being made",
         where=f"lab {name}",
-        mend=f"its last words ({log.parent}):\n{words}" if words else "",
+        hint=f"its last words ({log.parent}):\n{words}" if words else "",
     )
 
 
@@ -196,7 +196,7 @@ def _wait_for_nodes(lab: Lab, directory: Path) -> None:
     from kubewire.cluster.api import Api, ApiError
     from kubewire.cluster.readiness import takes_pods
 
-    deadline = time.monotonic() + patient(DEADLINE)
+    deadline = time.monotonic() + scaled(DEADLINE)
     wanted = {node.name for node in topology.nodes(lab)}
     with Api(directory / state.KUBECONFIG) as api:
         while True:
@@ -211,11 +211,11 @@ def _wait_for_nodes(lab: Lab, directory: Path) -> None:
             if time.monotonic() > deadline:
                 missing = ", ".join(sorted(wanted - ready))
                 raise LabError(
-                    f"not Ready within {patient(DEADLINE):.0f} s: {missing}{trouble}",
+                    f"not Ready within {scaled(DEADLINE):.0f} s: {missing}{trouble}",
                     where=f"lab {lab.name}",
-                    mend=f"the node agent's last words:\n{component_log(directory, 'node-agent')}",
+                    hint=f"the node agent's last words:\n{component_log(directory, 'node-agent')}",
                 )
-            time.sleep(patient(_POLL))
+            time.sleep(scaled(_POLL))
         if lab.dns:
             from kubewire.providers.netns.dns import coredns_manifests
 

@@ -15,7 +15,7 @@ def findings() -> list[Finding]:
                 need.name if not need.modes else f"{need.name} ({', '.join(need.modes)})",
                 "ok" if need.ok else "note" if need.modes else "missing",
                 need.detail,
-                "" if need.ok else need.mend,
+                "" if need.ok else need.hint,
             )
             for need in survey()
         ),
@@ -28,5 +28,5 @@ def _pod_limits() -> Finding:
     controllers = sorted(cgroups.homes(cgroups.own_groups()))
     text = pod_limits(controllers, rootful=linux.may_make_namespaces())
     whole = len(controllers) == len(cgroups.CONTROLLERS)
-    mend = "" if whole else "run the lab as root, or in a session of systemd --user (delegated cgroup v2)"
-    return Finding("limits of each pod", "ok" if whole else "note", text, mend)
+    hint = "" if whole else "run the lab as root, or in a session of systemd --user (delegated cgroup v2)"
+    return Finding("limits of each pod", "ok" if whole else "note", text, hint)

@@ -33,7 +33,7 @@ def pod_prefix(state: SandboxState, namespace: str, pod: str) -> tuple[str, ...]
         raise LabError(
             f"pod {namespace}/{pod} has no network namespace in this lab",
             where=state.lab,
-            mend="see which pods run: kubectl get pods -A -o wide",
+            hint="see which pods run: kubectl get pods -A -o wide",
         ) from error
     return (*_common(state), "--mount", "--uts", f"--net={root(state)}{path}", "--", *_search_path())
 
@@ -57,5 +57,5 @@ def _search_path() -> tuple[str, ...]:
 
 def _init_pid(state: SandboxState) -> int:
     if state.init is None:
-        raise LabError("the lab is only just being made", where=state.lab, mend="try again in a moment")
+        raise LabError("the lab is only just being made", where=state.lab, hint="try again in a moment")
     return state.init.pid

@@ -44,7 +44,7 @@ class Mend:
     outside: bool = False
 
 
-def mend(lab: Lab, state: SandboxState, *, check: bool = False) -> list[Change]:
+def hint(lab: Lab, state: SandboxState, *, check: bool = False) -> list[Change]:
     """Put every node's link, addresses, routes to the nodes' network and out of it, forwarding and chain
     policies back; with `check` only name what differs.
     """

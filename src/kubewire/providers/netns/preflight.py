@@ -91,7 +91,7 @@ class Requirement:
     name: str
     ok: bool
     detail: str
-    mend: str = ""
+    hint: str = ""
     modes: tuple[str, ...] = ()
 
 
@@ -134,14 +134,14 @@ def _refuse(lab: Lab, missing: list[Requirement]) -> None:
         raise HostError(
             f"this machine can't run lab {lab.name} embedded: "
             + "; ".join(f"{need.name}: {need.detail}" for need in missing),
-            mend="\n  ".join(dict.fromkeys(need.mend for need in missing if need.mend)),
+            hint="\n  ".join(dict.fromkeys(need.hint for need in missing if need.hint)),
         )
 
 
 def kernel_lacks(lab: Lab) -> list[str]:
     """The kernel modules that this lab needs and this kernel has no way to have."""
     needs = _ip_vs(lab.kube_proxy.scheduler) if lab.mode.value in _IPVS else ()
-    return [need.name.removeprefix("kernel: ") for need in needs if not need.ok and need.mend == _NO_IPVS]
+    return [need.name.removeprefix("kernel: ") for need in needs if not need.ok and need.hint == _NO_IPVS]
 
 
 def survey(*, load: bool = False) -> list[Requirement]:
@@ -180,10 +180,10 @@ def _namespaces() -> Requirement:
     refused = try_sandbox()
     if not refused:
         return Requirement(name, True, "pid, network and mount namespaces can be made, /proc/sys written")
-    return Requirement(name, False, refused, _namespace_mend(refused))
+    return Requirement(name, False, refused, _namespace_hint(refused))
 
 
-def _namespace_mend(refused: str) -> str:
+def _namespace_hint(refused: str) -> str:
     """What lifts the refusal, told by the switch that is set."""
     if _sysctl("kernel/apparmor_restrict_unprivileged_userns") == "1":
         return (
@@ -217,8 +217,8 @@ def _tools() -> Iterator[Requirement]:
     for packages, modes in ((DEBIAN_PACKAGES, ()), (IPVS_PACKAGES, ("ipvs",))):
         for tool, package in packages.items():
             found = shutil.which(tool) or shutil.which(tool, path=SYSTEM_PATH)
-            mend = "" if found else f"install {tool} (Debian, Ubuntu: sudo apt-get install {package})"
-            yield Requirement(tool, bool(found), found or "not installed", mend, modes)
+            hint = "" if found else f"install {tool} (Debian, Ubuntu: sudo apt-get install {package})"
+            yield Requirement(tool, bool(found), found or "not installed", hint, modes)
 
 
 def _netfilter(*, load: bool) -> Iterator[Requirement]:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from functools import cache
 from urllib.parse import urlsplit
 
-from kubewire.core.timeouts import patient
+from kubewire.core.timeouts import scaled
 from kubewire.providers.netns.plan import Check
 
 _TIMEOUT = 2.0
@@ -18,7 +18,7 @@ _PAUSE = 0.1
 async def until(check: Check) -> None:
     """Ask until the URL answers 200; a handshake costs both sides, so not too often."""
     while not await probe(check):
-        await asyncio.sleep(patient(_PAUSE))
+        await asyncio.sleep(scaled(_PAUSE))
 
 
 async def probe(check: Check) -> bool:

@@ -194,7 +194,7 @@ def _living(name: str) -> state.SandboxState:
     recorded = state.read_state(paths.lab_dir(name))
     if recorded is None or not recorded.alive():
         raise LabError(
-            f"lab {name} isn't up", where=_why_dead(name), mend=f"bring it up with: kubewire up {name}"
+            f"lab {name} isn't up", where=_why_dead(name), hint=f"bring it up with: kubewire up {name}"
         )
     return recorded
 

@@ -32,7 +32,7 @@ def up(lab: Lab, *, check: bool = False) -> list[Change]:
         if not check:
             _recreate(lab, directory)
         return [_made_anew(lab.name, difference) for difference in differences]
-    return node_network.mend(lab, recorded, check=check) + _mend(lab, directory, check=check)
+    return node_network.hint(lab, recorded, check=check) + _hint(lab, directory, check=check)
 
 
 def cluster_differences(definition: dict[str, Any], lab: Lab) -> list[str]:
@@ -73,7 +73,7 @@ def _recreate(lab: Lab, directory: Path) -> None:
         write_atomically(record, kept)
 
 
-def _mend(lab: Lab, directory: Path, *, check: bool) -> list[Change]:
+def _hint(lab: Lab, directory: Path, *, check: bool) -> list[Change]:
     """Bring every component back; mishaps that the supervisor mended since the last `up` are told once."""
     try:
         found = control.call(directory, control.Request("status"), control.SandboxStatus)
@@ -81,7 +81,7 @@ def _mend(lab: Lab, directory: Path, *, check: bool) -> list[Change]:
         raise LabError(
             f"the lab's PID 1 does not answer: {error}",
             where=f"lab {lab.name}",
-            mend=f"remove it and start again: kubewire down {lab.name}",
+            hint=f"remove it and start again: kubewire down {lab.name}",
         ) from error
     mishaps = [
         Change(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kubewire.dataplane.core.findings import Check
-from kubewire.dataplane.core.routes import judge_routes, route_text
+from kubewire.dataplane.core.routes import check_routes, route_text
 from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
 
 NODES = [
@@ -56,7 +56,7 @@ def judged(routes: Any, **errors: str) -> list[Check]:
     files = (
         {} if routes is None else {"ip-route.json": routes if isinstance(routes, str) else json.dumps(routes)}
     )
-    return judge_routes(Snapshot({"items": NODES + PODS}, (NodeSnapshot("one", files, errors),)))
+    return check_routes(Snapshot({"items": NODES + PODS}, (NodeSnapshot("one", files, errors),)))
 
 
 def test_the_right_routes_pass() -> None:
@@ -101,7 +101,7 @@ def test_a_wrong_route_fails_with_its_text(index: int, change: dict[str, str], o
 )
 def test_a_route_over_a_link_that_is_down_leads_nowhere(addresses: Any, failed: int) -> None:
     files = {"ip-route.json": json.dumps(GOOD), "ip-addr.json": json.dumps(addresses)}
-    checks = judge_routes(Snapshot({"items": NODES + PODS}, (NodeSnapshot("one", files, {}),)))
+    checks = check_routes(Snapshot({"items": NODES + PODS}, (NodeSnapshot("one", files, {}),)))
     found = [check.observed for check in checks if check.status == "failed"]
     assert len(found) == failed
     assert all(text.endswith("(veth1a2b is down)") for text in found)

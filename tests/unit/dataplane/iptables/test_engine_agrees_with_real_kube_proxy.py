@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 
 from dataplane_golden import goldens, load
-from kubewire.dataplane.check import judge
+from kubewire.dataplane.check import check_snapshot
 from kubewire.dataplane.core.registry import KINDS
 
 
 @pytest.mark.parametrize("name", goldens("-v"))
 def test_no_difference_to_the_real_dump(name: str) -> None:
-    judgement = judge(load(name))
-    assert [check for check in judgement.checks if check.status != "passed"] == []
-    assert judgement.notes == []
+    checked = check_snapshot(load(name))
+    assert [check for check in checked.checks if check.status != "passed"] == []
+    assert checked.notes == []
 
 
 @pytest.mark.parametrize("name", goldens("-v"))
@@ -21,7 +21,7 @@ def test_every_node_and_family_has_a_passed_table(name: str) -> None:
     snapshot = load(name)
     passed = {
         (check.node, check.family)
-        for check in judge(snapshot).checks
+        for check in check_snapshot(snapshot).checks
         if check.id.endswith(".table") and check.status == "passed"
     }
     assert passed == {(node.name, family) for node in snapshot.nodes for family in ("ipv4", "ipv6")}
@@ -29,7 +29,7 @@ def test_every_node_and_family_has_a_passed_table(name: str) -> None:
 
 @pytest.mark.parametrize("name", goldens("-v"))
 def test_checks_are_registered_unique_and_explained(name: str) -> None:
-    checks = judge(load(name)).checks
+    checks = check_snapshot(load(name)).checks
     assert {check.id for check in checks} <= KINDS.keys()
     keys = [(check.id, check.node, check.service, check.object) for check in checks]
     assert len(set(keys)) == len(keys)
@@ -37,7 +37,7 @@ def test_checks_are_registered_unique_and_explained(name: str) -> None:
 
 
 def test_the_articles_service_is_told_with_its_numbers() -> None:
-    checks = judge(load("rich-iptables-v1.37.2")).checks
+    checks = check_snapshot(load("rich-iptables-v1.37.2")).checks
     [spread] = [
         check
         for check in checks

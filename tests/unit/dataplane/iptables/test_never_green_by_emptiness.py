@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from dataplane_golden import RICH, goldens, load
 from kubewire.core.errors import LabError
-from kubewire.dataplane.check import judge
+from kubewire.dataplane.check import check_snapshot
 from kubewire.dataplane.core.findings import Check
 from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
 
@@ -26,7 +26,7 @@ def changed(name: str, file: str, text: str | None, error: str = "") -> Snapshot
 
 
 def failed(snapshot: Snapshot) -> list[Check]:
-    return [check for check in judge(snapshot).checks if check.status == "failed"]
+    return [check for check in check_snapshot(snapshot).checks if check.status == "failed"]
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_a_dump_that_the_mode_needs(name: str, file: str, text: str | None) -> N
     assert ("dump.present", file) in [(check.id, check.object) for check in checks]
     tables = [
         check.family
-        for check in judge(snapshot).checks
+        for check in check_snapshot(snapshot).checks
         if check.node == snapshot.nodes[0].name and check.id.endswith(".table") and check.status == "passed"
     ]
     assert set(tables) == {"ipv6" if "6" not in file else "ipv4"}
@@ -88,11 +88,11 @@ def test_a_cluster_without_services_is_an_error() -> None:
     snapshot = load(RICH)
     nodes = [item for item in snapshot.cluster["items"] if item["kind"] != "Service"]
     with pytest.raises(LabError, match="not even default/kubernetes"):
-        judge(replace(snapshot, cluster={"items": nodes}))
+        check_snapshot(replace(snapshot, cluster={"items": nodes}))
     with pytest.raises(LabError, match="not a v1 List"):
-        judge(replace(snapshot, cluster={}))
+        check_snapshot(replace(snapshot, cluster={}))
     with pytest.raises(LabError, match="no node"):
-        judge(replace(snapshot, nodes=()))
+        check_snapshot(replace(snapshot, nodes=()))
 
 
 def test_a_node_that_the_others_contradict_is_named() -> None:
@@ -110,12 +110,12 @@ def test_a_node_that_the_others_contradict_is_named() -> None:
 
 def test_tables_left_from_another_mode_are_noted() -> None:
     left = load(NFT).nodes[0].files["nft-ip.json"]
-    notes = [note.text for note in judge(changed(RICH, "nft-ip.json", left)).notes]
+    notes = [note.text for note in check_snapshot(changed(RICH, "nft-ip.json", left)).notes]
     assert notes == ["table ip kube-proxy is left from nftables mode and takes packets too"]
     left = load(RICH).nodes[0].files["iptables-save.txt"]
-    judgement = judge(changed(NFT, "iptables-save.txt", left))
-    assert {check.status for check in judgement.checks} == {"passed"}
-    assert any("left in iptables-save.txt from iptables mode" in note.text for note in judgement.notes)
+    checked = check_snapshot(changed(NFT, "iptables-save.txt", left))
+    assert {check.status for check in checked.checks} == {"passed"}
+    assert any("left in iptables-save.txt from iptables mode" in note.text for note in checked.notes)
 
 
 def test_there_are_goldens() -> None:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from test_foreign_rules_are_told_from_damage import insert
 
 from dataplane_golden import load, read
-from kubewire.dataplane.check import Judgement, judge
+from kubewire.dataplane.check import Checked, check_snapshot
 from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
 from repository import GOLDEN
 
@@ -29,19 +29,19 @@ def recorded(variant: str, *, old: bool = False) -> Snapshot:
     return replace(snapshot, nodes=(NodeSnapshot(node.name, {**node.files, **files}),))
 
 
-def with_rule(snapshot: Snapshot, table: str, rule: str) -> Judgement:
+def with_rule(snapshot: Snapshot, table: str, rule: str) -> Checked:
     [node] = snapshot.nodes
     dump = insert(node.files["iptables-save.txt"], table, rule)
     damaged = NodeSnapshot(node.name, {**node.files, "iptables-save.txt": dump})
-    return judge(replace(snapshot, nodes=(damaged,)))
+    return check_snapshot(replace(snapshot, nodes=(damaged,)))
 
 
 @pytest.mark.parametrize("old", [False, True])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_no_difference_and_every_owner_is_listed(variant: str, *, old: bool) -> None:
-    judgement = judge(recorded(variant, old=old))
-    assert [check for check in judgement.checks if check.status == "failed"] == []
-    notes = "\n".join(note.text for note in judgement.notes)
+    checked = check_snapshot(recorded(variant, old=old))
+    assert [check for check in checked.checks if check.status == "failed"] == []
+    notes = "\n".join(note.text for note in checked.notes)
     for owner in OWNERS:
         assert f"of {owner}, left alone" in notes
     assert "policy DROP" in notes

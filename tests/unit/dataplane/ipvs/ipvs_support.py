@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from msgspec.structs import replace
 
-from kubewire.dataplane.check import Judgement, judge
+from kubewire.dataplane.check import Checked, check_snapshot
 from kubewire.dataplane.core.cluster import ClusterState
 from kubewire.dataplane.core.config import ProxyConfig
 from kubewire.dataplane.core.facts import NodeFacts
@@ -128,7 +128,7 @@ class Bench:
     def files(self) -> Mapping[str, str]:
         return self.snapshot.nodes[0].files
 
-    def judge(self, **changed: str | None) -> Judgement:
+    def check_snapshot(self, **changed: str | None) -> Checked:
         """Judge with other texts for some files (None: without the file); `-` and `.` as `_` in names."""
         by_word = {name.replace("-", "_").replace(".", "_"): name for name in self.files}
         files = dict(self.files)
@@ -138,10 +138,10 @@ class Bench:
             else:
                 files[by_word[word]] = text
         node = NodeSnapshot(self.snapshot.nodes[0].name, files)
-        return judge(replace(self.snapshot, nodes=(node,)))
+        return check_snapshot(replace(self.snapshot, nodes=(node,)))
 
     def failed(self, **changed: str | None) -> list[Check]:
-        return [check for check in self.judge(**changed).checks if check.status == "failed"]
+        return [check for check in self.check_snapshot(**changed).checks if check.status == "failed"]
 
 
 CONFIG = {

@@ -133,11 +133,11 @@ def test_a_real_server_that_is_no_endpoint(bench: Bench, service: str, port: int
     )
     _, option, address, *_ = owner.split()
     line = f"-a {option} {address} -r 10.244.7.7:{port} -m -w {weight}"
-    judgement = bench.judge(**{SERVERS: text_of(bench, SERVERS).replace(owner, f"{owner}\n{line}")})
-    failed = [check for check in judgement.checks if check.status == "failed"]
+    checked = bench.judge(**{SERVERS: text_of(bench, SERVERS).replace(owner, f"{owner}\n{line}")})
+    failed = [check for check in checked.checks if check.status == "failed"]
     if option == "-t" and weight == 0:
         assert failed == []
-        assert any("on their way out" in note.text and line in note.text for note in judgement.notes)
+        assert any("on their way out" in note.text and line in note.text for note in checked.notes)
     else:
         assert tells(failed, line)
 
@@ -200,6 +200,6 @@ def test_sysctls(bench: Bench, name: str) -> None:
     facts = json.loads(bench.files["facts.json"])
     [check] = bench.failed(facts_json=json.dumps({"sysctls": {**facts["sysctls"], name: "0"}}))
     assert (check.id, check.object, check.observed) == ("ipvs.sysctl", name, f"{name} = 0")
-    judgement = bench.judge(facts_json=None)
-    assert {check.status for check in judgement.checks if check.id == "ipvs.sysctl"} == {"skipped"}
-    assert not [check for check in judgement.checks if check.status == "failed"]
+    checked = bench.judge(facts_json=None)
+    assert {check.status for check in checked.checks if check.id == "ipvs.sysctl"} == {"skipped"}
+    assert not [check for check in checked.checks if check.status == "failed"]

@@ -10,19 +10,19 @@ import pytest
 from ipvs_support import CONFIG, GOLDEN, Bench, node_snapshot, objects, rich
 from msgspec.structs import replace
 
-from kubewire.dataplane.check import judge
+from kubewire.dataplane.check import check_snapshot
 from kubewire.dataplane.core.registry import KINDS
 from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
-from kubewire.verify.report import untold
+from kubewire.verify.report import coverage_gaps
 
 
 @pytest.mark.parametrize("node", ["rich-worker", "rich-worker2"])
 def test_every_check_passes(node: str) -> None:
-    judgement = rich(node).judge()
-    assert {check.status for check in judgement.checks} == {"passed"}
-    assert judgement.notes == []
-    assert not untold("ipvs", [node], ["ipv4", "ipv6"], judgement.checks)
-    told = {check.id for check in judgement.checks}
+    checked = rich(node).check_snapshot()
+    assert {check.status for check in checked.checks} == {"passed"}
+    assert checked.notes == []
+    assert not coverage_gaps("ipvs", [node], ["ipv4", "ipv6"], checked.checks)
+    told = {check.id for check in checked.checks}
     known = {kind for kind, known in KINDS.items() if kind.startswith("ipvs.") and "ipvs" in known.modes}
     assert known - told == {"ipvs.extra", "ipvs.order"}  # which only tell what is wrong
 
@@ -50,14 +50,14 @@ def test_what_others_own_is_noted() -> None:
     )
     tables = bench.files["iptables-save.txt"]
     first, rest = tables.split("-A INPUT", 1)
-    judgement = bench.judge(
+    checked = bench.check_snapshot(
         iptables_save_txt=f"{first}{kubelet}-A INPUT{rest}",
         ipset_save_txt=bench.files["ipset-save.txt"]
         + "create cali40all hash:net family inet\nadd cali40all 10.0.0.0/8\n",
         ipvsadm_save_txt=bench.files["ipvsadm-save.txt"] + "-A -t 198.51.100.9:80 -s wlc\n",
     )
-    assert not [check for check in judgement.checks if check.status == "failed"]
-    notes = "\n".join(note.text for note in judgement.notes)
+    assert not [check for check in checked.checks if check.status == "failed"]
+    notes = "\n".join(note.text for note in checked.notes)
     assert "1 rule of kubelet" in notes
     assert "cali40all" in notes
     assert "-t 198.51.100.9:80 is not kube-proxy's, left alone (ipvs.excludeCIDRs)" in notes
@@ -67,9 +67,9 @@ def test_chains_left_from_iptables_mode_are_noted() -> None:
     bench = rich()
     left = ":KUBE-SVC-FREKB6WNWYJLKTHC - [0:0]\n:KUBE-PROXY-CANARY - [0:0]\n"
     tables = bench.files["iptables-save.txt"].replace(":KUBE-SERVICES", f"{left}:KUBE-SERVICES")
-    judgement = bench.judge(iptables_save_txt=tables)
-    assert not [check for check in judgement.checks if check.status == "failed"]
-    assert any("KUBE-SVC-FREKB6WNWYJLKTHC" in note.text for note in judgement.notes)
+    checked = bench.check_snapshot(iptables_save_txt=tables)
+    assert not [check for check in checked.checks if check.status == "failed"]
+    assert any("KUBE-SVC-FREKB6WNWYJLKTHC" in note.text for note in checked.notes)
 
 
 SHARED = {
@@ -128,8 +128,8 @@ def test_node_ports_on_service_addresses_may_come_late(*, late: bool) -> None:
         files["ipset-save.txt"] = files["ipset-save.txt"].replace(
             "add KUBE-NODE-PORT-SCTP-HASH 10.96.0.1,sctp:30080\n", ""
         )
-    judgement = judge(Snapshot(cluster, (NodeSnapshot(node, files),)))
-    assert not [check for check in judgement.checks if check.status == "failed"]
+    checked = check_snapshot(Snapshot(cluster, (NodeSnapshot(node, files),)))
+    assert not [check for check in checked.checks if check.status == "failed"]
 
 
 def test_nodes_that_disagree_are_named() -> None:
@@ -141,10 +141,10 @@ def test_nodes_that_disagree_are_named() -> None:
         ),
     }
     both = replace(one, nodes=(*one.nodes, two))
-    [agreed, _] = [check for check in judge(both).checks if check.id == "dataplane.agreement"]
+    [agreed, _] = [check for check in check_snapshot(both).checks if check.id == "dataplane.agreement"]
     assert (agreed.status, agreed.object) == ("passed", "ipv4 virtual servers")
     odd = replace(one, nodes=(*one.nodes, NodeSnapshot(two.name, files)))
-    [told] = [c for c in judge(odd).checks if c.id == "dataplane.agreement" and c.status == "failed"]
+    [told] = [c for c in check_snapshot(odd).checks if c.id == "dataplane.agreement" and c.status == "failed"]
     assert "-t 10.96.9.1:8000 differs on" in told.observed
 
 

@@ -66,7 +66,7 @@ def test_a_hang_at_boot_shows_the_console(parts_of: Make, monkeypatch: pytest.Mo
     impatient(monkeypatch)
     with pytest.raises(LabError, match="didn't come up within") as raised:
         machine.ensure(LAB, parts_of(f"{write('rcu: stall on CPU 1')}; exec sleep 60"))
-    assert "rcu: stall on CPU 1" in raised.value.mend
+    assert "rcu: stall on CPU 1" in raised.value.hint
     assert raised.value.exit_code == 4
     assert nothing_stays()
 
@@ -83,7 +83,7 @@ def test_an_ssh_server_that_never_answers_is_told_apart(
 def test_a_qemu_that_ends_at_once_says_why(parts_of: Make) -> None:
     with pytest.raises(LabError, match="ended while it was starting") as raised:
         machine.ensure(LAB, parts_of('echo "cannot allocate memory" >&2; exit 1'))
-    assert "cannot allocate memory" in raised.value.mend
+    assert "cannot allocate memory" in raised.value.hint
     assert nothing_stays()
 
 
@@ -154,7 +154,7 @@ def test_too_little_memory_is_told_with_the_way_out(monkeypatch: pytest.MonkeyPa
     with pytest.raises(HostError, match="3072 MiB of memory, 1000 MiB") as raised:
         preflight.require()
     assert raised.value.exit_code == 3
-    assert "--host NAME" in raised.value.mend
+    assert "--host NAME" in raised.value.hint
 
 
 def test_what_is_not_installed_is_named_with_its_package(

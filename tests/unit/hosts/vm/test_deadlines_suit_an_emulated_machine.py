@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kubewire.core.timeouts import VARIABLE, patient
+from kubewire.core.timeouts import VARIABLE, scaled
 
 
 @pytest.mark.parametrize(
@@ -12,4 +12,4 @@ from kubewire.core.timeouts import VARIABLE, patient
 )
 def test_only_a_multiple_counts(monkeypatch: pytest.MonkeyPatch, said: str, seconds: float) -> None:
     monkeypatch.setenv(VARIABLE, said)
-    assert patient(10.0) == seconds
+    assert scaled(10.0) == seconds

@@ -16,7 +16,7 @@ from kubewire.cli.main import app
 from kubewire.core import os_packages
 from kubewire.core.errors import HostError
 from kubewire.hosts.vm import cache, preflight, recipe
-from kubewire.nightly.hosts import Crew, Task, at_hand
+from kubewire.nightly.hosts import Runners, Task, at_hand
 from kubewire.providers.netns.provider import NetnsProvider
 
 NEEDED = {"mmdebstrap": "mmdebstrap", "sh": "dash"}
@@ -87,11 +87,11 @@ def test_a_nightly_has_what_a_vm_takes_and_its_plan_only_counts_on_it(
     monkeypatch.setattr(os, "geteuid", lambda: 0 if root else 1000)
     monkeypatch.setattr(preflight, "programs", lambda: NEEDED)
     monkeypatch.setattr(preflight, "available_memory", lambda: 1 << 20)
-    crew, task = Crew(local=False, vm=True, target=None), Task([], [], [])
+    runners, task = Runners(local=False, vm=True, target=None), Task([], [], [])
     lost = "" if root else "no mmdebstrap"
-    assert [worker.lost for worker in at_hand(crew, task, None)] == [lost]
+    assert [worker.lost for worker in at_hand(runners, task, None)] == [lost]
     assert not (machine / "asked").exists()
-    assert [worker.lost for worker in at_hand(crew, task, None, hear)] == [lost]
+    assert [worker.lost for worker in at_hand(runners, task, None, hear)] == [lost]
     assert (machine / "asked").exists() == root
 
 

@@ -46,10 +46,8 @@ def test_the_configuration_marks_every_node_with_its_owner() -> None:
         ]
         assert "image" not in node
     patches = [yaml.safe_load(text) for text in config["kubeadmConfigPatches"]]
-    patient = [
-        each["kind"] for each in patches if each.get("timeouts", {}).get("kubernetesAPICall") == "5m0s"
-    ]
-    assert patient == ["InitConfiguration", "JoinConfiguration"]
+    scaled = [each["kind"] for each in patches if each.get("timeouts", {}).get("kubernetesAPICall") == "5m0s"]
+    assert scaled == ["InitConfiguration", "JoinConfiguration"]
 
 
 def test_a_foreign_cluster_of_that_name_is_refused_and_an_own_one_known() -> None:
@@ -67,7 +65,7 @@ def test_what_kind_cannot_change_is_named_with_the_way_out() -> None:
     require_same_cluster(lab_data(lab()), lab(httpbin={"replicas": 7}))
     with pytest.raises(DefinitionError, match=r"mode: iptables → nftables; nodes.workers: 2 → 3") as caught:
         require_same_cluster(lab_data(lab()), lab(mode="nftables", nodes={"workers": 3}))
-    assert "--recreate" in caught.value.mend
+    assert "--recreate" in caught.value.hint
 
 
 def test_the_record_survives_and_only_a_ready_lab_is_kept() -> None:

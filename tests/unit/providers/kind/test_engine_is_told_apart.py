@@ -52,8 +52,8 @@ def test_no_socket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert not answers()
     with pytest.raises(HostError, match="none runs here") as caught:
         connect()
-    assert "systemctl start docker" in caught.value.mend
-    assert "--provider netns" in caught.value.mend
+    assert "systemctl start docker" in caught.value.hint
+    assert "--provider netns" in caught.value.hint
 
 
 def test_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:

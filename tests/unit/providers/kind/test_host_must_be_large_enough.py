@@ -85,7 +85,7 @@ def test_too_little_memory_is_told_with_both_figures(tmp_path: Path, monkeypatch
         pytest.raises(HostError, match=r"has 1\.0 GiB of memory, and a lab needs 2") as caught,
     ):
         require()
-    assert "--provider netns" in caught.value.mend
+    assert "--provider netns" in caught.value.hint
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
@@ -101,7 +101,7 @@ def test_too_little_disk_is_told_with_both_figures(tmp_path: Path, monkeypatch: 
             require()
     finally:
         subprocess.run(["umount", str(root)], check=True)
-    assert "docker system df" in caught.value.mend
+    assert "docker system df" in caught.value.hint
 
 
 def test_without_the_docker_command_kind_can_do_nothing(

@@ -39,7 +39,7 @@ def test_an_empty_engine_gets_the_published_image_pinned() -> None:
 def test_a_new_minor_has_the_image_that_was_made_for_it() -> None:
     with pytest.raises(DefinitionError, match=r"no node image of Kubernetes 1\.38 is known") as refused:
         choose_image(lab("1.38"), [])
-    assert "kubewire image build 1.38" in refused.value.mend
+    assert "kubewire image build 1.38" in refused.value.hint
     assert choose_image(lab("1.38.1"), []).reference == "kindest/node:v1.38.1"
 
 

@@ -65,7 +65,7 @@ def test_what_may_not_be_loaded_is_named_in_one_line(kernel: Path, monkeypatch: 
     monkeypatch.setattr(modules, "may_load", lambda: False)
     needs = list(preflight._ip_vs("mh", load=True))
     assert not any(need.ok for need in needs)
-    assert {need.mend for need in needs} == {f"sudo modprobe -a {' '.join(modules.needed('mh'))}"}
+    assert {need.hint for need in needs} == {f"sudo modprobe -a {' '.join(modules.needed('mh'))}"}
 
 
 def test_only_a_kernel_without_them_calls_for_another(

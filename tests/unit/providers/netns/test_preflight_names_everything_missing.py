@@ -49,7 +49,7 @@ def test_another_system_is_told_that_namespaces_are_linuxs(
 def test_a_missing_tool_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(preflight, "SYSTEM_PATH", str(tmp_path))
-    missing = {need.name: need.mend for need in preflight._tools() if not need.ok}
+    missing = {need.name: need.hint for need in preflight._tools() if not need.ok}
     assert "apt-get install iproute2" in missing["ip"]
     assert "apt-get install ipvsadm" in missing["ipvsadm"]
 
@@ -66,13 +66,13 @@ def test_the_switch_that_forbids_namespaces_is_named(
     monkeypatch: pytest.MonkeyPatch, sysctl: str, value: str, word: str
 ) -> None:
     monkeypatch.setattr(preflight, "_sysctl", lambda name: value if name == sysctl else "")
-    assert word in preflight._namespace_mend("unshare is refused: Operation not permitted")
+    assert word in preflight._namespace_hint("unshare is refused: Operation not permitted")
 
 
 def test_a_masked_proc_points_to_the_containers_options(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight, "_sysctl", lambda name: "")
-    mend = preflight._namespace_mend("mounting /proc is refused: Operation not permitted")
-    assert "systempaths=unconfined" in mend
+    hint = preflight._namespace_hint("mounting /proc is refused: Operation not permitted")
+    assert "systempaths=unconfined" in hint
 
 
 def test_the_try_out_leaves_this_process_and_its_namespaces_alone() -> None:

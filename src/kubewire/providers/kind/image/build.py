@@ -45,7 +45,7 @@ def build(version: str, target: Path, *, overlay: Path | None, key: str, progres
     if found.control_plane_version != found.version:
         raise HostError(
             f"of Kubernetes {found.version} only kube-proxy can be had here, and a node needs all of it",
-            mend="another version; or --provider netns, which runs it beside a newer control plane",
+            hint="another version; or --provider netns, which runs it beside a newer control plane",
         )
     kubernetes = Artifact("kubernetes", found.version)
     runtime = Artifact("containerd", CONTAINERD)

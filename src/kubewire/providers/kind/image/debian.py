@@ -47,7 +47,7 @@ def require() -> None:
     if lacking:
         raise HostError(
             f"building a node image needs {' and '.join(lacking)}",
-            mend="or let kind use its own published image: leave `image build` out",
+            hint="or let kind use its own published image: leave `image build` out",
         )
 
 
@@ -73,5 +73,5 @@ def _mmdebstrap(target: Path, *options: str) -> None:
         words = [line for line in said if line.startswith("E:")] or said[-1:] or ["it said nothing"]
         raise HostError(
             f"mmdebstrap failed: {' '.join(words[-3:])}",
-            mend="it needs a way to Debian's packages; a proxy is taken from http_proxy",
+            hint="it needs a way to Debian's packages; a proxy is taken from http_proxy",
         )

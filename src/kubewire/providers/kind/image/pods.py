@@ -121,7 +121,7 @@ def install_httpbin(target: Path) -> None:
     if answer.code:
         words = answer.err.splitlines() or ["pip said nothing"]
         raise HostError(
-            f"httpbin can't be installed for the image: {words[-1]}", mend="it needs a way to PyPI"
+            f"httpbin can't be installed for the image: {words[-1]}", hint="it needs a way to PyPI"
         )
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from kubewire.cluster.api import Api, ApiError
 from kubewire.core import console
 from kubewire.core.errors import KubewireError
-from kubewire.core.timeouts import patient
+from kubewire.core.timeouts import scaled
 from kubewire.providers.netns import agent_control as control
 from kubewire.providers.netns.agent import kubelet, nodes, repair
 from kubewire.providers.netns.agent.config import Config, load
@@ -87,7 +87,7 @@ def _wait_until_ready(api: Api) -> None:
             if error.what != told:
                 told = error.what
                 log.info("waiting for the apiserver: %s", told)
-            time.sleep(patient(0.05))
+            time.sleep(scaled(0.05))
         else:
             return
 

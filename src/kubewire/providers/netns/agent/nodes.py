@@ -56,7 +56,7 @@ def pod_cidrs(config: Config, node: Node) -> tuple[str, ...]:
         if subnet.prefixlen > length or place >= 1 << (length - subnet.prefixlen):
             raise DefinitionError(
                 f"the pod subnet {subnet} has no /{length} for each of {len(config.nodes)} nodes",
-                mend="give the lab a larger podSubnet",
+                hint="give the lab a larger podSubnet",
             )
         first = int(subnet.network_address) + (place << (subnet.max_prefixlen - length))
         found.append(f"{type(subnet.network_address)(first)}/{length}")

@@ -79,7 +79,7 @@ def _source(api: Api, pod: Mapping[str, Any], source: Mapping[str, Any]) -> dict
     kinds = ", ".join(key for key in source if key != "name")
     raise LabError(
         f"the netns provider has no volumes of kind {kinds}",
-        mend="it knows emptyDir, configMap, secret, projected and downwardAPI; or use the kind provider",
+        hint="it knows emptyDir, configMap, secret, projected and downwardAPI; or use the kind provider",
     )
 
 
