@@ -67,12 +67,12 @@ class Bench:
     family: IpFamily
     step: int = 1
 
-    def judge(self, dump: str) -> tuple[list[Check], list[Note]]:
+    def checked(self, dump: str) -> tuple[list[Check], list[Note]]:
         observed = parse_iptables_save(dump, self.family)
         return compare_iptables(self.expected, observed, self.traffic, node=self.node, family=self.family)
 
     def failed(self, dump: str) -> list[Check]:
-        return [check for check in self.judge(dump)[0] if check.status == "failed"]
+        return [check for check in self.checked(dump)[0] if check.status == "failed"]
 
     def edited(self, edit: Callable[[list[str]], Any]) -> list[Check]:
         """What fails after the dump's lines were edited in place."""

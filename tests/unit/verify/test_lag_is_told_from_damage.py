@@ -41,7 +41,7 @@ class World:
         self.now += 0.3
         return Snapshot(objects, ())
 
-    def judge(self, *_: Any) -> Verdict:
+    def checked(self, *_: Any) -> Verdict:
         return Verdict(self.failed, ())
 
     def sleep(self, seconds: float) -> None:
@@ -52,7 +52,7 @@ class World:
 def observe(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[World], Observation]]:
     def run(world: World) -> Observation:
         monkeypatch.setattr(converge, "take_snapshot", world.take_snapshot)
-        monkeypatch.setattr(converge, "evaluate_snapshot", world.judge)
+        monkeypatch.setattr(converge, "evaluate_snapshot", world.checked)
         monkeypatch.setattr(converge.time, "monotonic", lambda: world.now)
         monkeypatch.setattr(converge.time, "sleep", world.sleep)
         return converge.observe(None, LAB, None, kubernetes="v1.37.2", parts=("dataplane",))  # type: ignore[arg-type]

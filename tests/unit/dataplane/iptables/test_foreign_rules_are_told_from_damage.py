@@ -93,7 +93,7 @@ def test_a_stray_rule_that_can_match_fails_with_its_text(
     ],
 )
 def test_what_is_foreign_and_harmless_is_a_note(worker: Bench, table: str, lines: list[str]) -> None:
-    checks, notes = worker.check_snapshot(insert(worker.dump, table, *lines))
+    checks, notes = worker.checked(insert(worker.dump, table, *lines))
     assert [check for check in checks if check.status == "failed"] == []
     assert len(notes) >= 1
     if lines[-1].startswith("-A FORWARD"):
@@ -103,7 +103,7 @@ def test_what_is_foreign_and_harmless_is_a_note(worker: Bench, table: str, lines
 def test_owners_are_named(worker: Bench) -> None:
     dump = insert(worker.dump, "nat", ":KIND-MASQ-AGENT - [0:0]", "-A POSTROUTING -j KIND-MASQ-AGENT")
     dump = insert(dump, "filter", ":DOCKER-USER - [0:0]", "-A FORWARD -j DOCKER-USER")
-    texts = [note.text for note in worker.check_snapshot(dump)[1]]
+    texts = [note.text for note in worker.checked(dump)[1]]
     assert "iptables nat: chains of kindnet, left alone: KIND-MASQ-AGENT" in texts
     assert "iptables filter FORWARD: 1 rule of Docker, left alone" in texts
 
@@ -158,7 +158,7 @@ def test_a_stray_rule_in_a_table_that_kube_proxy_never_uses(worker: Bench) -> No
 def test_a_policy_of_drop_is_worth_a_word_beside_rules_that_accept(worker: Bench) -> None:
     head, start, rest = worker.dump.partition("*filter\n")
     dropping = head + start + rest.replace(":FORWARD ACCEPT", ":FORWARD DROP", 1)
-    checks, notes = worker.check_snapshot(
+    checks, notes = worker.checked(
         insert(dropping, "filter", ":DOCKER-USER - [0:0]", "-A FORWARD -j DOCKER-USER")
     )
     assert {check.status for check in checks} == {"passed"}

@@ -128,7 +128,7 @@ class Bench:
     def files(self) -> Mapping[str, str]:
         return self.snapshot.nodes[0].files
 
-    def check_snapshot(self, **changed: str | None) -> Checked:
+    def checked(self, **changed: str | None) -> Checked:
         """Judge with other texts for some files (None: without the file); `-` and `.` as `_` in names."""
         by_word = {name.replace("-", "_").replace(".", "_"): name for name in self.files}
         files = dict(self.files)
@@ -141,7 +141,7 @@ class Bench:
         return check_snapshot(replace(self.snapshot, nodes=(node,)))
 
     def failed(self, **changed: str | None) -> list[Check]:
-        return [check for check in self.check_snapshot(**changed).checks if check.status == "failed"]
+        return [check for check in self.checked(**changed).checks if check.status == "failed"]
 
 
 CONFIG = {

@@ -146,4 +146,4 @@ def test_an_interface() -> None:
 def test_an_interface_that_is_up_is_noted() -> None:
     bench = rich()
     text = bench.files["ip-addr.json"].replace('"NOARP"', '"NOARP", "UP"')
-    assert any("kube-ipvs0 is up" in note.text for note in bench.judge(ip_addr_json=text).notes)
+    assert any("kube-ipvs0 is up" in note.text for note in bench.checked(ip_addr_json=text).notes)

@@ -133,7 +133,7 @@ def test_a_real_server_that_is_no_endpoint(bench: Bench, service: str, port: int
     )
     _, option, address, *_ = owner.split()
     line = f"-a {option} {address} -r 10.244.7.7:{port} -m -w {weight}"
-    checked = bench.judge(**{SERVERS: text_of(bench, SERVERS).replace(owner, f"{owner}\n{line}")})
+    checked = bench.checked(**{SERVERS: text_of(bench, SERVERS).replace(owner, f"{owner}\n{line}")})
     failed = [check for check in checked.checks if check.status == "failed"]
     if option == "-t" and weight == 0:
         assert failed == []
@@ -200,6 +200,6 @@ def test_sysctls(bench: Bench, name: str) -> None:
     facts = json.loads(bench.files["facts.json"])
     [check] = bench.failed(facts_json=json.dumps({"sysctls": {**facts["sysctls"], name: "0"}}))
     assert (check.id, check.object, check.observed) == ("ipvs.sysctl", name, f"{name} = 0")
-    checked = bench.judge(facts_json=None)
+    checked = bench.checked(facts_json=None)
     assert {check.status for check in checked.checks if check.id == "ipvs.sysctl"} == {"skipped"}
     assert not [check for check in checked.checks if check.status == "failed"]

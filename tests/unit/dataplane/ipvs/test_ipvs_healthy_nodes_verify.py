@@ -18,7 +18,7 @@ from kubewire.verify.report import coverage_gaps
 
 @pytest.mark.parametrize("node", ["rich-worker", "rich-worker2"])
 def test_every_check_passes(node: str) -> None:
-    checked = rich(node).check_snapshot()
+    checked = rich(node).checked()
     assert {check.status for check in checked.checks} == {"passed"}
     assert checked.notes == []
     assert not coverage_gaps("ipvs", [node], ["ipv4", "ipv6"], checked.checks)
@@ -50,7 +50,7 @@ def test_what_others_own_is_noted() -> None:
     )
     tables = bench.files["iptables-save.txt"]
     first, rest = tables.split("-A INPUT", 1)
-    checked = bench.check_snapshot(
+    checked = bench.checked(
         iptables_save_txt=f"{first}{kubelet}-A INPUT{rest}",
         ipset_save_txt=bench.files["ipset-save.txt"]
         + "create cali40all hash:net family inet\nadd cali40all 10.0.0.0/8\n",
@@ -67,7 +67,7 @@ def test_chains_left_from_iptables_mode_are_noted() -> None:
     bench = rich()
     left = ":KUBE-SVC-FREKB6WNWYJLKTHC - [0:0]\n:KUBE-PROXY-CANARY - [0:0]\n"
     tables = bench.files["iptables-save.txt"].replace(":KUBE-SERVICES", f"{left}:KUBE-SERVICES")
-    checked = bench.check_snapshot(iptables_save_txt=tables)
+    checked = bench.checked(iptables_save_txt=tables)
     assert not [check for check in checked.checks if check.status == "failed"]
     assert any("KUBE-SVC-FREKB6WNWYJLKTHC" in note.text for note in checked.notes)
 

@@ -32,7 +32,7 @@ def test_a_dump_that_the_mode_needs(word: str, file: str, text: str | None) -> N
         assert any(check.id == "dump.present" and file in check.object for check in failed)
         tables = {
             check.family
-            for check in bench.judge(**{word: text}).checks
+            for check in bench.checked(**{word: text}).checks
             if check.id == "ipvs.table" and check.status == "passed"
         }
         assert tables == ({"ipv6"} if word == "iptables_save_txt" else {"ipv4"} if "ip6" in word else set())
