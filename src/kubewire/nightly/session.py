@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from kubewire.binaries import store
-from kubewire.binaries.catalog import KUBE_PROXY, PUBLIC
+from kubewire.binaries.catalog import KUBE_PROXY, MINORS, PUBLIC
 from kubewire.binaries.offers import kubernetes_offer
 from kubewire.binaries.resolving import resolve
+from kubewire.binaries.versions import minor_of
 from kubewire.binaries.web import why_unreachable
 from kubewire.core import paths
-from kubewire.core.errors import DefinitionError
+from kubewire.core.errors import DefinitionError, KubewireError
 from kubewire.core.locks import locked
 from kubewire.core.progress import Progress
 from kubewire.core.signals import Terminated
 from kubewire.lab.loading import display_path
 from kubewire.lab.values import seconds
 from kubewire.matrix.loading import lab_reference, load_matrix, place_of_version
-from kubewire.matrix.plan import plan, shares_control_planes
+from kubewire.matrix.plan import follows_new_minors, may_be_meant, plan, shares_control_planes, version_words
 from kubewire.matrix.results import Run
+from kubewire.matrix.schema import Matrix
 from kubewire.nightly.conclusion import NO_BASELINE, Baseline, conclude
-from kubewire.nightly.exact_versions import choose
 from kubewire.nightly.folder import CellOrder, Order, RunFolder
 from kubewire.nightly.run import Limits, Nightly, now
 from kubewire.nightly.workers import Pool, Worker, machine_of, why_nowhere
@@ -146,3 +148,44 @@ def newest_folder() -> Path:
     if not found:
         raise DefinitionError("no nightly to resume", where=str(base), hint="start one without --resume")
     return found[-1]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Exact versions, and what must be said of them."""
+
+    versions: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+def choose(
+    matrix: Matrix,
+    only: Sequence[str],
+    *,
+    resolve: Callable[[str], str],
+    newer: Callable[[], Iterable[int]],
+) -> Chosen:
+    """`resolve` makes a version exact; `newer` lists minors beyond the known ones, if any of them is meant.
+
+    A new minor that nobody named and that can't be had is left out, and said; all else is raised.
+    """
+    exact: dict[str, str] = {}
+    counted, notes = [], []
+    for minor in newer() if follows_new_minors(matrix) else ():
+        word = f"1.{minor}"
+        try:
+            if may_be_meant(word, only):
+                exact[word] = resolve(word)
+            counted.append(minor)
+        except KubewireError as error:
+            notes.append(f"Kubernetes {word} is listed, and left out: {error.what}")
+    words = version_words(matrix, only, counted)
+    found = tuple(dict.fromkeys(exact.get(word) or resolve(word) for word in words))
+    return Chosen(found, (*notes, *(_beyond(version) for version in found if minor_of(version) > MINORS[-1])))
+
+
+def _beyond(version: str) -> str:
+    return (
+        f"Kubernetes {version} is newer than 1.{MINORS[-1]}, the newest whose rules kubewire knows: it is "
+        "judged by the rules of that one, and a failure may be a change of kube-proxy's"
+    )

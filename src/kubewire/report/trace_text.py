@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
+from itertools import groupby
 
 from rich.text import Text
 
@@ -12,7 +14,7 @@ from kubewire.core.console import Screen
 from kubewire.core.printable import printable
 from kubewire.dataplane.core.packet import Address
 from kubewire.dataplane.trace import Outcome, Step, Trace
-from kubewire.dataplane.trace.tree import Branch, fold
+from kubewire.dataplane.trace.walk import Path
 
 _PARTICULAR = re.compile(r"KUBE-[A-Z]+-[A-Z2-7]{16}|\S*\d\S*")
 _STYLES = {"delivered": "bold green", "left": "bold green", "refused": "bold yellow"}
@@ -98,3 +100,29 @@ def _shape(branch: Branch) -> Shape:
     steps = [(s.node, s.place, _PARTICULAR.sub("#", s.text)) for s in branch.steps[1:]]
     fate = branch.outcome.fate if branch.outcome else ""
     return (*steps, fate, *map(_shape, branch.branches))
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """Steps that are taken with that probability (of the whole), then either branches or an end."""
+
+    chance: Fraction
+    steps: tuple[Step, ...]
+    branches: tuple[Branch, ...] = ()
+    outcome: Outcome | None = None
+
+
+def fold(paths: Sequence[Path], taken: int = 0) -> Branch:
+    """The tree of at least one path; the first `taken` steps of each are already told."""
+    first = paths[0].steps
+    end = taken
+    while end < len(first) and all(path.steps[end : end + 1] == first[end : end + 1] for path in paths):
+        end += 1
+    chance = sum((path.chance for path in paths), Fraction(0))
+    if len(paths) == 1:
+        return Branch(chance, first[taken:], outcome=paths[0].outcome)
+    groups = [list(group) for _, group in groupby(paths, lambda path: path.steps[end : end + 1])]
+    if len(groups) == 1:
+        same = tuple(Branch(path.chance, (), outcome=path.outcome) for path in paths)
+        return Branch(chance, first[taken:end], same)
+    return Branch(chance, first[taken:end], tuple(fold(group, end) for group in groups))

@@ -8,7 +8,7 @@ from kubewire.binaries.catalog import MINORS
 from kubewire.core.errors import DefinitionError, HostError
 from kubewire.matrix.plan import control_planes
 from kubewire.matrix.schema import Matrix
-from kubewire.nightly.exact_versions import Chosen, choose
+from kubewire.nightly.session import Chosen, choose
 
 LATEST = Matrix(labs=("x",), versions=("latest 3 minors", "1.34"))
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from kubewire.core.errors import DefinitionError, HostError
 from kubewire.lab.schema import Lab, Mode
 from kubewire.providers.kind import tool
-from kubewire.providers.kind.engine import Engine
+from kubewire.providers.kind.engine import Engine, engine
+from kubewire.providers.kind.images import DOWNLOAD, choose_image
 
 GIB = 1024**3
 MEMORY = 2 * GIB
@@ -50,3 +51,18 @@ def require(lab: Lab, engine: Engine, *, load: bool = False) -> None:
             f"lab {lab.name} can't run on kind here: {'; '.join(lacks)}",
             hint="\n  ".join(dict.fromkeys(hint for hint in mends if hint)),
         )
+
+
+def explained(why: str, lab: Lab) -> str:
+    """Why kind was chosen, with what it costs: nothing is ever pulled without its size being told first.
+
+    HostError where no engine can be used, or where the engine refuses.
+    """
+    with engine() as docker:
+        image = choose_image(lab, docker.images())
+    name = image.reference.partition("@")[0]
+    if image.present:
+        return f"{why}; its nodes run {name}"
+    return (
+        f"{why}; node image {name} isn't there and is pulled first, {DOWNLOAD} (--provider netns needs none)"
+    )

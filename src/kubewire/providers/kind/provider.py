@@ -51,7 +51,7 @@ class KindProvider(Provider):
         return os_packages.missing_packages(PACKAGES)
 
     def explained(self, why: str, lab: Lab) -> str:
-        from kubewire.providers.kind.choice import explained
+        from kubewire.providers.kind.preflight import explained
 
         return explained(why, lab)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kubewire.providers.netns.python_env import module_folders
+import kubewire
 
 HTTPBIN = ("kennethreitz/httpbin", "kong/httpbin", "kubewire/httpbin")
 COREDNS = ("registry.k8s.io/coredns/coredns", "coredns/coredns")
@@ -116,3 +116,10 @@ def python_runtime(*, for_others: bool) -> Program:
         environment={"PYTHONPATH": os.pathsep.join(map(str, packages)), "PYTHONDONTWRITEBYTECODE": "1"},
         paths=tuple(paths),
     )
+
+
+def module_folders() -> tuple[Path, ...]:
+    """Where this process finds its packages, however they were installed: site folders and our own source."""
+    found = [Path(entry) for entry in sys.path if Path(entry).name in ("site-packages", "dist-packages")]
+    found.append(Path(kubewire.__file__).parent.parent)
+    return tuple(path for path in dict.fromkeys(p.resolve() for p in found) if path.is_dir())
