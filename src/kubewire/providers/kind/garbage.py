@@ -20,7 +20,7 @@ def find(docker: Engine) -> list[Leftover]:
     Containers without a record here may be those of a machine or container with a folder of the same name.
     """
     found = []
-    for name in sorted(_recorded()):
+    for name in sorted(recorded()):
         with suppress(LabError):  # not to be judged from here
             if is_garbage(name, docker) and not is_locked(name):
                 nodes = sum(cluster.is_own(node, name) for node in docker.nodes(name))
@@ -45,7 +45,7 @@ def _remove(name: str) -> bool:
         return is_garbage(name, docker) and cluster.remove(name, docker)
 
 
-def _recorded() -> set[str]:
+def recorded() -> set[str]:
     labs = paths.state_dir() / "labs"
     entries = labs.iterdir() if labs.is_dir() else ()
     return {

@@ -141,6 +141,13 @@ class KindProvider(Provider):
         with engine() as docker:
             return garbage.find(docker)
 
+    def left_alone(self) -> list[str]:
+        from kubewire.providers.kind import engine, garbage
+
+        labs = sorted(garbage.recorded())
+        why = engine.why_silent() if labs else ""
+        return [f"lab {name}: {why}, so its kind cluster can't be seen" for name in labs] if why else []
+
     def status(self, name: str) -> Status:
         recorded = state.read(name)
         if recorded is None:

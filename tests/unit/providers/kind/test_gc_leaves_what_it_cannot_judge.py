@@ -12,6 +12,7 @@ from kubewire.core.leftovers import remove
 from kubewire.lab.lock import lab_lock
 from kubewire.providers.kind import cluster, garbage, state
 from kubewire.providers.kind.engine import Engine
+from kubewire.providers.kind.provider import KindProvider
 from kubewire.providers.kind.records import NodeContainer
 
 
@@ -78,3 +79,11 @@ def test_a_record_of_an_earlier_boot_whose_containers_are_gone_goes(monkeypatch:
         assert file.exists()
     assert len(remove(found)) == 1
     assert not file.exists()
+
+
+def test_without_an_engine_its_labs_are_named() -> None:
+    recorded()
+    provider = KindProvider()
+    assert provider.garbage() == []
+    (line,) = provider.left_alone()
+    assert line.startswith("lab demo: ")
