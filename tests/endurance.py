@@ -2,12 +2,15 @@
 
 Beside two busy loops and a lab of an ordinary user, `make test` is run three times, then every test that
 deals with processes, locks or deadlines ten times. Each run's closing line is kept in FOLDER/COMMIT; what is
-there is not run again. The exit code is 1 where a run was red. Takes root.
+there is not run again. The exit code is 1 where a run failed. It
+needs root; SIGINT and SIGTERM end it with all that it started.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -52,6 +55,8 @@ def main() -> int:
     runs = [(f"make-test-{n}", ["make", "test"]) for n in range(1, options.whole + 1)]
     runs += [(f"delicate-{n}", pytest) for n in range(1, options.delicate + 1)]
     todo = [(name, argv) for name, argv in runs if not (kept / f"{name}.txt").exists()]
+    for number in (signal.SIGINT, signal.SIGTERM):  # ignored by default in the background of a shell
+        signal.signal(number, signal.default_int_handler)
     if todo:
         with busy_loops(2), another_users_lab():
             for name, argv in todo:
@@ -65,7 +70,12 @@ def run(argv: list[str], place: Path) -> str:
     """Run it, its output in PLACE.log and its summary in PLACE.txt, which only a run that ended leaves."""
     started = time.monotonic()
     with place.with_suffix(".log").open("w") as log:
-        code = subprocess.run(argv, cwd=ROOT, stdout=log, stderr=log, check=False).returncode
+        process = subprocess.Popen(argv, cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
+        try:
+            code = process.wait()
+        except KeyboardInterrupt:
+            os.killpg(process.pid, signal.SIGTERM)
+            raise
     lines = place.with_suffix(".log").read_text(errors="replace").splitlines()
     closing = "; ".join(line.strip("= ") for line in lines if " passed" in line and " in " in line)
     load = Path("/proc/loadavg").read_text().split()[1]
