@@ -13,7 +13,7 @@ from kubewire.core import bundle
 PROGRAM = r"""#!/usr/bin/python3
 import json, pathlib, sys
 lies = json.loads(pathlib.Path("/root/lies.json").read_text())
-module, arguments = sys.argv[2], sys.argv[3:]
+module, arguments = sys.argv[3], sys.argv[4:]  # python -P -m MODULE …
 if module == "kubewire.hostagent":  # --protocol N VERB …
     verb, arguments = arguments[2], arguments[3:]
 if module == "kubewire.hostagent" and verb == "call":

@@ -53,7 +53,7 @@ def sweep(state: Path) -> None:
         return
     for name in names:
         done = run(
-            [sys.executable, "-m", "kubewire.app.steps.remove", name],
+            [sys.executable, "-P", "-m", "kubewire.app.steps.remove", name],
             env={**os.environ, "XDG_STATE_HOME": str(state)},
             timeout=DOWN_SECONDS,
         )

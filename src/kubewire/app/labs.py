@@ -9,7 +9,7 @@ from kubewire.hosts import overview
 from kubewire.hosts.status import LabStatus, Node
 from kubewire.lab import rendering
 from kubewire.lab.loading import available_labs, display_path
-from kubewire.lab.lookup import is_recorded, lab_name, name_to_remove, not_up, recorded_labs
+from kubewire.lab.lookup import NAME, is_recorded, lab_name, name_to_remove, not_up, recorded_labs
 from kubewire.providers.base import GONE, Status
 from kubewire.providers.registry import get_provider, providers, recorded_provider
 
@@ -44,12 +44,17 @@ def status(lab: str, host: str = "", *, absent: bool) -> tuple[LabStatus, list[t
     """How a lab is wherever it is, as data and as lines. LabError for one that isn't up; with `absent` that
     has a status, too, and needs no file.
     """
-    placement = resolve(lab, host, name_to_remove if absent else lab_name)
+    placement = resolve(lab, host, _plain_name if absent else lab_name)
     found = placement.status()
     if found.phase == "absent" and not absent:
         raise not_up(placement.lab)
     where = [] if isinstance(placement, Local) else [("host", placement.target.pattern)]
     return found, [*where, *_lines(found)]
+
+
+def _plain_name(lab: str) -> str:
+    """A name as it is, without a look at any file; of a path the lab's name."""
+    return lab if NAME.fullmatch(lab) else name_to_remove(lab)
 
 
 def status_here(name: str) -> LabStatus:

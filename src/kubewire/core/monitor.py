@@ -56,7 +56,7 @@ def start(
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     with os.fdopen(output, "wb") as stream:
         monitor = subprocess.Popen(
-            [sys.executable, "-m", module, lab, *(str(pid) for pid in makers())],
+            [sys.executable, "-P", "-m", module, lab, *(str(pid) for pid in makers())],
             stdin=subprocess.PIPE,
             stdout=stream,
             stderr=stream,

@@ -108,8 +108,12 @@ def serve_in_threads(
 
     def accept() -> None:
         while True:
-            connection, _ = listener.accept()
-            threading.Thread(target=answer, args=(connection, requests, handler), daemon=True).start()
+            try:
+                connection, _ = listener.accept()
+                threading.Thread(target=answer, args=(connection, requests, handler), daemon=True).start()
+            except (OSError, RuntimeError):  # no descriptor or no thread left, for now
+                log.exception("a request could not be taken")
+                time.sleep(0.1)
 
     threading.Thread(target=accept, name="control", daemon=True).start()
 

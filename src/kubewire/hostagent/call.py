@@ -5,6 +5,7 @@ The request is a JSON object on standard input; the answer is printed on a line,
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -29,7 +30,7 @@ def main(_arguments: list[str]) -> int:
     except (FileNotFoundError, ConnectionRefusedError):  # one that was cut is not asked again by another
         _start(path, server)
         answer = rpc.exchange(path, request, timeout=TIMEOUT, limit=LIMIT)
-    console.document(STEP_MARK + answer.decode())
+    console.document(f"{STEP_MARK}{json.dumps(json.loads(answer))}\n")  # ASCII: one line whatever it holds
     return 0
 
 
@@ -52,7 +53,7 @@ def _start(path: Path, server: int) -> None:
     with rpc.listen(path) as listener:
         subprocess.Popen(
             [
-                *(sys.executable, "-m", MODULE, "--protocol", str(PROTOCOL), "session"),
+                *(sys.executable, "-P", "-m", MODULE, "--protocol", str(PROTOCOL), "session"),
                 *(str(server), str(listener.fileno()), path),
             ],
             stdin=subprocess.DEVNULL,

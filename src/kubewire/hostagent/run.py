@@ -17,7 +17,7 @@ GRACE = 5.0  # seconds
 
 def main(arguments: list[str]) -> int:
     """The exit code of `kubewire COMMAND…`."""
-    child = subprocess.Popen([sys.executable, "-m", "kubewire", *arguments], process_group=0)
+    child = subprocess.Popen([sys.executable, "-P", "-m", "kubewire", *arguments], process_group=0)
     watched = os.pidfd_open(child.pid)
     poller = select.poll()
     poller.register(watched, select.POLLIN)

@@ -24,8 +24,8 @@ SSH_FAILED = 255
 SUDO_REFUSES = "sudo: a password is required"
 SECONDS = 1800.0
 """What any command there may take: the longest installs packages or takes in binaries over a slow line."""
-OF_ANY_VERSION = ("status", "down")
-"""Commands that list and remove a lab whatever version of kubewire made it."""
+OF_ANY_VERSION = ("status", "down", "gc")
+"""Commands that list and remove labs whatever version of kubewire made them."""
 OUTPUT_LIMIT = 64 << 20
 """Bytes that a command there may print."""
 

@@ -28,12 +28,13 @@ class SshTarget:
     become: tuple[str, ...] = ()
 
     def module(self, name: str, *arguments: str) -> tuple[str, ...]:
-        """The argv, over there, of a Python module of ours."""
+        """The argv, over there, of a Python module of ours; none of its working directory counts (`-P`)."""
         variables = [f"{key}={value}" for key, value in sorted(self.environment.items())]
         return (
             *self.become,
             *(("env", *variables) if variables else ()),
             self.python,
+            "-P",
             "-m",
             name,
             *arguments,

@@ -70,7 +70,7 @@ def start(argv: Sequence[str], log: Path, *, seconds: float, state: Path, order:
     }
     with log.open("ab") as stream:
         process = subprocess.Popen(
-            [*dying_with_us(), sys.executable, "-m", *argv],
+            [*dying_with_us(), sys.executable, "-P", "-m", *argv],
             stdin=subprocess.PIPE,
             stdout=stream,
             stderr=stream,

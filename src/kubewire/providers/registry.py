@@ -118,7 +118,7 @@ def get_provider(name: str) -> Provider:
     module, _, attribute = target.partition(":")
     try:
         found: Provider = getattr(import_module(module), attribute)()
-    except (ImportError, AttributeError, TypeError) as error:
+    except Exception as error:  # of another package: whatever it raises
         raise LabError(f"provider {name!r} can't be loaded: {error}", where=target) from error
     return found
 

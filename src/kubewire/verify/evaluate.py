@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 
 from msgspec import Struct
 
-from kubewire.core.errors import LabError
 from kubewire.dataplane.check import check_snapshot
 from kubewire.dataplane.core.findings import Check, IpFamily, Note
 from kubewire.dataplane.core.model import Dataplane
 from kubewire.dataplane.core.routes import check_routes
 from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
-from kubewire.providers.registry import get_provider
+from kubewire.providers.registry import BUILT_IN, get_provider
 from kubewire.verify.report import Report, ReportNode, build_report
 from kubewire.verify.story import tell_story
 
@@ -86,8 +84,11 @@ def report_of(
     notes: Sequence[Note],
     *,
     story: Sequence[tuple[str, str]] = (),
+    not_real: str | None = None,
 ) -> Report:
-    """The report on a snapshot; what its meta doesn't tell is taken from the nodes' own files."""
+    """The report on a snapshot; what its meta doesn't tell is taken from the nodes' own files. `not_real` is
+    the provider's sentence, which a snapshot alone has of the built-in ones only: it loads no package.
+    """
     meta = snapshot.meta
     nodes = [
         ReportNode(node.name, node.files.get("kube-proxy-version", "").strip()) for node in snapshot.nodes
@@ -96,7 +97,9 @@ def report_of(
     notes = [*notes, *_unseen(snapshot)]
     if meta.get("settled") is False:
         notes = [*notes, Note("the cluster kept changing while it was read")]
-    if not_real := _not_real(provider):
+    if not_real is None:
+        not_real = get_provider(provider).not_real if provider in BUILT_IN else ""
+    if not_real:
         notes = [*notes, Note(not_real)]
     return build_report(
         lab=str(meta.get("lab", "")),
@@ -109,13 +112,6 @@ def report_of(
         notes=notes,
         story=story,
     )
-
-
-def _not_real(provider: str) -> str:
-    """What that provider's labs only imitate; "" for one that isn't known here."""
-    with suppress(LabError):
-        return get_provider(provider).not_real
-    return ""
 
 
 def _unseen(snapshot: Snapshot) -> list[Note]:

@@ -55,7 +55,11 @@ def verify(provider: Provider, record: LabRecord, *, deadline: float = DEADLINE_
     notes += [Note(HINT, node) for node in unlisted_networks(found.verdict.failed)]
     story = [("provider", f"{provider.name}: {record.provider_why}"), *found.verdict.story]
     return report_of(
-        found.snapshot, [*found.verdict.checks, *traffic], [*found.verdict.notes, *notes], story=story
+        found.snapshot,
+        [*found.verdict.checks, *traffic],
+        [*found.verdict.notes, *notes],
+        story=story,
+        not_real=provider.not_real,
     )
 
 

@@ -94,3 +94,25 @@ def test_a_playbook_with_an_old_role_name_makes_its_cluster(provider: str, tmp_p
     assert names.index("kubewire.lab.cluster : Make or reconcile the cluster") > names.index(
         "kubewire.lab.lab_host : Install them"
     )
+
+
+def test_a_play_may_make_several_clusters_by_an_old_role_name(tmp_path: Path) -> None:
+    text = """
+- hosts: localhost
+  gather_facts: false
+  tasks:
+    - block:
+        - ansible.builtin.include_role: {name: kubewire.lab.cluster_netns}
+          vars: {lab: first, provider: of-no-package}
+      rescue: [{ansible.builtin.debug: {msg: failed}}]
+    - block:
+        - ansible.builtin.include_role: {name: kubewire.lab.cluster_netns}
+          vars: {lab: second, provider: of-no-package}
+      rescue: [{ansible.builtin.debug: {msg: failed}}]
+"""
+    shown = play(
+        text.replace("rescue: []", "rescue: [{ansible.builtin.debug: {msg: failed}}]"),
+        ROOT / ".collections",
+        tmp_path,
+    )
+    assert shown.count("TASK [kubewire.lab.cluster : Make or reconcile the cluster]") == 2

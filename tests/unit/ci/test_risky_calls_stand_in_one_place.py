@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -78,3 +79,12 @@ def test_yaml_is_loaded_by_the_bounded_readers() -> None:
 
 def test_no_archive_is_unpacked_whole() -> None:
     assert offenders(lambda path: {name for _, name in uses(path)} & {"extractall", "unpack_archive"}) == {}
+
+
+def test_our_own_modules_are_started_without_the_working_directory() -> None:
+    """`python -m` alone searches the folder that a command happens to be started in."""
+
+    def wrong(path: Path) -> object:
+        return re.findall(r'sys\.executable,\s*"-m",\s*(?!"pip")\S+', path.read_text())
+
+    assert offenders(wrong) == {}

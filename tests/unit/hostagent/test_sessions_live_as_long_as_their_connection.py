@@ -107,3 +107,12 @@ def test_no_step_is_asked_for_a_command_that_was_killed(monkeypatch: pytest.Monk
     place = SshTarget("alice", ("ssh", "alice"), "python3")
     with pytest.raises(LabError, match="was killed"):
         perform_there(lambda _command, _data: pytest.fail("asked"), place, "commit", {"lab": "iptables"})
+
+
+def test_an_answer_is_one_line_whatever_it_holds(connection: Connection) -> None:
+    """U+2028 and U+0085 end lines for Python, not for the protocol."""
+    wanted = "no\u2028such\u0085lab"
+    answer = connection.ask({"step": "tools", "arguments": {"lab": wanted}})
+    while "result" not in answer:
+        answer = connection.ask({"job": answer["job"]})
+    assert wanted in json.dumps(answer["result"], ensure_ascii=False)

@@ -52,18 +52,18 @@ def test_a_step_is_refused_with_the_way_out(answer: Outcome) -> None:
 
 def test_a_command_is_refused(there: list[Sequence[str]]) -> None:
     with pytest.raises(LabError, match="another version"):
-        remote.call(LAB, ["gc"])
+        remote.call(LAB, ["snapshot"])
     assert len(there) == 1
 
 
 def test_its_labs_are_listed(there: list[Sequence[str]]) -> None:
     assert remote_status(LAB).phase == "ready"
-    assert there[-1] == ("/python", "-m", "kubewire", "status", "iptables")
+    assert there[-1] == ("/python", "-P", "-m", "kubewire", "status", "iptables")
 
 
 def test_its_labs_are_removed(there: list[Sequence[str]]) -> None:
     assert remote.call(LAB, ["down", "iptables"]).code == 0
-    assert there[-1] == ("/python", "-m", "kubewire", "down", "iptables")
+    assert there[-1] == ("/python", "-P", "-m", "kubewire", "down", "iptables")
 
 
 @pytest.mark.parametrize(("protocol", "code"), [(PROTOCOL, 0), (PROTOCOL + 1, OTHER_VERSION)])

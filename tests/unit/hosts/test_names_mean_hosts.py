@@ -65,4 +65,4 @@ def test_a_command_over_there_is_quoted_once() -> None:
     argv = place("alice").argv(place("alice").module("kubewire", "exec", "it's"), "-T")
     assert argv[0] == "ssh"
     assert argv[-3:-1] == ["192.0.2.1", "--"]
-    assert argv[-1] == """sudo -n -- env A=b '/opt/k w/bin/python' -m kubewire exec 'it'"'"'s'"""
+    assert argv[-1] == """sudo -n -- env A=b '/opt/k w/bin/python' -P -m kubewire exec 'it'"'"'s'"""

@@ -132,3 +132,14 @@ def test_a_labs_file_names_a_provider_that_there_is(other: None, tmp_path: Path)
     file.write_text("mode: iptables\nprovider: kind\ncontrolPlane: 1.37\n")
     with pytest.raises(LabFileError, match="3:15: controlPlane is for provider netns"):
         load_lab(file)
+
+
+def test_one_that_cannot_be_loaded_is_an_error_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken_provider.py").write_text("raise RuntimeError('no good')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(registry, "_registered", lambda: {"broken": "broken_provider:Provider"})
+    with pytest.raises(LabError, match="provider 'broken' can't be loaded: no good"):
+        get_provider("broken")
+    assert {each.name for each in registry.providers()} == {"netns", "kind"}

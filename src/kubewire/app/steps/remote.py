@@ -69,7 +69,7 @@ def _ask(run: Run, place: SshTarget, step: str, request: Mapping[str, Any]) -> A
     command = shlex.join(agent.command(place, "call"))
     code, out, error = run(command, json.dumps(request).encode())
     agent.check_version(code, error, place.name)
-    lines = [line for line in out.splitlines() if line.startswith(STEP_MARK)]
+    lines = [line for line in out.split("\n") if line.startswith(STEP_MARK)]
     if code or not lines:
         raise LabError(
             f"kubewire there gave no answer (exit code {code}): {(error or out).strip()[-TAIL:]}",

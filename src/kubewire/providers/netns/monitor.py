@@ -90,7 +90,9 @@ class Sandbox(monitor.Monitored):
         inner = [folder / cgroups.SELF for folder in self._cgroups]
 
         def first() -> None:
-            signal.set_wakeup_fd(-1)  # the monitor's own
+            signal.set_wakeup_fd(-1)  # the monitor's own, as these handlers
+            for number in monitor.SIGNALS:
+                signal.signal(number, signal.SIG_DFL)
             with _unlimited_if_refused():
                 cgroups.join(inner)
             init.run(plan, sockets)

@@ -102,5 +102,5 @@ def _agent() -> Component:
     env = component_environment() | {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}
     if "PYTHONPATH" in os.environ:
         env["PYTHONPATH"] = os.environ["PYTHONPATH"]
-    argv = (sys.executable, "-m", "kubewire.providers.netns.agent", "--config", AGENT_CONFIG)
+    argv = (sys.executable, "-P", "-m", "kubewire.providers.netns.agent", "--config", AGENT_CONFIG)
     return Component("node-agent", argv, env=env)
