@@ -103,11 +103,11 @@ def test_a_play_may_make_several_clusters_by_an_old_role_name(tmp_path: Path) ->
   tasks:
     - block:
         - ansible.builtin.include_role: {name: kubewire.lab.cluster_netns}
-          vars: {lab: first, provider: of-no-package}
+          vars: {lab: iptables, provider: netns}
       rescue: [{ansible.builtin.debug: {msg: failed}}]
     - block:
         - ansible.builtin.include_role: {name: kubewire.lab.cluster_netns}
-          vars: {lab: second, provider: of-no-package}
+          vars: {lab: nftables, provider: netns}
       rescue: [{ansible.builtin.debug: {msg: failed}}]
 """
     shown = play(
