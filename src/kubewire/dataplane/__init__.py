@@ -1,17 +1,16 @@
-"""What kube-proxy must have programmed on a node, and what is there: the engine as a library.
+"""Expected and observed dataplanes of a node: the engine as a library.
 
 Pure functions of text and plain objects, without I/O. Addresses, ports and rules are the strings that the
-tools print; times are seconds, marks integers. What can't be read raises `kubewire.core.errors.LabError` (an
-input that is of no use) or `DefinitionError` (a call that makes no sense); both have `what`, `where` and
-`mend`.
+tools print; times are seconds, marks integers. Errors are `kubewire.core.errors.LabError` (an
+input can't be read) and `DefinitionError` (the call is invalid); both have `what`, `where` and `hint`.
 
 | name | what it is |
 |---|---|
-| `ClusterState.from_list` | Services, EndpointSlices, Nodes, ServiceCIDRs out of a v1 List |
+| `ClusterState.from_list` | Services, EndpointSlices, Nodes, ServiceCIDRs from a v1 List |
 | `ProxyConfig.from_mapping` | a KubeProxyConfiguration, with kube-proxy's own defaults |
 | `NodeFacts.build` | a Node, its addresses and the kernel's settings that rules depend on |
 | `Version.parse` | the kube-proxy's version: rules differ from patch to patch |
-| `expected_iptables`, `expected_ipvs`, `expected_nftables` | what follows: a family's `Dataplane` |
+| `expected_iptables`, `expected_ipvs`, `expected_nftables` | a family's expected `Dataplane` |
 | `parse_iptables_save`, `parse_nft_json`, `parse_ipset_save`, `parse_ipvsadm_save` | the observed one |
 | `check_dataplane` | a whole `Snapshot`: one `Check` for each statement, `Note`s for the rest |
 | `explain_service` | a Service's path on a node, each object with its reason |
@@ -89,7 +88,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Load on demand: a command that needs one part should not wait for the others."""
+    """Load modules on demand: a command waits only for the parts that it needs."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module = import_module(f"{__name__}.{_MODULES[name]}")

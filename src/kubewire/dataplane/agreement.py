@@ -1,4 +1,4 @@
-"""Whether nodes with the same duty carry the same service chains: one node's finding seen from the others."""
+"""Whether nodes that must have the same service chains do have them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PREFIXES = ("KUBE-SVC-", "service-")
 class NodeChains(Struct, frozen=True):
     """A node's service chains of one family, each as one number: what it must be and what it is.
 
-    `kind`: what they are; in ipvs mode virtual servers take the chains' place.
+    `kind`: what is compared: chains, in ipvs mode virtual servers.
     """
 
     node: str
@@ -30,7 +30,7 @@ class NodeChains(Struct, frozen=True):
 
 
 def service_chains(node: str, family: IpFamily, expected: Dataplane, observed: Dataplane) -> NodeChains:
-    """Fold what spreads a Service's traffic over its endpoints into comparable numbers."""
+    """Hash what spreads a Service's traffic over its endpoints into comparable numbers."""
     if expected.servers:
         numbers = _server_numbers(expected.servers), _server_numbers(observed.servers)
         return NodeChains(node, family, *numbers, kind="virtual servers")
@@ -55,7 +55,7 @@ def _numbers(chains: Iterable[Chain]) -> dict[str, int]:
 
 
 def _server_numbers(servers: Iterable[VirtualServer]) -> dict[str, int]:
-    """Without those that several Services share, which differ by chance, and without what has no weight."""
+    """Leave out chains that several Services share, which differ by chance, and those without weight."""
     from kubewire.dataplane.ipvs.ipvsadm import real_lines, server_line, service_text
 
     lines: dict[str, list[tuple[str, ...]]] = defaultdict(list)

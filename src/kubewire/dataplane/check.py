@@ -1,6 +1,6 @@
-"""A whole snapshot judged without I/O: each node's dataplane against what kube-proxy must have written.
+"""Checks a whole snapshot without I/O: each node's dataplane against what kube-proxy must have written.
 
-Modules that only one mode needs are imported where it is judged: they would take longer than a small node.
+Modules of one mode are imported where it is checked: the import takes longer than checking a small node.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
 _MOST, _LONGEST = 50, 1000
 _NAMES: dict[IpFamily, str] = {"ipv4": "IPv4", "ipv6": "IPv6"}
-_UNUSED = "not judged, since no Service uses it and kube-proxy has programmed it on no node"
+_UNUSED = "not checked, since no Service uses it and kube-proxy has programmed it on no node"
 
 
 class Checked(Struct, frozen=True):
-    """What came out of a snapshot; `observed` is the last node's dataplane, in each family judged there."""
+    """The result for a snapshot; `observed` is the last node's dataplane in each family that was checked."""
 
     checks: list[Check]
     notes: list[Note]
@@ -41,9 +41,9 @@ class Checked(Struct, frozen=True):
 
 
 def check_snapshot(snapshot: Snapshot) -> Checked:
-    """Judge every node in the mode that its kube-proxy runs in.
+    """Check every node in the mode that its kube-proxy runs in.
 
-    Raises LabError where nothing can be judged: no node, or no Service (default/kubernetes always exists).
+    Raises LabError where nothing can be checked: no node, or no Service (default/kubernetes always exists).
     """
     cluster = snapshot.state
     if not cluster.services:
@@ -66,8 +66,8 @@ def check_snapshot(snapshot: Snapshot) -> Checked:
     notes = [Note(f"{_NAMES[family]}: {_UNUSED}") for family in unused]
     several = len(snapshot.nodes) > 1
     for inputs in read.values():
-        judged, said, pairs = _check_node(inputs, cluster, families)
-        checks += judged
+        results, said, pairs = _check_node(inputs, cluster, families)
+        checks += results
         notes += said
         last = {family: observed for family, (_, observed) in pairs.items()}
         if several:
@@ -76,7 +76,7 @@ def check_snapshot(snapshot: Snapshot) -> Checked:
 
 
 def _unreadable(node: NodeSnapshot, error: KubewireError) -> Check:
-    reason = "without it nothing on this node can be judged"
+    reason = "without it nothing on this node can be checked"
     return Check(
         "dump.present",
         "failed",
@@ -93,7 +93,7 @@ def _unreadable(node: NodeSnapshot, error: KubewireError) -> Check:
 def _check_node(
     node: Inputs, cluster: ClusterState, families: Sequence[IpFamily]
 ) -> tuple[list[Check], list[Note], dict[IpFamily, tuple[Dataplane, Dataplane]]]:
-    """Checks, notes, and what was expected and observed of each family that could be judged."""
+    """Checks, notes, and what was expected and observed in each family that could be checked."""
     checks: list[Check] = []
     notes: list[Note] = []
     kept: dict[IpFamily, tuple[Dataplane, Dataplane]] = {}
@@ -116,18 +116,18 @@ def _check_node(
 
             observed = ipvs.beside(observed, family)
             exclude = node.config.ipvs_exclude_cidrs
-            judged, said = compare_ipvs(
+            results, said = compare_ipvs(
                 expected, observed, traffic, node=name, family=family, exclude=exclude
             )
         elif mode == "iptables":
-            judged, said = compare_iptables(expected, observed, traffic, node=name, family=family)
+            results, said = compare_iptables(expected, observed, traffic, node=name, family=family)
         else:
             from kubewire.dataplane.nftables.compare import compare_nft
 
-            judged, said = compare_nft(expected, observed, node=name, family=family)
+            results, said = compare_nft(expected, observed, node=name, family=family)
             foreign, about = _foreign(node, traffic, family)
-            judged, said = [*judged, *foreign], [*said, *about]
-        checks += judged
+            results, said = [*results, *foreign], [*said, *about]
+        checks += results
         notes += said
         kept[family] = expected, observed
     odd = unknown_version(node.version)
@@ -143,9 +143,9 @@ def _left_out(node: Inputs, family: IpFamily) -> Check:
 def observe(
     node: Inputs, family: IpFamily, expected: Dataplane | None = None
 ) -> tuple[Dataplane | None, Check]:
-    """The dump that the mode needs, and the check that it is there, whole and understood.
+    """The dump that the mode needs, and the check that it exists, is complete and was parsed.
 
-    What stands in it exactly as in `expected` is not parsed.
+    Lines that equal those of `expected` are not parsed.
     """
     files, errors = node.snapshot.files, node.snapshot.errors
     name = dump_file(node.config.mode, family)
@@ -164,7 +164,7 @@ def observe(
 
 
 def _shown(problems: Sequence[Problem | str]) -> str:
-    """What was not understood, as much of it as anybody reads."""
+    """The first problems that the parser found."""
     texts = map(str, problems[:_MOST])
     lines = [text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …" for text in texts]
     return "\n".join([*lines, *([f"and {len(problems) - _MOST} more"] if len(problems) > _MOST else [])])
@@ -177,7 +177,7 @@ def _observe_ipvs(node: Inputs) -> IpvsDumps:
 
 
 def _present(node: Inputs, family: IpFamily, name: str, problems: Sequence[Problem | str]) -> Check:
-    reason = f"mode {node.config.mode} can only be judged from a whole dump"
+    reason = f"mode {node.config.mode} can only be checked from a whole dump"
     whole = "a whole dump"
     return Check(
         "dump.present",
@@ -193,13 +193,13 @@ def _present(node: Inputs, family: IpFamily, name: str, problems: Sequence[Probl
 
 
 def _foreign(node: Inputs, traffic: Traffic, family: IpFamily) -> tuple[list[Check], list[Note]]:
-    """What other hands wrote with iptables on a node whose kube-proxy uses nftables."""
+    """Foreign iptables rules on a node with kube-proxy in nftables mode."""
     dump = parse_iptables_save(node.snapshot.files.get(IPTABLES_FILES[family], ""), family)
     return check_foreign(dump, traffic, node=node.snapshot.name, family=family)
 
 
 def _in_the_way(node: Inputs) -> list[Note]:
-    """Leftovers of another mode of kube-proxy, which would take packets before this one does."""
+    """Leftovers of another kube-proxy mode, which would take packets first."""
     files, notes = node.snapshot.files, []
     for family in FAMILIES:
         if node.config.mode != "nftables" and '"kube-proxy"' in files.get(NFT_FILES[family], ""):

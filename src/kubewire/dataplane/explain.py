@@ -1,7 +1,7 @@
-"""A Service's path through a node's expected dataplane: the objects a packet meets, and why each is there.
+"""A Service's path through a node's expected dataplane: the objects a packet passes, and why each exists.
 
-The same for all modes: from the base chains down, a rule is told if it is the Service's own, if it looks
-something up in a set that holds something of the Service's, or if it leads to such a rule.
+The same for all modes: from the base chains down, a rule is listed if it belongs to the Service, looks
+something up in a set with an element of the Service, or leads to such a rule.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _ON_EVERY_WAY = frozenset(
     for mode in ("iptables", "ipvs", "nftables")
     for part in ("postrouting", "forward", "masquerading")
 )
-"""Checks of rules that service packets meet whatever the Service."""
+"""Checks of rules that packets of every Service pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class _Telling:
 
     @cached_property
     def sets(self) -> dict[str, tuple[Set, list[Element]]]:
-        """The sets and maps that hold something of the Service's, with just that."""
+        """The sets and maps with elements of the Service, reduced to these."""
         found = {
             item.name: (item, list(filter(self._is_element, item.elements))) for item in self.dataplane.sets
         }
@@ -164,7 +164,7 @@ def _line(place: str, text: str, origin: Origin | None) -> Line:
 
 
 def _order(chain: Chain, hook: Hook) -> tuple[int, int]:
-    """By hook as a packet meets them, then by priority, iptables' tables by theirs."""
+    """By hook in a packet's order, then by priority (iptables' tables by theirs)."""
     return _HOOKS.index(hook.name.upper()), _TABLES.index(
         chain.table
     ) if hook.priority is None else hook.priority

@@ -1,4 +1,4 @@
-"""Explaining a Service of a snapshot: which Service and node are meant, and what kube-proxy makes of it."""
+"""Explaining a Service of a snapshot: finds the Service and the node, then its path."""
 
 from __future__ import annotations
 

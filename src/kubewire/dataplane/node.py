@@ -1,4 +1,4 @@
-"""What one node's rules follow from, read from its part of a snapshot, and the dataplane that follows."""
+"""One node's configuration, version and facts from a snapshot, and the dataplane expected from them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Generator = Callable[[ClusterState, ProxyConfig, NodeFacts, Version, IpFamily], 
 
 
 class Inputs(Struct, frozen=True):
-    """A node with everything that its rules follow from."""
+    """A node with everything that its rules depend on."""
 
     snapshot: NodeSnapshot
     config: ProxyConfig
@@ -36,7 +36,7 @@ def expected_dataplane(node: Inputs, cluster: ClusterState, family: IpFamily) ->
 
 
 def _generator(mode: Mode) -> Generator:
-    """The mode's own module; the others' are not loaded."""
+    """The mode's module; the other modes' modules are not loaded."""
     match mode:
         case "iptables":
             from kubewire.dataplane.iptables.expected import expected_iptables
@@ -53,7 +53,7 @@ def _generator(mode: Mode) -> Generator:
 
 
 def read_inputs(node: NodeSnapshot, cluster: ClusterState) -> Inputs:
-    """Read one node's files. Raises LabError naming the file that is missing or of no use."""
+    """Read one node's files. Raises LabError naming the file that is missing or invalid."""
     files = node.files
     for name in ("kube-proxy.yaml", "kube-proxy-version"):
         if not files.get(name, "").strip():

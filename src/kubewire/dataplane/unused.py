@@ -1,4 +1,4 @@
-"""Address families that no Service uses and that kube-proxy has programmed on no node: nothing to judge."""
+"""Address families to skip: no Service uses them and kube-proxy has programmed them on no node."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ IPTABLES_FILES: dict[IpFamily, str] = {"ipv4": "iptables-save.txt", "ipv6": "ip6
 NFT_FILES: dict[IpFamily, str] = {"ipv4": "nft-ip.json", "ipv6": "nft-ip6.json"}
 OF_KUBELET = ("KUBE-KUBELET-CANARY", "KUBE-IPTABLES-HINT", "KUBE-FIREWALL")
 NOTHING_THERE = ("No such file or directory", "not supported")
-"""What tools say of a table that isn't there, and of a family that the kernel doesn't have."""
+"""Errors of the tools for a missing table, and for a family that the kernel lacks."""
 
 
 def dump_file(mode: str, family: IpFamily) -> str:
-    """The dump without which nothing can be said of a family in that mode."""
+    """The dump that checking a family in that mode needs."""
     return (NFT_FILES if mode == "nftables" else IPTABLES_FILES)[family]
 
 
 def unused_families(
     cluster: ClusterState, nodes: Sequence[NodeSnapshot], read: Mapping[str, Inputs]
 ) -> tuple[IpFamily, ...]:
-    """The families that need no judgement. A node whose facts say that it has IPv6 must have been programmed.
+    """The families to skip. A node whose facts say that it has IPv6 must have been programmed.
 
     `read` has the inputs of those nodes that have them.
     """

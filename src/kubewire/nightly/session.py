@@ -187,5 +187,5 @@ def choose(
 def _beyond(version: str) -> str:
     return (
         f"Kubernetes {version} is newer than 1.{MINORS[-1]}, the newest whose rules kubewire knows: it is "
-        "judged by the rules of that one, and a failure may be a change of kube-proxy's"
+        "checked by the rules of that one, and a failure may be a change of kube-proxy's"
     )

@@ -1,4 +1,4 @@
-"""Drift for people: cause by cause, the unknown first, each with the objects that changed."""
+"""Drift as text: cause by cause, unknown ones first, each with the objects that changed."""
 
 from __future__ import annotations
 

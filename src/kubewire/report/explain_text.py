@@ -1,4 +1,4 @@
-"""An explanation for people: each object as the tool prints it, and below it why it is there."""
+"""An explanation as text: each object as the tool prints it, and below it why it exists."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def render(explanation: Explanation) -> Iterator[Text]:
 
 
 def _reasons(lines: Iterator[Line]) -> Iterator[Text]:
-    """Objects that follow each other for one reason share its line."""
+    """Consecutive objects with the same reason share its line."""
     for (why, source), together in groupby(lines, lambda line: (line.why, line.source)):
         yield from (Text(f"  {printable(line.text)}") for line in together)
         yield Text.assemble("      ", (printable(why), "italic"), (f"  ({source})", "dim"))

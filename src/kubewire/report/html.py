@@ -29,7 +29,7 @@ BAD = ("failed", "error")
 PHASES = ("cluster", "workload", "verify", "snapshot", "total")
 WIDTH = 1000
 SHOWN = 8
-"""How many changed objects of one cause stand at once; the others are behind one more click."""
+"""How many changed objects of one cause are shown; the others are in a closed section."""
 
 
 def run_to_html(run: Run, pairs: Iterable[tuple[Explanation, Explanation]] = ()) -> str:

@@ -61,7 +61,7 @@ def evidence(check: Check) -> str:
 
 def _error(report: Report) -> TestSuite:
     suite = TestSuite("verify")
-    case = TestCase("enough was judged", classname="verify")
-    case.result = [Failure(xml_safe("; ".join(report.notes) or "nothing could be judged"), "error")]
+    case = TestCase("enough was checked", classname="verify")
+    case.result = [Failure(xml_safe("; ".join(report.notes) or "nothing could be checked"), "error")]
     suite.add_testcase(case)
     return suite

@@ -1,4 +1,4 @@
-"""Lines of styled text: folded to a width, in columns. A terminal and a file get the same ones."""
+"""Lines of styled text: folded to a width, in columns. Terminal and file output are the same."""
 
 from __future__ import annotations
 

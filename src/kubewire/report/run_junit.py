@@ -11,7 +11,7 @@ from kubewire.report.junit import evidence
 
 
 def run_to_junit(run: Run) -> str:
-    """The XML's text. A cell that could not be judged has one case that is an error, never an empty suite."""
+    """The XML's text. A cell that could not be verified has one error case, never an empty suite."""
     document = JUnitXml("kubewire nightly")
     suites = [_suite(cell) for cell in run.cells]
     for suite in suites:
@@ -50,7 +50,7 @@ def _case(cell: CellResult, check: CheckResult) -> TestCase:
 
 
 def _whole(cell: CellResult) -> TestCase:
-    case = TestCase("the lab was judged", classname=xml_safe(cell.id))
+    case = TestCase("the lab was verified", classname=xml_safe(cell.id))
     first = cell.reason.splitlines()[0] if cell.reason else ""
     if cell.status == "skipped":
         case.result = [Skipped(xml_safe(first))]

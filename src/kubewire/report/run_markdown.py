@@ -23,7 +23,7 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~&-])")
 
 
 def run_to_markdown(run: Run) -> str:
-    """The text; whatever nodes said stands in code blocks or is escaped."""
+    """The text; output of nodes is in code blocks or escaped."""
     return "\n".join([*_head(run), *_table(run), *_legend(run), *_drift(run), *_bad(run)]) + "\n"
 
 
@@ -32,7 +32,7 @@ def _head(run: Run) -> Iterator[str]:
     yield f"## {MARKS[run.status]} kubewire nightly: {told}"
     yield ""
     if run.partial:
-        yield "**Partial: the run ended before all cells had their turn.**"
+        yield "**Partial: the run ended before all cells had run.**"
         yield ""
     for note in run.notes:
         yield f"> **{escaped(note)}**"
@@ -105,7 +105,7 @@ def _bad(run: Run) -> Iterator[str]:
 
 
 def _code(text: str) -> Iterator[str]:
-    """A fenced block that no text can leave: the fence is longer than any in it."""
+    """A fenced block; the fence is longer than any in the text."""
     lines = printable(text).split("\n")
     cut = lines[:LINES] + ([f"… {len(lines) - LINES} more lines"] if len(lines) > LINES else [])
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
@@ -117,5 +117,5 @@ def _code(text: str) -> Iterator[str]:
 
 
 def escaped(text: str) -> str:
-    """Text that Markdown shows as it is, on one line."""
+    """Escaped text on one line."""
     return _SPECIAL.sub(r"\\\1", printable(text).replace("\n", " "))

@@ -1,4 +1,4 @@
-"""The report for people: one screen for a healthy lab, each finding with its evidence otherwise."""
+"""The report as text: one screen for a healthy lab, otherwise each finding with its evidence."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def print_report(report: Report, screen: Screen) -> None:
 
 
 def show(report: Report) -> None:
-    """Print to standard output; only a terminal needs the library for terminals."""
+    """Print to standard output; rich is loaded only for a terminal."""
     if console.is_styled():
         print_report(report, Screen())
     else:
@@ -109,7 +109,7 @@ def _node(name: str, version: str, report: Report) -> str:
 
 
 def _traffic(checks: Iterable[Check]) -> Iterator[tuple[str, str]]:
-    """`a pod → 10.96.0.9:8000: 13 + 18 + 12 + 15 requests` for every spread that holds."""
+    """`a pod → 10.96.0.9:8000: 13 + 18 + 12 + 15 requests` for every spread check that passed."""
     for check in checks:
         if check.id == "traffic.spread" and check.status == "passed":
             yield "traffic", f"{check.object}: {check.observed}"
@@ -156,7 +156,7 @@ class Folded(Struct, frozen=True):
 
 
 def fold(checks: Sequence[Check]) -> list[Folded]:
-    """Checks that say the same but for the node together, in the order of the first of each."""
+    """Checks that differ only in the node, grouped, in the order of the first of each."""
     groups: dict[Check, list[str]] = {}
     for check in checks:
         nodes = groups.setdefault(replace(check, node=""), [])

@@ -1,4 +1,4 @@
-"""A trace for people: the tree of ways, each rule as the tool prints it, alike branches folded."""
+"""A trace as text: the tree of paths, each rule as the tool prints it, similar branches folded."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _end(outcome: Outcome, indent: str, client: Address) -> Iterator[Text]:
 
 
 def percent(chance: Fraction) -> str:
-    """`25 %`, `7.692 %`; what the kernel's 31 bits make of a share is rounded away."""
+    """`25 %`, `7.692 %`; the rounding of the kernel's 31 bits is hidden."""
     return f"{float(chance * 100):.4g} %"
 
 
@@ -113,7 +113,7 @@ class Branch:
 
 
 def fold(paths: Sequence[Path], taken: int = 0) -> Branch:
-    """The tree of at least one path; the first `taken` steps of each are already told."""
+    """The tree of at least one path; the first `taken` steps of each are printed already."""
     first = paths[0].steps
     end = taken
     while end < len(first) and all(path.steps[end : end + 1] == first[end : end + 1] for path in paths):

@@ -34,7 +34,7 @@ def _part(lines: Sequence[Line], offer: Offer) -> dict[str, Any]:
 
 
 def to_text(lines: Sequence[Line], kind: Line, kubernetes_offer: Offer, kind_offer: Offer) -> str:
-    """A table, and below it who was asked."""
+    """A table, and below it the sources."""
     rows = [HEADS, *(_row(line) for line in (*lines, kind))]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADS))]
     table = ["  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
@@ -104,7 +104,7 @@ def _line(minor: int, known: str, cached: Iterable[str], offered: str) -> Line:
 
 def _notes(minor: int) -> Iterator[str]:
     if minor > MINORS[-1]:
-        yield f"judged by the rules of 1.{MINORS[-1]}, the newest that kubewire knows"
+        yield f"checked by the rules of 1.{MINORS[-1]}, the newest that kubewire knows"
     if minor in KUBE_PROXY_ONLY:
         yield "from Go modules only kube-proxy"
 

@@ -1,4 +1,4 @@
-"""Telling lag from damage: a difference counts once it outlasts what kube-proxy needs to catch up."""
+"""Telling lag from faults: a difference counts if it outlasts the time that kube-proxy needs to sync."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _TRIGGER = "endpoints.kubernetes.io/last-change-trigger-time"
 
 @dataclass(frozen=True)
 class Observation:
-    """A snapshot and its verdict, which is final."""
+    """A snapshot and its final result."""
 
     snapshot: Snapshot
     verdict: Verdict
@@ -62,7 +62,7 @@ def observe(
 
 
 def recently_changed(cluster: Mapping[str, Any], now: datetime) -> bool:
-    """Whether a Service, a slice or a pod changed in the last LAG_SECONDS, as far as the objects tell."""
+    """Whether a Service, a slice or a pod changed in the last LAG_SECONDS, as far as the objects show."""
     return any(0 <= (now - moment).total_seconds() < LAG_SECONDS for moment in _moments(cluster))
 
 

@@ -1,4 +1,4 @@
-"""One snapshot judged whole and without I/O: tables, routes, and what is worth saying besides."""
+"""Checks one snapshot without I/O: tables, routes, notes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ALL_CHECKS = ("dataplane", "routes")
 
 
 class Verdict(Struct, frozen=True):
-    """The checks and notes of one snapshot, and the main Service's way as (label, text) lines."""
+    """The checks and notes of one snapshot, and the main Service's path as (label, text) lines."""
 
     checks: tuple[Check, ...]
     notes: tuple[Note, ...]
@@ -33,7 +33,7 @@ class Verdict(Struct, frozen=True):
 
 
 def evaluate_snapshot(snapshot: Snapshot, parts: Sequence[str] = ALL_CHECKS) -> Verdict:
-    """The dataplane of every node against the API objects, and its routes; `parts` says which of both."""
+    """The dataplane of every node against the API objects, and its routes; `parts` selects them."""
     checks: list[Check] = []
     notes: list[Note] = []
     observed: Mapping[IpFamily, Dataplane] = {}
@@ -115,13 +115,13 @@ def report_of(
 
 
 def _unseen(snapshot: Snapshot) -> list[Note]:
-    """A snapshot may hold fewer nodes than the cluster has; that is said, not passed over."""
+    """A note on the cluster's nodes that are not in the snapshot."""
     seen = {node.name for node in snapshot.nodes}
     unseen = [n.name for n in snapshot.state.nodes if n.name not in seen]
-    return [Note(f"not in the snapshot, so not judged: {', '.join(sorted(unseen))}")] if unseen else []
+    return [Note(f"not in the snapshot, so not checked: {', '.join(sorted(unseen))}")] if unseen else []
 
 
 def _mode(checks: Sequence[Check]) -> str:
-    """The mode in which the nodes' tables were judged, where the snapshot doesn't say it."""
+    """The mode in which the nodes' tables were checked, where the snapshot doesn't name it."""
     modes = {check.id.partition(".")[0] for check in checks if check.id.endswith(".table")}
     return min(modes) if modes else ""

@@ -1,4 +1,4 @@
-"""What ipvs schedulers promise of traffic, and the kernel's own count of it: pure."""
+"""What ipvs schedulers guarantee, and the kernel's connection counters: pure."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _REAL = re.compile(r" +-> (\S+:\d+) +(\d+) ")
 
 
 def scheduled(probe: Probe, scheduler: str) -> Probe:
-    """A probe of the whole spread, asking for what this scheduler promises."""
+    """A probe of the whole spread, checking what this scheduler guarantees."""
     if scheduler in KEPT:
         return replace(probe, scheduler=scheduler, spread=False, sticky=True)
     if scheduler in EXACT | EVERY:
@@ -38,7 +38,7 @@ def scheduled(probe: Probe, scheduler: str) -> Probe:
 
 
 def promised(probe: Probe) -> tuple[str, str]:
-    """(what must be seen, why) of a spread probe under its scheduler."""
+    """(expected text, reason) of a spread probe under its scheduler."""
     if probe.scheduler in EXACT:
         expected = f"{probe.count} requests in turn over {len(probe.replicas)} replicas, one more at most"
         return expected, f"scheduler {probe.scheduler} takes the real servers in turn, all of one weight"

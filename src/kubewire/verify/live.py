@@ -1,4 +1,4 @@
-"""Verifying a running lab: a snapshot judged, then real traffic. Nothing is written to the cluster."""
+"""Verifying a running lab: a snapshot is checked, then real traffic. Nothing is written to the cluster."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class LabRecord(Protocol):
 
 
 def verify(provider: Provider, record: LabRecord, *, deadline: float = DEADLINE_SECONDS) -> Report:
-    """Judge the lab under its recorded definition. A cluster that is just changing is looked at again until
-    it agrees or `deadline` seconds are over; a difference that stays is told within a few seconds.
+    """Verify the lab against its recorded definition. A changing cluster is checked again until it agrees
+    or `deadline` seconds are over; a difference that stays is reported within a few seconds.
 
     Raises LabError when the apiserver or every node is out of reach.
     """
@@ -68,12 +68,12 @@ def _traffic(provider: Provider, lab: Lab, found: Observation) -> list[Check]:
 
 
 def _overcome(first: Sequence[Check], second: Sequence[Check]) -> list[Note]:
-    """What failed once and held at the second try is told, never hidden."""
+    """Notes on checks that failed at first and passed at the second try."""
     still = {
         (check.id, check.node, check.family, check.object) for check in second if check.status == "failed"
     }
     return [
-        Note(f"{check.id} failed at the first try: {check.object}: {check.observed}", check.node)
+        Note(f"{check.id} failed on the first try: {check.object}: {check.observed}", check.node)
         for check in first
         if check.status == "failed" and (check.id, check.node, check.family, check.object) not in still
     ]

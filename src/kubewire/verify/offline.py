@@ -11,7 +11,7 @@ from kubewire.verify.report import Report
 
 
 def verify_folder(folder: Path) -> Report:
-    """Judge what the folder holds. DefinitionError without such a folder, LabError for one of no use."""
+    """Verify the folder's snapshot. DefinitionError if it doesn't exist, LabError if it can't be read."""
     snapshot = read_snapshot(folder)
     try:
         verdict = evaluate_snapshot(snapshot)

@@ -49,7 +49,7 @@ class Scene:
 
 
 def ready_pods(cluster: Mapping[str, Any]) -> dict[str, tuple[str, str, str]]:
-    """Address → (namespace, name, node) of every pod that is Ready and not on its way out."""
+    """Address → (namespace, name, node) of every pod that is Ready and not terminating."""
     pods = {}
     for item in cluster["items"]:
         status = item.get("status", {})
@@ -68,7 +68,7 @@ def ready_pods(cluster: Mapping[str, Any]) -> dict[str, tuple[str, str, str]]:
 
 
 def plan(scene: Scene, httpbin: Httpbin) -> tuple[Probe, ...]:
-    """Every probe of one run, spread probes sized so that together they keep within the budget."""
+    """Every probe of one run, spread probes sized so that together they stay within the budget."""
     probes: list[Probe] = []
     for family in FAMILIES:
         for port in service_ports(scene.cluster, family):
@@ -129,7 +129,7 @@ def _internal(scene: Scene, port: ServicePort, node: Proxied, vantage: Vantage, 
 
 
 def _unanswered(probe: Probe, endpoints: Categorized) -> Probe:
-    """Refused where the Service has no endpoint at all, dropped where only its policy leaves none."""
+    """Refused where the Service has no endpoint at all, dropped where only its policy excludes all."""
     if endpoints.has_any:
         dropped: Probe = replace(probe, check="traffic.local-only", outcome="dropped")
         return replace(dropped, count=1, spread=False, sticky=False)
@@ -191,7 +191,7 @@ def _accepts(scene: Scene, node: Proxied, family: IpFamily, address: str) -> boo
 
 
 def _without_endpoints(scene: Scene, family: IpFamily, httpbin: Httpbin) -> Iterator[Probe]:
-    """Other Services' cluster IPs that no endpoint stands behind, from the first worker, a few of them."""
+    """Cluster IPs of a few other Services without endpoints, from the first worker."""
     node = scene.nodes[1 if len(scene.nodes) > 1 else 0]
     empty = [
         port

@@ -34,12 +34,12 @@ class Vantage:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """`count` requests to `address`:`port` and what must come of them.
+    """`count` requests to `address`:`port` and their expected result.
 
     `check` is the registry id of the main statement; `replicas` the names that may answer, all of which must
-    if `spread`, exactly one of which if `sticky`; `source` whose address a replica must see; `node` the node
-    on which the check is reported and, for `source` node, whose address it is; `scheduler` that of the
-    virtual server whose promise is asked for, "" where it isn't ipvs that picks.
+    if `spread`, exactly one of which if `sticky`; `source` the owner of the address that a replica must
+    see; `node` the node on which the check is reported and, for `source` node, the owner; `scheduler` that of the
+    virtual server whose guarantee is checked, "" outside ipvs mode.
     """
 
     check: str
@@ -78,7 +78,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """All of a probe: the answers in order, then curl's exit code and complaint."""
+    """A probe's result: the answers in order, then curl's exit code and error message."""
 
     answers: tuple[Answer, ...]
     code: int

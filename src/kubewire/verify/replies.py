@@ -67,7 +67,7 @@ def _check(probe: Probe, check_id: str, good: bool, *, expected: str, observed: 
 
 
 def skipped(probe: Probe, check_id: str, why: str) -> Check:
-    """The check that could not be made, with the reason."""
+    """The check that could not run, with the reason."""
     check = _check(probe, check_id, True, expected="", observed="", reason=why)
     return replace(check, status="skipped")
 
@@ -118,7 +118,7 @@ def shares(counts: Mapping[str, int]) -> str:
 
 
 def _spread(probe: Probe, reply: Reply, claims: int) -> Check:
-    """How the answers spread; a statement on all requests, so none where some went unanswered."""
+    """How the answers spread; skipped where some requests got no answer."""
     counts = Counter(answer.served_by for answer in reply.answers if answer.served_by in probe.replicas)
     missing = [name for name in probe.replicas if not counts[name]]
     if probe.scheduler:
@@ -149,7 +149,7 @@ def _sticky(probe: Probe, reply: Reply) -> Check:
 
 
 def _sources(probe: Probe, reply: Reply, addresses: Mapping[str, frozenset[str]]) -> Iterator[Check]:
-    """Whose address the replicas saw; a pod's requests to itself are a check of their own."""
+    """The source address that the replicas saw; a pod's requests to itself are a check of their own."""
     own = addresses.get(probe.node, frozenset())
     answers = [answer for answer in reply.answers if answer.status == OK]
     place = probe.vantage.place

@@ -1,4 +1,4 @@
-"""What verify found, as the report contract has it, and the rules by which it is a success."""
+"""The report of a verify run, as in the report contract, and how its status is decided."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ReportNode(Struct, frozen=True):
 
 
 class Report(Struct, frozen=True):
-    """All checks of one verify run. `story` is for people: (label, text) lines on the main Service's way."""
+    """All checks of one verify run. `story` is for people: (label, text) lines on the main Service's path."""
 
     lab: str
     provider: str
@@ -70,7 +70,7 @@ def build_report(
     story: Sequence[tuple[str, str]] = (),
 ) -> Report:
     """Decide the status: failed if a check failed; passed only if every node has a passed whole-table check
-    in each address family in use; error otherwise, since too little could be judged.
+    in each address family in use; error otherwise, since too little could be checked.
     """
     gaps = coverage_gaps(mode, [node.name for node in nodes], families, checks)
     failed = any(check.status == "failed" for check in checks)
@@ -109,9 +109,9 @@ def coverage_gaps(
     wanted = TABLE_CHECKS.get(mode, "")
     told = {(check.node, check.family) for check in checks if check.id == wanted and check.status == "passed"}
     if not nodes:
-        return ["no node was judged"]
+        return ["no node was checked"]
     return [
-        f"{node}: no {mode or 'dataplane'} table was judged for {family}"
+        f"{node}: no {mode or 'dataplane'} table was checked for {family}"
         for node in nodes
         for family in families
         if (node, family) not in told
@@ -119,8 +119,8 @@ def coverage_gaps(
 
 
 def unique(checks: Iterable[Check]) -> list[Check]:
-    """Checks with one identity (id, node, service, object) each: repetitions dropped, a pass beside a failure
-    too, both families told apart by the object, and several findings on one object numbered.
+    """Checks with one identity (id, node, service, object) each: repetitions dropped, also a pass beside a
+    failure; both families told apart by the object, and several findings on one object numbered.
     """
     groups: dict[tuple[str, str, str, str], Check | list[Check]] = {}
     for check in checks:

@@ -1,4 +1,4 @@
-"""A start of kube-proxy's that races with its own watch of the ServiceCIDRs: told apart from damage."""
+"""A race at kube-proxy's start with its watch of the ServiceCIDRs, told apart from other faults."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HINT = (
 def unlisted_networks(checks: Iterable[Check]) -> list[str]:
     """The nodes that differ in one thing only: no rule drops what goes to cluster IPs that no Service has.
 
-    So is a node whose kube-proxy first synced before it had listed the ServiceCIDRs: hearing of them forces
+    This happens if kube-proxy first syncs before it has listed the ServiceCIDRs: their arrival forces
     no full sync, so the rule comes with the next, within an hour (pkg/proxy/nftables/proxier.go, 1.33 to
     1.37: OnServiceCIDRsChanged). A kube-proxy that never writes the rule lacks it after a fresh start, too.
     """

@@ -1,4 +1,4 @@
-"""Part of `up`: wait until every node's dataplane is as it must be, and mend it where it stays different."""
+"""Part of `up`: wait until every node's dataplane is as expected, and repair it where it stays different."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TOOLS = ("iptables", "ip6tables")
 
 
 def settle(provider: Provider, record: LabRecord) -> list[Change]:
-    """Wait for agreement; name each mend. Raises LabError with the findings where a node stays different."""
+    """Wait for agreement; return the repairs. Raises LabError with the findings that stay."""
     changes: list[Change] = []
     with Api(provider.kubeconfig(record.lab.name)) as api:
         for round_number in range(ROUNDS + 1):
@@ -39,7 +39,7 @@ def settle(provider: Provider, record: LabRecord) -> list[Change]:
 
 
 def look(provider: Provider, record: LabRecord, planned: Sequence[Change]) -> list[Change]:
-    """What `settle` would mend once these changes of the cluster are done; nothing is written."""
+    """What `settle` would repair after these changes of the cluster; nothing is written."""
     started = {change.where for change in planned if change.what.startswith("kube-proxy@")}
     with Api(provider.kubeconfig(record.lab.name)) as api:
         found = observe(provider, record.lab, api, kubernetes=record.kubernetes, parts=PARTS)
@@ -56,8 +56,8 @@ def _is_not_kube_proxys(check: Check) -> bool:
 def hint(
     provider: Provider, lab: str, snapshot: Snapshot, failed: Sequence[Check], *, check: bool = False
 ) -> list[Change]:
-    """Mend each node by what is wrong there: routes, stray rules, else everything kube-proxy writes. With
-    `check` only name what would be.
+    """Repair each node by its findings: routes, stray rules, else everything that kube-proxy writes. With
+    `check` only return what would be repaired.
     """
     changes: list[Change] = []
     for node in snapshot.nodes:
@@ -79,7 +79,7 @@ def hint(
 
 
 def _sides(checks: Sequence[Check]) -> tuple[str, str]:
-    """What the node shows and what it must show, a finding after another."""
+    """The observed and expected text of each finding."""
     sides = zip(*((c.observed or NOTHING, c.expected or NOTHING) for c in checks), strict=True)
     before, after = ("\n".join(side) for side in sides)
     return before, after
@@ -108,8 +108,8 @@ def _delete_strays(
 
 
 def deletions(check: Check) -> list[list[str]]:
-    """What deletes the rules of a stray finding: its object is `TOOL TABLE CHAIN`, its observed text what
-    iptables-save prints, a rule a line.
+    """The commands that delete a stray finding's rules: its object is `TOOL TABLE CHAIN`, its observed text
+    the rules as iptables-save prints them.
     """
     tool, table, _ = check.object.split(" ", 2)
     rules = [words(line) for line in check.observed.splitlines() if line.startswith("-A ")]
@@ -122,5 +122,5 @@ def _unsettled(lab: str, failed: Sequence[Check]) -> LabError:
         "the dataplane stays different from what kube-proxy must have written:\n  " + "\n  ".join(lines),
         where=lab,
         hint=f"kubewire verify {lab} shows all {len(failed)} findings; "
-        f"kubewire down {lab} and up make the lab anew",
+        f"kubewire down {lab} and up recreate the lab",
     )

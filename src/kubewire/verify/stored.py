@@ -47,7 +47,7 @@ class StoredReport(Struct, forbid_unknown_fields=True):
     story: tuple[tuple[str, str], ...] = ()
 
     def report(self) -> Report:
-        """The report; its counts are those of its checks, whatever the summary says."""
+        """The report; its counts are those of its checks, not those of the summary."""
         return Report(
             lab=self.lab,
             provider=self.provider,

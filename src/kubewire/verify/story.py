@@ -1,4 +1,4 @@
-"""The main Service's way through one node as it was observed, in the article's words: pure."""
+"""The main Service's observed path through one node, for the text report: pure."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _nftables(observed: Dataplane, name: str) -> Lines:
 
 
 def _ipvs(observed: Dataplane, family: IpFamily) -> Lines:
-    """What `ipset list` and `ipvsadm -L -n` say; nothing without both."""
+    """The output of `ipset list` and `ipvsadm -L -n`; nothing without both."""
     name = set_name(CLUSTER_IP, family)
     found = next((item for item in observed.sets if item.name == name), None)
     servers = [server for server in observed.servers if server.address]

@@ -1,4 +1,4 @@
-"""Real traffic: run the planned probes through the exec prefixes and judge what came back."""
+"""Real traffic: run the planned probes through the exec prefixes and check the replies."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _Counters = dict[str, Counts]
 
 
 def check_traffic(provider: Provider, lab: Lab, snapshot: Snapshot) -> list[Check]:
-    """Send the lab's requests and judge them; a place that can't be entered fails its probe."""
+    """Send the lab's requests and check the replies; a probe fails where its exec prefix fails."""
     scene = scene_of(snapshot)
     probes = plan(scene, lab.httpbin)
     prefixes = {handle.name: handle.prefix for handle in provider.nodes(lab.name)}
@@ -66,7 +66,7 @@ def check_traffic(provider: Provider, lab: Lab, snapshot: Snapshot) -> list[Chec
 
 
 def _lanes(scene: Scene, probes: Sequence[Probe]) -> list[list[Probe]]:
-    """What may go at the same time: a virtual server takes turns, so one of its node's probes at a time."""
+    """Which probes run one after another: those of one node's virtual server, since round robin needs it."""
     ipvs = {node.name for node in scene.nodes if node.config.mode == "ipvs"}
     lanes: dict[object, list[Probe]] = {}
     for probe in probes:
@@ -77,7 +77,7 @@ def _lanes(scene: Scene, probes: Sequence[Probe]) -> list[list[Probe]]:
 def _counted(
     scene: Scene, prefixes: Mapping[str, tuple[str, ...]], replies: Mapping[Probe, Reply], before: _Counters
 ) -> list[Check]:
-    """What ip_vs counted of the requests, once its counters have caught up with them."""
+    """Checks of ip_vs's connection counters, once they have caught up."""
     pods = {address: name for address, (_, name, _) in scene.pods.items()}
     deadline = time.monotonic() + scaled(COUNTED_WITHIN)
     while True:
@@ -100,12 +100,12 @@ def _counters(scene: Scene, prefixes: Mapping[str, tuple[str, ...]]) -> _Counter
 
 
 def _is_counted(probe: Probe, node: str) -> bool:
-    """Requests that this node's own virtual server for the cluster IP scheduled."""
+    """Whether this node's virtual server for the cluster IP scheduled the requests."""
     return probe.vantage.node == node and probe.check == "traffic.clusterip"
 
 
 def ask(provider: Provider, lab: str, prefixes: Mapping[str, tuple[str, ...]], probe: Probe) -> Reply:
-    """Run one probe's curl where it belongs."""
+    """Run one probe's curl at its source."""
     try:
         prefix = _prefix(provider, lab, prefixes, probe.vantage)
     except (KubewireError, KeyError) as error:
@@ -124,7 +124,7 @@ def _prefix(
 
 
 def scene_of(snapshot: Snapshot) -> Scene:
-    """What planning needs of the snapshot; nodes whose configuration can't be read are left out."""
+    """The snapshot's data that planning needs; nodes whose configuration can't be read are left out."""
     nodes = [proxied for proxied in map(_proxied, snapshot.nodes) if proxied is not None]
     return Scene(snapshot.state, tuple(nodes), ready_pods(snapshot.cluster))
 

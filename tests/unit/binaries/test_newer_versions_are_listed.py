@@ -86,7 +86,7 @@ def test_new_patches_and_minors_are_told_apart() -> None:
     lines = {line.minor: line for line in kubernetes_lines(["v1.36.9", "v1.35.2", "v1.35.10"], offer)}
     assert list(lines) == [f"1.{minor}" for minor in range(38, 28, -1)]
     assert (lines["1.38"].known, lines["1.38"].news) == ("", "new minor")
-    assert "judged by the rules of 1.37" in lines["1.38"].note
+    assert "checked by the rules of 1.37" in lines["1.38"].note
     assert lines["1.37"].news == lines["1.36"].news == "", "what is known or in the cache is no news"
     assert lines["1.35"].cached == ("v1.35.10", "v1.35.2")
     assert kubernetes_lines([], offer)[2].news == "new patch"
@@ -113,7 +113,7 @@ def test_json_has_all_of_it() -> None:
         "cached": [],
         "offered": "v1.38.0",
         "news": "new minor",
-        "note": "judged by the rules of 1.37, the newest that kubewire knows",
+        "note": "checked by the rules of 1.37, the newest that kubewire knows",
     }
     assert found["kind"]["versions"][0]["cached"] == [KIND]
     assert found["kind"]["unreachable"] == "no network"

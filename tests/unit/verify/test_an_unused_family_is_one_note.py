@@ -22,7 +22,7 @@ LABS = {
 }
 FILES = {"iptables": "ip6tables-save.txt", "nftables": "nft-ip6.json", "ipvs": "ip6tables-save.txt"}
 KUBELETS = "*mangle\n:KUBE-IPTABLES-HINT - [0:0]\n:KUBE-KUBELET-CANARY - [0:0]\nCOMMIT\n"
-NOTE = "IPv6: not judged, since no Service uses it and kube-proxy has programmed it on no node"
+NOTE = "IPv6: not checked, since no Service uses it and kube-proxy has programmed it on no node"
 
 
 @pytest.fixture(params=LABS)

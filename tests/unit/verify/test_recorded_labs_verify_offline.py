@@ -59,7 +59,7 @@ def test_a_node_of_the_cluster_without_a_folder_is_named(copied: Callable[[Path]
     assert not [note for note in verify_folder(folder).notes if "not judged" in note]
     shutil.rmtree(left_out)
     report = verify_folder(folder)
-    assert f"not in the snapshot, so not judged: {left_out.name}" in report.notes
+    assert f"not in the snapshot, so not checked: {left_out.name}" in report.notes
 
 
 def test_the_article_is_told_from_the_dump() -> None:

@@ -1,4 +1,4 @@
-"""The first characters of a digest in base32; the standard library encodes slowly, and all of it."""
+"""The first characters of a digest in base32, faster than the standard library, which encodes all of it."""
 
 from __future__ import annotations
 

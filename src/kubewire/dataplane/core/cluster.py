@@ -25,7 +25,7 @@ from kubewire.dataplane.core.objects import (
 
 
 class ClusterState(Struct, frozen=True, eq=False, dict=True):
-    """All objects of one snapshot; compared by identity, so that what is derived from it is derived once."""
+    """All objects of one snapshot; compared by identity, so that derived data can be cached."""
 
     services: tuple[Service, ...]
     slices: tuple[EndpointSlice, ...]
@@ -34,7 +34,7 @@ class ClusterState(Struct, frozen=True, eq=False, dict=True):
 
     @classmethod
     def from_list(cls, v1_list: Mapping[str, Any]) -> ClusterState:
-        """Read a v1 List; other kinds are ignored. Raises LabError for what is no such list."""
+        """Read a v1 List; other kinds are ignored. Raises LabError for anything else."""
         items = v1_list.get("items")
         if not isinstance(items, list):
             raise LabError("the cluster's objects are not a v1 List", where="cluster.json")

@@ -1,7 +1,7 @@
 """Expected against observed, for all modes: rules of a chain and elements of a set, matched by their text.
 
-What belongs to one Service and one kind of check is one `Check`; a changed rule is one finding, with what it
-should be and what it is.
+There is one `Check` for each Service and kind of check; a changed rule is one finding, with its expected
+and its observed text.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _NOBODY = Origin("", "", "", "")
 
 
 class Place(Struct, frozen=True):
-    """Where checks are made. `prefix` is the mode's part of the ids (`iptables`)."""
+    """The node and family that are checked. `prefix` is the mode's part of the ids (`iptables`)."""
 
     prefix: str
     node: str
@@ -37,7 +37,7 @@ class Item(Struct, frozen=True, gc=False):
 
 
 class _Story(Struct):
-    """All that one check says about one container."""
+    """All findings of one check about one container."""
 
     expected: list[str] = field(default_factory=list)
     wanting: list[str] = field(default_factory=list)
@@ -61,7 +61,7 @@ def compare_items(
 ) -> list[Check]:
     """Every item present as often as expected and nothing else; one check for each (check id, Service).
 
-    `absent`: what to say as observed when the whole container is not there. Extra pieces fail `PREFIX.extra`.
+    `absent`: the observed text when the whole container is missing. Extra pieces fail `PREFIX.extra`.
     """
     if _stand(items, observed):
         return _hold(place, label, [(item.origin, render(item.text)) for item in items])
@@ -91,7 +91,7 @@ def compare_items(
 
 
 def _stand(items: Sequence[Item], observed: Sequence[str]) -> bool:
-    """Whether all is there, in order, and nothing else."""
+    """Whether everything exists, in order, and nothing else."""
     return len(items) == len(observed) and all(a.text == b for a, b in zip(items, observed, strict=True))
 
 
@@ -113,7 +113,7 @@ def match_items(items: Sequence[Item], observed: Sequence[str]) -> tuple[list[It
 
 
 def _pair(missing: Sequence[Item], extra: list[str]) -> tuple[dict[int, str], list[str]]:
-    """Each missing item with the extra text most like it, if one is like it; and the extras left over."""
+    """Each missing item with the most similar extra text, if there is one; and the remaining extras."""
     pairs: dict[int, str] = {}
     if not missing or not extra or len(missing) * len(extra) > _PAIRING_LIMIT:
         return pairs, extra
@@ -173,7 +173,7 @@ def _extra(place: Place, label: str, extra: Sequence[str], service: str, *, twic
 def compare_chain(
     place: Place, label: str, expected: Chain, observed: Chain | None, line: Callable[[Chain, Rule], str]
 ) -> list[Check]:
-    """A chain that kube-proxy owns whole: its rules, nothing else in it, and the order that matters."""
+    """Check a chain that only kube-proxy writes: its rules, no others, and their order."""
     if observed is not None and observed.groups == expected.groups:
         return _hold(
             place, label, [(rule.origin or _NOBODY, line(expected, rule)) for rule in expected.rules()]
@@ -206,7 +206,7 @@ def compare_chain(
 
 
 def _hold(place: Place, label: str, texts: Iterable[tuple[Origin, str]]) -> list[Check]:
-    """The checks of a container in which all is there, in order, and nothing else."""
+    """The checks of a container that has everything, in order, and nothing else."""
     origins: dict[tuple[str, str], Origin] = {}
     lines: dict[tuple[str, str], str] = {}
     for origin, text in texts:

@@ -1,4 +1,4 @@
-"""What a node's KubeProxyConfiguration means for its rules, defaults filled in."""
+"""A node's KubeProxyConfiguration as far as its rules depend on it, with defaults."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LIMIT = 1 << 20
 
 
 class LocalDetector(Struct, frozen=True):
-    """How kube-proxy tells a local pod's traffic: by a source CIDR, a bridge, or a prefix of interface names.
+    """How kube-proxy detects a local pod's traffic: by source CIDR, bridge, or prefix of interface names.
 
     Not `implemented` (no CIDR of the family): rules that need it are absent.
     Source: pkg/proxy/util/localdetector.go.
@@ -148,7 +148,7 @@ class ProxyConfig(Struct, frozen=True):
 
 
 def _document(text: str) -> Any:
-    """YAML; what is JSON, and so YAML too, is read without a parser of YAML. Raises ValueError."""
+    """Read YAML; JSON, a subset of it, is read by the faster JSON parser. Raises ValueError."""
     if len(text) > LIMIT:
         raise ValueError(f"larger than {LIMIT >> 20} MiB")
     try:

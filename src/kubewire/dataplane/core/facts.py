@@ -1,4 +1,4 @@
-"""What rules depend on beyond the API and the configuration: the node's kernel and addresses."""
+"""The facts of a node that its rules depend on: kernel settings and addresses."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from kubewire.dataplane.core.objects import Node, canonical
 class NodeFacts(Struct, frozen=True):
     """One node as its kube-proxy sees it; absent facts mean kernel defaults.
 
-    `ipv6` is `on`, `disabled` (by sysctl), `absent` (from the kernel) or "" where nobody told.
+    `ipv6` is `on`, `disabled` (by sysctl), `absent` (from the kernel) or "" if unknown.
     `addresses` maps an interface to its addresses of both families (without prefix length).
     """
 
@@ -57,7 +57,7 @@ class NodeFacts(Struct, frozen=True):
         )
 
     def leaves_out(self, family: IpFamily, version: Version) -> bool:
-        """Whether kube-proxy of that version programs nothing of the family, for the kernel doesn't serve it.
+        """Whether kube-proxy of that version leaves out the family because the kernel doesn't support it.
 
         Source: platformCheckSupported in cmd/kube-proxy/app/server_linux.go.
         """

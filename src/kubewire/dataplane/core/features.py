@@ -1,5 +1,5 @@
-"""kube-proxy versions, and the one table of what differs between them: from which version on, behind which
-feature gate, what it does to a dataplane and where upstream decides it."""
+"""kube-proxy versions and the table of their differences: since which version, behind which feature gate,
+the effect on the dataplane, and the upstream source."""
 
 from __future__ import annotations
 
@@ -40,24 +40,24 @@ class Version(Struct, frozen=True, order=True):
 
 
 OLDEST, NEWEST = Version(1, 29), Version(1, 37)
-"""The minors that the engine was held against."""
+"""The minors that the engine was verified against."""
 
 
 def unknown_version(version: Version) -> str:
-    """What to say of a version that the engine does not know, "" for one that it does."""
+    """The note on a version that the engine does not know, "" for one that it does."""
     if version.major == 1 and OLDEST.minor <= version.minor <= NEWEST.minor:
         return ""
     older = (version.major, version.minor) < (1, OLDEST.minor)
     what, known = ("older", OLDEST) if older else ("newer", NEWEST)
     return (
         f"kube-proxy {version} is {what} than 1.{known.minor}, the {'oldest' if older else 'newest'} version "
-        f"that kubewire knows: judged by the rules of 1.{known.minor}, and a finding may be a change of "
+        f"that kubewire knows: checked by the rules of 1.{known.minor}, and a finding may be a change of "
         "kube-proxy's"
     )
 
 
 class Gate(Struct, frozen=True):
-    """A feature gate and the versions that let it be set: from `known` on, before `locked`."""
+    """A feature gate and the versions in which it can be set: from `known` on, before `locked`."""
 
     name: str
     known: Version
@@ -70,10 +70,10 @@ class Gate(Struct, frozen=True):
 
 
 class Feature(Struct, frozen=True):
-    """What kube-proxy does since some version, or behind a gate.
+    """A behaviour of kube-proxy since some version, or behind a gate.
 
     `since` lists the first patch of every minor that got it; later minors than the last one have it too.
-    `title` and `source` (pull request, KEP or file) are for those who see a dataplane change by it.
+    `title` and `source` (pull request, KEP or file) are shown where it changes a dataplane.
     """
 
     since: tuple[Version, ...]
@@ -188,7 +188,7 @@ FEATURES = {
 
 
 class Blend(Version, frozen=True):
-    """A kube-proxy that never was: it has just these features, so that one feature's doing can be told."""
+    """A hypothetical kube-proxy with just these features, to isolate the effect of one feature."""
 
     features: frozenset[str] = frozenset()
 

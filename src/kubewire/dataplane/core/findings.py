@@ -11,7 +11,7 @@ IpFamily = Literal["ipv4", "ipv6", ""]
 
 
 class Check(Struct, frozen=True, gc=False):
-    """One judged statement. (id, node, service, object) is unique in a report and stable between runs.
+    """One checked statement. (id, node, service, object) is unique in a report and stable between runs.
 
     `id` names the kind of check (`iptables.service.probability`); `object` is a chain, rule, set, map element
     or address; `expected` and `observed` are the exact text the tool prints; `reason` says why it must be so
@@ -30,14 +30,14 @@ class Check(Struct, frozen=True, gc=False):
 
 
 class Note(Struct, frozen=True, gc=False):
-    """Something worth saying that is neither right nor wrong: a foreign object, a harmless leftover."""
+    """An observation that is neither passed nor failed: a foreign object, a harmless leftover."""
 
     text: str
     node: str = ""
 
 
 def adds_up(check: Check) -> bool:
-    """Whether it only adds others up: a whole table, or all nodes with each other."""
+    """Whether it only summarizes other checks: a whole table, or the comparison of all nodes."""
     return check.id.endswith(".table") or check.id == "dataplane.agreement"
 
 

@@ -1,4 +1,4 @@
-"""One interface out of `ip -j addr`, with its addresses of one family."""
+"""One interface from `ip -j addr`, with its addresses of one family."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ class Origin(Struct, frozen=True, gc=False):
     """Why an expected object must be there.
 
     `service` is the printed service port (`default/httpbin:http`) or "" for a fixed object, `why` one
-    sentence, `source` the upstream file or KEP, `check` the id in the registry under which it is judged.
+    sentence, `source` the upstream file or KEP, `check` the id of the check that covers it.
     """
 
     service: str
@@ -30,7 +30,7 @@ class Origin(Struct, frozen=True, gc=False):
 class Rule(Struct, frozen=True, gc=False):
     """One rule; `text` is the canonical text as the tool prints it (iptables: all that follows `-A CHAIN `).
 
-    `optional`: its absence is no difference. `alternatives`: other texts that are equally right.
+    `optional`: its absence is no difference. `alternatives`: other texts that are also valid.
     `understood`: False for an observed rule that the parser could not read; its text is then the raw text.
     """
 
@@ -95,7 +95,7 @@ class Chain(Struct, frozen=True, gc=False):
 class Element(Struct, frozen=True, gc=False):
     """A member of a set, or of a map when `value` is given; keys joined as the tool prints them.
 
-    `alternatives`: other (value, comment) pairs that are equally right. `optional`: its absence is no
+    `alternatives`: other (value, comment) pairs that are also valid. `optional`: its absence is no
     difference.
     """
 
@@ -186,7 +186,7 @@ class Table(Struct, frozen=True):
 
 
 class Counter(Struct, frozen=True):
-    """A named nft counter; what it counted is of no interest."""
+    """A named nft counter; its values are ignored."""
 
     family: IpFamily
     table: str
@@ -195,7 +195,7 @@ class Counter(Struct, frozen=True):
 
 
 class Problem(Struct, frozen=True):
-    """A piece of a dump that was not understood: where it stands and its text, never dropped."""
+    """A piece of a dump that was not understood: its place and its text, never dropped."""
 
     where: str
     text: str
@@ -206,7 +206,7 @@ class Problem(Struct, frozen=True):
 
 
 class Dataplane(Struct, frozen=True):
-    """All that one family of one node has, or must have; `remarks` are the dumping tool's own warnings."""
+    """One family's dataplane on a node, expected or observed; `remarks` are the tool's own warnings."""
 
     tables: tuple[Table, ...] = ()
     chains: tuple[Chain, ...] = ()

@@ -94,12 +94,12 @@ class Node(Struct, frozen=True):
 
 
 def family_of(address: str) -> IpFamily:
-    """The family of an address or CIDR by its look."""
+    """The family of an address or CIDR, by its colons."""
     return "ipv6" if ":" in address else "ipv4"
 
 
 def canonical(address: str) -> str:
-    """An address as it is printed; raises ValueError for what is none."""
+    """An address as it is printed; raises ValueError for anything else."""
     return address if _IPV4.fullmatch(address) else str(ip_address(address))
 
 
@@ -112,7 +112,7 @@ def nested(item: Mapping[str, Any], *path: str) -> Any:
 
 
 def read_service(item: Mapping[str, Any]) -> Service:
-    """Read a Service; raises KeyError, TypeError or ValueError for what is none."""
+    """Read a Service; raises KeyError, TypeError or ValueError for anything else."""
     meta, spec = item["metadata"], item.get("spec") or {}
     kind = spec.get("type") or "ClusterIP"
     external_ips = tuple(canonical(ip) for ip in spec.get("externalIPs") or ())

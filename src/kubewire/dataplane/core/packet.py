@@ -17,10 +17,10 @@ SURE, NEVER = Fraction(1), Fraction(0)
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """The first packet of a new connection, as it is at one point of its way.
+    """The first packet of a new connection, at one point of its path.
 
     `protocol` is lower case; its source port is any of EPHEMERAL. `dnat` and `snat` say that conntrack
-    changes that side, `destination_set` and `source_set` that it has settled it, changed or not; interfaces
+    changes that side, `destination_set` and `source_set` that NAT has decided on it; interfaces
     are "" where there is none.
     """
 
@@ -67,7 +67,7 @@ class Packet:
 
 
 class Action(StrEnum):
-    """What becomes of the packet after a rule."""
+    """What happens to the packet after a rule."""
 
     MISS = auto()
     NEXT = auto()
@@ -83,8 +83,8 @@ class Action(StrEnum):
 class Result:
     """One thing that a rule can do, and how likely; all results of a rule add up to 1.
 
-    MISS: the rule does not match. `chain` is where JUMP and GOTO lead; `said` tells what the rule's text
-    does not: the address that it became, the map element that was found.
+    MISS: the rule does not match. `chain` is where JUMP and GOTO lead; `said` is what the rule's text
+    doesn't show: the new address, the map element that was found.
     """
 
     chance: Fraction
@@ -95,7 +95,7 @@ class Result:
 
 
 class NotModelled(ValueError):  # noqa: N818
-    """Something that decides about the packet and that a trace can't evaluate; the text says what."""
+    """A condition that decides about the packet and can't be evaluated; the text names it."""
 
 
 def within(number: tuple[int, int], first: int, last: int) -> Fraction:

@@ -1,4 +1,4 @@
-"""Every kind of check: its id, a one-line title and the modes in which it is made."""
+"""Every kind of check: its id, a one-line title and the modes that have it."""
 
 from __future__ import annotations
 

@@ -130,7 +130,7 @@ def _routes(node: NodeSnapshot) -> tuple[Route, ...] | Check:
             "failed",
             node.name,
             object=ROUTES,
-            reason="routes can only be judged from `ip -j route`",
+            reason="routes can only be checked from `ip -j route`",
             expected="the output of `ip -j route`",
             observed=f"not understood: {error}",
         )

@@ -1,6 +1,6 @@
-"""What the API objects of a snapshot must look like as far as anything here reads them.
+"""The fields of a snapshot's API objects that kubewire reads, and their types.
 
-Checked once, when a snapshot comes to be: whatever reads the objects may rely on it.
+Validated once, when a snapshot is created, so that readers can rely on it.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ KINDS: Mapping[str, type[Struct]] = {
 
 
 def check_cluster(cluster: object) -> None:
-    """LabError naming the object and the field that is of another kind; a list without items passes."""
+    """LabError naming the object and the field that has another type; a list without items passes."""
     items = cluster.get("items", []) if isinstance(cluster, Mapping) else None
     if not isinstance(items, list):
         raise LabError("the cluster's objects are not a v1 List", where="cluster.json")

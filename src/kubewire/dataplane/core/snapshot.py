@@ -1,4 +1,4 @@
-"""A snapshot in memory: everything that was observed, as text, without any I/O."""
+"""A snapshot in memory: everything that was observed, as text, without I/O."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Snapshot(Struct, frozen=True, dict=True):
     meta: Mapping[str, Any] = {}
 
     def __post_init__(self) -> None:
-        """LabError for a cluster that is no such List."""
+        """Raise LabError if `cluster` is no such List."""
         check_cluster(self.cluster)
 
     @cached_property

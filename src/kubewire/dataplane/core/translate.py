@@ -23,7 +23,7 @@ def masquerade(packet: Packet, routing: Routing) -> Result:
 
 
 def source_nat(packet: Packet, address: Address) -> Result:
-    """Another source; the port is whatever is free."""
+    """Another source; the port is any free one."""
     said = f"source {packet.source} → {address}"
     return Result(SURE, packet.from_source(address), Action.ACCEPT, said=said)
 

@@ -1,1 +1,1 @@
-"""kube-proxy in iptables mode: what it must write, what iptables-save says, and how the two compare."""
+"""kube-proxy in iptables mode: expected rules, parsing of iptables-save, comparison."""

@@ -107,7 +107,7 @@ class _Comparer:
         return [self.check(name, exists, label, f"{origin.why} ({origin.source})", texts), *checks]
 
     def jumps(self, wanted: Chain, observed: Chain | None) -> Iterator[Check]:
-        """Each jump of a built-in chain to a kube-proxy chain: there exactly once, in its exact form."""
+        """Each jump of a built-in chain to a kube-proxy chain must exist exactly once, in its exact form."""
         present: dict[str, list[str]] = defaultdict(list)
         for rule in observed.rules() if observed else ():
             present[parse_rule(rule.text).target].append(rule.text)
@@ -141,7 +141,7 @@ class _Comparer:
             self.say(f"{self.label(chain.table, chain.name)}: policy DROP, what no rule accepts is dropped")
         elif dropping:
             bad.append(f":{chain.name} DROP [0:0]")
-            reasons.append("the policy drops what no rule accepts, and nobody's rules stand there to accept")
+            reasons.append("the policy drops what no rule accepts, and no known owner has rules that accept")
         for rule in rules:
             spec = parse_rule(rule.text)
             owner = self.owner(chain.table, spec)
@@ -180,19 +180,19 @@ class _Comparer:
         )
 
     def owner(self, table: str, spec: Spec) -> str:
-        """Whose a rule of a built-in chain is; "" for nobody known and for jumps to the mode's own chains."""
+        """The owner of a rule of a built-in chain; "" if unknown and for jumps to the mode's own chains."""
         ours = (table, spec.target) in self.wanted or self.dialect.owned(table, spec.target)
         if self.wanted and ours:
             return ""
         return owner_of_rule(spec) or self.leftover(table, spec.target)
 
     def leftover(self, table: str, target: str) -> str:
-        """In another mode, jumps to the chains of iptables mode are what kube-proxy left behind."""
+        """In another mode, jumps to the chains of iptables mode are leftovers of kube-proxy."""
         left = not self.wanted and (names.owned(table, target) or target == names.FIREWALL)
         return "kube-proxy's iptables mode" if left else ""
 
     def unexpected_chains(self, table: str) -> list[Check]:
-        """Chains of kube-proxy's that nothing asks for: harmless if no packet can get there."""
+        """Unexpected kube-proxy chains: harmless if no packet reaches them."""
         extra = [
             chain
             for (where, name), chain in self.seen.items()
@@ -220,7 +220,7 @@ class _Comparer:
         ]
 
     def reachable(self, table: str) -> set[str]:
-        """The chains that a packet can get to from a built-in chain."""
+        """The chains that a packet can reach from a built-in chain."""
         todo = [name for (where, name), chain in self.seen.items() if where == table and chain.hook]
         found = set(todo)
         while todo:
@@ -245,7 +245,7 @@ class _Comparer:
         )
 
     def foreign_notes(self) -> None:
-        """Other owners' chains, named once for each owner and table."""
+        """Notes on other owners' chains, one for each owner and table."""
         groups: dict[tuple[str, str], list[str]] = defaultdict(list)
         for (table, name), chain in self.seen.items():
             ours = (table, name) in self.wanted or self.dialect.owned(table, name)

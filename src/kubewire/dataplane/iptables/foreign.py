@@ -1,4 +1,4 @@
-"""Rules and chains that are not kube-proxy's: whose they are, and which of them stand in its way."""
+"""Rules and chains that are not kube-proxy's: who owns them, and which of them conflict with it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _FLANNEL = ("flanneld masq", "flanneld forward")
 
 
 class Traffic(Struct, frozen=True):
-    """The service and pod traffic of one family: what a foreign rule must keep its hands off."""
+    """The service and pod traffic of one family: what a foreign rule must not touch."""
 
     ports: tuple[ServicePort, ...]
     pod_cidrs: tuple[str, ...]
@@ -61,13 +61,13 @@ class Traffic(Struct, frozen=True):
 
 
 def owner_of_chain(name: str) -> str:
-    """Who writes a chain of that name, "" if nobody known."""
+    """The owner of a chain of that name, "" if unknown."""
     return next((owner for prefixes, owner in OWNERS if name.startswith(prefixes)), "")
 
 
 def owner_of_rule(spec: Spec) -> str:
-    """Who wrote a rule of a built-in chain: by the bridge it names, where it jumps, or its comment (flannel
-    before it had chains of its own); "" if nobody known. All but a bridge is nobody's without a network.
+    """The owner of a rule of a built-in chain, by its bridge, its target, or its comment (flannel before it
+    had chains of its own); "" if unknown. Without a network only a bridge counts.
     """
     for match in spec.interfaces:
         if not match.negated or spec.source or spec.destination:
@@ -99,7 +99,7 @@ def harm(spec: Spec, table: str, chain: str, traffic: Traffic, owner: str = "") 
 
 
 def _singles_out(spec: Spec, traffic: Traffic) -> bool:
-    """Whether a rule names the very address of a Service."""
+    """Whether a rule names the exact address of a Service."""
     if spec.destination is None or spec.destination.negated:
         return False
     address, _, length = spec.destination.value.partition("/")

@@ -16,7 +16,7 @@ from kubewire.dataplane.core.routing import Routing
 from kubewire.dataplane.iptables.spec import Match, port_ranges
 
 Test = Callable[[Packet, Routing], Fraction]
-"""The probability that the packet passes; raises NotModelled where that can't be told."""
+"""The probability that the packet passes; raises NotModelled where it is unknown."""
 
 _PROTOCOLS = {"6": "tcp", "17": "udp", "132": "sctp"}
 _NEW_STATES = frozenset(("NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED", "DNAT", "SNAT"))
@@ -27,7 +27,7 @@ _DECIMAL = re.compile(r"0\.\d{1,20}|1\.0{1,20}")
 
 @lru_cache(maxsize=65536)
 def tests_of(matches: tuple[Match, ...]) -> tuple[Test, ...]:
-    """The tests that a rule makes; behind an option that isn't modelled all of its module are not."""
+    """The tests of a rule; after an option that isn't modelled, the rest of its module isn't either."""
     tests: list[Test] = []
     unknown: dict[str, Match] = {}
     for match in matches:
@@ -171,7 +171,7 @@ _OPTIONS: Mapping[tuple[str, str], tuple[int, Callable[[Sequence[str]], Test]]] 
     ("state", "--state"): (1, _state),
     ("statistic", "--mode"): (1, _mode),
     ("statistic", "--probability"): (1, _probability),
-    # as a client meets them that is in no list yet
+    # as for a client that is in no list yet
     ("recent", "--rcheck"): (0, _never),
     ("recent", "--update"): (0, _never),
     ("recent", "--set"): (0, _always),

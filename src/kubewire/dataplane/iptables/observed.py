@@ -15,7 +15,7 @@ _CHAIN = re.compile(r":(\S+) (ACCEPT|DROP|QUEUE|RETURN|-) \[\d+:\d+\]")
 _APPEND = re.compile(r"(?:\[\d+:\d+\] )?-A (\S+)(?: (.*))?")
 
 Known = Mapping[str, tuple[str, Rule]]
-"""Whole lines of a dump that need no reading: each with its chain's name and its rule."""
+"""Lines of a dump that need no parsing: each with its chain's name and its rule."""
 _NOTHING: Known = {}
 
 
@@ -29,7 +29,7 @@ def known_lines(dataplane: Dataplane) -> Known:
 def parse_iptables_save(text: str, family: IpFamily, known: Known = _NOTHING) -> Dataplane:
     """Read a dump; every line that is not understood, and a dump that is cut or empty, becomes a Problem.
 
-    A line that is `known` is not read again: its rule is taken as it is, with its origin.
+    A line in `known` is not parsed: its rule is used as it is, with its origin.
     """
     reader = _Reader()
     problems = []
@@ -77,7 +77,7 @@ def _group(rules: list[Rule]) -> tuple[RuleGroup, ...]:
 
 
 class _Table(Struct):
-    """A table in the reading: its chains' rules, and the policies of the built-in ones."""
+    """The table that is being read: its chains' rules, and the policies of the built-in ones."""
 
     name: str
     rules: dict[str, list[Rule]] = field(default_factory=dict)
@@ -88,7 +88,7 @@ class _Table(Struct):
 
 
 class _Reader:
-    """Takes line after line; `take` answers why a line can't be used, "" if it was."""
+    """Reads line by line; `take` returns why a line can't be used, "" if it was."""
 
     def __init__(self) -> None:
         self.tables: dict[str, _Table] = {}

@@ -42,7 +42,7 @@ class NodeContext(Struct, frozen=True):
 
 
 class ServiceRules(Struct, frozen=True):
-    """One service port's own nat chains, and what it adds to the shared ones, by (table, chain)."""
+    """The nat chains of one service port, and the rules that it adds to shared chains, by (table, chain)."""
 
     chains: tuple[Chain, ...]
     shared: tuple[tuple[str, str, Rule | RuleGroup], ...]

@@ -1,4 +1,4 @@
-"""A rule in its one parsed form: its matches and its target, read from the text that iptables-save prints."""
+"""A rule parsed from the text that iptables-save prints: its matches and its target."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from msgspec import Struct
 
 UNCHANGED = frozenset(("", "LOG", "NFLOG", "ULOG", "AUDIT", "TRACE", "TCPMSS", "CHECKSUM", "DSCP", "TOS"))
-"""Targets after which a packet goes on as before."""
+"""Targets that don't change the packet."""
 HARMLESS = UNCHANGED | {"TTL", "HL"}
 """Targets that leave a packet on its way."""
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
@@ -43,7 +43,7 @@ class Match(Struct, frozen=True, gc=False):
 
 
 class Spec(Struct, frozen=True, dict=True):
-    """What a rule asks of a packet, and its target with that target's own options."""
+    """A rule's matches, and its target with the target's options."""
 
     matches: tuple[Match, ...] = ()
     target: str = ""

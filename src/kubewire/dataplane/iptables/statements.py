@@ -1,4 +1,4 @@
-"""What an iptables rule does to a packet; what is not modelled is refused where it decides."""
+"""What an iptables rule does to a packet; raises where something decides that isn't modelled."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""kube-proxy in ipvs mode: what it must write, what ipset and ipvsadm print, and how the two compare."""
+"""kube-proxy in ipvs mode: expected objects, parsing of ipset and ipvsadm, comparison."""

@@ -31,10 +31,10 @@ def compare_ipvs(
     family: IpFamily,
     exclude: Sequence[str] = (),
 ) -> tuple[list[Check], list[Note]]:
-    """Rules, ipsets, virtual and real servers, kube-ipvs0, sysctls; nothing missing and nothing more.
+    """Rules, ipsets, virtual and real servers, kube-ipvs0, sysctls; nothing missing, nothing extra.
 
     `exclude`: the CIDRs (ipvs.excludeCIDRs) in which kube-proxy leaves foreign virtual servers alone.
-    Notes tell of what no packet meets: foreign sets, real servers on their way out.
+    Notes name what no packet reaches: foreign sets, real servers that are being removed.
     """
     checks, notes = compare_iptables(expected, observed, traffic, node=node, family=family, dialect=IPVS)
     work = _Comparison(expected, observed, Place("ipvs", node, family), exclude)
@@ -56,7 +56,7 @@ class _Comparison:
         self.notes: list[Note] = []
 
     def parts(self) -> Iterator[tuple[list[Check], str, str]]:
-        """The checks of each part, its label, and what it holds when all is well."""
+        """The checks of each part, its label, and its content when all checks pass."""
         sets, servers = (
             self.expected.sets,
             [server for server in self.expected.servers if not server.optional],
@@ -200,7 +200,7 @@ def _item(element: Element, text: str) -> Item:
 
 
 def _likest(candidates: Sequence[VirtualServer], seen: VirtualServer | None) -> VirtualServer:
-    """Of several Services with one address, the one that kube-proxy synced last, as far as can be seen."""
+    """Of several Services with one address, the one that kube-proxy probably synced last."""
     if seen is None or len(candidates) == 1:
         return candidates[0]
 
@@ -213,7 +213,7 @@ def _likest(candidates: Sequence[VirtualServer], seen: VirtualServer | None) -> 
 
 
 def _is_leaving(real: RealServer, wanted: VirtualServer) -> bool:
-    """A TCP endpoint that is gone keeps its connections a while (graceful_termination.go)."""
+    """A removed TCP endpoint keeps its connections for a while (graceful_termination.go)."""
     if wanted.protocol != "tcp" or real.weight:
         return False
     return (real.address, real.port) not in {(endpoint.address, endpoint.port) for endpoint in wanted.servers}

@@ -107,7 +107,7 @@ def _node_port_ips(
 ) -> tuple[NodeAddress, ...]:
     """Where node ports are open: every local address, or those that nodePortAddresses select.
 
-    A selection sees kube-ipvs0 too (GetNodeIPs), as it was before the sync: such addresses are not sure.
+    A selection includes kube-ipvs0 (GetNodeIPs) as it was before the sync: those addresses are uncertain.
     """
     cidrs = config.node_port_cidrs(family, facts.node, version)
     if any(cidr.endswith("/0") for cidr in cidrs):
@@ -123,7 +123,7 @@ def _node_port_ips(
 
 
 def _once(elements: Iterable[Element]) -> list[Element]:
-    """Elements by their key, the first of each; one that is sure to be there before one that is not."""
+    """Elements by their key, the first of each; certain ones before uncertain ones."""
     found: dict[str, Element] = {}
     for element in elements:
         if element.key not in found or (found[element.key].optional and not element.optional):

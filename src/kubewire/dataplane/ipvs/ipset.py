@@ -35,7 +35,7 @@ _MEMBERS = {
 def parse_ipset_save(text: str) -> Dataplane:
     """Read a dump into the Dataplane's sets; a line that is not understood, and an empty dump, is a Problem.
 
-    A set's family is that of the kube-proxy that writes a set of that name, else the one it is made with.
+    A set's family is that of the kube-proxy that writes a set of that name, else the one it was created with.
     """
     sets: dict[str, Set] = {}
     elements: dict[str, list[Element]] = {}
@@ -80,12 +80,12 @@ def print_ipset_save(dataplane: Dataplane) -> str:
 
 
 def steady_options(item: Set) -> list[str]:
-    """A set's options without the sizes and seeds that the kernel chooses anew each time."""
+    """A set's options without the sizes and seeds that the kernel chooses each time."""
     return [option for option in item.options if not option.startswith(_VOLATILE)]
 
 
 def create_line(item: Set, *, volatile: bool = True) -> str:
-    """A set as ipset prints it; without what is of no meaning and changes by itself if not `volatile`."""
+    """A set as ipset prints it; if not `volatile`, without values that change by themselves."""
     options = item.options if volatile else steady_options(item)
     return " ".join(("create", item.name, item.key_type, *options))
 

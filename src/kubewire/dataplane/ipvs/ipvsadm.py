@@ -74,7 +74,7 @@ def _with_port(address: str, port: int) -> str:
 
 
 def _take(line: str, servers: dict[str, VirtualServer], reals: dict[str, list[RealServer]]) -> str:
-    """Use a line; answers why it can't be used, "" if it was."""
+    """Use a line; returns why it can't be used, "" if it was."""
     match = (_REAL if line.startswith("-a ") else _ADD).fullmatch(line)
     if match is None:
         return "not a line of ipvsadm -Sn"

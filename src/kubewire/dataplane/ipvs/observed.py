@@ -1,4 +1,4 @@
-"""A node's ipvs mode out of its dumps: `ipset save`, `ipvsadm -Sn`, `ip -j addr`, facts.json."""
+"""A node's ipvs mode, read from its dumps: `ipset save`, `ipvsadm -Sn`, `ip -j addr`, facts.json."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FAMILIES: tuple[IpFamily, ...] = ("ipv4", "ipv6")
 
 
 class IpvsDumps(Struct, frozen=True):
-    """All but the iptables tables, of both families; `problems` tells of each dump what is wrong with it.
+    """All but the iptables tables, of both families; `problems` lists the problems of each dump.
 
     `usable`: no dump is missing or empty.
     """

@@ -1,4 +1,4 @@
-"""The iptables rules of ipvs mode: a few, which look everything up in sets (writeIptablesRules)."""
+"""The few iptables rules of ipvs mode, which use sets for lookups (writeIptablesRules)."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ SOURCE = "pkg/proxy/ipvs/proxier.go"
 
 
 class NodeAddress(Struct, frozen=True):
-    """An address that accepts node ports; `sure`: whatever the moment of kube-proxy's last sync."""
+    """An address that accepts node ports; `sure`: regardless of when kube-proxy last synced."""
 
     ip: str
     sure: bool = True
@@ -55,7 +55,7 @@ class Blocked(Struct, frozen=True):
 
 
 class Programmed(Struct, frozen=True):
-    """All that one service port brings; `bound` are addresses for kube-ipvs0."""
+    """All objects of one service port; `bound` are addresses for kube-ipvs0."""
 
     members: tuple[Member, ...]
     servers: tuple[VirtualServer, ...]

@@ -1,1 +1,1 @@
-"""kube-proxy in nftables mode: what it must write, what nft prints, and how the two compare."""
+"""kube-proxy in nftables mode: expected table, parsing of nft's JSON, comparison."""

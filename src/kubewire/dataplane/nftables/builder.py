@@ -89,7 +89,7 @@ class Builder(Struct):
     def rule(
         self, chain: str, text: str, origin: Origin, *, comment: str = "", alternatives: Sequence[str] = ()
     ) -> None:
-        """Append a rule; `alternatives` are equally right texts without the comment."""
+        """Append a rule; `alternatives` are also valid texts without the comment."""
         tail = f' comment "{comment}"' if comment else ""
         self.rules[chain].append(
             Rule(text + tail, origin, alternatives=tuple(other + tail for other in alternatives))
@@ -121,7 +121,7 @@ class Builder(Struct):
         self.elements[name] = {}
 
     def element(self, name: str, key: str, origin: Origin, *, value: str = "", comment: str = "") -> None:
-        """Put an element; of two with one key either is right: kube-proxy's order of Services is random."""
+        """Add an element; of two with one key either is valid: kube-proxy's order of Services is random."""
         known = self.elements[name].get(key)
         if known is None:
             self.elements[name][key] = Element(key, value, comment, origin)

@@ -1,4 +1,4 @@
-"""kube-proxy's nftables table, expected against observed: whole, since all in it is kube-proxy's own."""
+"""kube-proxy's nftables table, expected against observed, as a whole: only kube-proxy writes it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def compare_nft(
     node: str,
     family: IpFamily,
 ) -> tuple[list[Check], list[Note]]:
-    """Every object of the table judged, and one check for the table as a whole.
+    """Check every object of the table, and the table as a whole.
 
     Notes name what no packet can reach: stale service chains (kube-proxy deletes them a moment after emptying
     them), unreferenced chains and sets, leftovers of another kube-proxy version.
@@ -56,7 +56,7 @@ def set_text(item: Set) -> str:
 
 
 def reachable_chains(dataplane: Dataplane) -> frozenset[str]:
-    """The chains that a packet can get to from a base chain, by jumps, gotos and the elements of maps."""
+    """The chains that a packet can reach from a base chain, by jumps, gotos and the elements of maps."""
     chains = {chain.name: chain for chain in dataplane.chains}
     maps = {item.name: item for item in dataplane.sets}
     todo = [chain.name for chain in dataplane.chains if chain.hook]
@@ -87,7 +87,7 @@ class _Comparison(Struct):
         self._compare_sets()
         self._compare_counters()
         for problem in self.observed.problems:
-            if not problem.where.startswith("rule of chain "):  # judged with its chain
+            if not problem.where.startswith("rule of chain "):  # checked with its chain
                 self._add(
                     "nftables.extra",
                     "failed",
@@ -194,8 +194,8 @@ class _Comparison(Struct):
         self.checks += compare_items(self.place, label, items, texts, render=str, absent=absent)
 
     def _text_of(self, seen: Element, wanted: Element | None, label: str) -> str:
-        """A seen element's text. kube-proxy leaves an element alone whose key and value stay right, so it may
-        keep the name of a port that was renamed since (pkg/proxy/nftables/proxier.go, nftElementStorage).
+        """An observed element's text. kube-proxy keeps an element with the right key and value, so its
+        comment may have the former name of a renamed port (pkg/proxy/nftables/proxier.go, nftElementStorage).
         """
         if wanted is None or seen.value != wanted.value or seen.comment in (wanted.comment, ""):
             return element_text(seen)
@@ -228,7 +228,7 @@ class _Comparison(Struct):
         }
 
     def _label(self, kind: str, name: str) -> str:
-        """As one would ask nft for it: `chain ip kube-proxy services`."""
+        """As in a command of nft: `chain ip kube-proxy services`."""
         return f"{kind} {WORDS[self.place.family].ip} {TABLE} {name}".rstrip()
 
     def _add(

@@ -1,4 +1,4 @@
-"""What nft's expressions ask of a packet: comparisons, lookups in sets and verdict maps, random choices.
+"""What nft's expressions match: comparisons, lookups in sets and verdict maps, random choices.
 
 Source: nft(8), in the text that `nft list` prints.
 """
@@ -36,7 +36,7 @@ class Sets:
 Statement = Callable[[Packet, Routing, Sets], list[Result]]
 """What a statement does; NEXT: the following one runs, MISS: the rule does not match."""
 Field = Callable[[Packet, Routing], Value | None]
-"""A value of the packet, None where it has none such: then the rule does not match."""
+"""A value of the packet; None means that the rule does not match."""
 
 
 def verdict(text: str) -> tuple[Action, str]:

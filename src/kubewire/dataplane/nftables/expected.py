@@ -24,7 +24,7 @@ from kubewire.dataplane.nftables.service import ServiceObjects
 def expected_nftables(
     cluster: ClusterState, config: ProxyConfig, facts: NodeFacts, version: Version, family: IpFamily
 ) -> Dataplane:
-    """The whole table of one family; pure, and blind to what was observed."""
+    """The whole table of one family; pure, independent of what was observed."""
     generation = NftFeatures.of(version)
     detector = config.detector(family, facts.node)
     builder = Builder(family, has(version, "nft-object-comments"))

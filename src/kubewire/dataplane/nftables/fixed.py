@@ -1,4 +1,4 @@
-"""What kube-proxy's nftables table holds whatever the Services: base chains, jumps, sets, lookups.
+"""The parts of kube-proxy's nftables table that don't depend on Services: base chains, jumps, sets, lookups.
 
 Source: pkg/proxy/nftables/proxier.go, setupNFTables, of v1.29.6 to v1.37.2.
 """

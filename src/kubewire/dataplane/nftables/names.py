@@ -1,4 +1,4 @@
-"""Names of kube-proxy's nftables objects, and the words of nft that both generator and reader use.
+"""Names of kube-proxy's nftables objects, and the nft words that generator and parser share.
 
 Source: pkg/proxy/nftables/proxier.go (hashAndTruncate, servicePortChainNameBase, …).
 """

@@ -36,13 +36,13 @@ _CHAIN_KEYS = {"family", "table", "name", "handle", "type", "hook", "prio", "pol
 _UNUSUAL = {"policy", "auto-merge", "stmt"}
 _SET_KEYS = {
     *("family", "table", "name", "handle", "type", "comment", "elem", "map", "flags", "timeout"),
-    *("size", "gc-interval"),  # left to nft and the kernel, shown or not as they like
+    *("size", "gc-interval"),  # set by nft and the kernel, not always shown
     *_UNUSUAL,
 }
 
 
 class ParseError(LabError):
-    """A dump that is no whole listing of kube-proxy's table; `position` is the offset in its text."""
+    """A dump that isn't a complete listing of kube-proxy's table; `position` is the offset in its text."""
 
     def __init__(self, what: str, position: int, *, where: str) -> None:
         super().__init__(what, where=where, hint="take the snapshot again; look at what nft said")
@@ -100,7 +100,7 @@ class _Reader:
         self.names: set[tuple[str, str]] = set()
 
     def read(self, text: str, ip: str) -> None:
-        """One object of the list; objects of other tables are someone else's."""
+        """Add one object of the list; objects of other tables are ignored."""
         item = read_json(text)
         kind, body = next(iter(item.items())) if isinstance(item, dict) and item else ("", item)
         if kind == "metainfo":

@@ -1,6 +1,6 @@
 """One nft rule as a trace sees it: its text read into statements, which run from left to right.
 
-Strict: at the first statement that isn't understood the rule ends in one that refuses, if it is reached.
+Strict: a statement that isn't understood raises NotModelled if it is reached.
 Source: nft(8); the statements that pkg/proxy/nftables/proxier.go writes.
 """
 
@@ -72,7 +72,7 @@ def _statement(reader: Reader) -> Statement:
 
 
 def _skip_aside(reader: Reader) -> None:
-    """What neither asks nor changes anything: comments, counters, logging, remembering a client."""
+    """Statements without effect on the packet: comments, counters, logging, remembering a client."""
     word = reader.take()
     if word == "comment":
         reader.take()

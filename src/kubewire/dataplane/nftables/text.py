@@ -31,7 +31,7 @@ def rule_text(expressions: Sequence[Json], comment: str = "") -> str:
 
 
 def element_text(key: Json) -> str:
-    """A set element's key with what hangs on it: `10.96.0.1 . tcp . 443 comment "…"`."""
+    """A set element's key with its attributes: `10.96.0.1 . tcp . 443 comment "…"`."""
     if not isinstance(key, dict) or "elem" not in key:
         return expression(key)
     value, timeout, expires, comment = fields(key["elem"], "val", optional=("timeout", "expires", "comment"))

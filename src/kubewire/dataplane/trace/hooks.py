@@ -32,7 +32,7 @@ SOURCE_HOOKS = ("POSTROUTING", "INPUT")
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """A base chain: `place` says hook and table in the tool's words, `policy` is `ACCEPT` or `DROP`.
+    """A base chain: `place` names hook and table in the tool's words, `policy` is `ACCEPT` or `DROP`.
 
     A NAT chain settles the source or, in hooks before routing, the destination.
     """
@@ -53,7 +53,7 @@ class Rules(ABC):
         self._chains = {(chain.table, chain.name): chain for chain in dataplane.chains}
 
     def chain(self, table: str, name: str) -> Chain:
-        """A chain of a table. NotModelled for one that isn't there."""
+        """A chain of a table. NotModelled for one that doesn't exist."""
         if (table, name) not in self._chains:
             raise NotModelled(f"the dump has no chain {name!r}")
         return self._chains[table, name]
@@ -70,7 +70,7 @@ class Rules(ABC):
         return found
 
     def results(self, rule: Rule, chain: Chain, packet: Packet, routing: Routing) -> list[Result]:
-        """What a rule does to the packet. NotModelled where that can't be told."""
+        """What a rule does to the packet. NotModelled where it is unknown."""
         if not rule.understood:
             raise NotModelled("the dump does not show it whole")
         return self._evaluate(rule.text, chain, packet, routing)

@@ -1,4 +1,4 @@
-"""A packet's way from where it starts to where it ends, hook by hook and node by node."""
+"""A packet's path from start to end, hook by hook and node by node."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ LOCALNET = "net.ipv4.conf.all.route_localnet"
 
 @dataclass(frozen=True)
 class NodeView:
-    """One node as it was observed. The sysctls are None where the snapshot does not tell them.
+    """One node as it was observed. The sysctls are None where the snapshot doesn't have them.
 
-    `rules` gives what each tool shows, nft first; it raises LabError for a dump that is of no use.
+    `rules` gives what each tool shows, nft first; it raises LabError for a dump that can't be used.
     """
 
     name: str
@@ -37,14 +37,14 @@ class Network:
     pods: Mapping[Address, tuple[str, str]] = field(default_factory=dict)
 
     def send(self, node: str, packet: Packet, *, nft_first: bool = True) -> list[Path]:
-        """All ways of a packet that a process on a node sends.
+        """All paths of a packet that a process on a node sends.
 
         `nft_first`: of chains of equal priority nft's run before iptables'.
         """
         return _Visit(self, self.nodes[node], nft_first).send(Path(SURE, packet))
 
     def arrive(self, node: str, packet: Packet, *, nft_first: bool = True) -> list[Path]:
-        """All ways of a packet that comes into a node by its `in_interface`."""
+        """All paths of a packet that comes into a node by its `in_interface`."""
         return _Visit(self, self.nodes[node], nft_first).arrive(Path(SURE, packet))
 
     def node_with(self, address: Address) -> NodeView | None:
@@ -120,7 +120,7 @@ class _Visit:
         return visit.arrive(replace(path, packet=entering))
 
     def _hook(self, hook: str, path: Path) -> list[Path]:
-        """Through all base chains of a hook; in OUTPUT a new destination is routed anew."""
+        """Through all base chains of a hook; in OUTPUT a new destination is routed again."""
         paths = [path]
         tools = self.view.rules()
         for base in in_order(tools if self.nft_first else tools[::-1], hook):
@@ -153,7 +153,7 @@ class _Visit:
         return [path.end("dropped" if route.kind == "blackhole" else "rejected", route.text, name)]
 
     def _localnet(self, path: Path, what: str) -> Path:
-        """Loopback addresses stay on lo unless the kernel is told otherwise."""
+        """Loopback addresses stay on lo unless route_localnet is set."""
         if self.view.route_localnet is False:
             return path.end("dropped", f"{what}, and {LOCALNET} is 0", self.view.name)
         if self.view.route_localnet is None:

@@ -63,7 +63,7 @@ def _mode(node: NodeSnapshot) -> str:
 
 
 def _whole(dataplane: Dataplane, node: NodeSnapshot, name: str) -> Dataplane:
-    """The dump, if all that wasn't understood is in rules, which a trace refuses when it meets them."""
+    """The dump; only rules may be not understood, which the trace rejects where it reaches them."""
     blurred = sum(not rule.understood for chain in dataplane.chains for rule in chain.rules())
     if len(dataplane.problems) > blurred:
         problem = dataplane.problems[0]

@@ -1,4 +1,4 @@
-"""A packet traced through the dataplane that a snapshot shows: pure, and refusing what it can't evaluate."""
+"""A packet traced through the dataplane of a snapshot: pure; what can't be evaluated ends a path."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _TIES = (
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """A client: `who` in words, the node that meets its packet first, and by which interface.
+    """A client: `who` in words, the node that gets its packet first, and by which interface.
 
     `interface` "" means that a process on the node itself sends it.
     """
@@ -45,7 +45,7 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """All ways of one packet; their chances add up to 1. `remarks` say what the snapshot can't tell."""
+    """All paths of one packet; their chances add up to 1. `remarks` name what the snapshot doesn't show."""
 
     start: Start
     target: Target
@@ -54,7 +54,7 @@ class Trace:
 
     @property
     def refused(self) -> bool:
-        """Whether some way meets what a trace does not model."""
+        """Whether some path depends on something that a trace does not model."""
         return any(path.outcome is not None and path.outcome.fate == "refused" for path in self.paths)
 
 
@@ -63,8 +63,8 @@ def trace(snapshot: Snapshot, source: str, target: str, node: str = "") -> Trace
 
     `source` is `pod/[NAMESPACE/]NAME`, `node/NAME`, `external` or `external/ADDRESS`; `target` is
     `ADDRESS:PORT[/PROTOCOL]`; `node` is where a packet from outside comes in, by default the node that has
-    the target's address, else the last one. Raises DefinitionError for a call that makes no sense and
-    LabError where a dump that is needed is missing or not whole.
+    the target's address, else the last one. Raises DefinitionError for an invalid call and
+    LabError where a dump that is needed is missing or incomplete.
     """
     goal = parse_target(target)
     pods = read_pods(snapshot.cluster)

@@ -34,7 +34,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Where a path ends. `text` says it in words; for `refused`: the rule and why it can't be told."""
+    """Where a path ends. `text` says it in words; for `refused`: the rule and why its effect is unknown."""
 
     fate: Fate
     text: str
@@ -44,7 +44,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """One way that the packet can take, so far or, with an outcome, to its end."""
+    """One path that the packet can take, so far or, with an outcome, to its end."""
 
     chance: Fraction
     packet: Packet
@@ -77,7 +77,7 @@ class Walker:
     routing: Routing
 
     def through(self, base: Base, path: Path) -> list[Path]:
-        """All ways through a base chain, in the order of its rules; those that end there have an outcome.
+        """All paths through a base chain, in the order of its rules; those that end there have an outcome.
 
         A NAT chain sees only what no NAT chain before it has settled.
         """
@@ -118,7 +118,7 @@ class Walker:
     def _rule(
         self, base: Base, chain: Chain, rule: Rule, path: Path, depth: int
     ) -> Iterator[tuple[Path, _Way | None]]:
-        """What comes of one rule; None: the next rule is looked at."""
+        """The result of one rule; None: the next rule is evaluated."""
         try:
             results = base.owner.results(rule, chain, path.packet, self.routing)
         except NotModelled as error:
