@@ -1,1 +1,1 @@
-"""Pure: which labs, versions and modes a nightly has, and what it found."""
+"""Pure: the cells of a nightly (labs, versions, modes) and its results."""

@@ -14,7 +14,7 @@ WORDS = {"type": "string", "pattern": r"^(all|latest( [1-9][0-9]?)? minors?)$"}
 
 
 def matrix_json_schema() -> dict[str, Any]:
-    """What a person writes in a matrix file: a word may stand for a list of it."""
+    """The schema of a matrix file as written: a word may replace a list of one."""
     schema = without_titles(Matrix.model_json_schema(by_alias=True))
     properties = schema["properties"]
     properties["versions"]["items"] = {"anyOf": [WORDS, *KUBERNETES["anyOf"]]}
@@ -26,7 +26,7 @@ def matrix_json_schema() -> dict[str, Any]:
 
 
 def run_json_schema() -> dict[str, Any]:
-    """run.json as it is written."""
+    """The schema of run.json."""
     schema = without_titles(Run.model_json_schema(by_alias=True, mode="serialization"))
     return {"$schema": DRAFT, "title": "The results of a kubewire nightly", **schema}
 

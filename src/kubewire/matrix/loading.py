@@ -1,4 +1,4 @@
-"""From a matrix file to a complete Matrix, or to everything that is wrong with it."""
+"""From a matrix file to a complete Matrix, or to all its errors."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def find_matrix(path: Path | None = None) -> Path:
 
 
 def load_matrix(path: Path) -> Matrix:
-    """Read and check a matrix file. LabFileError with all that is wrong, by line and column."""
+    """Read and check a matrix file. LabFileError with all errors, by line and column."""
     shown = display_path(path)
     document = read_definition(path, shown, "matrix", SHORTEST)
     matrix, issues = validate(_as_written(document), Matrix, STAND_INS)
@@ -39,12 +39,12 @@ def load_matrix(path: Path) -> Matrix:
 
 
 def lab_reference(lab: str, matrix_file: Path) -> str:
-    """A lab of the matrix as `find_lab` takes it: a path counts from the matrix file."""
+    """A lab of the matrix as `find_lab` takes it: a path is relative to the matrix file."""
     return str(matrix_file.parent / lab) if "/" in lab or lab.endswith((".yml", ".yaml")) else lab
 
 
 def place_of_version(path: Path, word: str) -> str:
-    """Where a matrix file names a version: `m.yml:1:12`."""
+    """The place of a version in a matrix file: `m.yml:1:12`."""
     shown = display_path(path)
     document = read_definition(path, shown, "matrix", SHORTEST)
     for place, mark in document.values.items():
@@ -65,7 +65,7 @@ def _unknown_labs(labs: Any, path: Path) -> Iterator[Issue]:
 
 
 def _as_written(document: Document) -> dict[str, Any]:
-    """The data, where a version of 1.30 stays `1.30` and does not become the number 1.3."""
+    """The data; a version of 1.30 stays `1.30` and does not become the number 1.3."""
     data: dict[str, Any] = dict(document.data)
     versions = data.get("versions")
     if isinstance(versions, list):

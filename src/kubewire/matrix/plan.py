@@ -1,4 +1,4 @@
-"""Which cells a nightly has, in which order, and beside which control plane each runs. Pure."""
+"""The cells of a nightly, their order, and the control plane of each. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SHARD = re.compile(r"(\d{1,4})/(\d{1,4})")
 @dataclass(frozen=True)
 class Cell:
     """One lab in one mode on one version. `kubernetes` is kube-proxy's exact version; `control_plane` that of
-    what runs beside it, "" for what comes with it; `skip` why it can't run on this machine, "" if it can.
+    what runs beside it, "" for the provider's own; `skip` why it can't run on this machine, "" if it can.
     """
 
     lab: str
@@ -32,13 +32,13 @@ class Cell:
 
     @property
     def id(self) -> str:
-        """`nodeport-nftables-netns-v1.37.2`: its name in results, and its folder's."""
+        """`nodeport-nftables-netns-v1.37.2`: its name in results, and of its folder."""
         lab = re.sub(r"[^A-Za-z0-9]+", "-", self.lab.removesuffix(".yaml").removesuffix(".yml")).strip("-")
         return f"{lab}-{self.mode}-{self.provider}-{self.kubernetes}"
 
     @property
     def keys(self) -> Mapping[str, str]:
-        """What selectors choose by."""
+        """The values that selectors match."""
         return {
             "lab": self.lab,
             "mode": self.mode,
@@ -49,7 +49,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Machine:
-    """What a plan depends on: why a provider can't run a mode here, by (provider, mode); and whether official
+    """The facts of a plan: why a provider can't run a mode here, by (provider, mode); and whether official
     releases can be fetched, so that a control plane costs no build.
     """
 
@@ -71,7 +71,7 @@ def version_words(matrix: Matrix, only: Sequence[str] = (), newer: Sequence[int]
 
 
 def follows_new_minors(matrix: Matrix) -> bool:
-    """Whether a minor that nobody named can be in it."""
+    """Whether it can include a minor that isn't named."""
     return any(word == "all" or LATEST.fullmatch(word) for word in matrix.versions)
 
 
@@ -95,7 +95,7 @@ def plan(
 ) -> tuple[Cell, ...]:
     """The cells to run, newest version first; `versions` are exact ones.
 
-    Raises DefinitionError where no cell is left, or for a shard that can't be.
+    Raises DefinitionError where no cell is left, or for an invalid shard.
     """
     exact = sorted(set(versions), key=sort_key, reverse=True)
     beside = control_planes(exact, matrix.control_plane, releases=machine.releases)
@@ -118,7 +118,7 @@ def plan(
 
 
 def read_shard(shard: str) -> tuple[int, int]:
-    """K and N of `K/N`; DefinitionError for what is none."""
+    """K and N of `K/N`; DefinitionError for anything else."""
     match = SHARD.fullmatch(shard)
     number, total = (int(match[1]), int(match[2])) if match else (0, 0)
     if not 1 <= number <= total:
@@ -144,7 +144,7 @@ def part_of(cells: Sequence[Cell], shard: str) -> Sequence[Cell]:
 
 
 def shares_control_planes(policy: str, *, releases: bool) -> bool:
-    """Whether a kube-proxy may run beside a newer control plane, so that only kube-proxy is built of most."""
+    """Whether a kube-proxy may run beside a newer control plane, so that most need only kube-proxy."""
     return policy == "newest-in-skew" or (policy == "auto" and not releases)
 
 

@@ -1,4 +1,4 @@
-"""What a nightly found, as one JSON document: its models are the schema (schemas/run.schema.json)."""
+"""The results of a nightly as one JSON document; its models define the schema (schemas/run.schema.json)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RunStatus = Literal["passed", "failed", "error", "skipped"]
 
 
 class CheckResult(Model):
-    """One check, as in a lab's report; of a check that passed the objects' text is left out."""
+    """One check, as in a lab's report; a passed check has no expected and observed text."""
 
     id: str
     """The kind of check, from one registry."""
@@ -28,7 +28,7 @@ class CheckResult(Model):
     service: str = ""
     object: str = ""
     reason: str = ""
-    """Why it must be so, or why it was skipped."""
+    """Why it is expected, or why it was skipped."""
     expected: str = ""
     observed: str = ""
 
@@ -52,12 +52,12 @@ class CellResult(Model):
     kubernetes: str
     """kube-proxy's exact version."""
     control_plane: str = ""
-    """The version of the control plane beside it; empty if the lab never came so far."""
+    """The version of the control plane beside it; empty if the lab was not created."""
     host: str = ""
     """The host of the inventory that it ran on; empty for the machine that the nightly was started on."""
     status: CellStatus
-    """passed; failed: a check failed; error: it could not be judged; skipped: it can't run on this machine;
-    missing: the run ended before it was its turn."""
+    """passed; failed: a check failed; error: it could not be verified; skipped: it can't run on this
+    machine; missing: the run ended before it started."""
     reason: str = ""
     """Why it was an error, skipped or missing."""
     seconds: dict[str, float] = Field(default_factory=dict)
@@ -68,13 +68,13 @@ class CellResult(Model):
 
     @property
     def findings(self) -> list[Check]:
-        """The failed checks, those that only add others up last."""
+        """The failed checks, summaries of others last."""
         failed = [Check(**check.model_dump()) for check in self.checks if check.status == "failed"]
         return sorted(failed, key=adds_up)
 
 
 class MachineResult(Model):
-    """What the run had to work with."""
+    """The environment of the run."""
 
     cpus: int
     memory_bytes: int
@@ -97,9 +97,9 @@ class ChangeResult(Model):
     place: str
     """Where: `nftables ip chain services`."""
     before: tuple[str, ...] = ()
-    """The lines that are gone."""
+    """The lines that were removed."""
     after: tuple[str, ...] = ()
-    """The lines that came."""
+    """The lines that were added."""
     nodes: tuple[str, ...] = ()
     """The nodes on which it changed, by their roles."""
 
@@ -112,14 +112,14 @@ class GroupResult(Model):
     title: str
     source: str = ""
     standing: Literal["open", "accepted", "known"]
-    """known: the versions explain it; accepted: somebody looked at it; open: neither, which is a failure."""
+    """known: explained by the versions; accepted: listed as accepted; open: neither, which is a failure."""
     reason: str = ""
     """Why it is accepted."""
     changes: tuple[ChangeResult, ...] = ()
 
 
 class DriftResult(Model):
-    """What a cell's dataplane did since another version, or since the baseline."""
+    """The changes of a cell's dataplane since another version, or since the baseline."""
 
     since: Literal["version", "baseline"]
     subject: str
@@ -134,7 +134,7 @@ class Run(Model):
     """A whole nightly."""
 
     schema_number: Literal[1] = Field(alias="schema")
-    """The version of this schema; a reader refuses another."""
+    """The version of this schema; a reader rejects any other."""
     kubewire: str
     """The version of kubewire."""
     matrix: str
@@ -145,10 +145,10 @@ class Run(Model):
     shard: str = ""
     """K/N if this is one of N parts."""
     partial: bool = False
-    """Whether the run ended early: not all cells had their turn, or the machine refused it something."""
+    """Whether the run ended early: not all cells ran, or the machine lacked something."""
     status: RunStatus
-    """failed if a check failed or drift is open, else error if a cell could not be judged, else passed if any
-    passed."""
+    """failed if a check failed or drift is open, else error if a cell could not be verified, else passed if
+    any passed."""
     machine: MachineResult
     notes: tuple[str, ...] = ()
     fetched: tuple[Fetch, ...] = ()
@@ -157,7 +157,7 @@ class Run(Model):
 
 
 def status_of(cells: Iterable[CellResult]) -> RunStatus:
-    """Nothing is green by emptiness: a run in which no cell passed is not passed."""
+    """A run in which no cell passed is not passed."""
     found = {cell.status for cell in cells}
     if "failed" in found:
         return "failed"
@@ -170,7 +170,7 @@ EXIT_CODES: dict[RunStatus, int] = {"passed": 0, "failed": 1, "error": 4, "skipp
 
 
 def judged(cell: Cell, report: Report, seconds: dict[str, float], control_plane: str) -> CellResult:
-    """The result of a cell whose lab was judged."""
+    """The result of a cell with a verified lab."""
     return CellResult(
         **_about(cell, control_plane),
         status=report.status,
@@ -189,7 +189,7 @@ def unjudged(
     seconds: dict[str, float] | None = None,
     control_plane: str = "",
 ) -> CellResult:
-    """The result of a cell of which nothing is known but why."""
+    """The result of a cell without a report."""
     return CellResult(**_about(cell, control_plane), status=status, reason=reason, seconds=seconds or {})
 
 
@@ -217,6 +217,6 @@ def to_json(run: Run) -> str:
 
 
 def counts(cells: Sequence[CellResult]) -> dict[str, int]:
-    """How many cells there are of each status, in the order of weight."""
+    """How many cells there are of each status, worst first."""
     order = ("failed", "error", "missing", "skipped", "passed")
     return {status: n for status in order if (n := sum(cell.status == status for cell in cells))}

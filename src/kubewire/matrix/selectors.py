@@ -29,7 +29,7 @@ _VERSION = re.compile(r"v?\d+\.\d+(?:\.\d+)?")
 
 @dataclass(frozen=True)
 class Term:
-    """One condition. A version is compared in as many parts as are written: `=1.34` holds for v1.34.4."""
+    """One condition. A version is compared in as many parts as are written: `=1.34` matches v1.34.4."""
 
     key: str
     sign: str
@@ -44,24 +44,24 @@ class Term:
 
 @dataclass(frozen=True)
 class Selector:
-    """Terms that must all hold; `text` as it was written."""
+    """Terms that must all match; `text` as written."""
 
     text: str
     terms: tuple[Term, ...]
 
     def matches(self, cell: Mapping[str, str]) -> bool:
-        """Whether a cell, by its KEYS, is meant."""
+        """Whether a cell, by its KEYS, matches."""
         return all(term.holds(cell[term.key]) for term in self.terms)
 
     def may_match_version(self, word: str) -> bool:
-        """Whether a version, or some patch of a minor (`1.34`), can be meant."""
+        """Whether a version, or some patch of a minor (`1.34`), can match."""
         candidates = [word] if word.count(".") == 2 else [f"{word}.{patch}" for patch in range(100)]
         terms = [term for term in self.terms if term.key == "kubernetes"]
         return any(all(term.holds(candidate) for term in terms) for candidate in candidates)
 
 
 def parse_selector(text: str) -> Selector:
-    """The selector that a text writes; DefinitionError says what is wrong with it."""
+    """Parse a selector; DefinitionError names what is wrong."""
     return Selector(text, tuple(_term(part, text) for part in text.split(",")))
 
 

@@ -1,1 +1,1 @@
-"""Running a matrix: cells, who runs them, fetching what they need, and the results."""
+"""Running a matrix: cells, workers, fetching binaries, results."""

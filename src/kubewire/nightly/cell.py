@@ -1,9 +1,9 @@
-"""One cell, in a process of its own: a lab is made, judged as it stands, kept as a snapshot, and removed.
+"""One cell, in a process of its own: a lab is created, verified, saved as a snapshot, and removed.
 
 `python -m kubewire.nightly.cell FOLDER PARENT` with a CellOrder on standard input; writes result.json and
-snapshot.tar.gz there. The lab is never committed, so it ends with this process, however that ends.
-Nothing is mended: what kube-proxy wrote by itself is what is judged. One that lost a race at its start is
-started again, which the result tells.
+snapshot.tar.gz there. The lab is never committed, so it ends with this process in any case.
+Nothing is repaired: the cell verifies what kube-proxy wrote by itself. A kube-proxy that lost a race at its
+start is restarted, which the result notes.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def _work(folder: Path, told: bytes) -> int:
 
 
 def run_cell(order: CellOrder, folder: Path) -> CellResult:
-    """Make, judge, keep, remove. Whatever keeps the lab from being judged is an error of the cell."""
+    """Create, verify, save, remove. Anything that prevents verifying is an error of the cell."""
     cell, phases = order.cell, Phases()
     name = overrides_of(order)["name"]
     control_plane = ""
@@ -81,7 +81,7 @@ def run_cell(order: CellOrder, folder: Path) -> CellResult:
 
 
 def _verdict(provider: Provider, record: Record) -> Report:
-    """The report, without what a race of kube-proxy's own start does; its notes tell of such."""
+    """The report, without the effect of a race at kube-proxy's start, which its notes name."""
     report = verify(provider, record)
     nodes = unlisted_networks(report.checks)
     if not nodes:
@@ -93,7 +93,7 @@ def _verdict(provider: Provider, record: Record) -> Report:
 
 
 def overrides_of(order: CellOrder) -> dict[str, str]:
-    """What the cell sets over the lab's file."""
+    """The cell's overrides of the lab file."""
     found = {"name": lab_name(order), "mode": order.mode, "kubernetes": order.kubernetes.removeprefix("v")}
     if order.control_plane:
         found["controlPlane"] = order.control_plane.removeprefix("v")
@@ -101,7 +101,7 @@ def overrides_of(order: CellOrder) -> dict[str, str]:
 
 
 def lab_name(order: CellOrder) -> str:
-    """The lab's own, where each cell's state folder is enough to tell it apart."""
+    """The lab's own name where each cell's state folder makes it unique."""
     own = order.cell.id.split(f"-{order.mode}-")[0].lower()
     if not get_provider(order.provider).shares_names:
         return own[:40].rstrip("-")

@@ -20,12 +20,12 @@ from kubewire.core.signals import Terminated, raise_on_terminate
 from kubewire.lab.lock import HELD
 
 TIDY_SECONDS = 20.0
-"""What a child is given, after SIGTERM, to remove its lab."""
+"""Seconds that a child has after SIGTERM to remove its lab."""
 
 
 @dataclass
 class Child:
-    """A running process. Times are monotonic; `stopped` is when it was told to end."""
+    """A running process. Times are monotonic; `stopped` is when SIGTERM was sent."""
 
     process: subprocess.Popen[bytes]
     deadline: float
@@ -41,7 +41,7 @@ class Child:
         return time.monotonic() > self.deadline
 
     def press(self) -> None:
-        """Have it end: SIGTERM first, SIGKILL to its whole group when that does not help."""
+        """Stop it: SIGTERM first, then SIGKILL to its whole group."""
         if self.stopped is None:
             self.stopped = time.monotonic()
             self.process.terminate()
@@ -50,7 +50,7 @@ class Child:
                 os.killpg(self.process.pid, signal.SIGKILL)
 
     def ended(self) -> int | None:
-        """The exit code once it is over; what it started and forgot is killed."""
+        """The exit code once it has ended; leftover processes of its group are killed."""
         code = self.process.poll()
         if code is not None:
             with suppress(ProcessLookupError):
@@ -78,7 +78,7 @@ def start(argv: Sequence[str], log: Path, *, seconds: float, state: Path, order:
             env=environment,
         )
     assert process.stdin is not None  # noqa: S101 - it was started with a pipe
-    with suppress(BrokenPipeError), process.stdin as pipe:  # one that died is noticed by its exit code
+    with suppress(BrokenPipeError), process.stdin as pipe:  # its exit code shows that it died
         pipe.write(order)
     return Child(process, time.monotonic() + seconds)
 
@@ -86,11 +86,11 @@ def start(argv: Sequence[str], log: Path, *, seconds: float, state: Path, order:
 def serve(arguments: Sequence[str], work: Callable[[Path, bytes], int]) -> int:
     """The other end of `start`, for a cell's module: `work` gets the folder and the order; the exit code.
 
-    `arguments`: FOLDER PARENT. Nothing is done for a parent that is gone; SIGTERM ends it quietly.
+    `arguments`: FOLDER PARENT. It does nothing if the parent has ended; SIGTERM ends it quietly.
     """
     folder, parent = Path(arguments[0]), int(arguments[1])
     raise_on_terminate()
-    if os.getppid() != parent:  # it died before it could tell
+    if os.getppid() != parent:  # it died before this call
         return 1
     try:
         return work(folder, sys.stdin.buffer.read())
@@ -99,7 +99,7 @@ def serve(arguments: Sequence[str], work: Callable[[Path, bytes], int]) -> int:
 
 
 def wait_for_any(children: Iterable[Child], seconds: float) -> None:
-    """Until one of them ends, or some seconds have passed."""
+    """Wait until one of them ends, or some seconds have passed."""
     poller = select.poll()
     descriptors = []
     for child in children:

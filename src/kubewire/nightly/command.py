@@ -1,4 +1,4 @@
-"""What `kubewire matrix` does: planned or resumed, told as it goes, and what its end means."""
+"""`kubewire matrix`: plan or resume a run, print its progress, return the exit code."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ STYLES = {
 
 @dataclass(frozen=True)
 class Options:
-    """The options of the call."""
+    """The options of the command."""
 
     only: tuple[str, ...] = ()
     shard: str = ""
@@ -47,7 +47,7 @@ class Options:
 
 
 def matrix(file: Path | None, output: Path | None, wanted: Options, *, goes_on: bool, plan: bool) -> int:
-    """Only tell the cells, go on with a run, or begin one; the exit code. A wrong call is refused first."""
+    """Print the cells, resume a run, or start one; the exit code. An invalid call is rejected first."""
     if wanted.shard:
         read_shard(wanted.shard)
     for selector in wanted.only:
@@ -55,7 +55,7 @@ def matrix(file: Path | None, output: Path | None, wanted: Options, *, goes_on: 
     chosen = (file, wanted.only, wanted.shard, wanted.fresh, wanted.hosts, wanted.inventory)
     if goes_on and any(chosen):
         raise DefinitionError(
-            "--resume goes on with the cells of the run it resumes",
+            "--resume continues with the cells of the run it resumes",
             hint="leave FILE, --only, --shard, --fresh, --host and --inventory out",
         )
     if plan:
@@ -64,7 +64,7 @@ def matrix(file: Path | None, output: Path | None, wanted: Options, *, goes_on: 
 
 
 def show_plan(file: Path | None, wanted: Options) -> int:
-    """Print a line a cell; nothing is run, no host asked. What the run would refuse is refused."""
+    """Print a line for each cell; nothing runs, no host is asked. Rejects what the run would reject."""
     Baseline.read(wanted.baseline, wanted.accept)
     runners, task = Runners.of(wanted.hosts, wanted.inventory), _task(file)
     order = _planned(file, wanted, Display(), runners, at_hand(runners, task, wanted.jobs))
@@ -93,7 +93,7 @@ def begin(file: Path | None, output: Path | None, wanted: Options) -> int:
 
 
 def resume(output: Path | None, wanted: Options) -> int:
-    """Run what a run that was ended early has not run; the exit code."""
+    """Run the remaining cells of an interrupted run; the exit code."""
     folder = RunFolder((output or session.newest_folder()).absolute())
     baseline = Baseline.read(wanted.baseline, wanted.accept)
     display, order = Display(), folder.read_order()
@@ -103,7 +103,7 @@ def resume(output: Path | None, wanted: Options) -> int:
 
 
 def _task(file: Path | None) -> Task:
-    """All that the matrix could mean."""
+    """All versions that the matrix could use."""
     path = find_matrix(file)
     matrix = load_matrix(path)
     labs = [lab_reference(lab, path) for lab in matrix.labs]
@@ -113,7 +113,7 @@ def _task(file: Path | None) -> Task:
 def _planned(
     file: Path | None, wanted: Options, display: Display, runners: Runners, workers: Sequence[Worker]
 ) -> Order:
-    """By these workers, and the crew's other hosts, of which nobody knows yet what they lack."""
+    """For these workers and the other hosts, not yet checked."""
     order = session.plan_order(
         find_matrix(file),
         workers=[*workers, *unseen(runners)],

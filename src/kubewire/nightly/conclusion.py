@@ -1,4 +1,4 @@
-"""What a run leaves: its cells put together, its drift, and every form of the results."""
+"""The results of a run: its cells, its drift, and every output format."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from kubewire.versiondiff.roles import explained_by_roles
 
 @dataclass(frozen=True)
 class Baseline:
-    """An earlier run to compare with, read before anything is run, and the drift that is accepted."""
+    """An earlier run to compare with, read before any cell runs, and the accepted drift."""
 
     run: Run | None = None
     folder: RunFolder | None = None
@@ -38,7 +38,7 @@ class Baseline:
 
     @classmethod
     def read(cls, path: Path | None, accept: Path | None) -> Baseline:
-        """DefinitionError for a file of another schema, a cut one, or none."""
+        """DefinitionError for a file that is missing, cut, or of another schema."""
         acceptances = load_acceptances(accept.absolute()) if accept else ()
         if path is None:
             return cls(acceptances=acceptances)
@@ -60,7 +60,7 @@ def conclude(
 ) -> Run:
     """The run and its reports from the results by cell; `why` it ended early, if it did.
 
-    What should have been compared and can't be is told, and no pass.
+    A comparison that is impossible is reported and is not a pass.
     """
     cells = tuple(
         found.get(each.cell.id) or unjudged(each.cell, "missing", f"not run: {why}") for each in order.cells
@@ -87,7 +87,7 @@ def conclude(
 
 
 def _drift(run: Run, folder: RunFolder, baseline: Baseline) -> tuple[tuple[DriftResult, ...], list[str]]:
-    """From version to version, and against the baseline; and what of it can't be compared."""
+    """From version to version, and against the baseline; and what can't be compared."""
     lost: list[str] = []
     today = datetime.now(UTC).date()
 
@@ -112,7 +112,7 @@ def _reader(folder: RunFolder) -> drifts.Read:
 
 
 def write_reports(run: Run, folder: RunFolder) -> None:
-    """Every form of the results, each whole or not at all."""
+    """Write every output format, each atomically."""
     for name, text in (
         ("run.json", results.to_json(run)),
         ("junit.xml", run_to_junit(run)),
@@ -123,7 +123,7 @@ def write_reports(run: Run, folder: RunFolder) -> None:
 
 
 def _pairs(run: Run, folder: RunFolder) -> Iterator[tuple[Explanation, Explanation]]:
-    """In each lab and mode: the main Service in the oldest and in the newest version that was judged."""
+    """In each lab and mode: the main Service in the oldest and in the newest verified version."""
     for cells in drifts.families(run.cells):
         if len(cells) > 1:
             with suppress(KubewireError):

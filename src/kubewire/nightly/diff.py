@@ -1,4 +1,4 @@
-"""What `kubewire diff` does: nightlies or snapshots read, compared, told."""
+"""`kubewire diff`: read two nightlies or snapshots, compare and print."""
 
 from __future__ import annotations
 
@@ -27,9 +27,7 @@ def compare(before: Path, after: Path | None, accept: Path | None, *, everything
     since: drifts.Since = "version" if after is None else "baseline"
     found = drifts.results(_drifts(before, after), since, acceptances, today)
     if not found:
-        raise DefinitionError(
-            "they have no cell in common that was judged", where=f"{before} {after or ''}".strip()
-        )
+        raise DefinitionError("they have no verified cell in common", where=f"{before} {after or ''}".strip())
     screen = Screen()
     for each in found:
         for line in render(each, everything=everything):
@@ -58,7 +56,7 @@ def _drifts(before: Path, after: Path | None) -> Iterator[Drift]:
 
 
 def reader(run: Path) -> drifts.Read:
-    """How the snapshots of a run are read."""
+    """A reader of a run's snapshots."""
     folder = RunFolder(run if run.is_dir() else run.parent)
     return lambda cell_id: read_archive(folder.snapshot(cell_id))
 

@@ -30,7 +30,7 @@ class Pair:
     subject: str
 
     def compare(self, old: Read, new: Read) -> Drift:
-        """LabError where a snapshot is of no use."""
+        """LabError where a snapshot can't be read."""
         return drift(old(self.before), new(self.after), self.subject)
 
 
@@ -53,7 +53,7 @@ def against(baseline: Run, run: Run) -> Iterator[Pair]:
 def results(
     drifts: Iterable[Drift], since: Since, acceptances: Sequence[Acceptance], today: date
 ) -> tuple[DriftResult, ...]:
-    """Drifts as results have them; `since` tells what they are measured from: `version` or `baseline`."""
+    """Drifts as results have them; `since` names the reference: `version` or `baseline`."""
     return tuple(
         DriftResult(
             since=since,
@@ -72,7 +72,7 @@ def is_open(found: Iterable[DriftResult]) -> bool:
 
 
 def families(cells: Iterable[CellResult]) -> Iterator[list[CellResult]]:
-    """The judged cells of each lab, mode and provider, oldest version first."""
+    """The verified cells of each lab, mode and provider, oldest version first."""
     found: dict[tuple[str, str, str], list[CellResult]] = {}
     for cell in cells:
         if cell.status in JUDGED:

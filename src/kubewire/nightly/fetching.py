@@ -1,4 +1,4 @@
-"""What cells need before they can start: fetched or built in a child process, never two at once."""
+"""Binaries that cells need before they start: fetched or built in a child process, one at a time."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ DEADLINE = 3600.0
 """Seconds that one version may take; a whole Kubernetes takes a quarter of that on two cores."""
 TAIL = 3
 LOG_LINES = 1000
-"""Of a fetch, among which its warnings are looked for."""
+"""Bytes of a fetch's log that are searched for warnings."""
 
 
 @dataclass(frozen=True)
 class Need:
-    """What cells of one version share."""
+    """The binaries that cells of one version share."""
 
     kubernetes: str
     control_plane: str
@@ -45,7 +45,7 @@ def need_of(order: CellOrder) -> Need:
 
 @dataclass
 class Fetching:
-    """The queue of needs, with logs in `folder`; `ready` and `failed` (why) tell what became of each."""
+    """The queue of needs, with logs in `folder`; `ready` and `failed` (why) have the result of each."""
 
     folder: Path
     state: Path
@@ -57,7 +57,7 @@ class Fetching:
     _current: Need | None = None
 
     def want(self, orders: Iterable[CellOrder], progress: Progress) -> None:
-        """Queue what isn't in the cache, once each, in the order of the cells."""
+        """Queue what isn't cached, once each, in the order of the cells."""
         for order in orders:
             need = need_of(order)
             if need in self.ready or any(need == queued for queued, _ in self.queue):
@@ -68,7 +68,7 @@ class Fetching:
                 self.queue.append((need, order))
 
     def step(self) -> str:
-        """Start the next or take note of the end of the one at work; what there is to tell, "" if nothing."""
+        """Start the next or collect the one that ended; a progress line or ""."""
         if self.child is not None and self._current is not None:
             return self._look(self.child, self._current)
         if not self.queue:

@@ -1,9 +1,9 @@
 """The folder of one nightly: its order, then a folder for each cell, then the reports.
 
-order.json                   the cells, and how to run them; what --resume goes on with
+order.json                   the cells, and how to run them; read by --resume
 cells/ID/result.json         a cell's result, written whole when the cell ends
-cells/ID/snapshot.tar.gz     what was observed there
-cells/ID/log.txt             what it said
+cells/ID/snapshot.tar.gz     the lab's snapshot
+cells/ID/log.txt             its output
 run.json junit.xml summary.md report.html
 """
 
@@ -50,7 +50,7 @@ class CellOrder(Model):
 
 
 class CellRequest(BaseModel):
-    """What another host is told of a cell: `definition` as `definitions.pack` makes it; the order's own
+    """A cell as sent to another host: `definition` as `definitions.pack` makes it; the order's own
     reference means nothing there.
     """
 
@@ -59,7 +59,7 @@ class CellRequest(BaseModel):
 
 
 class Order(Model):
-    """What a run is to do, so that a resumed one does the same. `deadline` in seconds."""
+    """The parameters of a run, kept for a resumed one. `deadline` in seconds."""
 
     schema_number: Literal[1] = Field(default=1, alias="schema")
     matrix: str
@@ -75,7 +75,7 @@ class Order(Model):
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Where a run keeps things."""
+    """The folder of a run."""
 
     path: Path
 
@@ -86,7 +86,7 @@ class RunFolder:
         return self.path / "cells" / cell_id / "snapshot.tar.gz"
 
     def write_order(self, order: Order) -> None:
-        """Begin; DefinitionError if the folder is in use for something else."""
+        """Create it; DefinitionError if the folder has other content."""
         try:
             taken = self.path.is_dir() and any(self.path.iterdir())
             if taken or (self.path.exists() and not self.path.is_dir()):
@@ -100,7 +100,7 @@ class RunFolder:
             raise DefinitionError(f"can't be written: {error.strerror}", where=str(self.path)) from error
 
     def read_order(self) -> Order:
-        """What the run in this folder was to do; DefinitionError if there is none to resume."""
+        """The order of the run in this folder; DefinitionError if there is none to resume."""
         file = self.path / "order.json"
         try:
             return Order.model_validate_json(read_bounded(file, RECORD_LIMIT))
@@ -112,7 +112,7 @@ class RunFolder:
             raise DefinitionError(error.what, where=str(file), hint="start one without --resume") from error
         except ValidationError as error:
             raise DefinitionError(
-                "this order can't be understood, so it can't be resumed",
+                "this order can't be read, so the run can't be resumed",
                 where=str(file),
                 hint="start a new nightly in another folder",
             ) from error
@@ -121,7 +121,7 @@ class RunFolder:
         write_atomically(self.cell(cell) / "result.json", result.model_dump_json(by_alias=True) + "\n")
 
     def read_result(self, cell: Cell) -> CellResult | None:
-        """A cell's result; None if it has none, or one that is not whole."""
+        """A cell's result; None if it is missing or incomplete."""
         try:
             found = CellResult.model_validate_json(read_bounded(self.cell(cell) / "result.json", CELL_LIMIT))
         except (FileNotFoundError, UnsafeFileError, ValidationError):
@@ -129,12 +129,12 @@ class RunFolder:
         return found if found.id == cell.id else None
 
     def forget_result(self, cell: Cell) -> None:
-        """Before it is run again."""
+        """Remove its files before it runs again."""
         (self.cell(cell) / "result.json").unlink(missing_ok=True)
 
     @contextmanager
     def reserve(self) -> Iterator[None]:
-        """While cells run, room is kept for the reports, so that a disk that fills up can still take them."""
+        """Reserve disk space for the reports while cells run, in case the disk fills up."""
         file = self.path / ".reserve"
         try:
             with file.open("wb") as room:
@@ -145,16 +145,16 @@ class RunFolder:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """While a run works here; LabError if another one does.
+        """Lock the folder during a run; LabError if another run uses it.
 
-        One that was killed holds its lock until a child that it was just starting has become another program.
+        A killed run may hold its lock until a child that it was starting has called exec.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             if not try_lock(descriptor, GRACE):
                 raise LabError(
-                    "another nightly is at work in this folder",
+                    "another nightly uses this folder",
                     where=str(self.path),
                     hint="wait for it, or name another folder with --output",
                 )

@@ -1,4 +1,4 @@
-"""Who runs the cells of a nightly: this machine, a VM, hosts that Ansible makes ready; what each can run."""
+"""The workers of a nightly: this machine, a VM, hosts that Ansible prepares; what each can run."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ACTION = "kubewire.lab.cell_host"
 
 @dataclass(frozen=True)
 class Runners:
-    """`--host` of a nightly as it was meant: its words local and vm, and the rest, from the inventory."""
+    """`--host` of a nightly, parsed: local, vm, and hosts of the inventory."""
 
     local: bool
     vm: bool
@@ -51,7 +51,7 @@ class Runners:
 
 @dataclass(frozen=True)
 class Task:
-    """What the cells have, each once; `labs` as `find_lab` takes them."""
+    """The values that occur in the cells, each once; `labs` as `find_lab` takes them."""
 
     providers: list[str]
     modes: list[str]
@@ -69,8 +69,8 @@ class Task:
 
 
 def at_hand(runners: Runners, task: Task, jobs: int | None, progress: Progress | None = None) -> list[Worker]:
-    """Those on this machine: itself, and a VM. With `progress` missing OS packages are installed, without it
-    they only could be; HostError where they can't.
+    """Those on this machine: itself, and a VM. With `progress` missing OS packages are installed, else only
+    looked for; HostError where they can't.
     """
     lacking = examine(task.providers, task.modes, task.labs, progress) if runners.local else {}
     if not runners.vm and (ipvs := (embedded().name, "ipvs")) in lacking:
@@ -86,14 +86,14 @@ def at_hand(runners: Runners, task: Task, jobs: int | None, progress: Progress |
 
 
 def unseen(runners: Runners) -> list[Worker]:
-    """The inventory's hosts before anybody has asked them: each could run everything."""
+    """The inventory's hosts before they are checked: each could run everything."""
     return [Worker(host, 1) for host in (runners.target.hosts if runners.target else ())]
 
 
 def meet(runners: Runners, task: Task, jobs: int | None, display: Display) -> list[Worker]:
-    """The inventory's hosts, made ready; one that can't be is lost from the start, and told.
+    """The inventory's hosts, prepared; one that fails is marked as lost, and reported.
 
-    Raises HostError where none could be made ready.
+    Raises HostError where all fail.
     """
     if runners.target is None:
         return []

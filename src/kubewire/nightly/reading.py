@@ -1,4 +1,4 @@
-"""A nightly's results read back: whole, of this schema, or refused with what is wrong and where."""
+"""A nightly's results read back, or an error with what is wrong and where."""
 
 from __future__ import annotations
 
@@ -36,9 +36,11 @@ def _refusal(file: Path, text: bytes, error: ValidationError) -> DefinitionError
         schema = json.loads(text).get("schema")
     except json.JSONDecodeError as broken:
         place = f"{file}:{broken.lineno}:{broken.colno}"
-        return DefinitionError("this is no result of a nightly, or it is cut short", where=place, hint=WHICH)
+        return DefinitionError(
+            "this is not a result of a nightly, or it is incomplete", where=place, hint=WHICH
+        )
     except (ValueError, AttributeError, RecursionError):
-        return DefinitionError("this is no result of a nightly", where=str(file), hint=WHICH)
+        return DefinitionError("this is not a result of a nightly", where=str(file), hint=WHICH)
     if schema != SCHEMA:
         return DefinitionError(
             f"its schema is {str(schema)[:40]}, and this kubewire reads {SCHEMA}",

@@ -1,7 +1,7 @@
-"""Here: one cell on another host, or in a VM of its own. What it lacks is sent, then its result comes back.
+"""One cell on another host, or in a VM of its own: sends what it lacks, receives its result.
 
-`python -m kubewire.nightly.remote_cell FOLDER PARENT` with a FarOrder on standard input, in the place of
-kubewire.nightly.cell. HostError's exit code means that the host is no use any more.
+`python -m kubewire.nightly.remote_cell FOLDER PARENT` with a FarOrder on standard input, in place of
+kubewire.nightly.cell. HostError's exit code means that the host is lost.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from kubewire.nightly.folder import CellOrder, CellRequest
 from kubewire.snapshot.archive import PACKED_LIMIT, pack_snapshot, unpack_snapshot
 
 PATIENCE = 15.0
-"""Seconds that the host gets to remove its lab when this process is told to end."""
+"""Seconds that the host gets to remove its lab when this process gets SIGTERM."""
 ANSWER_LIMIT = PACKED_LIMIT + (64 << 20)
 LOG_LIMIT = 1 << 20
 
@@ -70,7 +70,7 @@ def _work(folder: Path, told: bytes) -> int:
 
 @contextmanager
 def shared_host(order: CellOrder, place: SshTarget) -> Iterator[SshTarget]:
-    """The host with the cell's binaries, through one connection."""
+    """The host, with the cell's binaries, through one connection."""
     _say("binaries")
     with shared(place) as host:
         sent = ship_binaries(runner(host), host, order.reference, dict(overrides_of(order)))
@@ -81,7 +81,7 @@ def shared_host(order: CellOrder, place: SshTarget) -> Iterator[SshTarget]:
 
 @contextmanager
 def vm_for(order: CellOrder) -> Iterator[SshTarget]:
-    """A VM with the cell's binaries, which ends with the block, or with this process."""
+    """A VM with the cell's binaries; it ends with the block or this process."""
     overrides = overrides_of(order)
     _say("VM")
     boot(load_lab(order.reference, overrides))
@@ -98,8 +98,8 @@ def _request(order: CellOrder) -> CellRequest:
 
 
 def _ask(request: CellRequest, place: SshTarget) -> tuple[CellResult, bytes]:
-    """The cell's result and its packed snapshot, both read here; what the cell says goes to this process's
-    own log.
+    """The cell's result and its packed snapshot, both validated; the cell's output goes to this process's
+    log.
     """
     command = place.argv(agent.command(place, "cell"), "-T", "-o", "BatchMode=yes")
     there = subprocess.Popen(
@@ -111,12 +111,12 @@ def _ask(request: CellRequest, place: SshTarget) -> tuple[CellResult, bytes]:
     assert there.stdin is not None and there.stdout is not None and there.stderr is not None  # noqa: S101
     threading.Thread(target=_log, args=(there.stderr,), daemon=True).start()
     try:
-        with suppress(BrokenPipeError):  # one that ends at once may have said why
+        with suppress(BrokenPipeError):  # one that ends at once may have printed why
             there.stdin.write(request.model_dump_json(by_alias=True).encode() + b"\n")
             there.stdin.flush()
         answer = there.stdout.read(ANSWER_LIMIT + 1)
     except BaseException:
-        there.stdin.close()  # by which the host knows
+        there.stdin.close()  # the host notices the end by it
         with suppress(subprocess.TimeoutExpired):
             there.wait(PATIENCE)
         raise
@@ -135,21 +135,21 @@ def _ask(request: CellRequest, place: SshTarget) -> tuple[CellResult, bytes]:
 
 
 def read_result(data: bytes, order: CellOrder, host: str) -> CellResult:
-    """The result that a host gives of that cell and no other; LabError for anything else."""
+    """A host's result of that cell; LabError for anything else."""
     try:
         found = CellResult.model_validate_json(data)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"]))
-        raise LabError(f"its cell answered what it may not: {first['msg']} at {where}", where=host) from error
+        raise LabError(f"its cell's answer is invalid: {first['msg']} at {where}", where=host) from error
     cell = order.cell
     if {"id": found.id, **{key: getattr(found, key) for key in cell.keys}} != {"id": cell.id, **cell.keys}:
-        raise LabError(f"it answered another cell than {cell.id}", where=host)
+        raise LabError(f"it answered for another cell than {cell.id}", where=host)
     return found
 
 
 def _log(said: IO[bytes]) -> None:
-    """What the cell says, printable, to this process's log; no more than LOG_LIMIT bytes of it."""
+    """Copy the cell's output, printable, to this process's log, up to LOG_LIMIT bytes."""
     left = LOG_LIMIT
     for line in iter(lambda: said.readline(LOG_LIMIT), b""):
         if left > 0:

@@ -30,14 +30,14 @@ from kubewire.providers.registry import get_provider
 
 TICK = 0.5
 TOLD = 3
-"""Findings of a failed cell that are told at once; the reports hold all."""
+"""Findings of a failed cell that are printed at once; the reports have all."""
 SPENT = ("passed", "failed", "skipped")
-"""What is not run again by --resume; a cell that could not be judged is."""
+"""Statuses that --resume doesn't run again; it does run a cell that could not be verified."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """`deadline`: seconds for each cell; `fail_fast`: start none after a bad one."""
+    """`deadline`: seconds for each cell; `fail_fast`: start none after one that isn't passed."""
 
     deadline: float
     fail_fast: bool = False
@@ -58,13 +58,13 @@ class Nightly:
 
     @cached_property
     def _states(self) -> Path:
-        """Where each cell has an XDG_STATE_HOME of its own, so that labs of one name don't meet: never in the
-        run's folder, which may be another user's.
+        """Each cell's own XDG_STATE_HOME, so that labs with one name don't collide: never in the run's
+        folder, which may belong to another user.
         """
         return new_folder(cells.WHAT, roomy())
 
     def run(self, orders: Sequence[CellOrder]) -> Fetching:
-        """Run all that have no result yet; when this is interrupted, no child and no lab is left."""
+        """Run all cells without a result; an interrupt leaves no child and no lab."""
         leftovers.remove(cells.garbage())
         fetching = Fetching(self.folder.path / "fetched", self._states / "fetched")
         waiting = [order for order in orders if not self._settled(order)]
@@ -84,7 +84,7 @@ class Nightly:
         return fetching
 
     def _settled(self, order: CellOrder) -> bool:
-        """Whether nothing is to be run: a result of an earlier run, or a machine that can't."""
+        """Whether it need not or can't run: it has a result, or no worker can run it."""
         found = self.folder.read_result(order.cell)
         if found is not None and found.status in SPENT:
             self.results[found.id] = found
@@ -95,7 +95,7 @@ class Nightly:
         return bool(order.skip)
 
     def _start(self, waiting: Sequence[CellOrder], fetching: Fetching) -> list[CellOrder]:
-        """Start what may start now; what still waits."""
+        """Start the cells that can start now; returns those that wait."""
         left: list[CellOrder] = []
         building = fetching.child is not None
         for order in waiting:
@@ -129,11 +129,11 @@ class Nightly:
         )
 
     def _allowed(self, worker: Worker) -> float:
-        """The deadline of a cell there, in seconds."""
+        """The deadline of a cell on that worker, in seconds."""
         return self.limits.deadline * worker.patience
 
     def _look(self) -> list[CellOrder]:
-        """Take the results of cells that ended; press those that are overdue. Those to be run elsewhere."""
+        """Collect results of ended cells; stop overdue ones. Returns those for another worker."""
         again: list[CellOrder] = []
         for each in list(self.running):
             code = each.child.ended()
@@ -183,7 +183,7 @@ class Nightly:
             self.stopped_by = f"--fail-fast, and {result.id} is {result.status}"
 
     def _end(self, fetching: Fetching) -> None:
-        """No child outlives the run; after SIGTERM each is given time to remove its lab."""
+        """Stop all children; after SIGTERM each has time to remove its lab."""
         left = [each.child for each in self.running] + ([fetching.child] if fetching.child else [])
         while left:
             for child in left:

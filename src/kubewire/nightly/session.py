@@ -1,4 +1,4 @@
-"""A whole nightly: planned or resumed, run, its results written, whole or marked partial."""
+"""A whole nightly: plan or resume, run, write the results, complete or marked partial."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def plan_order(
     fresh: bool = False,
     progress: Progress,
 ) -> Order:
-    """What a nightly is to do by these workers; `fresh` looks for newer patches than those in the cache.
+    """The order of a nightly with these workers; `fresh` looks for newer patches than those in the cache.
 
     Raises DefinitionError and HostError.
     """
@@ -85,7 +85,7 @@ def plan_order(
 
 
 def with_skips(order: Order, workers: Sequence[Worker]) -> Order:
-    """The order where it is known now what its workers lack."""
+    """The order, updated with what its workers lack."""
     skips = [(cell, why_nowhere(workers, cell.provider, cell.mode)) for cell in order.cells]
     return order.model_copy(update={"cells": tuple(c.model_copy(update={"skip": why}) for c, why in skips)})
 
@@ -104,7 +104,7 @@ def run_order(
     *,
     baseline: Baseline = NO_BASELINE,
 ) -> Run:
-    """Run what has no result yet. Interrupted or not, the folder then holds the reports on what there is.
+    """Run what has no result yet. Interrupted or not, it writes the reports on all results.
 
     One nightly at a time runs for a user of this machine; a second waits for it.
     """
@@ -125,19 +125,19 @@ def run_order(
                 fetching = nightly.run(order.cells)
         except (KeyboardInterrupt, Terminated):
             conclude(order, folder, nightly.results, why="interrupted")
-            tell(f"interrupted; kubewire matrix --resume --output {folder.path} goes on")
+            tell(f"interrupted; kubewire matrix --resume --output {folder.path} continues")
             raise
         except OSError as error:
             why = error.strerror or str(error)
             conclude(order, folder, nightly.results, why=why)
-            tell(f"{why}: what ran is kept; kubewire matrix --resume --output {folder.path} goes on")
+            tell(f"{why}: what ran is kept; kubewire matrix --resume --output {folder.path} continues")
             raise
         told = order.model_copy(update={"notes": (*order.notes, *pool.losses)})
         return conclude(told, folder, nightly.results, tuple(fetching.done), baseline=baseline)
 
 
 def new_folder() -> Path:
-    """Where a run is kept that nobody named a folder for."""
+    """The default folder of a run."""
     return paths.state_dir() / "nightly" / time.strftime("%Y%m%d-%H%M%S")
 
 
@@ -152,7 +152,7 @@ def newest_folder() -> Path:
 
 @dataclass(frozen=True)
 class Chosen:
-    """Exact versions, and what must be said of them."""
+    """Exact versions, and notes on them."""
 
     versions: tuple[str, ...]
     notes: tuple[str, ...] = ()
@@ -165,9 +165,9 @@ def choose(
     resolve: Callable[[str], str],
     newer: Callable[[], Iterable[int]],
 ) -> Chosen:
-    """`resolve` makes a version exact; `newer` lists minors beyond the known ones, if any of them is meant.
+    """`resolve` makes a version exact; `newer` lists minors beyond the known ones, if the matrix needs them.
 
-    A new minor that nobody named and that can't be had is left out, and said; all else is raised.
+    A new minor that isn't named and can't be fetched is left out with a note; other errors are raised.
     """
     exact: dict[str, str] = {}
     counted, notes = [], []

@@ -1,4 +1,4 @@
-"""What runs cells: this machine, a VM on it, hosts of an inventory; each has a kernel and CPUs of its own."""
+"""Workers for cells: this machine, a VM on it, inventory hosts; each has its own kernel and CPUs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from kubewire.providers.registry import embedded, get_provider
 HERE = ""
 """The name of this machine in results."""
 YOUNG_SECONDS = 20.0
-"""How long a cell's memory is counted as promised and not yet taken."""
+"""How long a cell's memory is counted as reserved and not yet used."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,12 @@ class Worker:
 
     @property
     def is_far(self) -> bool:
-        """Its cells are reached by SSH: on another host, or in a VM."""
+        """Whether its cells run behind SSH: on another host, or in a VM."""
         return self.place is not None or self.name == VM
 
     @property
     def patience(self) -> float:
-        """How many times as long as elsewhere a cell may take: a VM is emulated, and made of parts first."""
+        """The factor of a cell's deadline: a VM is emulated, and built first."""
         return float(PATIENCE) if self.name == VM else 1.0
 
     def why_not(self, provider: str, mode: str) -> str:
@@ -66,11 +66,11 @@ class Pool:
 
     @property
     def losses(self) -> tuple[str, ...]:
-        """What became of the hosts that are out, a line each."""
+        """Why hosts are lost, a line each."""
         return tuple(f"{worker.name}: {worker.lost}" for worker in self._workers.values() if worker.lost)
 
     def lose(self, worker: Worker, why: str) -> bool:
-        """Nothing runs on it any more. Whether that is news."""
+        """Mark the worker as lost. Whether it wasn't before."""
         if self._workers[worker.name].lost:
             return False
         self._workers[worker.name] = replace(worker, lost=why)
@@ -81,8 +81,8 @@ class Pool:
         return why_nowhere(self._workers.values(), order.provider, order.mode)
 
     def choose(self, order: CellOrder, running: Sequence[Running], *, building: bool) -> Worker | None:
-        """The one with the smallest part of its jobs taken that has room for the cell. A VM, which is slow,
-        takes only what nothing else can run.
+        """The least loaded worker that can start the cell. A VM, which is slow, gets only cells that no other
+        worker can run.
         """
         able = [w for w in self._workers.values() if not w.why_not(order.provider, order.mode)]
         able = [worker for worker in able if worker.name != VM] or able
@@ -94,8 +94,8 @@ class Pool:
 
 
 def _admits(worker: Worker, order: CellOrder, running: Sequence[Running], *, building: bool) -> bool:
-    """Whether one more lab fits. A single lab is never kept waiting for memory that may never come; of
-    another host only the number of jobs is known, which its memory has set.
+    """Whether one more lab fits. A single lab never waits for memory; another host is limited by its
+    number of jobs, which depends on its memory.
     """
     if not running:
         return True
@@ -114,7 +114,7 @@ def this_machine(jobs: int | None = None, lacking: Mapping[tuple[str, str], str]
 
 
 def jobs_of(cpus: int, memory_bytes: int, jobs: int | None = None) -> int:
-    """How many cells run side by side on a host with this much; `jobs` is what was asked for."""
+    """How many cells run side by side on a host of this size; `jobs` is the requested number."""
     return min(jobs or cpus, max(1, memory_bytes // embedded().lab_bytes))
 
 
@@ -132,6 +132,6 @@ def why_nowhere(workers: Iterable[Worker], provider: str, mode: str) -> str:
 def machine_of(
     workers: Sequence[Worker], modes: Iterable[str], providers: Iterable[str], *, releases: bool
 ) -> Machine:
-    """What a plan for all of them together depends on."""
+    """The facts for a plan that uses all of them."""
     pairs = [(provider, mode) for mode in modes for provider in providers]
     return Machine({pair: why for pair in pairs if (why := why_nowhere(workers, *pair))}, releases)

@@ -38,8 +38,8 @@ class Probe:
 
     `check` is the registry id of the main statement; `replicas` the names that may answer, all of which must
     if `spread`, exactly one of which if `sticky`; `source` the owner of the address that a replica must
-    see; `node` the node on which the check is reported and, for `source` node, the owner; `scheduler` that of the
-    virtual server whose guarantee is checked, "" outside ipvs mode.
+    see; `node` the node on which the check is reported and, for `source` node, the owner; `scheduler`
+    that of the virtual server, if its guarantee is checked, "" outside ipvs mode.
     """
 
     check: str

@@ -1,1 +1,1 @@
-"""What changed between two recorded dataplanes, and why. Pure: snapshots in, changes out."""
+"""What changed between two recorded dataplanes, and why. Pure: compares snapshots."""

@@ -1,4 +1,4 @@
-"""Drift that somebody has looked at and accepted, with a reason, until a day."""
+"""Drift that was reviewed and accepted, with a reason, until a date."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ Standing = Literal["known", "accepted", "open"]
 
 
 class Acceptance(Model):
-    """One kind of change that is no failure."""
+    """A kind of change that is not a failure."""
 
     cause: str
-    """The cause's name, as `kubewire diff` tells it: `unknown`, `cluster`, `nft-dnat-map`."""
+    """The cause's name, as `kubewire diff` prints it: `unknown`, `cluster`, `nft-dnat-map`."""
     object: str = "*"
     """Which objects, as a pattern: `nftables ip chain service-*`."""
     reason: Annotated[str, Field(min_length=1)]
-    """Why it is all right."""
+    """Why it is accepted."""
     expires: date
-    """The last day on which it counts, as 2026-12-31."""
+    """The last day of the acceptance, as 2026-12-31."""
 
 
 class Acceptances(Model):
@@ -50,7 +50,7 @@ class Judged:
 
 
 def load_acceptances(path: Path) -> tuple[Acceptance, ...]:
-    """Read such a file. LabFileError with all that is wrong, by line and column."""
+    """Read such a file. LabFileError with all errors, by line and column."""
     shown = display_path(path)
     document = read_definition(path, shown, "list of accepted drift", SHORTEST)
     found, issues = validate(document.data, Acceptances, {})
@@ -78,7 +78,7 @@ def judge(drift: Drift, acceptances: Sequence[Acceptance], today: date) -> list[
 
 
 def expired(acceptances: Sequence[Acceptance], today: date) -> list[Acceptance]:
-    """Those whose day is over: they count no more, and that is worth a word."""
+    """Expired entries, which no longer apply and are reported."""
     return [each for each in acceptances if each.expires < today]
 
 

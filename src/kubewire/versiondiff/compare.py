@@ -1,8 +1,8 @@
-"""From two snapshots to what changed, each change put down to its cause.
+"""Compares two snapshots and finds the cause of each change.
 
-Causes are found by counterfactuals: the engine says what must be there with the old cluster and version; then
-cluster, configuration, node, and each feature between the versions are exchanged, one after the other. A line
-that the engine gains or loses in a step is that step's doing. What no step explains is unknown.
+Causes are found by counterfactuals: the engine computes what is expected with old cluster and version; then
+cluster, configuration, node, and each feature between the versions are replaced, one after the other. The
+cause of a line is the step that adds or removes it. What no step explains is unknown.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class _Side:
 
 @dataclass(frozen=True)
 class _Step:
-    """One exchange: its cause, and the lines that it adds to and takes from each container."""
+    """One step: its cause, and the lines that it adds to and removes from each container."""
 
     cause: Cause
     gained: Pieces
@@ -91,7 +91,7 @@ def _version(sides: Mapping[str, _Side]) -> str:
 
 
 def _sides(snapshot: Snapshot) -> dict[str, _Side]:
-    """Each node that has what it takes, by its role."""
+    """Each node with the needed files, by its role."""
     cluster = ClusterState.from_list(snapshot.cluster)
     lab = str(snapshot.meta.get("lab", ""))
     sides = {}
@@ -129,7 +129,7 @@ def _pair() -> tuple[Counter[str], Counter[str]]:
 
 
 def _change(place: str, gone: Counter[str], come: Counter[str], had: Pieces, has_now: Pieces) -> Change:
-    """A container that was not there before appeared as a whole; one of which lines changed, changed."""
+    """The kind of change: the whole container appeared or vanished, or lines of it changed."""
     kind: Kind = "changed"
     if place not in had or (not gone and THERE in " ".join(come)):
         kind = "appeared"
@@ -169,7 +169,7 @@ def _by_roles(dataplane: Dataplane, side: _Side, family: IpFamily, *, whole: boo
 
 
 def _cause(steps: Sequence[_Step], place: str, line: str, *, gained: bool) -> Cause:
-    """The last step that added the line, or took it away."""
+    """The last step that added or removed the line."""
     for step in reversed(steps):
         if line in (step.gained if gained else step.lost).get(place, ()):
             return step.cause
@@ -187,7 +187,7 @@ def _steps(old: _Side, new: _Side, family: IpFamily) -> Iterator[_Step]:
 
 
 def _exchanges(old: _Side, new: _Side) -> Iterator[tuple[Cause, _Side]]:
-    """The way from the old to the new, one exchange at a time."""
+    """The steps from the old to the new."""
     was, becomes = old.inputs.version, new.inputs.version
     version = _blend(was, features_of(was))
     inputs = structs.replace(old.inputs, version=version)
@@ -214,14 +214,14 @@ def _blend(version: Version, features: frozenset[str]) -> Blend:
 
 
 def _on_the_way(was: Version, becomes: Version) -> list[str]:
-    """The features that came or went, in the order in which they did."""
+    """The features that were added or removed, in that order."""
     came = sorted(features_of(becomes) - features_of(was), key=_since)
     went = sorted(features_of(was) - features_of(becomes), key=_since)
     return [*reversed(went), *came]
 
 
 def _since(feature: str) -> tuple[Version, str]:
-    """When it came; one behind a gate alone last."""
+    """Its first version; features that only depend on a gate sort last."""
     return (FEATURES[feature].since or (Version(99, 0),))[-1], feature
 
 

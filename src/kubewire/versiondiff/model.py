@@ -25,7 +25,7 @@ NODE = Cause("node", "the node differs: its kernel's settings or its addresses")
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One container (chain, set, map, virtual server) whose lines differ, by roles; `nodes` have it alike."""
+    """One container (chain, set, map, virtual server) whose lines differ, by roles; equal on all `nodes`."""
 
     kind: Kind
     place: str
@@ -36,7 +36,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """All changes of one cause. `by_version`: the cause is a feature that came or went with the version."""
+    """All changes of one cause. `by_version`: the cause is a feature that the version adds or removes."""
 
     cause: Cause
     changes: tuple[Change, ...]
@@ -45,7 +45,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """What changed from one snapshot to another, the unknown first. `subject` says of what."""
+    """What changed from one snapshot to another, the unknown first. `subject` names what was compared."""
 
     subject: str
     before: str

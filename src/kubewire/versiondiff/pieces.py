@@ -18,7 +18,7 @@ from kubewire.dataplane.nftables.text import member_text
 from kubewire.dataplane.nftables.words import references
 
 Pieces = Mapping[str, Counter[str]]
-"""Container (`nftables ip chain services`) → its lines, each as often as it is there."""
+"""Container (`nftables ip chain services`) → its lines, each as often as it occurs."""
 THERE = "(it is there)"
 Owned = Callable[[str, str], bool]
 
@@ -82,7 +82,7 @@ def _ipvs(dataplane: Dataplane, family: IpFamily, whole: bool) -> Iterator[tuple
 
 
 def _is_jump(rule: Rule, table: str, ours: Owned) -> bool:
-    """Of a chain that others use too, what leads to kube-proxy's chains, or has no known other owner."""
+    """The rules of a shared chain that lead to kube-proxy's chains or have no known owner."""
     spec = parse_rule(rule.text)
     if ours(table, spec.target):
         return True

@@ -1,6 +1,6 @@
-"""Names for what chance gives: addresses, node ports, and chain names that are hashed from them.
+"""Role names for random values: addresses, node ports, and chain names that are hashed from them.
 
-Two nights differ in every pod's address; by roles (⟨default/httpbin endpoint 2⟩) they are comparable.
+Two runs differ in every pod's address; by roles (⟨default/httpbin endpoint 2⟩) they are comparable.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _CANDIDATE = re.compile(
     r"|(?<![\w:])[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7}(?![\w:])"
     r"|(?<![\w.])3[0-2]\d{3}(?![\w.])"
 )
-"""What may be a word with a role: names hashed from endpoints, addresses of both families, node ports."""
+"""Words that may have a role: names hashed from endpoints, addresses of both families, node ports."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Roles:
     _told: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     def of(self, text: str) -> str:
-        """The text with every such word as its role; each text is looked through once."""
+        """The text with every such word as its role; each text is processed once."""
         told = self._told.get(text)
         if told is None:
             told = self._told[text] = _CANDIDATE.sub(lambda match: self.words.get(match[0], match[0]), text)
@@ -45,7 +45,7 @@ class Roles:
 
 
 def roles_of(cluster: ClusterState, lab: str, version: Version, own: str) -> Roles:
-    """The roles as the node `own` sees them; the `lab` name is taken off the nodes' names."""
+    """The roles as the node `own` sees them; without the `lab` name in node names."""
     words: dict[str, str] = {}
     for node in cluster.nodes:
         for ip in node.internal_ips:
@@ -57,7 +57,7 @@ def roles_of(cluster: ClusterState, lab: str, version: Version, own: str) -> Rol
 
 
 def explained_by_roles(snapshot: Snapshot, service: str) -> Explanation:
-    """A Service's explanation on the last node, in which two runs differ only where kube-proxy does."""
+    """A Service's explanation on the last node, so that two runs differ only where kube-proxy does."""
     found = explain_service(snapshot, service)
     cluster = ClusterState.from_list(snapshot.cluster)
     lab = str(snapshot.meta.get("lab", ""))

@@ -34,13 +34,16 @@ def test_a_run_is_valid_and_read_back_equal(run: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "no result of a nightly, or it is cut short"),
-        ('{"schema": 1,\n "cells": [', "run.json:2:12: this is no result of a nightly, or it is cut short"),
+        ("", "not a result of a nightly, or it is incomplete"),
+        (
+            '{"schema": 1,\n "cells": [',
+            "run.json:2:12: this is not a result of a nightly, or it is incomplete",
+        ),
         ('{"schema": 2, "cells": []}', "its schema is 2, and this kubewire reads 1"),
         ('{"lab": "iptables"}', "its schema is None"),
         ('{"schema": 1}', "Field required"),
-        ("[]", "this is no result of a nightly"),
-        ("[" * 5000, "this is no result of a nightly"),
+        ("[]", "this is not a result of a nightly"),
+        ("[" * 5000, "this is not a result of a nightly"),
     ],
 )
 def test_another_file_is_refused(text: str, said: str, tmp_path: Path) -> None:
