@@ -1,1 +1,1 @@
-"""Kubernetes' binaries: which versions there are, fetching or building them, the cache."""
+"""Kubernetes' binaries: available versions, fetching, building, the cache."""

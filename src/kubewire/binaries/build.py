@@ -1,4 +1,4 @@
-"""Building binaries from their Go modules, where no official release can be reached.
+"""Building binaries from their Go modules, where official releases can't be reached.
 
 `k8s.io/kubernetes` requires its staging modules at v0.0.0, which exist only inside its repository. A module
 of our own that replaces each by its published `v0.MINOR.PATCH` builds any command of it.
@@ -47,7 +47,7 @@ def listed_versions(go: Go, module: str) -> tuple[str, ...]:
 def served(go: Go, version: str) -> bool:
     """Whether the module proxy gives that version of k8s.io/kubernetes, listed or not.
 
-    A proxy may answer alike (403) for what it withholds and for what never was.
+    A proxy may answer 403 both for versions that it blocks and for versions that don't exist.
     """
     _require_proxy(go)
     text = go.run("list", "-m", "-e", "-json", f"k8s.io/kubernetes@{version}", cwd=go.space.path)
@@ -70,7 +70,7 @@ def missing_modules(go: Go, version: str) -> tuple[str, ...]:
 def build(go: Go, artifact: Artifact, binaries: tuple[str, ...], progress: Progress) -> dict[str, Path]:
     """Build these binaries, all in one `go build` (they share most packages); files in the workspace.
 
-    Raises SourceFailed in Go's own words, and HostError where the disk is too small.
+    Raises SourceFailed with Go's output, and HostError where the disk is too small.
     """
     require_space(
         paths.cache_dir(),
@@ -96,9 +96,9 @@ def build(go: Go, artifact: Artifact, binaries: tuple[str, ...], progress: Progr
 def fetch_modules(
     go: Go, artifact: Artifact, packages: Sequence[str], progress: Progress
 ) -> tuple[Path, int]:
-    """A module that builds these packages, everything they need fetched; and how many packages that is.
+    """A module that builds these packages, with all dependencies fetched; and the number of packages.
 
-    Each module must have the hash that a go.sum of ours holds: the shipped one, or that of earlier builds.
+    Each module must have the hash in a known go.sum: the shipped one, or that of earlier builds.
     """
     directory = go.space.subdirectory(artifact.key)
     (directory / "go.mod").write_text(module_file(artifact, _go_mod(go, artifact)))
@@ -115,7 +115,7 @@ def fetch_modules(
 def module_file(artifact: Artifact, upstream: str) -> str:
     """The go.mod that builds an artifact, from the go.mod of its module.
 
-    The `go` line and `godebug` are taken over: they decide a program's runtime defaults.
+    The `go` line and `godebug` are copied: they decide a program's runtime defaults.
     """
     go_line = GO_LINE.search(upstream)
     lines = [f"module {MODULE}", f"go {go_line.group(1) if go_line else '1.21'}"]

@@ -1,4 +1,4 @@
-"""Which Kubernetes versions kubewire knows, what runs beside them, where each binary comes from. Pure."""
+"""Known Kubernetes versions, the components beside them, the source of each binary. Pure."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ COMPLETE: dict[int, str] = {
     36: "v1.36.3",
     37: "v1.37.2",
 }
-"""Per minor, the newest patch whose Go modules are known to be there for the whole control plane."""
+"""Per minor, the newest patch whose Go modules are known to be complete for the whole control plane."""
 
 KUBE_PROXY_ONLY: dict[int, str] = {29: "v1.29.6"}
-"""Per minor, the patch whose modules are enough for kube-proxy, but not for a control plane."""
+"""Per minor, the patch whose modules are complete for kube-proxy only."""
 
 MINORS = (*KUBE_PROXY_ONLY, *COMPLETE)
 NEWEST = COMPLETE[max(COMPLETE)]
@@ -52,13 +52,13 @@ GO_WHEEL_SHA256 = (
 KUBE_PROXY = "kube-proxy"
 CONTROL_PLANE = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
 NODE_BINARIES = ("kubelet", "kubeadm")
-"""Of Kubernetes, what only a node image of kind holds."""
+"""Kubernetes binaries that only a kind node image needs."""
 CNI_PLUGINS = ("ptp", "host-local", "portmap", "loopback")
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """What has a version of its own: Kubernetes, etcd, kind and so on. `version` is `vX.Y.Z`."""
+    """A component with its own version: Kubernetes, etcd, kind and so on. `version` is `vX.Y.Z`."""
 
     name: ArtifactName
     version: str
@@ -88,7 +88,7 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Origins:
-    """The public release hosts; tests put a server of their own here."""
+    """The public release hosts; tests replace them with their own server."""
 
     kubernetes: str = "https://dl.k8s.io"
     github: str = "https://github.com"
@@ -115,7 +115,7 @@ class Release:
 
     @property
     def path(self) -> str:
-        """Names the file whatever host it comes from: project, version and architecture are in it."""
+        """Names the file independently of its host: project, version and architecture are in it."""
         return urlsplit(self.url).path
 
 
@@ -207,7 +207,7 @@ def recipe(artifact: Artifact) -> Recipe:
 
 @dataclass(frozen=True)
 class Cost:
-    """What it takes, measured: to download (bytes), or to build (core-seconds, and disk at the peak)."""
+    """Measured cost: of a download (bytes), or a build (core-seconds, and disk at the peak)."""
 
     download_bytes: int
     build_core_seconds: int

@@ -1,4 +1,4 @@
-"""Official releases: fetched with resume, and nothing gets in without the hash that is known of it."""
+"""Official releases: downloaded with resume, and verified against the known hash."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ SHA256 = re.compile(r"\b[0-9a-f]{64}\b")
 
 
 def fetch(release: Release, prefix: str, progress: Progress) -> Path:
-    """The release file, its hash verified. An interrupted download is taken up where it stopped.
+    """The release file, its hash verified. An interrupted download is resumed.
 
     The caller holds the artifact's lock and removes the file. Raises SourceFailed; HostError on a full disk,
-    and for a file that is another than the one known under this name.
+    and for a file that differs from the known one of this name.
     """
     pinned = hashes.pinned(release.path)
     expected = pinned or _published(release, progress)
@@ -66,7 +66,7 @@ def fetch(release: Release, prefix: str, progress: Progress) -> Path:
 
 
 def _published(release: Release, progress: Progress) -> str:
-    """The checksum that the host publishes, which must be the one it published the first time."""
+    """The checksum that the host publishes, which must be the one that it published first."""
     published = published_sha256(release)
     known = hashes.remembered().get(release.path, published)
     if known != published:

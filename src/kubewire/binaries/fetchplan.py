@@ -1,4 +1,4 @@
-"""What fetching a version would take: which artifacts, from where, how long."""
+"""The plan for fetching a version: artifacts, sources, durations."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ BYTES_PER_SECOND = 10 * MIB
 
 @dataclass(frozen=True)
 class Step:
-    """What one artifact will take. `seconds` is a rough guess for this machine."""
+    """The cost of one artifact. `seconds` is a rough guess for this machine."""
 
     artifact: Artifact
     binaries: tuple[str, ...]
@@ -50,7 +50,7 @@ class Step:
 
 @dataclass(frozen=True)
 class FetchPlan:
-    """What `ensure` would do now."""
+    """What `ensure` would do."""
 
     components: Components
     steps: tuple[Step, ...]

@@ -1,8 +1,8 @@
-"""What is known of the official files: hashes that ship with kubewire, and hashes this machine has met.
+"""Hashes of the official files: those that ship with kubewire, and those that this machine has recorded.
 
-`binaries.lock` ships, a line a file; `make lock-binaries` fills it where the official hosts can be reached.
-A file without a hash there is taken with the checksum that its host publishes, and remembered in the cache
-as SSH remembers a host's key: what changes later under the same name is refused.
+`binaries.lock` ships, a line for each file; `make lock-binaries` fills it, given access to the hosts.
+A file without a hash there is verified by the checksum that its host publishes, which is then recorded in
+the cache like a host key of SSH: a file that changes later is rejected.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ LINE = re.compile(
 
 @dataclass(frozen=True, order=True)
 class Entry:
-    """One official file: `path` is that of its address, and names it whatever host it comes from."""
+    """One official file: `path` is that of its address, and names it independently of its host."""
 
     name: str
     version: str
@@ -43,7 +43,7 @@ class Entry:
 
 
 def parse(text: str) -> tuple[Entry, ...]:
-    """The entries of a lock file. Raises HostError for a line that is none. Pure."""
+    """The entries of a lock file. Raises HostError for an invalid line. Pure."""
     found = []
     for number, line in enumerate(text.splitlines(), 1):
         if not line or line.startswith("#"):
@@ -75,7 +75,7 @@ def pinned(path: str) -> str:
 
 
 def remembered() -> Mapping[str, str]:
-    """Path → hash of what this machine has taken with a published checksum. LabError where it is damaged."""
+    """Path → hash of files verified by a published checksum. LabError where it is damaged."""
     try:
         known = read_own_json(known_file())
     except FileNotFoundError:
@@ -86,7 +86,7 @@ def remembered() -> Mapping[str, str]:
 
 
 def remember(path: str, sha256: str, progress: Progress) -> None:
-    """Keep a hash for the next time."""
+    """Record a hash."""
     with locked(paths.cache_dir() / "locks" / "known-downloads.lock", "the known downloads", progress):
         known = {**remembered(), path: sha256}
         write_atomically(known_file(), json.dumps(known, indent=1, sort_keys=True) + "\n")

@@ -1,6 +1,6 @@
-"""`make lock-binaries`: fill binaries.lock and go.sum, on a machine that reaches where their files come from.
+"""`make lock-binaries`: fill binaries.lock and go.sum, on a machine that reaches the sources of their files.
 
-A hash that stands there already is compared with what is published now, and never replaced.
+An existing hash is compared with the published one and never replaced.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def artifacts() -> Iterator[Artifact]:
 
 
 def official(origins: Origins = PUBLIC) -> Iterator[tuple[Entry, Release]]:
-    """Every official file that may be fetched, as an entry without a hash, and where it comes from."""
+    """Every official file that may be fetched, as an entry without a hash, and its source."""
     for artifact in artifacts():
         binaries = (*artifact.binaries, *(NODE_BINARIES if artifact.name == "kubernetes" else ()))
         for arch in ARCHITECTURES.values():
@@ -66,7 +66,7 @@ def official(origins: Origins = PUBLIC) -> Iterator[tuple[Entry, Release]]:
 
 
 def filled(origins: Origins, progress: Progress) -> tuple[list[Entry], list[str]]:
-    """The entries with what their hosts publish now, and what went wrong, a line each."""
+    """The entries with the hashes that their hosts publish, and the errors, a line each."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
         found = list(pool.map(partial(_filled, progress), official(origins)))
     return [entry for entry, _ in found], list(dict.fromkeys(why for _, why in found if why))
@@ -87,7 +87,7 @@ def _filled(progress: Progress, item: tuple[Entry, Release]) -> tuple[Entry, str
 
 
 def modules(progress: Progress) -> frozenset[str]:
-    """The go.sum lines of every version; SourceFailed where a module isn't what they say, or can't be had."""
+    """The go.sum lines of every version; SourceFailed where a module differs or can't be fetched."""
     found: set[str] = set()
     with workspace("lock", progress) as space:
         go = find_go(space, progress)
@@ -104,7 +104,7 @@ def modules(progress: Progress) -> frozenset[str]:
 
 
 def main(origins: Origins = PUBLIC) -> int:
-    """Exit code 1 where something is still missing, or is another than it was."""
+    """Exit code 1 where a hash is missing or differs."""
 
     def say(step: str, detail: str = "", *_: object, **__: object) -> None:
         console.err(f"{step}: {detail}")

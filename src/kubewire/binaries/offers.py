@@ -1,4 +1,4 @@
-"""Which versions are newest where binaries come from: the official releases, else the Go module proxy."""
+"""The newest versions that the sources offer: the official releases, else the Go module proxy."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ KIND_MODULE, KIND_PROJECT = "sigs.k8s.io/kind", "kubernetes-sigs/kind"
 
 @dataclass(frozen=True)
 class Offer:
-    """Per minor (of Kubernetes 1.x, of kind 0.x) the newest patch that `source` lists; `why` says what could
-    not be asked. `source` is "" where nothing could.
+    """Per minor (of Kubernetes 1.x, of kind 0.x) the newest patch that `source` lists; `why` names the
+    sources that didn't answer. `source` is "" if none did.
     """
 
     newest: Mapping[int, str] = field(default_factory=dict)
@@ -33,7 +33,7 @@ class Offer:
 
 
 def offers(*, progress: Progress = emit, origins: Origins = PUBLIC) -> tuple[Offer, Offer]:
-    """What there is of Kubernetes and of kind. Never fails; a few seconds at most where nothing answers."""
+    """The offered versions of Kubernetes and kind. Never fails; takes a few seconds where nothing answers."""
     with ThreadPoolExecutor(2) as pool:
         kubernetes = pool.submit(kubernetes_offer, progress=progress, origins=origins)
         kind = pool.submit(kind_offer, progress=progress, origins=origins)
@@ -41,7 +41,7 @@ def offers(*, progress: Progress = emit, origins: Origins = PUBLIC) -> tuple[Off
 
 
 def kubernetes_offer(*, progress: Progress = emit, origins: Origins = PUBLIC) -> Offer:
-    """What there is of Kubernetes."""
+    """The offered versions of Kubernetes."""
     with workspace("versions", progress) as space:
         return _first(
             partial(_releases, origins.kubernetes),
@@ -50,7 +50,7 @@ def kubernetes_offer(*, progress: Progress = emit, origins: Origins = PUBLIC) ->
 
 
 def kind_offer(*, progress: Progress = emit, origins: Origins = PUBLIC) -> Offer:
-    """What there is of kind."""
+    """The offered versions of kind."""
     with workspace("versions-kind", progress) as space:
         return _first(
             partial(_latest, origins.github, KIND_PROJECT),

@@ -1,4 +1,4 @@
-"""Which Kubernetes version a lab gets: what was asked for, made exact by what can be had from here."""
+"""Resolves a requested Kubernetes version to an exact one that is available."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def resolve(
     whole: bool = True,
     space: Workspace | None = None,
 ) -> str:
-    """The exact version (`v1.34.4`) for what the user wrote; `progress` is told which it became and why.
+    """The exact version (`v1.34.4`) for the user's text; `progress` gets the result and the reason.
 
-    A minor becomes its newest patch that can be had: in the cache (unless `fresh`; only its kube-proxy where
+    A minor becomes its newest available patch: in the cache (unless `fresh`; only its kube-proxy where
     it needn't be `whole`), else newest official release, else newest with complete Go modules. Raises
     DefinitionError for a version that doesn't exist, HostError for a new minor that no source gives.
     """
@@ -49,7 +49,7 @@ def resolve(
 
 
 def require_exists(*versions: str | None) -> None:
-    """Raise as `resolve` for a version that isn't among the known ones and that no source has."""
+    """Raise like `resolve` for a version that is unknown and that no source has."""
     for wanted in filter(None, versions):
         asked = parse(wanted)
         known = asked.minor in KNOWN if asked.patch is None else str(asked) in KNOWN.values()
@@ -120,7 +120,7 @@ class _Resolver:
             return KNOWN.get(minor, NEWEST)
 
     def _refuse_unheard_of(self, go: Go, asked: Wanted) -> None:
-        """A patch that isn't served doesn't exist if it is newer than all; else it may only be withheld."""
+        """A patch that isn't served doesn't exist if it is newer than all; else it may only be blocked."""
         known = [KNOWN[asked.minor]] if asked.minor in KNOWN else []
         newest = max([*self._listed(go, asked.minor), *known], key=sort_key, default="")
         if not newest or sort_key(str(asked)) > sort_key(newest):

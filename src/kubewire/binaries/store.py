@@ -1,7 +1,7 @@
-"""The cache of binaries: one folder an artifact, and a manifest that says which files in it are whole.
+"""The cache of binaries: one folder for each artifact, with a manifest of its complete files.
 
-Only this user's own folders and manifests count. A file of another owner, as a restored cache may hold, is
-replaced by a copy of our own, made from the open file while it is hashed.
+Only this user's folders and manifests are used. A file of another owner, as a restored cache may hold, is
+replaced by a copy, written from the open file while it is hashed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ RELEASE = re.compile(r"v\d+\.\d+\.\d+")
 
 
 class Entry(BaseModel):
-    """One stored file. Size and mtime vouch for it as in git's index: it is hashed only if mtime differs."""
+    """One stored file. As in git's index, it is hashed only if its mtime differs."""
 
     sha256: str
     size: int
@@ -38,7 +38,7 @@ class Entry(BaseModel):
 
 
 class Manifest(BaseModel):
-    """A file that is not listed here isn't there, whatever lies in the folder."""
+    """Files of the folder that are not listed here are ignored."""
 
     schema_version: int = 1
     files: dict[str, Entry] = {}
@@ -54,13 +54,13 @@ def path(artifact: Artifact, binary: str) -> Path:
 
 
 def missing(artifact: Artifact, binaries: tuple[str, ...]) -> tuple[str, ...]:
-    """Those of `binaries` that are not in the cache, or no longer what was stored."""
+    """Those of `binaries` that are not in the cache, or have changed since."""
     manifest = read_manifest(folder(artifact))
     return tuple(b for b in binaries if not _whole(artifact, b, manifest))
 
 
 def add(artifact: Artifact, binary: str, file: Path, source: str) -> None:
-    """Move `file` (on the cache's own file system) into the cache; a reader sees it whole or not at all.
+    """Move `file` (on the cache's own file system) into the cache; atomic for readers.
 
     The caller holds the artifact's lock.
     """
@@ -126,7 +126,7 @@ def _is_as_stored(stream: BufferedReader, file: Path, entry: Entry) -> bool:
 
 
 def _taken_over(stream: BufferedReader, file: Path, entry: Entry) -> bool:
-    """Put a copy of our own in the place of a file that others can write, if it is what was stored."""
+    """Replace a file that others can write by a copy, if its hash matches."""
     descriptor, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
     try:
         with os.fdopen(descriptor, "wb") as copy:
@@ -146,7 +146,7 @@ def _taken_over(stream: BufferedReader, file: Path, entry: Entry) -> bool:
 
 
 def read_manifest(directory: Path) -> Manifest:
-    """What the folder holds; empty without a manifest of this user's own that is understood."""
+    """What the folder holds; empty without a valid manifest of this user."""
     if not is_own_folder(directory):
         return Manifest()
     try:

@@ -26,7 +26,7 @@ def text(lines: Iterable[str]) -> str:
 
 
 def known() -> Sums:
-    """What a module must be like, where it is known. LabError where this machine's own file is damaged."""
+    """The known hashes of modules. LabError where this machine's own file is damaged."""
     return shipped() | _kept()
 
 
@@ -37,7 +37,7 @@ def shipped() -> Sums:
 
 
 def remember(lines: Sums, progress: Progress) -> None:
-    """Keep what Go found of modules that weren't known yet, for the next build."""
+    """Record the hashes of modules that weren't known yet."""
     if not lines:
         return
     modules = {tuple(line.split()[:2]) for line in lines}

@@ -39,7 +39,7 @@ __all__ = ["Binaries", "FetchPlan", "Step", "ensure", "ensure_artifact", "ensure
 
 @dataclass(frozen=True)
 class Binaries:
-    """Where every binary of a version lies. `version` is kube-proxy's, which is the lab's (`v1.37.2`)."""
+    """The path of every binary of a version. `version` is kube-proxy's, which is the lab's (`v1.37.2`)."""
 
     version: str
     control_plane_version: str
@@ -63,12 +63,12 @@ def ensure(
     origins: Origins = PUBLIC,
     fresh: bool = False,
 ) -> Binaries:
-    """Have every binary of a version in the cache (both versions as in `resolve`) and say where.
+    """Put every binary of a version in the cache (both versions as in `resolve`) and return the paths.
 
     With `node`, kubelet and kubeadm too, which lie beside kube-proxy: one build is far cheaper than two.
 
-    Safe when several processes call it at once. Raises DefinitionError (no such version) and HostError (no
-    source gives it, or the disk is too small), with nothing left half-made.
+    Safe if several processes call it at once. Raises DefinitionError (no such version) and HostError (no
+    source gives it, or the disk is too small), with nothing half-written.
     """
     sweep(progress)
     with workspace(str(parse(wanted)), progress) as space:
@@ -111,7 +111,7 @@ def ensure_artifact(
     progress: Progress = emit,
     origins: Origins = PUBLIC,
 ) -> Path:
-    """Only these binaries of one artifact, got as `ensure` gets them; the folder that holds them."""
+    """Only these binaries of one artifact, fetched like in `ensure`; returns their folder."""
     if store.missing(artifact, binaries):
         sweep(progress)
         with workspace(artifact.key, progress) as space:
@@ -180,14 +180,14 @@ def _from_modules(
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Fetch a version and print where it lies."""
+    """Fetch a version and print its paths."""
     parser = argparse.ArgumentParser(prog="python -m kubewire.binaries.supply")
     parser.add_argument(
         "version", nargs="?", default="", help="1.34 or v1.34.2; the newest known if left out"
     )
     parser.add_argument("--dns", action="store_true", help="CoreDNS too")
     parser.add_argument("--node", action="store_true", help="what a kind node image holds too")
-    parser.add_argument("--plan", action="store_true", help="only tell what would be fetched or built")
+    parser.add_argument("--plan", action="store_true", help="only print what would be fetched or built")
     options = parser.parse_args(arguments)
     show = _Terminal()
     try:
@@ -207,7 +207,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 class _Terminal:
-    """A line that is rewritten on a terminal; elsewhere one for each tenth that is done."""
+    """A line that is rewritten on a terminal; elsewhere a line for each 10 %."""
 
     def __init__(self) -> None:
         self._last: tuple[str, str | int] = ("", "")

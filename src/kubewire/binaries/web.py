@@ -1,4 +1,4 @@
-"""Asking the hosts of releases: over TLS all the way, bounded in size and time."""
+"""HTTP requests to release hosts: TLS only, bounded in size and time."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ TEXT_SECONDS = 30.0
 
 
 class SourceFailed(Exception):  # noqa: N818 - not an error of its own: the next source is tried
-    """This source can't give the binary; the text is the reason that the user reads if all fail."""
+    """This source can't give the binary; the text is the reason that is shown if all fail."""
 
 
 class NotListed(SourceFailed):
-    """This source was asked, and it knows no such version."""
+    """This source answered that it has no such version."""
 
 
 class Refused(SourceFailed):
-    """What this source offers is not taken; asking again would not help."""
+    """This source's answer is rejected; a retry would not help."""
 
 
 def why_unreachable(origin: str) -> str:
     """Why a release host doesn't answer, or "" if it does.
 
-    At most 3 s, name resolution included, once a process: `getaddrinfo` has no time limit of its own.
+    At most 3 s, with name resolution, once for each process: `getaddrinfo` has no time limit of its own.
     """
     return _probe(origin)
 
 
 @functools.cache
 def trust() -> ssl.SSLContext:
-    """The authorities that httpx trusts, and those of this machine's own store."""
+    """The CAs that httpx trusts, and those of this machine's store."""
     context = httpx.create_ssl_context()
     context.load_default_certs()
     return context
@@ -86,7 +86,7 @@ def answer(
     headers: Mapping[str, str] | None = None,
     follow: bool = True,
 ) -> Iterator[httpx.Response]:
-    """The answer to one request, its content still to be read; Refused where it would leave TLS."""
+    """The answer to one request, its content not yet read; Refused where it would leave TLS."""
 
     def require_tls(request: httpx.Request) -> None:
         if request.url.scheme != "https":
@@ -107,7 +107,7 @@ def answer(
 
 
 def chunks(found: httpx.Response, limit: int, seconds: float) -> Iterator[bytes]:
-    """The content as it was sent; Refused beyond `limit` bytes, SourceFailed after `seconds`."""
+    """The content; Refused beyond `limit` bytes, SourceFailed after `seconds`."""
     url, size, end = found.request.url, 0, time.monotonic() + seconds
     for chunk in found.iter_raw():
         size += len(chunk)

@@ -20,7 +20,7 @@ LOCK = "lock"
 
 
 class Workspace:
-    """`…/kubewire/build/<label>.<pid>.…`, made at first use.
+    """`…/kubewire/build/<label>.<pid>.…`, created at first use.
 
     Its lock lives as long as this process or a child that inherited `descriptor`: a compiler that outlives a
     killed parent still counts.
@@ -62,7 +62,7 @@ class Workspace:
 
 @contextlib.contextmanager
 def workspace(label: str, progress: Progress) -> Iterator[Workspace]:
-    """A workspace that is gone afterwards, also after an error or Ctrl-C."""
+    """A workspace that is removed afterwards, also after an error or Ctrl-C."""
     space = Workspace(label, progress)
     try:
         yield space
@@ -83,7 +83,7 @@ def garbage() -> list[Leftover]:
 def _is_left(directory: Path) -> bool:
     try:
         return not is_held(directory / LOCK)
-    except UnsafeFileError:  # not made by us
+    except UnsafeFileError:  # not created by kubewire
         return False
 
 
@@ -96,7 +96,7 @@ def _remove(directory: Path) -> bool:
 
 
 def sweep(progress: Progress) -> tuple[Path, ...]:
-    """Remove what killed builds left; what was removed."""
+    """Remove the workspaces of killed builds; returns what was removed."""
     if not _parent().is_dir():
         return ()
     with locked(_parent() / ".lock", "the build folder", progress):

@@ -1,6 +1,6 @@
 """A small Kubernetes API client: one kept-open connection, plain dicts, server-side apply.
 
-Paths are those of the API itself (`/api/v1/namespaces/default/pods`). Objects go in and come out as the
+Paths are those of the API itself (`/api/v1/namespaces/default/pods`). Objects are the
 API's JSON. Errors are `ApiError` with the HTTP status and the API's own Status message.
 """
 
@@ -87,7 +87,7 @@ class Api:
         return self.request("GET", path, **params)
 
     def find(self, path: str) -> dict[str, Any] | None:
-        """The object at `path`, or None where there is none."""
+        """The object at `path`, or None if it doesn't exist."""
         try:
             return self.get(path)
         except ApiError as error:
@@ -110,7 +110,7 @@ class Api:
         return self.request("DELETE", path, body=body, **params)
 
     def object_path(self, obj: Mapping[str, Any]) -> str:
-        """The API path of one object, its plural and scope as the apiserver's discovery tells them."""
+        """The API path of one object, its plural and scope from the apiserver's discovery."""
         api_version, kind, metadata = obj["apiVersion"], obj["kind"], obj["metadata"]
         prefix = f"{'/apis' if '/' in api_version else '/api'}/{api_version}"
         if api_version not in self._resources:
@@ -125,7 +125,7 @@ class Api:
         return f"{prefix}{scope}/{plural}/{metadata['name']}"
 
     def apply(self, obj: Mapping[str, Any], *, dry_run: bool = False) -> dict[str, Any]:
-        """Server-side apply of one object as field manager `kubewire`; the object as it is afterwards."""
+        """Server-side apply of one object as field manager `kubewire`; returns the new object."""
         params = {"fieldManager": FIELD_MANAGER, "force": "true"}
         if dry_run:
             params["dryRun"] = "All"
@@ -163,7 +163,7 @@ class Api:
 
 
 def _current(kubeconfig: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The cluster and the user of the current context; LabError for a file that has none."""
+    """The cluster and the user of the current context; LabError for a file without one."""
     try:
         config = read_yaml(read_own(kubeconfig, MAX_BYTES).decode())
         contexts = {entry["name"]: entry["context"] for entry in config["contexts"]}

@@ -1,4 +1,4 @@
-"""How a live object differs from the definition. Pure: API objects in, words out."""
+"""How a live object differs from the definition. Pure: API objects to text."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Path = tuple[str, ...]
 
 
 def differences(live: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """`spec.replicas: 2 → 4` for each value that would change, what the cluster itself keeps left out."""
+    """`spec.replicas: 2 → 4` for each value that would change, without those that the cluster manages."""
     return [f"{'.'.join(path)}: {show(old)} → {show(new)}" for path, old, new in _walk(live, wanted, ())]
 
 
@@ -58,10 +58,10 @@ def title(obj: Mapping[str, Any]) -> str:
 
 
 def with_ownership(live: Mapping[str, Any], manager: str) -> list[dict[str, Any]] | None:
-    """The object's managedFields with everything that people's tools wrote given to `manager`.
+    """The object's managedFields with the fields of people's tools assigned to `manager`.
 
     A server-side apply by `manager` then removes what its manifest doesn't hold: a port added by
-    `kubectl edit` goes. None if there is nothing to take over. As client-go's csaupgrade does it.
+    `kubectl edit` is removed. None if there is nothing to take over. Like client-go's csaupgrade.
     """
     entries: list[dict[str, Any]] = live["metadata"].get("managedFields") or []
     mine = [entry for entry in entries if _is(entry, manager)]
@@ -78,8 +78,8 @@ def with_ownership(live: Mapping[str, Any], manager: str) -> list[dict[str, Any]
 
 
 def taken_back(live: Mapping[str, Any], wanted: Mapping[str, Any], manager: str) -> dict[str, Any]:
-    """The fields, as a fieldsV1 set, that go once `manager` has taken over what people's tools wrote: those
-    that neither its manifest, of which `wanted` is the result, nor a controller holds.
+    """The fields, as a fieldsV1 set, that go once `manager` owns those of people's tools: neither its
+    manifest, of which `wanted` is the result, nor a controller has them.
     """
     owned = with_ownership(live, manager)
     if not owned:
@@ -115,7 +115,7 @@ def without(value: Any, fields: Mapping[str, Any]) -> Any:
 
 
 def _entry_of(item: Any, fields: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """What a fieldsV1 set says of one list item, which it names by its keys (`k:`) or its value (`v:`)."""
+    """A fieldsV1 set's entry for one list item, which it names by its keys (`k:`) or its value (`v:`)."""
     for name, inner in fields.items():
         mark, _, text = name.partition(":")
         if mark == "v" and json.loads(text) == item:
@@ -137,7 +137,7 @@ def _minus(left: Mapping[str, Any], right: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def as_text(obj: Mapping[str, Any]) -> str:
-    """An object for people, without what the cluster itself keeps in it."""
+    """An object for people, without fields that the cluster manages."""
     kept = {key: value for key, value in obj.items() if (key,) not in IGNORED}
     kept["metadata"] = {key: v for key, v in obj["metadata"].items() if ("metadata", key) not in IGNORED}
     return yaml.safe_dump(kept, sort_keys=True, allow_unicode=True, width=1000)
@@ -160,5 +160,5 @@ def _by_people(entry: Mapping[str, Any]) -> bool:
 
 
 def _union(left: Mapping[str, Any], right: Mapping[str, Any]) -> dict[str, Any]:
-    """Two fieldsV1 sets, which are nested dicts with empty leaves, together."""
+    """The union of two fieldsV1 sets, which are nested dicts with empty leaves."""
     return {key: _union(left.get(key, {}), right.get(key, {})) for key in left.keys() | right.keys()}

@@ -1,4 +1,4 @@
-"""Whether what was applied runs, and if not, what its pods and events say."""
+"""Whether the applied objects run, and if not, the messages of pods and events."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from kubewire.core.timeouts import scaled
 POLL = 0.1  # seconds
 FAMILIES = ("IPv4", "IPv6")
 HOPELESS = frozenset({"ErrImageNotOnNetns", "InvalidImageName", "ErrImageNeverPull"})
-"""Waiting reasons that no time mends."""
+"""Waiting reasons that don't go away by themselves."""
 
 
 def wait_for_rollout(
     api: Api, manifests: Sequence[Mapping[str, Any]], timeout: float, progress: Progress
 ) -> bool:
     """Wait until every workload among the manifests is rolled out and every Service has its pods among its
-    endpoints; whether anything was still to come. LabError with the pods' own words.
+    endpoints; returns whether it had to wait. LabError with the pods' messages.
     """
     workloads = [manifest for manifest in manifests if manifest["kind"] in WORKLOADS]
     services = [manifest for manifest in manifests if manifest["kind"] == "Service"]
@@ -51,7 +51,7 @@ def wait_for_rollout(
 
 
 def _unfinished(api: Api, manifests: Sequence[Mapping[str, Any]]) -> list[tuple[Mapping[str, Any], str]]:
-    """Those that still lack something, as they are in the cluster, and what."""
+    """The unfinished ones, as they are in the cluster, and what they lack."""
     seen = [api.find(api.object_path(manifest)) or manifest for manifest in manifests]
     return [(live, lack) for live in seen if (lack := _lacking(api, live))]
 
@@ -70,7 +70,7 @@ def _lacking(api: Api, obj: Mapping[str, Any]) -> str:
 
 
 def endpoints_lacking(pods: Sequence[Mapping[str, Any]], slices: Sequence[Mapping[str, Any]]) -> str:
-    """What a Service's EndpointSlices lack of its ready pods, or still have of pods that are gone; "" for
+    """What a Service's EndpointSlices lack of its ready pods, or still have of removed pods; "" for
     nothing. The EndpointSlice controller follows the pods with some delay.
     """
     ready = {pod["metadata"]["name"] for pod in pods if is_ready(pod) and _is_alive(pod)}

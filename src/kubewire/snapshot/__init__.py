@@ -1,1 +1,1 @@
-"""Everything that was observed, as files: collecting it, the folder, the archive."""
+"""Everything that was observed, as files: collector, folder, archive."""

@@ -1,4 +1,4 @@
-"""A snapshot as one compressed file: `snapshot.tar.gz`, whose content is the snapshot folder."""
+"""A snapshot as one compressed file: `snapshot.tar.gz`, which contains the snapshot folder."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _add(tar: tarfile.TarFile, name: str, text: str) -> None:
 
 
 def read_archive(path: Path) -> Snapshot:
-    """The snapshot of an archive; LabError for one of no use."""
+    """The snapshot of an archive; LabError for an invalid one."""
     try:
         data = read_bounded(path, PACKED_LIMIT)
     except FileNotFoundError as error:
@@ -64,10 +64,10 @@ def read_archive(path: Path) -> Snapshot:
 
 
 def unpack_snapshot(packed: bytes, where: str) -> Snapshot:
-    """The snapshot in an archive that anybody may have made, read in memory: nothing is written anywhere.
+    """The snapshot in an untrusted archive, read in memory; nothing is written.
 
-    Regular files of a snapshot's own names, and folders, are all that may be in it; LabError for anything
-    else, and for what exceeds BOUNDS.
+    It may contain only folders and regular files with a snapshot's names; LabError for anything
+    else, and for more than BOUNDS.
     """
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(packed)) as stream:
@@ -77,7 +77,7 @@ def unpack_snapshot(packed: bytes, where: str) -> Snapshot:
 
 
 def _read_tar(stream: BinaryIO, source: Path) -> Snapshot:
-    """LabError for a tar of no use; the stream's own errors pass through."""
+    """LabError for an invalid tar; errors of the stream pass through."""
     texts: dict[str, str] = {}
     nodes: dict[str, dict[str, str]] = {}
     taken = Texts()

@@ -1,4 +1,4 @@
-"""The cluster's part of a snapshot: one v1 List of what the dataplane depends on."""
+"""The cluster's part of a snapshot: one v1 List of the objects that the dataplane depends on."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Reader(Protocol):
     """What the collector needs of an API client."""
 
     def find(self, path: str) -> dict[str, Any] | None:
-        """The object or list at `path`, None where there is none."""
+        """The object or list at `path`, None if it doesn't exist."""
 
 
 def read_cluster(api: Reader) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def read_cluster(api: Reader) -> dict[str, Any]:
 
 
 def slim(item: dict[str, Any]) -> dict[str, Any]:
-    """The object without managedFields and what no check reads; a pod keeps no environment or volumes."""
+    """The object without managedFields and unchecked fields; a pod keeps no environment or volumes."""
     metadata = {key: value for key, value in item["metadata"].items() if key != "managedFields"}
     annotations = {k: v for k, v in metadata.get("annotations", {}).items() if k not in DROPPED_ANNOTATIONS}
     metadata.pop("annotations", None)

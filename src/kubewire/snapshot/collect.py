@@ -54,7 +54,7 @@ def take_snapshot(
 
 
 def read_nodes(handles: Sequence[NodeHandle], kubernetes: str) -> tuple[NodeSnapshot, ...]:
-    """Every node, a few at a time; LabError naming the first failure when none could be read."""
+    """Every node, a few at a time; LabError with the first failure if none could be read."""
     with ThreadPoolExecutor(max_workers=4) as pool:
         nodes = tuple(pool.map(lambda handle: read_node(handle, kubernetes), handles))
     if not any(node.files for node in nodes):
@@ -64,7 +64,7 @@ def read_nodes(handles: Sequence[NodeHandle], kubernetes: str) -> tuple[NodeSnap
 
 
 def read_node(handle: NodeHandle, kubernetes: str) -> NodeSnapshot:
-    """One exec of the script on one node. A node that does not answer has no files, only errors."""
+    """One exec of the script on one node. A node that doesn't answer has only errors."""
     mark = secrets.token_hex(16)
     outcome = run([*handle.prefix, "sh", "-c", SCRIPT, "kubewire", mark], timeout=NODE_SECONDS)
     sections, whole = split_sections(outcome.out, mark)

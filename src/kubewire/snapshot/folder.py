@@ -1,4 +1,4 @@
-"""The snapshot folder: writing it whole or not at all, and reading one that anybody may have made."""
+"""The snapshot folder: writing it atomically, and reading an untrusted one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LINES_LIMIT = 5_000_000
 VALUES_LIMIT = 12_000_000
 """JSON values of one file, likewise: `[],[],…` takes twenty times its size."""
 NODES_LIMIT = 5000
-"""Kubernetes' own for one cluster."""
+"""Kubernetes' limit for one cluster."""
 NODE_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 ERRORS = "errors"
 
@@ -31,7 +31,7 @@ ERRORS = "errors"
 def write_snapshot(snapshot: Snapshot, target: Path) -> None:
     """Write the folder of the snapshot contract; why a node's file is missing goes into snapshot.json.
 
-    Raises DefinitionError when `target` exists and is not an empty folder; nothing is left half-written.
+    Raises DefinitionError when `target` exists and is not an empty folder; nothing half-written remains.
     """
     import shutil
     import tempfile
@@ -75,8 +75,8 @@ def _unwritable(target: Path, error: OSError) -> KubewireError:
 
 
 def read_snapshot(source: Path) -> Snapshot:
-    """Read a snapshot folder. A missing file of a node is the checks' business; without cluster.json or any
-    node nothing can be judged: LabError naming the file. Links and special files inside are refused.
+    """Read a snapshot folder. Checks report a missing file of a node; without cluster.json or any
+    node nothing can be checked: LabError with the file. Links and special files are rejected.
     """
     with given(source):
         if not source.is_dir():
@@ -95,7 +95,7 @@ def read_snapshot(source: Path) -> Snapshot:
 def snapshot_of(
     meta: str | None, cluster: str | None, nodes: Mapping[str, Mapping[str, str]], source: Path
 ) -> Snapshot:
-    """The snapshot from its files' texts, None for one that isn't there; LabError as `read_snapshot`."""
+    """The snapshot from its files' texts, None for a missing one; LabError as `read_snapshot`."""
     about = {} if meta is None else _object(meta, source / "snapshot.json")
     if cluster is None:
         raise LabError("the snapshot has no cluster.json", where=str(source))
@@ -135,7 +135,7 @@ def _object(text: str, path: Path) -> dict[str, Any]:
 
 
 class Texts:
-    """Makes texts of a snapshot's files, within the bounds of what they may hold."""
+    """Decodes a snapshot's files, within bounds on their content."""
 
     def __init__(self) -> None:
         self._lines = LINES_LIMIT
@@ -153,14 +153,14 @@ class Texts:
 
 
 class _Reader:
-    """Reads the files of one folder, within the bounds of each and of all."""
+    """Reads the files of one folder, within bounds on each file and on all."""
 
     def __init__(self) -> None:
         self._left = TOTAL_LIMIT
         self._texts = Texts()
 
     def text(self, path: Path) -> str | None:
-        """The file's text, None where there is none."""
+        """The file's text, None if it is missing."""
         if self._left <= 0:
             raise LabError(f"the snapshot is larger than {size_text(TOTAL_LIMIT)}", where=str(path))
         try:

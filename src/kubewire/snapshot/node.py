@@ -83,7 +83,7 @@ SCRIPT = _BEFORE + "\n".join(f"take {file} {command}" for file, command in DUMPS
 """POSIX sh; its one argument is the mark that frames the sections.
 
 kube-proxy is found as the process of that name in the node's own network namespace, so the configuration
-and the version are those of the process that writes the rules, whatever started it.
+and the version are those of the process that writes the rules.
 The nfacct fact is the kernel's: kube-proxy makes its counters by netlink (pkg/util/nfacct) in its own network
 namespace, which works exactly where the kernel has nfnetlink_acct, built in or loaded.
 """
@@ -115,9 +115,9 @@ def split_sections(text: str, mark: str) -> tuple[dict[str, Section], bool]:
 
 
 def node_snapshot(name: str, sections: Mapping[str, Section], default_version: str) -> NodeSnapshot:
-    """The contract's files from the sections; whatever could not be taken is in `errors`, with its reason.
+    """The contract's files from the sections; failures are in `errors`, with the reason.
 
-    `default_version` stands in for the version of a kube-proxy that does not run now.
+    `default_version` is used where kube-proxy doesn't run.
     """
     files: dict[str, str] = {}
     errors: dict[str, str] = {}
@@ -187,7 +187,7 @@ def facts(sections: Mapping[str, Section]) -> dict[str, Any]:
     """facts.json: tcp_be_liberal and route_localnet (int), nfacct (bool), ipv6, sysctls, tools, kernel.
 
     `ipv6` is `on`, `disabled` (by sysctl) or `absent` (from the kernel).
-    A fact that the node can't tell is absent.
+    An unknown fact is absent.
     """
     found: dict[str, Any] = {"kube_proxy_running": "arguments" in sections}
     sysctls = _pairs(sections.get("sysctls"))
