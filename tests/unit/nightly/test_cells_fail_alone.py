@@ -181,7 +181,7 @@ def test_killed_in_the_middle_it_is_resumed_to_the_same_results(tmp_path: Path) 
     )
     assert process.stdout is not None
     assert process.stdout.readline().startswith("passed")
-    with pytest.raises(LabError, match="another nightly is at work"), folder.held():
+    with pytest.raises(LabError, match="another nightly uses this folder"), folder.held():
         pass
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -197,7 +197,7 @@ def test_a_folder_in_use_or_without_a_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DefinitionError, match="no nightly to resume"):
         RunFolder(tmp_path).read_order()
     (tmp_path / "order.json").write_text("{")
-    with pytest.raises(DefinitionError, match="can't be understood"):
+    with pytest.raises(DefinitionError, match="can't be read"):
         RunFolder(tmp_path).read_order()
     with pytest.raises(DefinitionError, match="something already"):
         RunFolder(tmp_path).write_order(order)
