@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class ActionModule(ActionBase):  # type: ignore[misc]
     """Runs the step that the module is named after: in this process, or by kubewire on the play's host.
 
-    The module's DOCUMENTATION says which arguments it takes. The outcome's changes make `changed`; a
-    KubewireError is the task's failure with its real message and `kubewire_exit_code`.
+    The module's DOCUMENTATION says which arguments it takes. Changes set `changed`; a KubewireError
+    fails the task with its message and `kubewire_exit_code`.
     """
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:

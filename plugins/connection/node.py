@@ -11,18 +11,18 @@ from ansible.plugins.connection import ConnectionBase
 from kubewire.core.processes import run
 
 SECONDS = 24 * 3600.0
-"""What one command on a node may take; a task's own `timeout` is shorter."""
+"""Seconds for one command on a node; a task's own `timeout` is shorter."""
 
 DOCUMENTATION = """
 name: node
 short_description: Run commands on a lab's node through its argv prefix
 description:
-  - Runs C(PREFIX /bin/sh -c COMMAND) on the machine that carries the lab; the prefix enters the node.
-  - Nothing is needed on the node but a POSIX shell; no Python, no SSH server.
+  - Runs C(PREFIX /bin/sh -c COMMAND) on the lab host; the prefix enters the node.
+  - The node needs only a POSIX shell; no Python, no SSH server.
 author: The kubewire authors
 options:
   kubewire_prefix:
-    description: The argv prefix that enters the node, as the inventory plugin M(kubewire.lab.labs) gives it.
+    description: The argv prefix that enters the node, as set by the inventory plugin M(kubewire.lab.labs).
     type: list
     elements: str
     required: true

@@ -16,7 +16,7 @@ author: The kubewire authors
     OVERRIDES = r"""
 options:
   overrides:
-    description: Values over those of the lab's file, by dotted key.
+    description: Values that override the lab's file, by dotted key.
     type: dict
     default: {}
 """
@@ -24,7 +24,7 @@ options:
     PROVIDER = r"""
 options:
   provider:
-    description: What makes the nodes; V(auto) chooses what this machine offers and says why.
+    description: The provider of the nodes; V(auto) chooses one that this machine supports.
     type: str
     default: auto
 """
@@ -32,7 +32,7 @@ options:
     PACKAGES = r"""
 options:
   install:
-    description: Whether missing packages may be installed; it fails where some are missing and none may.
+    description: Whether missing packages may be installed; if not, the task fails where some are missing.
     type: bool
     default: true
   become:

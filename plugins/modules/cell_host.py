@@ -4,19 +4,19 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: cell_host
-short_description: Tell what a host has for the cells of a nightly
+short_description: Report what a host has for the cells of a nightly
 description:
-  - Its CPUs, its free memory, the modes that its kernel can't run and why, the OS packages that are missing.
+  - Reports CPUs, free memory, modes that its kernel can't run and why, and missing OS packages.
   - Needs kubewire on the host, so M(kubewire.lab.provision) comes first.
 extends_documentation_fragment: kubewire.lab.lab.packages
 options:
   modes:
-    description: kube-proxy's modes that the cells have.
+    description: The kube-proxy modes of the cells.
     type: list
     elements: str
     required: true
   tools:
-    description: The tools that their labs ask for.
+    description: The tools that their labs need.
     type: list
     elements: str
     required: true
@@ -24,7 +24,7 @@ author: The kubewire authors
 """
 
 EXAMPLES = r"""
-- name: See what the host has
+- name: Report what the host has
   kubewire.lab.cell_host:
     modes: [iptables, nftables]
     tools: [conntrack]
@@ -32,11 +32,11 @@ EXAMPLES = r"""
 
 RETURN = r"""
 cpus:
-  description: How many CPUs kubewire may use there.
+  description: How many CPUs kubewire may use on the host.
   type: int
   returned: success
 memory_bytes:
-  description: Memory that is free there.
+  description: Free memory of the host.
   type: int
   returned: success
 lacking:

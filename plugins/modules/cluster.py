@@ -4,36 +4,36 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: cluster
-short_description: Make or reconcile a lab's cluster
+short_description: Create or reconcile a lab's cluster
 description:
-  - Fetches or builds the Kubernetes binaries if they aren't cached, then makes what is missing.
-  - A running cluster that holds what the definition says is left alone.
+  - Fetches or builds the Kubernetes binaries if they aren't cached, then creates what is missing.
+  - A running cluster that matches the definition is not changed.
 extends_documentation_fragment: [kubewire.lab.lab, kubewire.lab.lab.overrides, kubewire.lab.lab.provider]
 options:
   recreate:
-    description: Remove a lab that exists and make it afresh.
+    description: Remove and recreate an existing lab.
     type: bool
     default: false
   keep:
-    description: On kind, keep what a failed creation made.
+    description: On kind, keep the containers of a failed creation.
     type: bool
     default: false
 """
 
 EXAMPLES = r"""
-- name: Make or reconcile a lab's cluster
+- name: Create or reconcile a lab's cluster
   kubewire.lab.cluster:
     lab: iptables
 """
 
 RETURN = r"""
 changes:
-  description: What was made or mended, a line each.
+  description: What was created or repaired, a line each.
   type: list
   elements: str
   returned: always
 provider:
-  description: What makes the nodes.
+  description: The provider of the nodes.
   type: str
   returned: always
 why:
@@ -41,7 +41,7 @@ why:
   type: str
   returned: always
 anew:
-  description: Whether the cluster is a new one, with nothing of the lab in it yet.
+  description: Whether the cluster is new, without the lab's objects.
   type: bool
   returned: always
 kubernetes:

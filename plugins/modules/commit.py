@@ -4,15 +4,15 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: commit
-short_description: Let a lab outlive its maker
+short_description: Keep a lab after the run that creates it
 description:
-  - Until this, a lab vanishes with the run that makes it.
+  - Before this, a lab is removed when the run that creates it ends.
   - The roles P(kubewire.lab.workload#role) and P(kubewire.lab.verify#role) end with it.
 extends_documentation_fragment: kubewire.lab.lab
 """
 
 EXAMPLES = r"""
-- name: Let a lab outlive its maker
+- name: Keep a lab after the run that creates it
   kubewire.lab.commit:
     lab: iptables
 """

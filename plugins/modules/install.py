@@ -6,11 +6,11 @@ DOCUMENTATION = r"""
 module: install
 short_description: Install Debian packages on the play's host
 description:
-  - Installs them by apt-get, without recommended ones; the package index is brought up to date if it must be.
-  - Nothing but whether it worked is taken from the host.
+  - Installs them with apt-get, without recommended ones; updates the package index if needed.
+  - Uses only the exit code of the host's command.
 options:
   packages:
-    description: The packages' names, as M(kubewire.lab.packages) tells them.
+    description: The packages' names, as returned by M(kubewire.lab.packages).
     type: list
     elements: str
     required: true

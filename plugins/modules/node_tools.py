@@ -4,21 +4,21 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: node_tools
-short_description: Tell the versions of the tools on a node
+short_description: Report the versions of the tools on a node
 description:
   - Runs on a node, through the node's connection; the node needs a POSIX shell only.
 extends_documentation_fragment: kubewire.lab.lab
 """
 
 EXAMPLES = r"""
-- name: Tell the versions of the tools on a node
+- name: Report the versions of the tools on a node
   kubewire.lab.node_tools:
     lab: iptables
 """
 
 RETURN = r"""
 tools:
-  description: The version each tool tells, by its name.
+  description: The version of each tool, by its name.
   type: dict
   returned: always
 """

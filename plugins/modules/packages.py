@@ -4,10 +4,10 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: packages
-short_description: Name the OS packages that a lab lacks on this machine
+short_description: List the OS packages that a lab needs and this machine lacks
 description:
-  - Looks for every tool that the lab, its provider and its mode need.
-  - Fails, naming exactly the missing packages, where O(install) is off or nothing here can install them.
+  - Checks for every tool that the lab, its provider and its mode need.
+  - Fails with the missing packages where O(install) is off or they can't be installed.
 extends_documentation_fragment:
   - kubewire.lab.lab
   - kubewire.lab.lab.overrides
@@ -16,7 +16,7 @@ extends_documentation_fragment:
 """
 
 EXAMPLES = r"""
-- name: Name the OS packages that a lab lacks on this machine
+- name: List the OS packages that a lab needs and this machine lacks
   kubewire.lab.packages:
     lab: iptables
 """
@@ -28,7 +28,7 @@ missing:
   elements: str
   returned: always
 binaries:
-  description: Whether the lab's nodes run Kubernetes binaries of the host's cache.
+  description: Whether the lab's nodes run Kubernetes binaries from the host's cache.
   type: bool
   returned: always
 """

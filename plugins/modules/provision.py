@@ -4,20 +4,20 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: provision
-short_description: Have kubewire on a lab host
+short_description: Install kubewire on a lab host
 description:
-  - Installs kubewire's locked dependencies and kubewire itself in the cache of the user there, once for each
-    version; the host's own package index is asked first, then this machine sends the wheels.
-  - Keeps here, beside the lab's name, how the host is reached. Does nothing on this machine itself.
+  - Installs kubewire's locked dependencies and kubewire itself in the user's cache on the host, once for
+    each version; tries the host's package index first, then sends the wheels from this machine.
+  - Records on this machine how to reach the lab's host. Does nothing if the host is this machine.
 options:
   lab:
-    description: The lab's name, or the path of its file; without one nothing is kept here.
+    description: The lab's name, or the path of its file; without it nothing is recorded.
     type: str
 author: The kubewire authors
 """
 
 EXAMPLES = r"""
-- name: Have kubewire on the host
+- name: Install kubewire on the host
   kubewire.lab.provision:
     lab: iptables
 """
@@ -29,11 +29,11 @@ changes:
   elements: str
   returned: always
 ansible_facts:
-  description: C(kubewire_python), the Python there that has kubewire.
+  description: C(kubewire_python), the host's Python that has kubewire.
   type: dict
   returned: for another host
 place:
-  description: How the host is reached from here by SSH, and where kubewire is on it.
+  description: How to reach the host by SSH, and kubewire's path on it.
   type: dict
   returned: for another host
 """

@@ -7,7 +7,7 @@ module: remove
 short_description: Remove a lab and all that belongs to it
 description:
   - Removes the lab's nodes, processes, files and record.
-  - A lab that isn't there is no failure and no change, also where no file says what it was.
+  - A lab that doesn't exist is no failure and no change, even without its file.
 extends_documentation_fragment: kubewire.lab.lab
 """
 
@@ -19,7 +19,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changes:
-  description: One line where a lab was removed, none where there was nothing.
+  description: One line if a lab was removed, else none.
   type: list
   elements: str
   returned: always

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: settle
-short_description: Wait until every node's dataplane is what it must be
+short_description: Wait until every node's dataplane is as expected
 description:
-  - A node that stays different is mended (its kube-proxy restarted, stray rules removed, routes put back),
-    and each mend is named.
-  - In check mode the nodes are looked at, and what would be mended is named.
+  - Repairs a node that stays different (restarts kube-proxy, removes stray rules, restores routes)
+    and reports each repair.
+  - In check mode it only reports what would be repaired.
 extends_documentation_fragment: kubewire.lab.lab
 """
 
 EXAMPLES = r"""
-- name: Wait until every node's dataplane is what it must be
+- name: Wait until every node's dataplane is as expected
   kubewire.lab.settle:
     lab: iptables
 """
 
 RETURN = r"""
 changes:
-  description: What was mended, a line each.
+  description: What was repaired, a line each.
   type: list
   elements: str
   returned: always

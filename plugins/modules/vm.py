@@ -2,10 +2,10 @@
 
 DOCUMENTATION = """
 module: vm
-short_description: Have a VM that carries a lab
+short_description: Start a VM for a lab
 description:
-  - Starts a small VM with Debian's kernel, which has ip_vs, unless the lab's runs already.
-  - It is an SSH host of the inventory that RV(inventory) names; P(kubewire.lab.labs) knows its nodes later.
+  - Starts a small VM with Debian's kernel, which has ip_vs, unless the lab's VM runs already.
+  - The VM is an SSH host in the inventory RV(inventory); P(kubewire.lab.labs) lists its nodes later.
 extends_documentation_fragment: [kubewire.lab.lab, kubewire.lab.lab.overrides]
 """
 
@@ -17,11 +17,11 @@ EXAMPLES = """
 
 RETURN = """
 inventory:
-  description: The inventory that has the VM.
+  description: The inventory with the VM.
   type: str
   returned: success
 host:
-  description: The VM's name in it.
+  description: The VM's name in the inventory.
   type: str
   returned: success
 kubernetes:

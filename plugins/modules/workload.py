@@ -4,10 +4,10 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: workload
-short_description: Bring a lab's objects to its definition
+short_description: Apply a lab's objects
 description:
-  - Applies httpbin and the lab's manifests by server-side apply and names each drift it finds.
-  - Removes what a former definition of this lab had applied. Waits until everything is rolled out.
+  - Applies httpbin and the lab's manifests by server-side apply and reports each drift.
+  - Removes objects of former definitions of this lab. Waits until everything is rolled out.
 extends_documentation_fragment: kubewire.lab.lab
 options:
   timeout:
@@ -16,24 +16,24 @@ options:
     default: 90
   overrides:
     description:
-      - In check mode, values over those of the lab's file, as the cluster would have recorded them by now.
-      - The recorded definition counts where they are left out; outside check mode it always does.
+      - In check mode, values that override the lab's file, as the cluster step would have recorded them.
+      - Without them, and always outside check mode, the recorded definition is used.
     type: dict
   anew:
-    description: In check mode, whether the cluster would be a new one, with nothing of the lab in it.
+    description: In check mode, whether the cluster would be new, without the lab's objects.
     type: bool
     default: false
 """
 
 EXAMPLES = r"""
-- name: Bring a lab's objects to its definition
+- name: Apply a lab's objects
   kubewire.lab.workload:
     lab: iptables
 """
 
 RETURN = r"""
 waited:
-  description: Whether pods or endpoints were still to come.
+  description: Whether it had to wait for pods or endpoints.
   type: bool
   returned: outside check mode
 changes:

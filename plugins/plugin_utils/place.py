@@ -14,12 +14,12 @@ from kubewire.hosts.ssh_errors import SUDO
 from kubewire.hosts.ssh_target import SshTarget
 
 PERSIST = "20s"
-"""As in ansible.cfg: a lab in the making lives as long as its connection."""
+"""As in ansible.cfg: a lab that is being created lives as long as its connection."""
 
 
 def place_of(connection: Any, variables: Mapping[str, Any]) -> SshTarget:
     """The play's host. `kubewire_python` and `kubewire_environment` come from its inventory, or from the
-    task that had kubewire there; HostError for a connection other than SSH.
+    task that installed kubewire; HostError for a connection other than SSH.
     """
     name = str(variables["inventory_hostname"])
     if str(connection.transport).rpartition(".")[2] != "ssh":
@@ -40,8 +40,8 @@ def place_of(connection: Any, variables: Mapping[str, Any]) -> SshTarget:
 
 
 def _become(connection: Any, host: str) -> tuple[str, ...]:
-    """What becomes another user there, as the play, the task or the inventory asks for it; HostError for
-    another way than sudo.
+    """The command to become another user on the host, as set by play, task or inventory; HostError for
+    anything but sudo.
     """
     plugin = connection.become
     user = plugin and (plugin.get_option("become_user") or "root")
@@ -53,7 +53,7 @@ def _become(connection: Any, host: str) -> tuple[str, ...]:
 
 
 def shared(place: SshTarget, connection: Any) -> SshTarget:
-    """The place, reached through one connection for all steps of a run, beside those of Ansible's modules."""
+    """The SSH target, with one connection for all steps of a run, beside those of Ansible's modules."""
     folder = Path(str(connection.get_option("control_path_dir"))).expanduser()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     name = hashlib.sha256("\0".join(place.ssh).encode()).hexdigest()[:10]

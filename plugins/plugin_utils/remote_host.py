@@ -1,4 +1,4 @@
-"""Steps on a host that SSH reaches: by kubewire on it, or by bringing there what kubewire needs."""
+"""Steps on an SSH host: run by kubewire on it, or preparing the host for kubewire."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def install(run: Run, host: str, packages: list[str], *, check: bool) -> dict[st
     Not by ansible.builtin.apt: Ansible trusts a module's result from a lab host, add_host included.
     """
     if odd := [package for package in packages if not PACKAGE.fullmatch(package)]:
-        raise HostError(f"{odd[0]!r} is no name of a Debian package", where=host)
+        raise HostError(f"{odd[0]!r} is not a valid Debian package name", where=host)
     if not check:
         checked(run, host, scripts.PACKAGES, tuple(packages))
     done = "would be installed" if check else "installed"
@@ -47,7 +47,7 @@ class RemoteHost:
     variables: Mapping[str, Any]
 
     def perform(self, step: str, arguments: Mapping[str, Any], *, check: bool) -> dict[str, Any]:
-        """The task result of the step; LabError where it needs a lab there and none was brought up."""
+        """The task result of the step; LabError where it needs a lab that wasn't created."""
         place = place_of(self.connection, self.variables)
         if step == "provision":
             return self._provision(place, **arguments, check=check)
@@ -60,7 +60,7 @@ class RemoteHost:
         return perform_there(self.run, place, step, arguments, check=check)
 
     def run(self, command: str, data: bytes = b"") -> tuple[int, str, str]:
-        """Run a shell command there; HostError where the host can't be reached.
+        """Run a shell command on the host; HostError if it can't be reached.
 
         Not through Ansible's own connection, which reads what a host sends without a bound.
         """

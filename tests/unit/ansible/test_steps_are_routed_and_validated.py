@@ -33,7 +33,7 @@ REFUSED = (
     "Supported parameters include: keep, lab, overrides, provider, recreate.",
     "The value 'perhaps' is not a valid boolean.",
     "missing required arguments: lab",
-    "localhost: ';' is no name of a Debian package",
+    "localhost: ';' is not a valid Debian package name",
 )
 OLD_NAMES = """
 - hosts: localhost
