@@ -30,7 +30,7 @@ def test_one_failed_check_fails_it(make_report: Make) -> None:
 def test_too_little_judged_is_an_error(make_report: Make, fields: dict[str, object]) -> None:
     report = make_report(**fields)
     assert (report.status, exit_code(report)) == ("error", 4)
-    assert any("judged" in note for note in report.notes)
+    assert any("checked" in note for note in report.notes)
 
 
 def test_skipped_checks_alone_are_an_error() -> None:
