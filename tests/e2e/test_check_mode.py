@@ -282,4 +282,4 @@ def test_without_a_change_nothing_is_announced(lab: Announced) -> None:
 def test_recreate(lab: Announced) -> None:
     announced = lab.changes("--check", "--recreate")
     assert lab.changes("--recreate") == tenseless(announced)
-    assert announced[0].endswith("removed, to be made afresh (recreate)")
+    assert announced[0].endswith("removed, to be recreated (recreate)")

@@ -198,7 +198,7 @@ def test_nothing_half_made_stays(room: Room, cut: str) -> None:
     ("change", "words"),
     [
         ({"ansible_host": "NETWORK.99"}, "is it switched on"),
-        ({"ansible_port": 23}, "nothing answers SSH there"),
+        ({"ansible_port": 23}, "no SSH server answers"),
         ({"ansible_ssh_private_key_file": "/nonexistent"}, "the login is refused"),
         (
             {"ansible_ssh_common_args": "-o UserKnownHostsFile=/dev/null -o StrictHostKeyChecking=yes"},

@@ -1,1 +1,1 @@
-"""What everything else stands on: files, processes, and text that is safe to print."""
+"""The base of all other packages: files, processes, and text that is safe to print."""

@@ -1,4 +1,4 @@
-"""Types of what others say: texts, counts and lists with a measure."""
+"""Types for data from outside: strings, counts and lists of bounded size."""
 
 from __future__ import annotations
 

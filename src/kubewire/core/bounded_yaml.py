@@ -1,4 +1,4 @@
-"""YAML that others wrote as plain data, within bounds of size, nesting and values (aliases followed)."""
+"""Load untrusted YAML as plain data, within bounds of size, nesting and values (aliases followed)."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ MAX_BYTES = 1 << 20
 MAX_NODES = 100_000
 MAX_DEPTH = 64
 LONGEST_NUMBER = 64
-"""Characters: a long sexagesimal number (`1:20:30`) takes a time that grows with its square."""
+"""Characters: the time to parse a long sexagesimal number (`1:20:30`) grows with its square."""
 
 _TIMESTAMP = "tag:yaml.org,2002:timestamp"
 RESOLVERS = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != _TIMESTAMP]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-"""What a plain scalar may stand for: a date stays text."""
+"""The types that a plain scalar may have: a date stays text."""
 
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -56,7 +56,7 @@ def _check_bounds(text: str) -> None:
     for event in yaml.parse(text, Loader=_Base):
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in sizes:
-                raise ValueError(f"the alias *{event.anchor} stands for nothing that is complete")
+                raise ValueError(f"the alias *{event.anchor} refers to no complete node")
             total += sizes[event.anchor]
         elif isinstance(event, yaml.NodeEvent):
             tag = getattr(event, "tag", None)

@@ -1,4 +1,4 @@
-"""kubewire itself, as a wheel holds it, to be unpacked on another host: the same bytes for the same tree."""
+"""Pack kubewire as a wheel holds it, to unpack it on another host: the same bytes for the same tree."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TREE = (
     "roles",
     "schemas",
 )
-"""What of the collection's root the wheel holds, too (pyproject's force-include)."""
+"""The parts of the collection's root that the wheel also holds (pyproject's force-include)."""
 LOCK = Path("requirements") / "runtime.txt"
 
 
@@ -61,9 +61,10 @@ def lock() -> bytes:
 
 
 def picked(requirements: str, python: str, wanted: Callable[[str], bool] = lambda _: True) -> str:
-    """Of a lock file what a `python` such as 3.13 on Linux takes of the wanted packages, with their hashes.
+    """The lock file's lines, with hashes, of the wanted packages for `python` (such as 3.13) on Linux.
 
-    The markers are evaluated here: pip does so for the Python that it runs under, whatever it fetches for.
+    The markers are evaluated by this function: pip evaluates them for the Python that it runs under, even if
+    it downloads for another one.
     """
     environment = {"python_version": python, "python_full_version": f"{python}.0"}
 
@@ -81,7 +82,7 @@ def picked(requirements: str, python: str, wanted: Callable[[str], bool] = lambd
 
 
 def digest() -> str:
-    """Names this tree: equal for equal files."""
+    """The digest that identifies this tree: equal for equal files."""
     found = hashlib.sha256()
     for name, data in members().items():
         found.update(f"{name}\0{len(data)}\0".encode() + data)
@@ -107,7 +108,7 @@ def pip() -> bytes:
     """This machine's pip as a zip file that any Python can run: `python pip.zip/pip install …`."""
     spec = find_spec("pip")
     if spec is None or spec.origin is None:
-        raise HostError("there is no pip beside kubewire to ship to the host", hint="python -m ensurepip")
+        raise HostError("pip, which kubewire copies to the host, is missing", hint="python -m ensurepip")
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as packed:
         for name, data in _files(Path(spec.origin).parent, "pip"):

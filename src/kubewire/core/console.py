@@ -1,8 +1,8 @@
-"""The one way that text gets to standard output and standard error, for people and for the log.
+"""The only module that prints to standard output and standard error.
 
-What is printed may hold words of lab hosts, nodes, pods, clusters and files of others. Control characters
-that a terminal would act on, or that hide text, are printed as escapes, and no text can begin a line that
-kubewire didn't begin: a line is one line, lines after a paragraph's first are indented.
+Output may contain text from lab hosts, nodes, pods, clusters and other users' files. Control characters that
+a terminal would act on, or that hide text, are printed as escapes. No such text can start a line of its own:
+a line stays one line, and in a paragraph the lines after the first are indented.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 UNCUT = 10_000
-"""Columns enough for every text, where what reads a table isn't a terminal."""
+"""The width of a table where the output isn't a terminal: wide enough for every text."""
 _Safe = Callable[[str], str]
 _FORCED = ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
 
@@ -36,27 +36,27 @@ def err(text: str) -> None:
 
 
 def block(text: str) -> None:
-    """Lines of our own making on standard output, their line ends meant."""
+    """Lines that kubewire wrote, on standard output: their line ends are kept."""
     _write(sys.stdout, printable(text))
 
 
 def document(text: str) -> None:
-    """What a program reads (JSON, YAML, XML), on standard output: as it is, but for a terminal."""
+    """Output for a program (JSON, YAML, XML) on standard output: unchanged unless it is a terminal."""
     _write(sys.stdout, printable(text) if sys.stdout.isatty() else text)
 
 
 def rewritten(text: str, *, last: bool) -> None:
-    """A line of standard error that takes the place of the one before, on a terminal."""
+    """A line of standard error that replaces the one before it, on a terminal."""
     _write(sys.stderr, f"\r\x1b[K{one_line(text)}" + ("\n" if last else ""))
 
 
 def is_styled() -> bool:
-    """Whether standard output takes styles; without them, rich need not be loaded."""
+    """Whether standard output supports styles; without them, rich isn't loaded."""
     return sys.stdout.isatty() or any(name in os.environ for name in _FORCED)
 
 
 class Screen:
-    """Styled text on standard output or standard error, by rich; nothing in it is ever markup."""
+    """Styled text on standard output or standard error, by rich; markup is never interpreted."""
 
     def __init__(self, console: Console | None = None, *, stderr: bool = False) -> None:
         if console is None:
@@ -78,7 +78,7 @@ class Screen:
         self._print(_line(parts, style, one_line))
 
     def rendered(self, text: Text) -> None:
-        """Text of a report's layout: its line ends are meant."""
+        """Text of a report's layout: its line ends are kept."""
         self._print(_line([text], "", printable))
 
     def paragraph(self, text: str, style: str = "") -> None:
@@ -86,7 +86,7 @@ class Screen:
         self._print(_line([text], style, indented))
 
     def table(self, heads: Sequence[str], rows: Iterable[Sequence[str | tuple[str, str]]]) -> None:
-        """Columns without a frame; the last one is folded where it must be."""
+        """Columns without a frame; the last one is folded if the width requires it."""
         from rich.table import Table
 
         table = Table(*heads, box=None, pad_edge=False)
@@ -96,7 +96,7 @@ class Screen:
         self._console.print(table, width=self.width if self.is_terminal else UNCUT)
 
     def status(self, text: str) -> Status:
-        """A line that stays the last one, for as long as its status runs."""
+        """A line that stays below all other output while its status runs."""
         return self._console.status(self.status_text(text))
 
     def status_text(self, text: str) -> Text:
@@ -123,7 +123,7 @@ def _line(parts: Iterable[str | tuple[str, str] | Text], style: str, safe: _Safe
 
 
 def _safe_text(text: Text, safe: _Safe) -> Text:
-    """The same text and styles; where letters become escapes, their styles go with them."""
+    """The same text, printable; escapes keep the style of the characters that they replace."""
     from rich.text import Text
 
     if safe(text.plain) == text.plain:

@@ -6,9 +6,9 @@ from typing import ClassVar
 
 
 class KubewireError(Exception):
-    """What went wrong, where, and how to mend it.
+    """What went wrong, where, and how to fix it.
 
-    `what` is one sentence; `where` a file:line:column, a node or a path; `mend` says what to do next.
+    `what` is one sentence; `where` a file:line:column, a node or a path; `hint` says what to do next.
     """
 
     exit_code: ClassVar[int] = 4
@@ -25,24 +25,24 @@ class KubewireError(Exception):
 
 
 class DefinitionError(KubewireError):
-    """The lab file, an option or the call is wrong (exit 2)."""
+    """The lab file or the command line is invalid (exit 2)."""
 
     exit_code = 2
 
 
 class HostError(KubewireError):
-    """This machine can't run it, and why (exit 3)."""
+    """This machine can't run the lab (exit 3)."""
 
     exit_code = 3
 
 
 class LabError(KubewireError):
-    """Nothing could be judged: the lab or the tool failed (exit 4)."""
+    """There is no result: the lab or kubewire itself failed (exit 4)."""
 
     exit_code = 4
 
 
 def shortened(text: str, longest: int = 300) -> str:
-    """A text that a message can show: of a longer one the middle is left out."""
+    """The text for a message: the middle of a longer one is left out."""
     half = longest // 2
     return text if len(text) <= longest else f"{text[:half]} … {text[-half:]}"

@@ -1,4 +1,4 @@
-"""How the process ends: every way to end has its exit code and, if it went wrong, one clear message."""
+"""The end of the process: the exit code and, on failure, one message."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def end_with(command: Callable[[], object]) -> NoReturn:
     """Run the command and end the process with the exit code it means; a command may raise SystemExit."""
     raise_on_terminate()
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # no locale lacks a letter badly enough to fail
+        if isinstance(stream, io.TextIOWrapper):  # a character that the locale lacks is no reason to fail
             stream.reconfigure(errors="replace")
     sys.exit(_exit_code(command))
 
@@ -50,7 +50,7 @@ def _say(text: str) -> None:
 
 
 def _keep_traceback() -> str:
-    """Write the traceback of the exception at hand to a log; where it is, for people."""
+    """Write the traceback of the current exception to a log; the sentence that names the file."""
     import traceback
 
     from kubewire.core.paths import state_dir

@@ -1,9 +1,9 @@
-"""Files: written whole or not at all; read without trusting whoever could have put them there.
+"""Files: written completely or not at all, read without trust in other users.
 
-Two kinds of file are read. One that *others* made (a snapshot, a lab, a run's folder): any owner, but a
-regular file of bounded size. One that is *ours* (a state record, a lock, a kubeconfig): also owned by this
-user, writable by nobody else, and never reached through a symbolic link. Both are checked on the open
-descriptor, so that nothing can be exchanged between the check and the use.
+There are two kinds of file. One that *others* wrote (a snapshot, a lab, a run's folder) may have any owner,
+but must be a regular file of bounded size. One that is *ours* (a state record, a lock, a kubeconfig) must
+also belong to this user, be writable by nobody else, and not be reached through a symbolic link. Both are
+checked on the open descriptor, so that nothing can be replaced between the check and the use.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class UnsafeFileError(LabError):
 
 
 def write_atomically(path: Path, text: str, *, mode: int = 0o600) -> None:
-    """Write a text file so that a reader, or a crash, meets the old or the new content, never a part."""
+    """Write a text file atomically: a reader, also after a crash, sees the old or the new content."""
     import tempfile  # slow to import, and readers don't need it
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -48,7 +48,7 @@ def write_atomically(path: Path, text: str, *, mode: int = 0o600) -> None:
 
 
 def read_bounded(path: Path, limit: int, *, follow: bool = True) -> bytes:
-    """The content of a file that others made, at most `limit` bytes; a link is followed or refused.
+    """The content of a file that others wrote, at most `limit` bytes; a link is followed or refused.
 
     FileNotFoundError where there is none; UnsafeFileError, a LabError, for anything but a regular file, for
     one that can't be read and for one that is larger. Never blocks (a FIFO, a device).
@@ -113,7 +113,7 @@ def open_own_folder(path: Path) -> int:
 
 
 def own_folder(path: Path) -> Path:
-    """The folder, made with mode 0700 where it is missing; raises as `open_own_folder`."""
+    """The folder, created with mode 0700 if it is missing; raises as `open_own_folder`."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.close(open_own_folder(path))
     return path
@@ -129,7 +129,7 @@ def is_own_folder(path: Path) -> bool:
         status = os.fstat(descriptor)
         if status.st_uid != os.geteuid() or path.parent.stat().st_uid not in (0, os.geteuid()):
             return False
-        if status.st_mode & 0o022:  # made under another umask
+        if status.st_mode & 0o022:  # created under another umask
             os.fchmod(descriptor, stat.S_IMODE(status.st_mode) & ~0o022)
         return True
     finally:
@@ -139,8 +139,8 @@ def is_own_folder(path: Path) -> bool:
 def remove_tree(folder: Path) -> None:
     """Remove a folder and all that is in it, however deep others nested it; no link is followed.
 
-    What the system refuses to remove stays. Each folder's entries are moved to the top before it goes, so
-    neither Python's stack, nor the open files, nor a path's length grows with the depth.
+    What the system refuses to remove stays. Each folder's entries are moved to the top before it is removed,
+    so neither Python's stack, nor the open files, nor a path's length grows with the depth.
     """
     with suppress(OSError):
         top = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -156,7 +156,7 @@ def remove_tree(folder: Path) -> None:
 
 
 def _remove_entry(top: int, name: str, unused: Iterator[str]) -> list[str]:
-    """Remove an entry of `top`; what was in it is then in `top` by these names."""
+    """Remove an entry of `top`; the names under which its content is now in `top`."""
     try:
         os.unlink(name, dir_fd=top)
     except IsADirectoryError:
@@ -174,7 +174,7 @@ def _remove_entry(top: int, name: str, unused: Iterator[str]) -> list[str]:
 
 
 def check_owned(descriptor: int, path: Path) -> None:
-    """UnsafeFileError unless what is open belongs to this user and nobody else can write to it."""
+    """UnsafeFileError unless the open file belongs to this user and nobody else can write to it."""
     status = os.fstat(descriptor)
     if status.st_uid != os.geteuid():
         raise UnsafeFileError(
@@ -188,11 +188,11 @@ def check_owned(descriptor: int, path: Path) -> None:
 
 
 def check_ancestors(path: Path) -> None:
-    """UnsafeFileError where somebody but this user and root could exchange a folder on the way to `path`.
+    """UnsafeFileError if anybody but this user and root could replace a folder on the way to `path`.
 
-    That is one of another owner, or one that others can write and that isn't sticky. A missing one is made
-    by whoever may, so its parent counts. Links on the way are resolved first, and both ways checked. In a
-    user namespace, the owners that it has no id for count as root: it can't tell them from root.
+    That is a folder of another owner, or one that others can write to and that isn't sticky. For a missing
+    one, its parent decides who can create it. Links are resolved, and both paths are checked. In a user
+    namespace, owners without an id in it count as root: it can't tell them from root.
     """
     trusted = {0, os.geteuid(), *_unmapped()}
     try:
@@ -207,7 +207,7 @@ def check_ancestors(path: Path) -> None:
                 continue
             if status.st_uid not in trusted:
                 raise UnsafeFileError(
-                    f"belongs to user {status.st_uid}, who could exchange what lies in it", where=str(folder)
+                    f"belongs to user {status.st_uid}, who could replace its content", where=str(folder)
                 )
             writable = status.st_mode & 0o022 and not status.st_mode & stat.S_ISVTX
             if writable and stat.S_ISDIR(status.st_mode):
@@ -215,7 +215,7 @@ def check_ancestors(path: Path) -> None:
 
 
 def _unmapped() -> set[int]:
-    """The user id as which all show that this user namespace has no id for; none in the first one."""
+    """The user id shown for all users that this user namespace doesn't map; none in the initial one."""
     if Path("/proc/self/uid_map").read_text().split() == ["0", "0", "4294967295"]:
         return set()
     return {int(Path("/proc/sys/kernel/overflowuid").read_text())}

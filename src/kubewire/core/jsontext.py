@@ -1,4 +1,4 @@
-"""JSON by the quick reader; what it refuses is for the standard library to read, or to name the fault."""
+"""JSON by msgspec; what it refuses is read by the standard library, whose errors are more precise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What crashes left: found first, then told (`gc --dry-run`) or removed (`gc`), so that both say the same."""
+"""What crashes left: found, then listed (`gc --dry-run`) or removed (`gc`), so that both agree."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from kubewire.core.errors import LabError
 
 @dataclass(frozen=True)
 class Leftover:
-    """One thing that a crash left: `what` it is, for people; of which lab, where it takes the lab along.
+    """One thing that a crash left: `what` describes it; `lab` is set if its removal removes that lab.
 
-    `remove` takes the locks that guard it and looks once more; False, or a LabError, where it has to stay.
+    `remove` takes the locks that guard it and checks again; False, or a LabError, if it has to stay.
     """
 
     what: str
@@ -22,10 +22,10 @@ class Leftover:
 
 
 def remove(found: Iterable[Leftover]) -> list[str]:
-    """Remove what was found; what is gone now."""
+    """Remove what was found; what was removed."""
     removed = []
     for each in found:
-        with suppress(LabError):  # held by now, or not to be judged from here
+        with suppress(LabError):  # locked by now, or its processes can't be seen
             if each.remove():
                 removed.append(each.what)
     return removed

@@ -1,4 +1,4 @@
-"""Locks between processes: held by the kernel (flock), so a killed holder never leaves one behind."""
+"""Locks between processes (flock): the kernel releases them when the holder ends."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ POLL_SECONDS = 0.2
 
 @contextlib.contextmanager
 def locked(file: Path, what: str, progress: Progress) -> Iterator[int]:
-    """Hold `file` exclusively; while another process holds it, say who and wait.
+    """Lock `file` exclusively; while another process holds it, report which one and wait.
 
     Yields the descriptor: a child that inherits it keeps the lock until it ends too.
     """
@@ -29,7 +29,7 @@ def locked(file: Path, what: str, progress: Progress) -> Iterator[int]:
         while not try_lock(descriptor):
             holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip()
             if holder != told:
-                progress("wait", f"{what}: {holder or 'another process'} is at it; waiting")
+                progress("wait", f"{what}: waiting for {holder or 'another process'}")
                 told = holder
             time.sleep(POLL_SECONDS)
         os.ftruncate(descriptor, 0)
@@ -40,7 +40,7 @@ def locked(file: Path, what: str, progress: Progress) -> Iterator[int]:
 
 
 def open_lock(file: Path, flags: int = os.O_RDWR | os.O_CREAT) -> int:
-    """A descriptor of a lock of this user's own; neither a link nor another's file is taken for one.
+    """A descriptor of this user's own lock file; a link or another user's file is refused.
 
     FileNotFoundError where it, or its folder, is missing; UnsafeFileError for what can't be one.
     """
@@ -70,9 +70,9 @@ def is_held(file: Path) -> bool:
 
 
 def try_lock(descriptor: int, seconds: float = 0.0, *, shared: bool = False) -> bool:
-    """Take the lock if nobody has it, or lets go of it within some seconds.
+    """Take the lock if it is free, or becomes free within some seconds.
 
-    `shared`, for those who only ask whether somebody has it: they don't take each other for its holder.
+    `shared` is for those who only ask whether the lock is taken: they don't block each other.
     """
     operation = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     end = time.monotonic() + seconds

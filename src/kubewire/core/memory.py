@@ -1,4 +1,4 @@
-"""This machine's memory, as /proc/meminfo has it."""
+"""This machine's memory, from /proc/meminfo."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def memory_total() -> int:
 
 
 def memory_available() -> int:
-    """Bytes that programs can still get without anything being swapped out."""
+    """Bytes that programs can still allocate without swapping."""
     return _meminfo("MemAvailable")
 
 

@@ -1,7 +1,7 @@
-"""A monitor (conmon's word): the one process that starts what lives on, ends it with its makers, tidies up.
+"""A monitor (as conmon is): starts a long-lived child, ends it if its owners end too early, cleans up.
 
-Until `commit` its child ends with any of the makers; the first of them, the caller, may leave once the child
-is `made`. From then on it outlives them. SIGUSR1 means `commit`, SIGTERM ends it.
+Until `commit` the child ends with any of its owners; the first of them, the caller, may end once the child
+is `made`. After `commit` the child outlives them. SIGUSR1 means `commit`, SIGTERM ends it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ TAIL = 1 << 16
 
 
 class Monitored:
-    """What a monitor looks after. `line` is where the child says what it has come to, a word a line."""
+    """What a monitor supervises. On `line` the child reports its progress, one word a line."""
 
     what: ClassVar[str]
     program: ClassVar[str]
@@ -42,17 +42,17 @@ class Monitored:
         raise NotImplementedError
 
     def heard(self, word: str) -> None:
-        """The child said a word."""
+        """The child reported a word."""
 
     def tidy(self) -> None:
-        """Keep what tells how it went, remove the rest; also where the child never started."""
+        """Keep the logs, remove the rest; also if the child never started."""
         raise NotImplementedError
 
 
 def start(
     module: str, lab: str, order: msgspec.Struct, log: Path, descriptors: Sequence[int] = ()
 ) -> subprocess.Popen[bytes]:
-    """Start `python -m module LAB MAKER…` with this order; `descriptors` keep their numbers there."""
+    """Start `python -m module LAB OWNER…` with this order; the child inherits `descriptors` by number."""
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     with os.fdopen(output, "wb") as stream:
         monitor = subprocess.Popen(
@@ -64,7 +64,7 @@ def start(
             start_new_session=True,
         )
     assert monitor.stdin is not None  # noqa: S101 - it was started with a pipe
-    with suppress(BrokenPipeError), monitor.stdin as pipe:  # one that died is noticed by the wait
+    with suppress(BrokenPipeError), monitor.stdin as pipe:  # the wait notices one that died
         pipe.write(msgspec.json.encode(order))
     return monitor
 
@@ -81,7 +81,7 @@ def run(kind: Callable[[str], Monitored]) -> int:
     try:
         thing.start(sys.stdin.buffer.read())
         _watch(thing, [int(pid) for pid in owners], wake)
-    except Exception:  # whatever it is, it belongs in the log, and the files must go
+    except Exception:  # any failure belongs in the log, and the files must be removed
         console.err(traceback.format_exc())
     finally:
         if thing.pid:
@@ -99,7 +99,7 @@ def keep_tail(descriptor: int, target: Path) -> None:
 
 
 class _Words:
-    """What signals and the child say; `descriptors` become readable when there is something."""
+    """Events from signals and the child; `descriptors` become readable when there is one."""
 
     def __init__(self, thing: Monitored, wake: int) -> None:
         self._wake = wake
@@ -115,11 +115,11 @@ class _Words:
 
 
 def _watch(thing: Monitored, pids: Sequence[int], wake: int) -> None:
-    """Until the child ends, a maker goes too early, or a signal ends it."""
+    """Wait until the child ends, an owner ends too early, or a signal ends it."""
     child = os.pidfd_open(thing.pid)
     watched = {child: thing.program}
     for pid in pids:
-        name = f"pid {pid}, which was making this {thing.what},"
+        name = f"pid {pid}, which was creating this {thing.what},"
         try:
             watched[os.pidfd_open(pid)] = name
         except ProcessLookupError:

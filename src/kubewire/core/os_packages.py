@@ -1,4 +1,4 @@
-"""OS packages that a feature needs: installed as root on Debian and Ubuntu, else named with the command."""
+"""OS packages that a feature needs: installed as root on Debian and Ubuntu, elsewhere named in the error."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ SECONDS = 1800
 
 
 def missing_packages(commands: Mapping[str, str]) -> list[str]:
-    """The packages of the commands (command → package) that are nowhere to be found."""
+    """The packages of those commands (command → package) that aren't found."""
     path = os.pathsep.join([os.environ.get("PATH", os.defpath), SYSTEM_PATH])
     return sorted({package for command, package in commands.items() if not shutil.which(command, path=path)})
 
 
 def can_install(become: bool = False) -> bool:
-    """Debian's apt-get is here, and this user is root or may become it."""
+    """Whether apt-get exists, and this user is root or may become root."""
     return shutil.which("apt-get") is not None and (os.geteuid() == 0 or become)
 
 
@@ -47,7 +47,7 @@ def not_installable(missing: list[str]) -> HostError:
 
 
 def require_installable(missing: list[str], *, install: bool = True, become: bool = False) -> None:
-    """HostError where packages are missing and may not, or can't, be installed."""
+    """HostError if packages are missing and can't, or mustn't, be installed."""
     if missing and not (install and can_install(become)):
         raise not_installable(missing)
 

@@ -1,4 +1,4 @@
-"""Whose death, before the lab is ready, means that nobody waits for it any more."""
+"""Owner processes: if one of them ends before the lab is ready, nobody waits for the lab any more."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def makers() -> list[int]:
 
 
 def command_lives() -> bool:
-    """Whether the command that started this playbook is still there; True where none did."""
+    """Whether the command that started this playbook still runs; True if no command did."""
     pid = os.environ.get(VARIABLE, "")
     if not pid.isdecimal():
         return True
@@ -35,9 +35,9 @@ def command_lives() -> bool:
 
 @contextmanager
 def ended_with_makers(process: subprocess.Popen[str]) -> Iterator[None]:
-    """Kill the process as soon as one of the makers is gone, for as long as the block lasts.
+    """Within the block, kill this process as soon as one of its owners ends.
 
-    What it started is left to end by itself: a request that is cut off may be carried out all the same.
+    Its child processes end by themselves: a request that is interrupted may still take effect.
     """
     with ExitStack() as stack:
         over, done = os.pipe()

@@ -1,4 +1,4 @@
-"""Where kubewire keeps things: the cache (may vanish at any time) and the state (one folder a lab)."""
+"""kubewire's folders: the cache (may be deleted at any time) and the state (one folder a lab)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def cache_dir() -> Path:
 def state_dir() -> Path:
     """`$XDG_STATE_HOME/kubewire`, by default `~/.local/state/kubewire`.
 
-    HostError for root where it lies in another user's folder, who could exchange what root runs.
+    HostError for root if it is in another user's folder, who could replace what root runs.
     """
     return _roots_own(_absolute(platformdirs.user_state_dir("kubewire"), ".local/state"), "XDG_STATE_HOME")
 

@@ -1,4 +1,4 @@
-"""Text of nodes and clusters, made safe to show: as it is, but for control characters."""
+"""Text from nodes and clusters, safe to print: control characters are escaped."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from functools import cache
 from typing import Any
 
 ODD_LIMIT = 1 << 16
-"""Bytes that are not UTF-8 of which each is shown: Python takes a microsecond for one."""
+"""Invalid UTF-8 bytes that are shown one by one: Python takes a microsecond for each."""
 
 
 def text_of(data: bytes) -> str:
-    """Bytes of others as text: those that are not UTF-8 as `\\xNN`, as U+FFFD where they are many."""
+    """Untrusted bytes as text: invalid UTF-8 as `\\xNN`, or as U+FFFD if there is much of it."""
     odd = len(data) - len(data.decode(errors="ignore").encode())
     return data.decode(errors="backslashreplace" if odd <= ODD_LIMIT else "replace")
 
@@ -48,7 +48,7 @@ def printable_values(value: Any) -> Any:
 
 @cache
 def _not_xml() -> re.Pattern[str]:
-    """Compiled on demand: that takes longer than printing a report."""
+    """Compiled on demand: compiling takes longer than printing a report."""
     return re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 

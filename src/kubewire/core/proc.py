@@ -1,4 +1,4 @@
-"""Which process is which: by pid and start time, on this boot, host and PID namespace."""
+"""The identity of processes: pid and start time, on this boot, host and PID namespace."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_PID = 1 << 22
 
 @dataclass(frozen=True)
 class Process:
-    """A process for sure: pids are reused, a pid with its start time (in clock ticks since boot) is not."""
+    """A process, identified by pid and start time (in clock ticks since boot): pids alone are reused."""
 
     pid: int
     started: int
@@ -46,7 +46,7 @@ class Process:
             return False
 
     def open(self) -> int | None:
-        """A pidfd of this very process, or None when it is gone."""
+        """A pidfd of exactly this process, or None when it is gone."""
         try:
             descriptor = os.pidfd_open(self.pid)
         except ProcessLookupError:
@@ -67,7 +67,7 @@ def stat_fields(pid: int) -> list[str] | None:
 
 
 def await_end(pidfd: int, seconds: float | None = None) -> None:
-    """Until a process ends, or some seconds have passed."""
+    """Wait until a process ends, or some seconds have passed."""
     poller = select.poll()
     poller.register(pidfd, select.POLLIN)
     poller.poll(None if seconds is None else seconds * 1000)
@@ -78,7 +78,7 @@ def boot_id() -> str:
 
 
 def host_id() -> str:
-    """This machine, beyond a reboot."""
+    """An id of this machine that survives a reboot."""
     try:
         return f"{Path('/etc/machine-id').read_text().strip()} {platform.node()}"
     except OSError:
@@ -91,9 +91,9 @@ def pid_namespace() -> int:
 
 
 def seen_from_here(boot: str, host: str, namespace: int) -> Literal["here", "gone", "elsewhere"]:
-    """Whether recorded process ids mean something here, ended with an earlier boot, or can't be judged.
+    """Whether recorded process ids are valid here, ended with an earlier boot, or can't be checked.
 
-    Records of earlier releases name no host ("") and no namespace (0): they count as made here.
+    Records of earlier releases name no host ("") and no namespace (0): they count as local.
     """
     if boot == boot_id():
         return "here" if namespace in (0, pid_namespace()) else "elsewhere"
@@ -101,7 +101,7 @@ def seen_from_here(boot: str, host: str, namespace: int) -> Literal["here", "gon
 
 
 def made_elsewhere(what: str, unknown: str, folder: Path) -> LabError:
-    """The refusal to judge what another PID namespace or host made: whether `unknown` can't be seen."""
+    """The error for something from another PID namespace or host, where `unknown` can't be seen."""
     return LabError(
         f"{what} in another PID namespace or on another host: whether {unknown} can't be seen from here",
         where=str(folder),

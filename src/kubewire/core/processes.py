@@ -1,6 +1,6 @@
-"""Run one argv to its end: the only way commands are started and waited for.
+"""Run a command to its end; all short-lived commands are run by this module.
 
-Each has a deadline, a bound on what it may print, and a process group of its own that ends with it.
+Each has a deadline, a limit on its output, and its own process group, which is killed with it.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ OUTPUT_LIMIT = 1 << 30
 class Outcome:
     """How a command ended: its exit code (-N for signal N) and what it printed.
 
-    `code` is TIMED_OUT after the deadline, TOO_LONG where it printed too much, NOT_STARTED where it couldn't
-    be started; `stderr` then says so.
+    `code` is TIMED_OUT after the deadline, TOO_LONG after too much output, NOT_STARTED if it couldn't be
+    started; `stderr` then says so.
     """
 
     code: int
@@ -60,11 +60,10 @@ def run(
     cwd: Path | None = None,
     limit: int = OUTPUT_LIMIT,
 ) -> Outcome:
-    """Run `argv` for at most `timeout` seconds, and end its whole process group whatever happens.
+    """Run `argv` for at most `timeout` seconds, then end its whole process group in any case.
 
-    `data` is its standard input, or `stdin` a descriptor to read from; `stdout`, a descriptor, gets both
-    outputs instead of their being kept. `env` replaces the environment: without it, the caller's in the C
-    locale.
+    Its standard input is `data`, or the descriptor `stdin`. With the descriptor `stdout`, both outputs go
+    there and are not kept. `env` replaces the environment; the default is the caller's in the C locale.
     """
     source = stdin if stdin is not None else subprocess.PIPE if data else subprocess.DEVNULL
     try:
@@ -92,7 +91,7 @@ def run(
 
 
 class _Exchange:
-    """Feeds a process its input and keeps what it prints, within bounds."""
+    """Writes a process's input and keeps its output, within bounds."""
 
     def __init__(self, process: subprocess.Popen[bytes], data: bytes, limit: int) -> None:
         self._process = process
@@ -155,12 +154,12 @@ def kill_group(pid: int) -> None:
 
 
 def c_locale() -> dict[str, str]:
-    """The caller's environment in the C locale, with the folders where ordinary users lack the OS tools."""
+    """The caller's environment in the C locale, with sbin folders, which ordinary users may lack, in PATH."""
     path = os.environ.get("PATH", "/usr/bin:/bin")
     return {**os.environ, "LC_ALL": "C", "PATH": f"{path}:/usr/local/sbin:/usr/sbin:/sbin"}
 
 
 def dying_with_us() -> list[str]:
-    """The argv prefix by which the kernel kills a program when this process dies; none without setpriv."""
+    """The argv prefix that makes the kernel kill a program when this process ends; none without setpriv."""
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []

@@ -1,4 +1,4 @@
-"""Progress of long work, as JSON lines that the CLI follows while Ansible holds a task's output back.
+"""Progress of long work, as JSON lines that the CLI follows: Ansible shows a task's output only at its end.
 
 Each line is `{"t": epoch seconds, "step": str, "detail": str, "done": int|null, "total": int|null}`,
 appended to the file that the environment variable KUBEWIRE_PROGRESS names; without it nothing is written.
@@ -17,15 +17,15 @@ VARIABLE = "KUBEWIRE_PROGRESS"
 COUNTS = ("done", "total")
 MANY = 1 << 63
 AT_ONCE = 1 << 20
-"""Bytes that are read of it at once; a line is never that long."""
+"""Bytes read at once; a line is always shorter."""
 WARNING = "warning"
 """A step whose detail is shown as a line of its own that stays."""
 WARNED = "  ! "
-"""How that line begins."""
+"""The prefix of that line."""
 
 
 class Progress(Protocol):
-    """What long work calls: the step, a detail, and optionally how much of the total is done."""
+    """The callback for progress: the step, a detail, and optionally how much of the total is done."""
 
     def __call__(
         self, step: str, detail: str = "", done: int | None = None, total: int | None = None
@@ -56,7 +56,7 @@ class ProgressFeed:
         self._offset = 0
 
     def new_lines(self) -> list[dict[str, Any]]:
-        """The whole lines since the last call; a line that can't be understood is left out."""
+        """The complete lines since the last call; a line that can't be parsed is left out."""
         try:
             with self._path.open("rb") as file:
                 file.seek(self._offset)
@@ -73,7 +73,7 @@ class ProgressFeed:
 
 
 def _is_progress(line: Any) -> bool:
-    """Whether it is what `emit` writes."""
+    """Whether it is a line as `emit` writes it."""
     return (
         isinstance(line, dict)
         and all(isinstance(line.get(key, ""), str) for key in ("step", "detail"))

@@ -1,4 +1,4 @@
-"""What is wrong with the provider that a lab's file names. lab knows none: app hands over who does."""
+"""Validation of the provider that a lab file names. `lab` knows no providers: `app` registers the check."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 Judge = Callable[[Mapping[str, Any]], Iterable[tuple[str, tuple[str, ...]]]]
-"""From a lab's data to (message, keys to blame)."""
+"""From a lab's data to (message, keys at fault)."""
 _judges: list[Judge] = []
 
 
@@ -15,5 +15,5 @@ def hand_over(judge: Judge) -> None:
 
 
 def problems(data: Mapping[str, Any]) -> list[tuple[str, tuple[str, ...]]]:
-    """None where nothing was handed over: any provider may be named then."""
+    """None if no check was registered: then any provider may be named."""
     return [problem for judge in _judges for problem in judge(data)]

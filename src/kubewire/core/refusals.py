@@ -1,4 +1,4 @@
-"""What the operating system refuses, as errors that a user can act on."""
+"""Errors of the operating system as errors that a user can act on."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from kubewire.core.paths import cache_dir, state_dir
 
 OTHER_FOLDERS = "XDG_STATE_HOME and XDG_CACHE_HOME name other folders for what kubewire keeps"
 REFUSALS = {
-    errno.ENOSPC: "free some space there",
-    errno.EDQUOT: "free some space there, or have the quota raised",
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space, or have the quota raised",
     errno.EMFILE: "allow more open files: ulimit -n",
     errno.ENFILE: "close some programs: the machine has too many files open",
     errno.ENOMEM: "close some programs: the machine has no memory left",
 } | dict.fromkeys([errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR], OTHER_FOLDERS)
-"""What a machine may refuse any program, and the way to mend it."""
+"""Errors that any program may get from a machine, and the fix."""
 
 WRONG_NAMES = {
     errno.ENAMETOOLONG: "this name is too long for a file",
-    errno.ELOOP: "its symbolic links lead nowhere",
+    errno.ELOOP: "its symbolic links form a loop",
     errno.EISDIR: "this is a folder, not a file",
 }
-"""What can be wrong with a path, whatever the machine."""
+"""Errors of a path on any machine."""
 
 
 def refusal(error: BaseException) -> KubewireError | None:
-    """What the machine refused (a full disk, a folder that can't be written), or what is wrong with a path,
-    as an error; None for anything else.
+    """The error for a refusal of the machine (a full disk, a folder that can't be written), or for an invalid
+    path; None for anything else.
     """
     if isinstance(error, ValueError) and "embedded null" in str(error):
         return DefinitionError("a file's name can't hold a NUL character", hint="name another file")
@@ -41,7 +41,7 @@ def refusal(error: BaseException) -> KubewireError | None:
     if error.errno in WRONG_NAMES:
         return DefinitionError(WRONG_NAMES[error.errno], where=where, hint="name another one")
     if error.errno == errno.ENOENT and _could_not_be_made(where):
-        return HostError("this machine has no way to make this folder", where=where, hint=OTHER_FOLDERS)
+        return HostError("this machine can't create this folder", where=where, hint=OTHER_FOLDERS)
     if error.errno not in REFUSALS:
         return None
     return HostError(f"this machine refuses: {error.strerror}", where=where, hint=REFUSALS[error.errno])
@@ -49,7 +49,7 @@ def refusal(error: BaseException) -> KubewireError | None:
 
 @contextmanager
 def given(path: Path) -> Iterator[None]:
-    """While a path is looked at that the call names: whatever is refused there is a DefinitionError."""
+    """Within the block, errors for a path from the command line become DefinitionErrors."""
     try:
         yield
     except OSError as error:
@@ -60,8 +60,8 @@ def given(path: Path) -> Iterator[None]:
 
 
 def _could_not_be_made(path: str) -> bool:
-    """Whether it is on the way to, or in, a folder of kubewire's own that isn't there: below /proc, none can
-    be made.
+    """Whether it is on the way to, or in, a missing folder of kubewire's own: below /proc, none can be
+    created.
     """
     kept = (folder for folder in (state_dir(), cache_dir()) if not os.access(folder, os.F_OK))
     return any(folder.is_relative_to(path) or Path(path).is_relative_to(folder) for folder in kept if path)

@@ -1,4 +1,4 @@
-"""The files that come with kubewire: labs, playbooks, roles, plugins. In a checkout and in a wheel alike."""
+"""The files that come with kubewire, in a checkout or a wheel: labs, playbooks, roles, plugins."""
 
 from __future__ import annotations
 

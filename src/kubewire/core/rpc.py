@@ -1,6 +1,6 @@
-"""One JSON line asks, one answers: over a unix socket, bounded, in time, typed by structs. One decoder.
+"""Requests over a unix socket: one JSON line each for request and answer, bounded, timed, typed by structs.
 
-A request that isn't understood, or that its handler refuses, is answered `{"error": text}`.
+An invalid request, or one that its handler refuses, gets the answer `{"error": text}`.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 LIMIT = 1 << 20
 """Bytes of a line."""
 IDLE_SECONDS = 60.0
-"""How long a connection may say nothing."""
+"""Seconds that a connection may be idle."""
 SHOWN = 200
-"""Characters of a peer's own words in an error."""
+"""Characters of a peer's text in an error."""
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -40,8 +40,8 @@ class _Refused(msgspec.Struct):
 
 
 def call(path: Path, request: object, kind: type[T], *, timeout: float = 10.0) -> T:
-    """The answer to one request. Raises OSError where nobody answers in time, ValueError with the answer's
-    own error text or for one of another kind.
+    """The answer to one request. Raises OSError if none comes in time, ValueError with the peer's error text,
+    or for an answer of another type.
     """
     line = exchange(path, _line(request), timeout=timeout)
     if refused := msgspec.json.decode(line, type=_Refused).error:
@@ -50,7 +50,7 @@ def call(path: Path, request: object, kind: type[T], *, timeout: float = 10.0) -
 
 
 def exchange(path: Path, line: bytes, *, timeout: float, limit: int = LIMIT) -> bytes:
-    """The line that answers a line. Raises OSError where none comes in time, ValueError over the limit."""
+    """The answer line to a line. Raises OSError if none comes in time, ValueError over the limit."""
     end = time.monotonic() + timeout
     answer = bytearray()
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
@@ -71,7 +71,7 @@ def exchange(path: Path, line: bytes, *, timeout: float, limit: int = LIMIT) -> 
 def listen(path: Path) -> socket.socket:
     """A listening unix socket at `path` (mode 0600), which may be longer than the kernel's 107 bytes."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    os.fchmod(listener.fileno(), 0o600)  # before `bind`, which makes the file with this mode
+    os.fchmod(listener.fileno(), 0o600)  # before `bind`, which creates the file with this mode
     _through_directory(path, listener.bind)
     listener.listen()
     return listener
@@ -104,7 +104,7 @@ async def serve(
 def serve_in_threads(
     listener: socket.socket, requests: msgspec.json.Decoder[T], handler: Callable[[T], object]
 ) -> None:
-    """Answer each request with what `handler` returns, each connection in a thread of its own."""
+    """Answer each request with what `handler` returns, in one thread a connection."""
 
     def accept() -> None:
         while True:
@@ -124,7 +124,7 @@ def answer(
     handler: Callable[[T], object],
     limit: int = LIMIT,
 ) -> None:
-    """Answer the requests of a connection until it is closed, or silent for too long."""
+    """Answer the requests of a connection until it is closed, or idle for too long."""
     connection.settimeout(IDLE_SECONDS)
     with suppress(OSError), connection, connection.makefile("rwb") as stream:
         while (line := stream.readline(limit)).endswith(b"\n"):

@@ -1,4 +1,4 @@
-"""SIGTERM as an exception, so that what is half-made is removed as on Ctrl-C."""
+"""SIGTERM as an exception, so that incomplete work is removed as on Ctrl-C."""
 
 from __future__ import annotations
 

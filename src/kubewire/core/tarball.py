@@ -1,6 +1,6 @@
-"""Tar archives that others made, read as a stream within bounds; nothing is unpacked to disk.
+"""Untrusted tar archives, read as a stream within bounds; nothing is unpacked to disk.
 
-`tarfile` reads a header's extension whole, however large it says it is, and Debian 12's lacks `filter=`.
+`tarfile` reads a header's extension completely, whatever its size, and Debian 12's version lacks `filter=`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _LONG_NAMES = (tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME)
 
 
 class Bounds(NamedTuple):
-    """Bytes of one file, bytes of all, and how many members an archive may have."""
+    """Limits of an archive: bytes of one file, bytes of all, and members."""
 
     file: int
     total: int

@@ -1,4 +1,4 @@
-"""Folders that tell whether their owner lives, so that a killed one's go; below this user's own places."""
+"""Temporary folders that are locked by their owner, so that those of killed processes can be removed."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ from kubewire.core.locks import try_lock
 from kubewire.core.paths import state_dir
 
 LOCKING = 5.0
-"""Seconds for which one who only looks may hold a new folder."""
+"""Seconds for which a process that only checks a new folder may lock it."""
 LONGEST = 56
-"""Bytes of the base folder's path: what SSH puts below it stays within a socket's 107."""
+"""Bytes of the base folder's path: SSH's sockets below it stay within a socket path's 107."""
 
 
 def new_folder(what: str, base: Path | None = None) -> Path:
-    """`BASE/WHAT-PID-…`, mode 0700; where no base is named, with a path short enough for sockets.
+    """`BASE/WHAT-PID-…`, mode 0700; the default base has a path short enough for sockets.
 
-    This process holds a lock on it for as long as it lives; its id in the name covers the moment before, the
-    lock counts where that id means nothing, in another PID namespace.
+    This process holds a lock on it until it ends. The pid in the name covers the moment before the lock is
+    taken; in another PID namespace, where the pid means nothing, the lock counts.
     """
     while True:
         folder = Path(
             tempfile.mkdtemp(prefix=f"{what}-{os.getpid()}-", dir=own_folder(base) if base else _base())
         )
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        if try_lock(descriptor, LOCKING) and folder.exists():  # `gc` elsewhere may have met it without a lock
+        if try_lock(descriptor, LOCKING) and folder.exists():  # another `gc` may have found it without a lock
             return folder
         os.close(descriptor)
 
 
 def roomy() -> Path:
-    """The base for what may grow large: on a disk, where the runtime folder may be memory."""
+    """The base for large content: on a disk, since the runtime folder may be in memory."""
     return state_dir() / "tmp"
 
 
 def left_folders(what: str) -> list[Path]:
-    """Those whose process is gone; only real folders of this user's. For any use of one, hold it."""
+    """Those of ended processes; only real folders of this user. Lock one before any use of it."""
     found = []
     for base in _candidates():
         with suppress(UnsafeFileError, FileNotFoundError):
@@ -56,7 +56,7 @@ def left_folders(what: str) -> list[Path]:
 
 @contextmanager
 def held(folder: Path) -> Iterator[bool]:
-    """Whether the folder is this user's own and nobody's any more; nobody else takes it meanwhile."""
+    """Lock the folder; whether it is this user's own and no process uses it any more."""
     try:
         descriptor = open_own_folder(folder)
     except (UnsafeFileError, FileNotFoundError):
@@ -90,7 +90,7 @@ def _base() -> Path:
 
 
 def _candidates() -> list[Path]:
-    """Where such folders may lie: the user's runtime folder, root's, the state folder, the default one."""
+    """Possible bases: the user's runtime folder, root's, the state folder, the default one."""
     found = []
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
     if runtime.startswith("/"):

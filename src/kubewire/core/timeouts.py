@@ -1,4 +1,4 @@
-"""How long to wait on a machine that is slow by nature: in an emulated VM everything takes its multiple."""
+"""Timeouts, multiplied on a slow machine such as an emulated VM."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import os
 
 VARIABLE = "KUBEWIRE_PATIENCE"
 SELDOM_COLLECTED = {"GOGC": "400"}
-"""Memory for time: what a Go program does without there, most of its garbage collection."""
+"""Trades memory for time: Go programs then skip most of their garbage collection."""
 
 
 def scaled(seconds: float) -> float:
-    """A deadline or a pause times what the environment variable KUBEWIRE_PATIENCE says, never less."""
+    """A deadline or a pause, multiplied by the environment variable KUBEWIRE_PATIENCE, never less."""
     try:
         return seconds * max(1.0, float(os.environ.get(VARIABLE, "1")))
     except ValueError:
@@ -18,6 +18,6 @@ def scaled(seconds: float) -> float:
 
 
 def inherited() -> dict[str, str]:
-    """What a component that gets an environment of its own must know of such a machine; nothing elsewhere."""
+    """The variables that a component on a slow machine needs in its environment; elsewhere none."""
     value = os.environ.get(VARIABLE)
     return {VARIABLE: value, **SELDOM_COLLECTED} if value else {}

@@ -1,1 +1,1 @@
-"""The one program that kubewire runs on a lab host, over SSH."""
+"""The agent: the program that kubewire runs on a lab host, over SSH."""

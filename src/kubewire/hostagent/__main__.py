@@ -1,4 +1,4 @@
-"""The one program of a lab host: `python -m kubewire.hostagent --protocol N VERB …`, run over SSH."""
+"""The entry point of the agent: `python -m kubewire.hostagent --protocol N VERB …`, run over SSH."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from kubewire.core import console
 from kubewire.hosts.agent import MODULE, OTHER_VERSION, PROTOCOL
 
 VERBS = {
-    "call": "hand the step on standard input to this SSH connection's session; print its answer",
-    "session": "do steps, one after another, until the SSH connection ends; started by call",
-    "run": "COMMAND…: run kubewire COMMAND, and end it when the caller is gone",
+    "call": "pass the step on standard input to this SSH connection's session; print the answer",
+    "session": "run steps, one after another, until the SSH connection ends; started by call",
+    "run": "COMMAND…: run kubewire COMMAND, and end it when the caller ends",
     "wait": "LAB: wait until the lab is gone",
     "cell": "run the nightly cell on standard input; print its result and its snapshot",
 }
@@ -23,12 +23,12 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m kubewire.hostagent",
         usage="%(prog)s --protocol N VERB [ARGUMENT…]",
-        description="Does on a lab host what a kubewire at the other end of SSH asks for.",
+        description="Runs requests of a remote kubewire on a lab host.",
         epilog="\n".join(["verbs:", *(f"  {verb:8} {text}" for verb, text in VERBS.items())]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--protocol", type=int, required=True, help=f"the caller's; this one speaks {PROTOCOL}"
+        "--protocol", type=int, required=True, help=f"the caller's protocol; this version speaks {PROTOCOL}"
     )
     parser.add_argument("verb")
     options = parser.parse_args(arguments[:3])

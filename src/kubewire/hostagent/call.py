@@ -1,6 +1,6 @@
-"""`call`: hand one request to this SSH connection's session, started if there is none yet.
+"""`call`: pass one request to this SSH connection's session, which is started if it doesn't run yet.
 
-The request is a JSON object on standard input; the answer is printed on a line, after STEP_MARK.
+The request is a JSON object on standard input; the answer is printed on one line, after STEP_MARK.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from kubewire.hosts.agent import MODULE, PROTOCOL, STEP_MARK
 
 SERVERS = ("sshd", "sshd-session", "dropbear")
 TIMEOUT = 90.0
-"""Seconds: more than the session keeps any caller waiting, and its own start where every Python is slow."""
+"""Seconds: longer than a call to the session takes, plus the session's start on a slow machine."""
 LIMIT = 64 << 20
 """Bytes of one answer: the report of a large lab takes a few MiB."""
 
 
 def main(_arguments: list[str]) -> int:
     request = sys.stdin.buffer.read().strip() + b"\n"
-    server = connection()  # once: a client whose connection is cut has another parent
+    server = connection()  # only once: the parent changes when the connection is cut
     path = paths.state_dir() / "sessions" / f"{server}-{PROTOCOL}.sock"
     try:
         answer = rpc.exchange(path, request, timeout=TIMEOUT, limit=LIMIT)
-    except (FileNotFoundError, ConnectionRefusedError):  # one that was cut is not asked again by another
+    except (FileNotFoundError, ConnectionRefusedError):  # a request that was interrupted is not sent again
         _start(path, server)
         answer = rpc.exchange(path, request, timeout=TIMEOUT, limit=LIMIT)
     console.document(f"{STEP_MARK}{json.dumps(json.loads(answer))}\n")  # ASCII: one line whatever it holds
@@ -35,7 +35,7 @@ def main(_arguments: list[str]) -> int:
 
 
 def connection() -> int:
-    """The pid of the SSH server's process for this connection, else of the parent (there's no SSH)."""
+    """The pid of the SSH server's process for this connection; without SSH, of the parent."""
     pid = os.getppid()
     while pid > 1:
         command, parent = _process(pid)
@@ -46,7 +46,7 @@ def connection() -> int:
 
 
 def _start(path: Path, server: int) -> None:
-    """Listen, and leave the listening to a session that outlives this call, not its connection."""
+    """Start a session, which listens from now on: it outlives this call, but not the SSH connection."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     log = os.open(path.with_suffix(".log"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)

@@ -1,6 +1,6 @@
-"""`cell`: run one cell for a caller at the other end of SSH, and end it when that caller is gone.
+"""`cell`: run one cell for a remote caller, and end it when that caller ends.
 
-A CellRequest is read, one line; CELL_MARK, a line with the CellResult and the packed snapshot are written.
+Reads a CellRequest, one line; writes CELL_MARK, a line with the CellResult, and the packed snapshot.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from kubewire.nightly.cell import run_cell
 from kubewire.nightly.folder import CellRequest
 
 MERCY = 20.0
-"""Seconds that the cell gets to remove its lab once the caller is gone."""
+"""Seconds that the cell has to remove its lab once the caller has ended."""
 
 
 def main(_arguments: list[str]) -> int:
     raise_on_terminate()
     request = CellRequest.model_validate_json(sys.stdin.buffer.readline())
     answer = os.dup(1)
-    os.dup2(2, 1)  # what the cell says
+    os.dup2(2, 1)  # the cell's output
     folder = new_folder(WHAT)
     threading.Thread(target=_end_with_caller, daemon=True).start()
     try:

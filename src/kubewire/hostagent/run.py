@@ -1,6 +1,6 @@
-"""`run COMMAND…`: run kubewire for a caller at the other end of SSH, and end it when that caller is gone.
+"""`run COMMAND…`: run kubewire for a remote caller, and end it when that caller ends.
 
-Without a terminal nothing else would: `kubewire exec … -- sleep 1000` would outlive its caller's Ctrl-C.
+SSH ends it only with a terminal; without one, `kubewire exec … -- sleep 1000` would outlive Ctrl-C.
 """
 
 from __future__ import annotations

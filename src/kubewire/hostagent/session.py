@@ -1,8 +1,7 @@
-"""`session CONNECTION-PID LISTENER-FD SOCKET`: do the steps of a playbook that runs elsewhere.
+"""`session CONNECTION-PID LISTENER-FD SOCKET`: run the steps of a playbook on the controller.
 
-It lives as long as its SSH connection. It is the maker of the labs it
-makes, so one that isn't ready goes with the connection, whoever cuts it. One process for all steps: a Python
-start is dear under emulation.
+It ends with its SSH connection. It owns the labs that it creates: a lab that isn't ready by then is removed.
+All steps run in one process, since starting Python is slow under emulation.
 """
 
 from __future__ import annotations
@@ -34,16 +33,16 @@ from kubewire.hosts import definitions
 from kubewire.lab.lock import lab_lock
 
 WAIT = 10.0
-"""Seconds until a caller is told that its step still runs."""
+"""Seconds until a caller gets the answer that its step still runs."""
 TOLD = 100
-"""Lines of progress that one answer holds: the newest."""
+"""Lines of progress in one answer: the newest."""
 MERCY = 20.0
-"""Seconds that the step at hand gets to tidy up once the connection is gone."""
+"""Seconds that the current step has to clean up once the connection has ended."""
 SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/sbin"
 
 
 class Request(msgspec.Struct):
-    """A new step, or (`job`) to wait on for one."""
+    """A new step, or with `job` a request to keep waiting for one."""
 
     step: str = ""
     arguments: dict[str, Any] = {}
@@ -62,7 +61,7 @@ class Job:
 
 
 class Session:
-    """Jobs are done one after another in the main thread, where signals arrive; others only wait for them."""
+    """Runs jobs one after another in the main thread, which gets signals; other threads wait for them."""
 
     def __init__(self) -> None:
         self._jobs: dict[int, Job] = {}
@@ -75,20 +74,20 @@ class Session:
         self._feed = progress.ProgressFeed(file)
 
     def work(self) -> None:
-        """Do jobs until a signal ends it."""
+        """Run jobs until a signal ends the process."""
         while True:
             job = self._queue.get()
             try:
                 job.result = self._perform(job.request)
-            except Exception:  # a fault of ours: the caller tells it, with its traceback
+            except Exception:  # a bug in kubewire: the caller prints it, with its traceback
                 job.result = {"failed": True, "msg": traceback.format_exc(), "kubewire_exit_code": 4}
             job.done.set()
 
     def answer(self, request: Request) -> dict[str, Any]:
-        """Take a new step in, or wait on for one."""
+        """Queue a new step, or keep waiting for one."""
         number = len(self._jobs) if request.job is None else request.job
         if request.job is not None and number not in self._jobs:
-            lost = LabError("the connection was cut while the step was done", hint="run the command again")
+            lost = LabError("the connection was cut while the step ran", hint="run the command again")
             return {"job": number, "result": failure(lost)}
         if number not in self._jobs:
             self._jobs[number] = Job(request)
@@ -110,13 +109,13 @@ class Session:
         if step == "cluster" and not (check or result.get("failed")):
             result = _together(result, perform("tools", {"lab": result["lab"]}))
         if step in ("commit", "remove") or result.get("failed"):
-            self._unready = ""  # ready, gone, or kept with its logs until this process ends
+            self._unready = ""  # ready, removed, or kept with its logs until this process ends
             self._held.close()
             definitions.forget_unused()
         return result
 
     def abandon(self) -> None:
-        """The connection was cut: nothing of a lab that isn't ready stays."""
+        """The connection was cut: remove a lab that isn't ready."""
         if self._unready:
             perform("remove", {"lab": self._unready})
             shutil.rmtree(state_dir() / "logs" / self._unready, ignore_errors=True)
@@ -124,7 +123,7 @@ class Session:
 
 
 def _with_report(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Verify's result with `full_report`, the content of the file that it writes on its own machine."""
+    """Verify's result, with the content of its report file as `full_report`."""
     with tempfile.TemporaryDirectory(prefix="kubewire-report-") as folder:
         file = Path(folder) / "report.json"
         result = perform("verify", {**arguments, "report": str(file)})
@@ -132,7 +131,7 @@ def _with_report(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _together(made: dict[str, Any], tools: dict[str, Any]) -> dict[str, Any]:
-    """The cluster's result and its nodes' tools, for which a playbook here has a play of its own."""
+    """The cluster's result with its nodes' tools, which a local playbook checks in a separate play."""
     if tools.get("failed"):
         return tools
     changes = [*made["changes"], *tools["changes"]]
@@ -140,12 +139,12 @@ def _together(made: dict[str, Any], tools: dict[str, Any]) -> dict[str, Any]:
 
 
 LIMIT = 64 << 20
-"""Bytes of one request: a lab's manifests come with it."""
+"""Bytes of one request, which includes the lab's manifests."""
 REQUESTS = msgspec.json.Decoder(Request)
 
 
 def serve(session: Session, listener: socket.socket, connection: int) -> None:
-    """Answer callers until the connection ends; then this process ends too."""
+    """Answer callers until the connection ends, then end this process."""
     try:
         watched = os.pidfd_open(connection)
     except ProcessLookupError:

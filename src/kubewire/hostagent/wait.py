@@ -1,4 +1,4 @@
-"""`wait LAB`: end when the lab does."""
+"""`wait LAB`: end when the lab ends."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Labs on other hosts: any SSH host of an Ansible inventory that runs the same labs as this machine.
+"""Labs on other hosts: any SSH host of an Ansible inventory can run the same labs as this machine.
 
-Only SSH and a POSIX shell are asked of it, and a Python. Here (the controller) the playbooks run; there
-(the lab host) a session does their steps, and the command `kubewire` what other commands ask for.
+A lab host needs SSH, a POSIX shell and Python. The playbooks run on this machine (the controller); on the lab
+host, a session runs their steps, and the `kubewire` command serves all other commands.
 """

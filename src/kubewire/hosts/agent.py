@@ -1,4 +1,4 @@
-"""How the agent of a lab host is called (`python -m kubewire.hostagent`), and how its version is checked."""
+"""Call the agent of a lab host (`python -m kubewire.hostagent`), and check its version."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from kubewire.hosts.ssh_target import SshTarget
 
 MODULE = "kubewire.hostagent"
 PROTOCOL = 1
-"""Counts up with each change of what the two ends tell each other."""
+"""Incremented with each change of the messages between the two ends."""
 OTHER_VERSION = 76
-"""The agent's exit code for a caller of another protocol: EX_PROTOCOL of sysexits.h."""
+"""The agent's exit code for a caller with another protocol: EX_PROTOCOL of sysexits.h."""
 STEP_MARK = "kubewire-answer "
 CELL_MARK = b"kubewire-cell "
-"""Before an answer, since a login shell may print what it likes."""
+"""Precedes an answer, since a login shell may print other text before it."""
 
 
 class OtherVersionError(LabError):
-    """kubewire over there doesn't speak this one's protocol."""
+    """kubewire on the lab host speaks another protocol."""
 
     def __init__(self, host: str) -> None:
         super().__init__(
@@ -28,11 +28,11 @@ class OtherVersionError(LabError):
 
 
 def command(place: SshTarget, verb: str, *arguments: str) -> tuple[str, ...]:
-    """The argv, over there, of the agent's verb."""
+    """The argv, on the lab host, of the agent's verb."""
     return place.module(MODULE, "--protocol", str(PROTOCOL), verb, *arguments)
 
 
 def check_version(code: int, said: str, host: str) -> None:
-    """OtherVersionError where the agent ended because of its version, or there is none yet."""
+    """OtherVersionError if the agent ended because of its version, or isn't installed yet."""
     if code == OTHER_VERSION or (code == 1 and f"No module named {MODULE}" in said):
         raise OtherVersionError(host)

@@ -1,4 +1,4 @@
-"""A lab's admin credentials as one kubewire sends them to another: parts, each checked; no kubeconfig."""
+"""A lab's admin credentials as sent between hosts: single values, each validated, not a kubeconfig."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Pem = Annotated[str, Meta(max_length=1 << 16)]
 
 
 class Credentials(Struct, forbid_unknown_fields=True):
-    """The apiserver's port on the lab host's loopback, and PEM texts."""
+    """The apiserver's port on the lab host's loopback, and PEM strings."""
 
     port: Annotated[int, Meta(ge=1, le=65535)]
     authority: Pem
@@ -31,7 +31,7 @@ class Credentials(Struct, forbid_unknown_fields=True):
 
 
 def read_credentials(path: Path) -> Credentials:
-    """Those of a kubeconfig of our own, with embedded certificates; LabError for any other."""
+    """The credentials in one of our kubeconfigs, with embedded certificates; LabError for any other."""
     try:
         config = read_yaml(read_own(path, RECORD_LIMIT).decode())
         cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
@@ -50,7 +50,7 @@ def to_json(credentials: Credentials) -> str:
 
 
 def received(data: bytes, host: str) -> Credentials:
-    """The credentials that a lab host sent, each parsed and written again; LabError for anything else."""
+    """The credentials that a lab host sent, each parsed and serialized again; LabError for anything else."""
     sent = decode(data, Credentials, host, "kubeconfig")
     try:
         return Credentials(
@@ -64,7 +64,7 @@ def received(data: bytes, host: str) -> Credentials:
 
 
 def to_kubeconfig(credentials: Credentials, lab: str, host: str, port: int) -> str:
-    """A kubeconfig for this port of this machine; nothing in it but the certificates is the host's."""
+    """A kubeconfig for this port of this machine; only certificates and key come from the host."""
     pair = KeyPair(credentials.certificate, credentials.key)
     return kubeconfig(f"kubewire-{lab}-{host}", f"https://127.0.0.1:{port}", credentials.authority, pair)
 

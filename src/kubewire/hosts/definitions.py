@@ -1,4 +1,4 @@
-"""A lab's definition as data: read and judged here, written to a file of its own over there."""
+"""A lab's definition as data: validated on the controller, written to a file on the lab host."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from kubewire.lab.rendering import dump_yaml, lab_data
 def pack(lab: str, overrides: Mapping[str, object]) -> dict[str, Any]:
     """The effective lab with its manifests: `{"name", "origin", "text", "manifests": {name: text}}`.
 
-    `origin` tells this lab's file from every other of the same name. Raises DefinitionError as `load_lab`.
+    `origin` distinguishes this lab file from others of the same name. Raises DefinitionError as `load_lab`.
     """
     loaded, source = load_lab(lab, overrides), find_lab(lab)
     manifests = {f"{index}-{path.name}": _text(path) for index, path in enumerate(loaded.manifests)}
@@ -44,7 +44,7 @@ def unpack(definition: Mapping[str, Any]) -> Path:
 
 
 def forget_unused() -> list[Path]:
-    """Remove every shipped definition that no record names and nobody is at work with; those removed."""
+    """Remove every copied definition that no record names and no process uses; those removed."""
     removed = [entry for entry in _unused(frozenset()) if _forget(entry)]
     with suppress(OSError):
         _folder().rmdir()
@@ -53,7 +53,7 @@ def forget_unused() -> list[Path]:
 
 
 def garbage(gone: AbstractSet[str]) -> list[Leftover]:
-    """The shipped definitions that nobody needs once the labs `gone` are removed."""
+    """The copied definitions that are unused once the labs `gone` are removed."""
     return [Leftover(f"the definition {entry}", partial(_forget, entry)) for entry in _unused(gone)]
 
 
@@ -69,20 +69,20 @@ def _unused(gone: AbstractSet[str]) -> list[Path]:
 
 
 def _kept(gone: AbstractSet[str] = frozenset()) -> set[Path]:
-    """The definitions that the records of labs name, without those of the labs `gone`."""
+    """The definitions named by the records of labs, without those of the labs `gone`."""
     from kubewire.lab.lookup import recorded_labs
     from kubewire.lab.record import read_record
 
     kept = set()
     for lab in set(recorded_labs()) - gone:
-        with suppress(Exception):  # a broken record keeps no definition
+        with suppress(Exception):  # an invalid record keeps no definition
             record = read_record(lab)
             kept |= {record.source.parent} if record else set()
     return kept
 
 
 def _forget(entry: Path) -> bool:
-    """Remove a definition, under the locks of its labs, unless it is needed by now."""
+    """Remove a definition, under the locks of its labs, unless it is in use again."""
     from kubewire.lab.lock import lab_lock
 
     with suppress(LabError), ExitStack() as locks:

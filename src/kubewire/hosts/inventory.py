@@ -1,4 +1,4 @@
-"""The Ansible inventory that `--host NAME` means: where it is, and which hosts a name stands for."""
+"""The Ansible inventory for `--host NAME`: where it is, and which hosts a name matches."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from kubewire.lab.values import nearest
 VARIABLE = "KUBEWIRE_INVENTORY"
 SYSTEM = Path("/etc/ansible/hosts")
 SECONDS = 120.0
-"""What an inventory may take: one may be a script that asks a cloud."""
+"""Seconds for an inventory, which may be a script that queries a cloud."""
 LIMIT = 64 << 20
 
 
 class Group(msgspec.Struct):
-    """What `ansible-inventory --list` tells of a group; `_meta`, which is none, has neither."""
+    """A group in the output of `ansible-inventory --list`; `_meta`, which isn't a group, has neither key."""
 
     hosts: list[str] = []
     children: list[str] = []
@@ -32,7 +32,7 @@ class Group(msgspec.Struct):
 
 @dataclass(frozen=True)
 class Target:
-    """Hosts that a command is for: the pattern that names them, their names, and their inventories."""
+    """The hosts of a command: the pattern that matches them, their names, and their inventories."""
 
     pattern: str
     hosts: tuple[str, ...]
@@ -40,7 +40,7 @@ class Target:
 
     @property
     def is_group(self) -> bool:
-        """Its reports are told as a table: there are several, or could be."""
+        """Whether the reports are printed as a table: the pattern matches, or can match, several hosts."""
         return self.hosts != (self.pattern,)
 
     @property
@@ -51,9 +51,9 @@ class Target:
 
 
 def find_target(names: str, inventory: Iterable[str] = ()) -> Target:
-    """The hosts of `names`, a host or a group or several with commas between.
+    """The hosts that `names` matches: hosts and groups, separated by commas.
 
-    Raises DefinitionError: no inventory, one that Ansible can't read, a name that isn't in it.
+    Raises DefinitionError for a missing inventory, one that Ansible can't read, or an unknown name.
     """
     sources = tuple(str(Path(source).expanduser().absolute()) for source in inventory) or known_inventory()
     if not sources:
@@ -66,7 +66,7 @@ def find_target(names: str, inventory: Iterable[str] = ()) -> Target:
 
 
 def known_inventory() -> tuple[str, ...]:
-    """$KUBEWIRE_INVENTORY, else Ansible's own variable, else this folder's `inventories`, else /etc's."""
+    """$KUBEWIRE_INVENTORY, else Ansible's own variable, else `./inventories`, else Ansible's in /etc."""
     for variable in (VARIABLE, "ANSIBLE_INVENTORY"):
         if value := os.environ.get(variable):
             return tuple(str(Path(source).expanduser().absolute()) for source in value.split(",") if source)
@@ -77,7 +77,7 @@ def known_inventory() -> tuple[str, ...]:
 
 
 def read_inventory(sources: Iterable[str]) -> Mapping[str, Group]:
-    """The inventory as `ansible-inventory --list` tells it; DefinitionError with Ansible's own words."""
+    """The inventory as `ansible-inventory --list` prints it; DefinitionError with Ansible's message."""
     options = [part for source in sources for part in ("-i", source)]
     command = [str(Path(sys.executable).parent / "ansible-inventory"), *options, "--list"]
     environment = os.environ | {
@@ -96,7 +96,7 @@ def read_inventory(sources: Iterable[str]) -> Mapping[str, Group]:
 
 
 def groups_of(listed: bytes, sources: Iterable[str] = ()) -> Mapping[str, Group]:
-    """The groups in what `ansible-inventory --list` prints; DefinitionError for anything else."""
+    """The groups in the output of `ansible-inventory --list`; DefinitionError for anything else."""
     try:
         return msgspec.json.decode(listed, type=dict[str, Group])
     except (ValueError, RecursionError) as error:
@@ -104,7 +104,7 @@ def groups_of(listed: bytes, sources: Iterable[str] = ()) -> Mapping[str, Group]
 
 
 def hosts_of(names: str, inventory: Mapping[str, Group], sources: Iterable[str] = ()) -> tuple[str, ...]:
-    """The hosts that the names stand for, each once, in the inventory's order."""
+    """The hosts that the names match, each once, in the inventory's order."""
     found: dict[str, None] = {}
     for name in filter(None, (part.strip() for part in names.split(","))):
         if name in inventory and name != "_meta":
@@ -126,7 +126,7 @@ def hosts_of(names: str, inventory: Mapping[str, Group], sources: Iterable[str] 
 
 
 def _members(group: str, inventory: Mapping[str, Group]) -> list[str]:
-    """The hosts of a group and of all groups below it, each group once."""
+    """The hosts of a group and its child groups; each group is visited once."""
     met: dict[str, None] = {}
     waiting = [group]
     while waiting:

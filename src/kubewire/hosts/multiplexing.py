@@ -1,4 +1,4 @@
-"""One SSH connection for a whole run: a lab in the making lives as long as it, and no step greets anew."""
+"""One multiplexed SSH connection for a whole run: a lab that isn't ready yet ends with it."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from kubewire.hosts.inventory import Target
 from kubewire.hosts.ssh_target import SshTarget
 
 LINK = "ssh"
-"""In the run's folder, a link to its sockets, whose own path must stay short (107 bytes)."""
+"""In the run's folder, a link to its sockets, since a socket's path is limited to 107 bytes."""
 WHAT = "ssh"
 MOST_FORKS = 50
 CLOSE_SECONDS = 30.0
-"""What a connection on this machine may take to say that it ends."""
+"""Seconds for a connection's process to answer that it ends."""
 
 
 def sharing(folder: Path, target: Target) -> dict[str, str]:
-    """Ansible's environment for a run on other hosts, whose connections end by `stop_sharing(folder)`."""
+    """Ansible's environment for a run on other hosts; `stop_sharing(folder)` ends their connections."""
     sockets = new_folder(WHAT)
     (folder / LINK).symlink_to(sockets)
     return {
@@ -36,7 +36,7 @@ def sharing(folder: Path, target: Target) -> dict[str, str]:
 
 @contextmanager
 def shared(place: SshTarget) -> Iterator[SshTarget]:
-    """The place, reached through one connection that ends with the block."""
+    """The host, reached through one connection that ends with the block."""
     sockets = new_folder(WHAT)
     program, *rest = place.ssh
     options = ("-o", "ControlMaster=auto", "-o", f"ControlPath={sockets}/socket", "-o", "ControlPersist=60")
@@ -47,7 +47,7 @@ def shared(place: SshTarget) -> Iterator[SshTarget]:
 
 
 def stop_sharing(folder: Path) -> None:
-    """Close the connections of a run, and with them what isn't to outlive it over there."""
+    """Close the connections of a run; the sessions on the lab hosts end with them."""
     sockets = folder / LINK
     if not sockets.is_symlink():
         return
@@ -56,7 +56,7 @@ def stop_sharing(folder: Path) -> None:
 
 
 def garbage() -> list[Leftover]:
-    """The empty folders that killed runs left; their connections had closed by themselves."""
+    """The empty folders that killed runs left; their connections are closed already."""
     return [
         Leftover(f"the folder of SSH sockets {folder}", partial(_forget, folder))
         for folder in left_folders(WHAT)
@@ -65,7 +65,7 @@ def garbage() -> list[Leftover]:
 
 
 def _forget(folder: Path) -> bool:
-    with held(folder) as ours, suppress(OSError):  # by now it may hold a socket
+    with held(folder) as ours, suppress(OSError):  # it may have a socket by now
         if ours:
             folder.rmdir()
             return True

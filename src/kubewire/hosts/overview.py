@@ -1,4 +1,4 @@
-"""Labs on other hosts, seen from here: how they are, and which records have outlived theirs."""
+"""Labs on other hosts, from the controller: their state, and records of labs that no longer exist."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ UNKNOWN = "unknown"
 
 
 def phases(labs: Sequence[RemoteLab]) -> list[str]:
-    """How each is now, all asked at once; `unreachable` where the host doesn't answer, `unknown` where it
-    doesn't say.
+    """The state of each, all queried at once; `unreachable` if the host doesn't answer, `unknown` if its
+    answer isn't valid.
     """
     with ThreadPoolExecutor(AT_ONCE) as pool:
         return list(pool.map(_phase, labs))
 
 
 def listed() -> list[tuple[str, str, str, str, str]]:
-    """(name, phase, `on HOST`, "", file) of each lab on another host, and of each broken record."""
+    """(name, phase, `on HOST`, "", file) of each lab on another host, and of each invalid record."""
     found, broken = records.everywhere()
     return [
         (away.lab, phase, f"on {away.place.name}", "", away.source)
@@ -40,7 +40,7 @@ def listed() -> list[tuple[str, str, str, str, str]]:
 
 
 def garbage() -> list[Leftover]:
-    """The records of labs that their hosts say are no more. All others are kept."""
+    """The records of labs that no longer exist, according to their hosts. All others are kept."""
     found, _ = records.everywhere()
     return [
         Leftover(f"what was kept of lab {away.lab} on {away.place.name}", partial(_forget, away))
@@ -64,8 +64,8 @@ def broken_records() -> list[str]:
 
 
 def on_host(host: str, command: Sequence[str]) -> list[str]:
-    """A command of kubewire over there that is about no one lab; its lines. DefinitionError for a host that
-    no lab was brought up on, LabError for one on which it fails.
+    """Run a kubewire command that concerns no single lab on that host; its lines. DefinitionError for a host
+    that no lab was brought up on, LabError if the command fails.
     """
     known, _ = records.everywhere()
     for away in known:
@@ -73,11 +73,11 @@ def on_host(host: str, command: Sequence[str]) -> list[str]:
             done = remote.call(away, command)
             if done.code:
                 said = indented(done.err).removeprefix("kubewire: ")
-                raise LabError(said or f"{command[0]} there ended with {done.code}", where=host)
+                raise LabError(said or f"kubewire {command[0]} ended with exit code {done.code}", where=host)
             return [f"{host}: {one_line(line)}" for line in done.out.splitlines()]
     hosts = sorted({away.place.name for away in known})
     raise DefinitionError(
-        f"no lab was brought up on {host!r} from here",
+        f"no lab was brought up on {host!r} from this machine",
         hint=f"hosts with labs: {', '.join(hosts)}" if hosts else "there is no lab on another host",
     )
 

@@ -1,7 +1,7 @@
-"""kubewire on another host: its locked dependencies and itself, in the cache of the user there.
+"""Install kubewire and its locked dependencies on a lab host, in the remote user's cache.
 
-Both lie in folders named by what they hold, so a second run finds them and does nothing, and labs that run
-from another version keep theirs.
+Both are in folders named by a digest of the content, so a second run does nothing, and labs of another
+version keep theirs.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from kubewire.hosts.ssh_target import Run
 
 PLATFORMS = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
 GLIBC = ("2014", "_2_28", "_2_34")
-"""The manylinux tags that Debian 12 and newer can run."""
+"""The manylinux tags that Debian 12 and newer support."""
 DOWNLOAD_SECONDS = 1800.0
 ANSWERS = {
     "base": re.compile(r"/[^\0\n]{0,1000}"),
@@ -38,12 +38,12 @@ ANSWERS = {
     "packages": re.compile("yes"),
     "kubewire": re.compile("yes"),
 }
-"""What the probe may tell: names of files are made of some of it here."""
+"""Valid values in the probe's output: this machine uses some of them in file names."""
 
 
 @dataclass(frozen=True)
 class Host:
-    """What the probe told: `packages` and `kubewire` say what is there already."""
+    """The probe's output: `packages` and `kubewire` say what is installed already."""
 
     base: str
     machine: str
@@ -62,9 +62,9 @@ class Host:
 
 
 def provision(run: Run, name: str, *, python: str = "", check: bool = False) -> tuple[str, list[str]]:
-    """Have kubewire on the host; the Python there that has it, and what was done. `check` only tells.
+    """Install kubewire on the host; the Python that can import it, and the changes. `check` only lists them.
 
-    Raises HostError: no Python, another system, no space, dependencies that no way leads to.
+    Raises HostError for no Python, another system, no space, or dependencies that can't be downloaded.
     """
     host = probe(run, name, python)
     todo = [] if host.packages else ["kubewire's locked dependencies installed"]
@@ -80,7 +80,7 @@ def provision(run: Run, name: str, *, python: str = "", check: bool = False) -> 
 
 
 def probe(run: Run, name: str, python: str = "") -> Host:
-    """What the host is and has; HostError where it can't be a lab host."""
+    """The facts of the host; HostError if it can't be a lab host."""
     out = checked(run, name, scripts.PROBE, (bundle.digest(), bundle.lock_digest(), python or "python3"))
     told = _told(out, name)
     if told.get("system") != "Linux":
@@ -88,10 +88,10 @@ def probe(run: Run, name: str, python: str = "") -> Host:
     if "python" not in told:
         seen = f"{told['seen']} is older" if "seen" in told else "there is none"
         raise HostError(
-            f"kubewire needs Python 3.11 or newer, and {seen}",
+            f"kubewire needs Python 3.11 or newer, but {seen}",
             where=name,
-            hint="install it there (apt-get install python3 on Debian 12, Ubuntu 24.04 or newer), or name"
-            " one by ansible_python_interpreter",
+            hint="install it on that host (Debian 12, Ubuntu 24.04 or newer: apt-get install python3), or"
+            " set ansible_python_interpreter",
         )
     return Host(
         base=told["base"],
@@ -104,17 +104,17 @@ def probe(run: Run, name: str, python: str = "") -> Host:
 
 
 def _told(out: str, name: str) -> dict[str, str]:
-    """The probe's answers, besides what a login shell prints; HostError for one that can't be."""
+    """The probe's answers, without other output of a login shell; HostError for an invalid one."""
     lines = (line.partition("=") for line in out.splitlines())
     told = {key: value for key, equals, value in lines if equals and key in ANSWERS}
     for key, value in told.items():
         if not ANSWERS[key].fullmatch(value):
-            raise HostError(f"it says an odd {key} of itself: {one_line(value[:200])}", where=name)
+            raise HostError(f"its {key} is invalid: {one_line(value[:200])}", where=name)
     return told
 
 
 def _install_packages(run: Run, name: str, host: Host) -> None:
-    """From the host's own package index; where that has no way out, from wheels that this machine fetches."""
+    """Install from the host's package index; without access to one, from wheels of this machine."""
     work = f"{host.packages_folder}.work"
     progress.emit("host", f"{name}: the locked dependencies")
     shipped = {"pip.zip": bundle.pip(), "runtime.txt": bundle.lock()}
@@ -122,14 +122,16 @@ def _install_packages(run: Run, name: str, host: Host) -> None:
     values = (work, host.packages_folder, host.python)
     code, _, said = _shell(run, scripts.INSTALL, values)
     if code:
-        progress.emit("host", f"{name}: no way to a package index there, so the wheels come from here")
+        progress.emit(
+            "host", f"{name}: can't reach a package index, so the wheels are copied from this machine"
+        )
         checked(run, name, scripts.UNPACK, (f"{work}/wheels",), bundle.archive(_wheels(host, name, said)))
         checked(run, name, scripts.INSTALL, (*values, "--no-index", "--find-links", f"{work}/wheels"))
     _shell(run, 'rm -rf "$1"', (work,))
 
 
 def _wheels(host: Host, name: str, said: str) -> dict[str, bytes]:
-    """The locked dependencies' wheels for the host's Python and machine, fetched once for a whole room."""
+    """The locked dependencies' wheels for the host's Python and machine, downloaded once for all hosts."""
     key = f"{bundle.lock_digest()}-{host.minor}-{host.machine}"
     folder = cache_dir() / "wheels" / key
     with locked(cache_dir() / "locks" / f"wheels-{key}.lock", "the wheels", progress.emit):
@@ -142,7 +144,7 @@ def _wheels(host: Host, name: str, said: str) -> dict[str, bytes]:
 
 
 def _download(host: Host, name: str, said: str, work: Path) -> None:
-    """Fill `work/wheels` by this machine's pip; HostError with what both sides said."""
+    """Fill `work/wheels` with this machine's pip; HostError with the errors of both sides."""
     machine = PLATFORMS.get(host.machine, host.machine)
     platforms = [f"--platform=manylinux{tag}_{machine}" for tag in GLIBC]
     (work / "runtime.txt").write_text(bundle.picked(bundle.lock().decode(), host.minor))
@@ -160,21 +162,23 @@ def _download(host: Host, name: str, said: str, work: Path) -> None:
     done = run_here(command, timeout=scaled(DOWNLOAD_SECONDS), env=os.environ)
     if done.code:
         raise HostError(
-            "kubewire's dependencies can be had neither there nor here\n"
-            f"  there: {_end(said)}\n  here: {_end(done.err)}",
+            "neither the host nor this machine can download kubewire's dependencies\n"
+            f"  host: {_end(said)}\n  this machine: {_end(done.err)}",
             where=name,
-            hint="give one of the two a way to a Python package index (pip's own configuration counts)",
+            hint="give one of the two access to a Python package index (pip's configuration applies)",
         )
 
 
 def checked(run: Run, name: str, script: str, values: tuple[str, ...], data: bytes = b"") -> str:
-    """The output of a script there; HostError where it fails."""
+    """The output of a script on the host; HostError if it fails."""
     code, out, error = _shell(run, script, values, data)
     if code == 0:
         return out
     if "no space left" in error.lower() or "disk quota exceeded" in error.lower():
-        raise HostError("its disk is full", where=name, hint="free some space in the home folder there")
-    raise HostError(f"a command there ended with {code}: {_end(error or out)}", where=name)
+        raise HostError(
+            "its disk is full", where=name, hint="free some space in the home folder on that host"
+        )
+    raise HostError(f"a command ended with exit code {code}: {_end(error or out)}", where=name)
 
 
 def _shell(run: Run, script: str, values: tuple[str, ...], data: bytes = b"") -> tuple[int, str, str]:
@@ -182,4 +186,4 @@ def _shell(run: Run, script: str, values: tuple[str, ...], data: bytes = b"") ->
 
 
 def _end(text: str, lines: int = 4) -> str:
-    return "\n    ".join(text.strip().splitlines()[-lines:]) or "nothing was said"
+    return "\n    ".join(text.strip().splitlines()[-lines:]) or "no output"

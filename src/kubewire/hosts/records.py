@@ -1,4 +1,4 @@
-"""Which labs were brought up on which other hosts: one small file for each lab and host, kept here."""
+"""Records of labs on other hosts: one small file for each lab and host, on the controller."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MEND = "remove the file; kubewire gc --host NAME then cleans the host itself"
 
 @dataclass(frozen=True)
 class RemoteLab:
-    """A lab on another host: the file it was made from here, and the inventories that name the host."""
+    """A lab on another host: its local lab file, and the inventories that name the host."""
 
     lab: str
     source: str
@@ -29,7 +29,7 @@ class RemoteLab:
 
 
 def folder(lab: str, host: str = "") -> Path:
-    """What is kept here of a lab on other hosts, or on one of them."""
+    """The local folder for a lab on other hosts, or on one of them."""
     base = state_dir() / "hosts" / quote(lab, safe="")
     return base / quote(host, safe="") if host else base
 
@@ -52,7 +52,7 @@ def labs() -> list[str]:
 
 @dataclass(frozen=True)
 class Broken:
-    """A record that can't be read: of which lab and host by its place, and why."""
+    """A record that can't be read: its lab and host, from its path, and the reason."""
 
     lab: str
     host: str
@@ -60,7 +60,7 @@ class Broken:
 
 
 def everywhere() -> tuple[list[RemoteLab], list[Broken]]:
-    """Each lab on each other host that is known here, and the records that can't be read."""
+    """Each known lab on each other host, and the records that can't be read."""
     found: list[RemoteLab] = []
     broken: list[Broken] = []
     for path in _files():
@@ -77,7 +77,7 @@ def _files() -> list[Path]:
 
 
 def place_with_python(place: SshTarget, lab: str) -> SshTarget:
-    """The place with the Python that the lab's record names, unless it has one; LabError without either."""
+    """The host with the Python from the lab's record, unless it has one; LabError without either."""
     if place.python:
         return place
     name = lab_name(lab)
@@ -91,7 +91,7 @@ def place_with_python(place: SshTarget, lab: str) -> SshTarget:
 
 
 def forget(lab: str, host: str) -> None:
-    """The lab is gone from that host: remove what is kept of it here, and the folders that become empty."""
+    """Remove the record of a lab that is gone from that host, and folders that become empty."""
     place = folder(lab, host)
     for path in sorted(place.glob("*")):
         path.unlink(missing_ok=True)

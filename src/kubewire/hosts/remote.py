@@ -1,4 +1,4 @@
-"""Here: a command of kubewire, done by kubewire on the host that a lab is on."""
+"""Run a kubewire command on the lab host, from the controller."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from kubewire.hosts.ssh_errors import unreachable
 from kubewire.hosts.ssh_target import Run, SshTarget
 
 SSH_FAILED = 255
-"""ssh's own exit code where it could not reach the host, or lost it."""
+"""ssh's own exit code if it can't reach the host, or loses the connection."""
 SUDO_REFUSES = "sudo: a password is required"
 SECONDS = 1800.0
-"""What any command there may take: the longest installs packages or takes in binaries over a slow line."""
+"""Seconds for any remote command: the longest install packages or receive binaries over a slow line."""
 OF_ANY_VERSION = ("status", "down", "gc")
-"""Commands that list and remove labs whatever version of kubewire made them."""
+"""Commands that list and remove labs of any version of kubewire."""
 OUTPUT_LIMIT = 64 << 20
-"""Bytes that a command there may print."""
+"""Bytes that a remote command may print."""
 
 
 def become(away: RemoteLab, command: Sequence[str]) -> NoReturn:
-    """Replace this process by `kubewire COMMAND` over there, a program on a node: its streams, its exit code,
-    and a terminal where this process has one.
+    """Replace this process by `kubewire COMMAND` on the lab host, a program on a node, with its streams and
+    exit code, and a terminal if this process has one.
     """
     terminal = os.isatty(0) and os.isatty(1)
     program = (
@@ -41,13 +41,13 @@ def become(away: RemoteLab, command: Sequence[str]) -> NoReturn:
     argv = away.place.argv(program, *(("-t", "-q") if terminal else ("-T",)), *_shared(away))
     sys.stdout.flush()
     try:
-        os.execvp(argv[0], argv)  # noqa: S606 - the point: no shell here
+        os.execvp(argv[0], argv)  # noqa: S606 - on purpose without a shell
     except OSError as error:
         raise LabError(f"{argv[0]}: {error.strerror}", where=away.place.name) from error
 
 
 def relay(away: RemoteLab, command: Sequence[str]) -> NoReturn:
-    """Print what `kubewire COMMAND` over there prints, made printable; end with its exit code."""
+    """Print the escaped output of `kubewire COMMAND` on the lab host; end with its exit code."""
     done = call(away, command)
     console.block(done.out)
     if done.err:
@@ -56,13 +56,13 @@ def relay(away: RemoteLab, command: Sequence[str]) -> NoReturn:
 
 
 def exit_code(done: Outcome) -> int:
-    """A code of the CLI contract; 4 for any other."""
+    """An exit code of the CLI contract; 4 for any other."""
     return done.code if done.code in range(5) else LabError.exit_code
 
 
 def call(away: RemoteLab, command: Sequence[str], *, timeout: float = SECONDS) -> Outcome:
-    """`kubewire COMMAND` over there, to its end. HostError where the host can't be reached, LabError where
-    kubewire is another version there, unless it is a command by which any version is asked.
+    """Run `kubewire COMMAND` on the lab host to its end. HostError if the host can't be reached, LabError if
+    it has another version of kubewire, unless the command works with any version.
     """
     done = run(away, agent.command(away.place, "run", *command), timeout=timeout)
     try:
@@ -77,7 +77,7 @@ def call(away: RemoteLab, command: Sequence[str], *, timeout: float = SECONDS) -
 def run(
     away: RemoteLab, argv: Sequence[str], *, timeout: float = SECONDS, limit: int = OUTPUT_LIMIT
 ) -> Outcome:
-    """Any command over there, to its end; HostError where the host can't be reached."""
+    """Run any command on the host to its end; HostError if the host can't be reached."""
     command = away.place.argv(argv, "-T", "-o", "BatchMode=yes", *_shared(away))
     done = run_here(command, timeout=scaled(timeout), limit=limit)
     if done.code == SSH_FAILED:
@@ -86,7 +86,7 @@ def run(
 
 
 def runner(place: SshTarget) -> Run:
-    """What runs a shell command over there, as the place's user; HostError where it can't be reached."""
+    """A function that runs a shell command on the host; HostError if it can't be reached."""
 
     def run(command: str, data: bytes) -> tuple[int, str, str]:
         argv = place.argv([*place.become, *shlex.split(command)], "-T", "-o", "BatchMode=yes")
@@ -104,6 +104,6 @@ def shared_socket(away: RemoteLab) -> Path:
 
 
 def _shared(away: RemoteLab) -> tuple[str, ...]:
-    """Through the lab's own connection, where there is one."""
+    """The options that use the lab's own connection, if there is one."""
     socket = shared_socket(away)
     return ("-o", f"ControlPath={socket.resolve()}") if socket.exists() else ()

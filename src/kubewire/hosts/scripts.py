@@ -1,4 +1,4 @@
-"""The POSIX shell texts that provisioning runs on a host; every value comes in as a positional parameter."""
+"""The POSIX shell scripts that provision a host; every value is a positional parameter."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ mv "$target.part" "$target"
 """
 """$1 the folder with pip.zip and runtime.txt, $2 the target, $3 Python; further parameters are pip's.
 
-The name site-packages tells the node agent what a pod's Python needs.
+The node agent finds a pod's Python packages by the name site-packages.
 """
 
 FINISH = r"""

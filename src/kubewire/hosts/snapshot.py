@@ -1,4 +1,4 @@
-"""A snapshot of a lab on another host, brought here."""
+"""Fetch a snapshot of a lab on another host."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ tar -C "$folder/snapshot" -czf - .
 
 
 def bring_snapshot(away: RemoteLab) -> Snapshot:
-    """Take a snapshot over there and read it here, in memory; LabError with what went wrong there."""
+    """Take a snapshot on the lab host and read it in memory; LabError with the host's error."""
     command = ["sh", "-c", SCRIPT, "sh", *away.place.module("kubewire", "snapshot", away.lab)]
     done = remote.run(away, command, limit=PACKED_LIMIT)
     if done.code:

@@ -1,4 +1,4 @@
-"""How a host is reached, and where kubewire is on it. Light: `kubewire exec` starts with it."""
+"""The SSH target: how a host is reached, and where kubewire is on it. Light: `kubewire exec` imports it."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 QUIET = ("-o", "ConnectTimeout=10", "-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=4")
 
 Run = Callable[[str, bytes], tuple[int, str, str]]
-"""Runs a shell command on a host with this standard input: exit code, standard output and error."""
+"""Runs a shell command on a host with this standard input; exit code, standard output and error."""
 
 
 @dataclass(frozen=True)
 class SshTarget:
     """A host by its inventory name.
 
-    `ssh` is the argv that opens a connection (`ssh -p 22 … address`), a command still to be added; `python`
-    a Python there that can import kubewire; `environment` what it needs beside (XDG_CACHE_HOME, …);
-    `become` the argv prefix that makes another user of it (`sudo -H -n --`).
+    `ssh` is the argv that opens a connection (`ssh -p 22 … address`), without a command; `python` a Python on
+    the host that can import kubewire; `environment` the variables that it needs (XDG_CACHE_HOME, …); `become`
+    the argv prefix that switches the user (`sudo -H -n --`).
     """
 
     name: str
@@ -28,7 +28,7 @@ class SshTarget:
     become: tuple[str, ...] = ()
 
     def module(self, name: str, *arguments: str) -> tuple[str, ...]:
-        """The argv, over there, of a Python module of ours; none of its working directory counts (`-P`)."""
+        """The argv, on the host, of one of kubewire's Python modules; `-P`: not of the working directory."""
         variables = [f"{key}={value}" for key, value in sorted(self.environment.items())]
         return (
             *self.become,
@@ -41,6 +41,6 @@ class SshTarget:
         )
 
     def argv(self, command: Sequence[str], *options: str) -> list[str]:
-        """The argv, here, that runs a command over there; `options` are ssh's."""
+        """The local argv that runs a command on the host; `options` are ssh's."""
         program, *rest = self.ssh
         return [program, *QUIET, *options, *rest, "--", shlex.join(command)]

@@ -1,4 +1,4 @@
-"""How a lab is: what `kubewire status --format json` prints, here and of a lab on another host."""
+"""A lab's state as `kubewire status --format json` prints it, on this machine or another host."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Node(Struct):
 
 
 class LabStatus(Struct, rename="camel", kw_only=True):
-    """Of schema 1; a newer release may have more keys. `components` has each supervised component's state,
-    for people.
+    """Schema 1; a newer release may have more keys. `components` has a description of each supervised
+    component's state.
     """
 
     schema: Annotated[int, Meta(ge=1, le=1)]
@@ -44,8 +44,8 @@ class LabStatus(Struct, rename="camel", kw_only=True):
 
 
 def remote_status(away: RemoteLab) -> LabStatus:
-    """How the lab is over there. HostError for a host that can't be reached, LabError for one that doesn't
-    say it: only the host's own word is `absent`.
+    """The lab's state on its host. HostError if the host can't be reached, LabError for an invalid answer:
+    only the host can report `absent`.
     """
     host = away.place.name
     if is_dead(away.lab, host):
@@ -64,7 +64,7 @@ def remote_status(away: RemoteLab) -> LabStatus:
 
 
 def _status_in_words(away: RemoteLab) -> LabStatus:
-    """Of a version whose `status` knows no JSON: no more than the phase."""
+    """The status from a version without JSON output: only the phase."""
     done = remote.call(away, ["status", away.lab], timeout=SECONDS)
     for line in done.out.splitlines():
         label, _, text = line.partition(" ")

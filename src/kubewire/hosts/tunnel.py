@@ -1,4 +1,7 @@
-"""A lab's own SSH connection: it carries kubectl to the apiserver over there, and ends when the lab does."""
+"""A lab's own SSH connection, which forwards kubectl to the lab host's apiserver and ends with the lab.
+
+Not the connection of a run, see multiplexing.py.
+"""
 
 from __future__ import annotations
 
@@ -19,18 +22,18 @@ from kubewire.hosts.records import RemoteLab
 from kubewire.hosts.ssh_errors import unreachable
 
 LINK = "ssh"
-"""Beside the lab's record, a link to the folder of the connection's socket, whose path must stay short."""
+"""Beside the lab's record, a link to the folder of the connection's socket, which needs a short path."""
 KUBECONFIG = "kubeconfig"
 SSH_SECONDS = 30.0
-"""For a word with the connection's own process here."""
+"""Seconds for an answer of the connection's local process."""
 OPEN_SECONDS = 120.0
 TAIL = 1 << 16
 
 
 def kubeconfig(away: RemoteLab) -> Path:
-    """A kubeconfig that works from here, mode 0600; its connection is opened unless it is already.
+    """A kubeconfig that works on this machine, mode 0600; its connection is opened unless it is open already.
 
-    It is built here: of what the host sends only the certificates and the key get into it.
+    It is built on this machine: only the certificates and the key come from the host.
     """
     path = records.folder(away.lab, away.place.name) / KUBECONFIG
     if is_open(away) and path.exists():

@@ -59,7 +59,7 @@ def test_a_name_of_5000_letters(tmp_path: Path, argv: list[str]) -> None:
 def test_a_state_folder_that_no_one_can_make(argv: list[str]) -> None:
     done = kubewire(*argv, XDG_STATE_HOME="/proc/nope")
     assert done.returncode == 3, done.stderr
-    assert "/proc/nope: this machine has no way to make this folder" in done.stderr
+    assert "/proc/nope: this machine can't create this folder" in done.stderr
     assert "XDG_STATE_HOME" in done.stderr
     assert "Traceback" not in done.stderr
 

@@ -19,12 +19,12 @@ Host key verification failed.
         (CHANGED, "the host's key has changed", "ssh-keygen -R"),
         ("Host key verification failed.\r\n", "isn't known here", "known_hosts"),
         ("root@h: Permission denied (publickey).", "the login is refused", "ssh-copy-id"),
-        ("ssh: connect to host h port 22: Connection refused", "nothing answers SSH", "ansible_port"),
-        ("ssh: connect to host h port 22: No route to host", "no way to it", "switched on"),
-        ("ssh: Could not resolve hostname h: Name or service not known", "isn't known", "ansible_host"),
+        ("ssh: connect to host h port 22: Connection refused", "no SSH server answers", "ansible_port"),
+        ("ssh: connect to host h port 22: No route to host", "no route to it", "switched on"),
+        ("ssh: Could not resolve hostname h: Name or service not known", "can't be resolved", "ansible_host"),
         ("ssh: connect to host h port 22: Connection timed out", "doesn't answer", "switched on"),
         ("something new", "something new", "ssh -v"),
-        ("", "ssh said nothing", "ssh -v"),
+        ("", "ssh printed nothing", "ssh -v"),
     ],
 )
 def test_each_has_its_meaning_and_mend(said: str, what: str, hint: str) -> None:

@@ -1,1 +1,1 @@
-"""What the playbooks do, step by step, as plain functions; the collection's plugins only call these."""
+"""The steps of the playbooks as plain functions; the collection's plugins only call these."""

@@ -1,8 +1,8 @@
-"""Here: what a lab host may answer, step by step.
+"""The answers of a lab host to each step, validated on the controller.
 
-Its owner is root there and may answer anything. Known keys of known types and bounded size are taken; all
-else is refused by name. What Ansible gets is built from these values, so no key that it acts on (`add_host`,
-`ansible_facts`, `invocation`, …) can come from a lab host.
+The owner of a lab host is root on it and may answer anything. Only known keys of known types and bounded size
+are accepted; anything else is rejected, and the error names it. Ansible's result is built from these values,
+so no key that it acts on (`add_host`, `ansible_facts`, `invocation`, …) can come from a lab host.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Versions = dict[Name, dict[Name, Line]]
 
 
 class Answer(Struct, forbid_unknown_fields=True):
-    """What the session says to one call: how far the step is, and its result once it is done."""
+    """The session's answer to one call: the step's progress, and its result once it is done."""
 
     job: Count
     progress: Annotated[list[ProgressLine], MANY] = []
@@ -51,7 +51,7 @@ class Difference(Struct, forbid_unknown_fields=True):
 
 
 class Done(Struct, forbid_unknown_fields=True):
-    """The result of a step that succeeded; most have no more than this."""
+    """The result of a step that succeeded; most have only these keys."""
 
     changed: bool
     changes: Lines
@@ -136,7 +136,7 @@ DONE: dict[str, type[Done]] = {
     "missing_binaries": MissingBinariesDone,
     "adopt_binaries": Done,
 }
-"""What each step that a lab host does may come back with."""
+"""The type of the result of each step that runs on a lab host."""
 
 
 class _Kind(Struct):
@@ -144,7 +144,7 @@ class _Kind(Struct):
 
 
 def read_answer(text: str, host: str, step: str) -> Answer:
-    """The session's answer; LabError naming the host and what it answered wrongly."""
+    """The session's answer; LabError with the host and the invalid part."""
     return decode(text, Answer, host, f"step {step}")
 
 
@@ -157,7 +157,7 @@ def read_result(answer: Answer, host: str, step: str) -> Done | Failed:
 
 
 def task_result(result: Done | Failed) -> dict[str, Any]:
-    """For Ansible: plain values, without the full report."""
+    """Plain values for Ansible, without the full report."""
     values: dict[str, Any] = msgspec.to_builtins(result)
     values.pop("full_report", None)
     return values

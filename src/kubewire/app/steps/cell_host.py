@@ -1,4 +1,4 @@
-"""What a host has for the cells of a nightly."""
+"""The facts of a host that a nightly needs for its cells."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from kubewire.providers.registry import embedded
 def look_at_cell_host(
     modes: Sequence[str], tools: Sequence[str], install: bool = True, become: bool = False
 ) -> Outcome:
-    """Its CPUs and free memory; why its kernel can't run a mode; the Debian packages that are missing, a
-    HostError where nothing here can install them.
+    """Its CPUs and free memory, modes that its kernel lacks and why, and missing Debian packages; HostError
+    if they are missing and can't be installed.
     """
     provider = embedded()
     lacking = {mode: why for mode in modes if (why := provider.lacks_for(mode))}

@@ -1,4 +1,4 @@
-"""The lab's cluster: made, brought back to its definition, recorded."""
+"""Create or repair the lab's cluster, and record it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Overrides = Mapping[str, object]
 
 @dataclass(frozen=True)
 class Intent:
-    """What `up` is to bring about: the effective lab, its file, and what makes its nodes."""
+    """The goal of `up`: the effective lab, its file, and the provider of its nodes."""
 
     lab: Lab
     source: Path
@@ -31,7 +31,7 @@ class Intent:
 
     @property
     def has_binaries(self) -> bool:
-        """A lab that lives runs the binaries that this definition asks for."""
+        """Whether a running lab has the binaries that this definition asks for."""
         was = self.record and self.record.lab
         return bool(was and _binaries_of(was) == _binaries_of(self.lab))
 
@@ -41,14 +41,14 @@ def _binaries_of(lab: Lab) -> tuple[object, ...]:
 
 
 def intend(lab: str, overrides: Overrides, provider: str = "auto") -> Intent:
-    """Read the definition and choose the provider; DefinitionError for the file or an option, and as
+    """Read the definition and choose the provider. DefinitionError for the file or an option; raises as
     `intent_of`.
     """
     return intent_of(load_lab(lab, overrides), find_lab(lab), provider)
 
 
 def intent_of(effective: Lab, source: Path, provider: str = "auto") -> Intent:
-    """Choose the provider of the lab that a file defines. The choice of a lab that lives is kept.
+    """Choose the provider of the lab that a file defines; a running lab keeps its provider.
 
     Raises DefinitionError (another lab of that name) and HostError (the provider).
     """
@@ -64,7 +64,7 @@ def intent_of(effective: Lab, source: Path, provider: str = "auto") -> Intent:
 
 
 def living_record(name: str) -> Record | None:
-    """The record of a lab that runs; one that a crash or a reboot left says nothing any more."""
+    """The record of a running lab; one left by a crash or a reboot doesn't count."""
     record = read_record(name)
     if record and get_provider(record.provider).status(name).phase in GONE:
         return None
@@ -80,8 +80,8 @@ def make_cluster(
     *,
     check: bool = False,
 ) -> Outcome:
-    """Make or mend the cluster and record it; each change is named. `check` only tells what would be
-    done; `keep` leaves what a failed creation made.
+    """Create or repair the cluster and record it; each change is named. `check` only lists the changes;
+    `keep` leaves what a failed creation created.
     """
     from kubewire.app.steps.packages import missing_packages
 
@@ -113,16 +113,16 @@ def _planned(intent: Intent, maker: Provider, recreate: bool) -> list[Change]:
 
 
 def _removed(name: str) -> Change:
-    return Change(name, "removed, to be made afresh", "recreate")
+    return Change(name, "removed, to be recreated", "recreate")
 
 
 def _outcome(changes: Sequence[Change], facts: Mapping[str, object]) -> Outcome:
-    """`anew`: the cluster is a new one, so that nothing of the lab is in it yet."""
+    """`anew`: the cluster is new and has no objects of the lab yet."""
     return Outcome(changes, {**facts, "anew": any(change.anew for change in changes)})
 
 
 def commit_cluster(lab: str, *, check: bool = False) -> Outcome:
-    """From now on the lab outlives its maker."""
+    """From now on the lab outlives its owner."""
     name = lab_name(lab)
     record = read_record(name)
     if record and not check:
@@ -143,7 +143,7 @@ def _record(intent: Intent, overrides: Overrides, version: str) -> Record:
 
 
 def _forget(name: str) -> None:
-    """Drop a dead lab's record, which would claim the name for its file."""
+    """Remove a dead lab's record, which would reserve the name for its file."""
     from kubewire.lab.record import record_path
 
     record_path(name).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The tools on a node: there, and of which version."""
+"""The tools on a node and their versions."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from kubewire.providers.registry import get_provider, recorded_provider
 ALWAYS = ("iptables", "nft", "ip", "conntrack")
 SECONDS = 300.0
 MARK = "\x1f"
-# One line a tool: its name, a separator, the first line it says of itself (or nothing if it isn't there).
-# ipvsadm says nothing where the kernel has no ip_vs; its package does.
+# One line a tool: its name, a separator, the first line of its version (empty if it isn't installed).
+# ipvsadm prints none if the kernel has no ip_vs; its package's version is used then.
 SCRIPT = """PATH="$PATH:/usr/sbin:/sbin"
 for tool in {tools}; do
   printf '%s\\037' "$tool"
@@ -30,12 +30,12 @@ done"""
 
 
 def script(tools: tuple[str, ...]) -> str:
-    """The POSIX shell text that tells all tools' versions in one call."""
+    """The POSIX shell script that prints all tools' versions."""
     return SCRIPT.format(tools=" ".join(shlex.quote(tool) for tool in tools))
 
 
 def parse_versions(text: str) -> dict[str, str]:
-    """Each tool's version line, by its name; "" for one that isn't there."""
+    """Each tool's version line, by its name; "" for one that isn't installed."""
     pairs = (line.partition(MARK) for line in text.splitlines() if MARK in line)
     return {tool.strip(): version.strip() for tool, _, version in pairs}
 
@@ -43,7 +43,7 @@ def parse_versions(text: str) -> dict[str, str]:
 def tell_tools(lab: str, node: str, run: Callable[[str], str], *, check: bool = False) -> Outcome:
     """The versions of a node's tools; HostError naming those that the lab asks for and the node lacks.
 
-    A node whose provider installs tools gets what is missing; with `check` that is only named.
+    If the provider can install tools, the missing ones are installed; with `check` they are only named.
     """
     record = required_record(lab)
     provider = get_provider(record.provider)
@@ -66,7 +66,7 @@ def tell_tools(lab: str, node: str, run: Callable[[str], str], *, check: bool = 
 
 
 def tell_all_tools(lab: str, *, check: bool = False) -> Outcome:
-    """The same for every node of a lab on this machine, each entered by its prefix."""
+    """The same for every node of a lab on this machine."""
     changes: list[Change] = []
     tools = {}
     for node in recorded_provider(lab).nodes(lab):

@@ -1,4 +1,4 @@
-"""What a step did, in the shape of an Ansible task result."""
+"""The outcome of a step, in the form of an Ansible task result."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     from kubewire.providers.base import Change
 
 WOULD = "would be done: "
-"""What marks a change in check mode."""
+"""The prefix of a change in check mode."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """`changes` are named one by one; `facts` are further keys of the task's result.
+    """`changes` are listed one by one; `facts` are further keys of the task's result.
 
-    A step that judged, and found a failure, sets `failed` with its `exit_code` and `message`.
+    A step that ran and found a failure sets `failed` with its `exit_code` and `message`.
     """
 
     changes: Sequence[Change] = ()

@@ -21,9 +21,9 @@ def find_missing(
     install: bool = True,
     become: bool = False,
 ) -> Outcome:
-    """The missing Debian packages, for the task that installs them; HostError where nothing here can.
+    """The missing Debian packages, for the task that installs them; HostError if they can't be installed.
 
-    `binaries`: whether the lab's nodes run Kubernetes binaries of this machine's cache.
+    `binaries`: whether the lab's nodes run Kubernetes binaries from this machine's cache.
     """
     intent = intend(lab, overrides, provider)
     missing = missing_packages(intent.lab, intent.choice.name)
@@ -33,5 +33,5 @@ def find_missing(
 
 
 def missing_packages(lab: Lab, provider: str) -> list[str]:
-    """The packages that the lab lacks on this machine with that provider."""
+    """The packages that this machine lacks for the lab with that provider."""
     return get_provider(provider).missing_packages([lab.mode.value], lab.tools)

@@ -1,4 +1,4 @@
-"""On a lab host: Kubernetes binaries that came from another machine's cache, taken into this one's."""
+"""On a lab host: add Kubernetes binaries from another machine's cache to this one's."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Shipped = Sequence[tuple[str, str, str, str]]
 
 
 def missing_binaries(wanted: Wanted) -> Outcome:
-    """Which of them aren't in this cache, this machine's architecture, and the folder to send them to."""
+    """The binaries that this cache lacks, this machine's architecture, and the folder to send them to."""
     found = [
         [name, version, list(store.missing(Artifact(name, version), tuple(binaries)))]  # type: ignore[arg-type]
         for name, version, binaries in wanted
@@ -38,7 +38,7 @@ def missing_binaries(wanted: Wanted) -> Outcome:
 
 
 def adopt_binaries(shipped: Shipped) -> Outcome:
-    """Take in what lies in the incoming folder; HostError for a file that isn't what was sent."""
+    """Add the files in the incoming folder to the cache; HostError for a damaged file."""
     changes = []
     try:
         for name, version, binary, digest in shipped:

@@ -1,4 +1,4 @@
-"""Every step by its name: what an action of the collection runs here, or has run on another host."""
+"""Every step by its name: the collection's actions run them on this machine or another host."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ STEPS = {
     "missing_binaries": ("kubewire.app.steps.receive_binaries", "missing_binaries"),
     "adopt_binaries": ("kubewire.app.steps.receive_binaries", "adopt_binaries"),
 }
-"""A step → the module and the name of its function. A module is imported when it is needed."""
+"""A step → its module and function. A module is imported when it is needed."""
 UNCHECKED = frozenset({"packages", "cell_host", "missing_binaries", "adopt_binaries"})
-"""Steps that know no check mode: they change nothing of the lab."""
+"""Steps without a check mode: they change nothing in the lab."""
 
 
 def perform(step: str, arguments: Mapping[str, Any], *, check: bool = False) -> dict[str, Any]:
-    """Run a step: its task result, which a KubewireError makes a failed one with its real message."""
+    """Run a step: its task result; a KubewireError becomes a failed one with its message."""
     module, function = STEPS[step]
     options = dict(arguments) if step in UNCHECKED else {**arguments, "check": check}
     try:

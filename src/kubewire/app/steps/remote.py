@@ -1,4 +1,4 @@
-"""Here: have a lab host's session do a step, through whatever runs a command there."""
+"""On the controller: run a step in a lab host's session, by any function that runs a command on the host."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from kubewire.lab.lookup import lab_name, name_to_remove
 DEFINING = frozenset({"packages", "cluster"})
 """Steps that need the definition; the others find the lab by its name."""
 MOST_CALLS = 1440
-"""Calls that a step may take: four hours, as the session keeps each caller ten seconds."""
+"""The maximum of calls for a step: four hours, since each call waits up to ten seconds."""
 PROGRESS_SHOWN = 100
-"""Lines of progress that one answer may have passed on; only the newest is ever seen."""
+"""Lines of progress printed from one answer; only the newest stays visible."""
 TAIL = 2000
 
 
 def perform_there(
     run: Run, place: SshTarget, step: str, arguments: Mapping[str, Any], *, check: bool = False
 ) -> dict[str, Any]:
-    """The step's task result, its progress told as it comes; LabError where the host gives none, or one that
-    isn't what the step may come back with.
+    """The step's task result; its progress is printed meanwhile. LabError if the host gives none, or an
+    invalid one.
     """
     if not command_lives():  # Ansible outlives it, but nobody waits for the lab any more
         raise LabError("the command that this run belongs to was killed", where=place.name)
@@ -62,7 +62,7 @@ def _result(run: Run, place: SshTarget, step: str, request: Mapping[str, Any]) -
         if bytes(answer.result):
             return answers.read_result(answer, place.name, step)
         answer = _ask(run, place, step, {"job": answer.job})
-    raise LabError(f"step {step} doesn't come to an end", where=place.name)
+    raise LabError(f"step {step} doesn't end", where=place.name)
 
 
 def _ask(run: Run, place: SshTarget, step: str, request: Mapping[str, Any]) -> Answer:
@@ -72,7 +72,7 @@ def _ask(run: Run, place: SshTarget, step: str, request: Mapping[str, Any]) -> A
     lines = [line for line in out.split("\n") if line.startswith(STEP_MARK)]
     if code or not lines:
         raise LabError(
-            f"kubewire there gave no answer (exit code {code}): {(error or out).strip()[-TAIL:]}",
+            f"kubewire on the host gave no answer (exit code {code}): {(error or out).strip()[-TAIL:]}",
             where=place.name,
         )
     answer = answers.read_answer(lines[-1].removeprefix(STEP_MARK), place.name, step)

@@ -1,4 +1,4 @@
-"""A lab and all that belongs to it, gone."""
+"""Remove a lab and all that belongs to it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kubewire.providers.registry import get_provider, providers
 
 
 def remove_lab(lab: str, *, check: bool = False) -> Outcome:
-    """Remove a lab; no change where there was nothing. A broken record doesn't keep a lab from going."""
+    """Remove a lab, even if its record is invalid; no change if there was nothing."""
     name = name_to_remove(lab)
     if check:
         return Outcome([Change(name, "removed")] if lab_dir(name).exists() else [])
@@ -24,9 +24,9 @@ def remove_lab(lab: str, *, check: bool = False) -> Outcome:
 
 
 def remove_here(name: str) -> list[str]:
-    """Remove what this machine has of a lab, record or not; the providers that had something.
+    """Remove a lab from this machine, with or without a record; the providers that had something.
 
-    LabError, and nothing is touched, where only a provider that isn't here could.
+    LabError, and nothing is changed, if that takes a provider that isn't installed.
     """
     with lab_lock(name, "down"):
         owner = owner_of(lab_dir(name))
@@ -35,5 +35,5 @@ def remove_here(name: str) -> list[str]:
         return [provider.name for provider in reversed(providers()) if provider.down(name)]
 
 
-if __name__ == "__main__":  # for a state folder of its own, where nothing on other hosts is followed
+if __name__ == "__main__":  # for a separate state folder; labs on other hosts aren't removed
     remove_here(sys.argv[1])

@@ -1,4 +1,4 @@
-"""Here: the Kubernetes binaries of this machine's cache, sent to a lab host that lacks them."""
+"""On the controller: send Kubernetes binaries from this machine's cache to a lab host that lacks them."""
 
 from __future__ import annotations
 
@@ -24,10 +24,9 @@ from kubewire.providers.base import Change
 def ship_binaries(
     run: Run, place: SshTarget, lab: str, overrides: dict[str, object], *, check: bool = False
 ) -> dict[str, Any]:
-    """Send what the host lacks and this cache has, if it runs there at all; the task result.
+    """Send what the host lacks and this cache has, if the architecture is the same; the task result.
 
-    One process at a time sends to a host. What this cache lacks too, or another architecture, the host gets
-    by its own means when it needs it.
+    One process at a time sends to a host. Everything else the host downloads or builds when it needs it.
     """
     loaded = load_lab(lab, overrides)
     planned = plan(loaded.kubernetes, control_plane=loaded.control_plane, dns=loaded.dns)

@@ -1,4 +1,4 @@
-"""Every node's dataplane as it must be, mended where it stays different."""
+"""Wait for every node's dataplane to match, and repair nodes that stay different."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from kubewire.verify.settle import look, settle
 
 
 def settle_dataplane(lab: str, *, check: bool = False) -> Outcome:
-    """Wait for the nodes to agree with the API objects; each mend is a change that names its node.
+    """Wait for the nodes to match the API objects; each repair is a change that names its node.
 
-    With `check` the nodes are only looked at; a lab that isn't up has none.
+    With `check` the nodes are only compared; a lab that isn't up has none.
     """
     if not check:
         record = required_record(lab)
         return Outcome(settle(get_provider(record.provider), record))
     living = living_record(lab_name(lab))
     if living is None:
-        return Outcome(message="the lab isn't up: no node to look at")
+        return Outcome(message="the lab isn't up: there are no nodes to compare")
     provider = get_provider(living.provider)
     planned = [change for change in provider.up(living.lab, check=True) if not change.reported]
     try:

@@ -1,4 +1,4 @@
-"""The verdict on a running lab, as a task result and a report file."""
+"""Verify a running lab; a task result and a report file."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def verify_lab(lab: str, report: str | None = None, *, check: bool = False) -> Outcome:
-    """Judge a lab; the outcome fails with exit code 1 or 4 where the report does.
+    """Verify a lab; the outcome fails with the report's exit code 1 or 4.
 
-    With `check` it is skipped: what the run would change isn't there to be judged.
+    With `check` it is skipped: what the run would change doesn't exist yet.
     """
     if check:
         return Outcome(facts={"skipped": True}, message="in check mode there is nothing to verify yet")

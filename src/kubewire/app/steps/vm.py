@@ -1,4 +1,4 @@
-"""The VM that carries a lab."""
+"""The VM that a lab runs in."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from kubewire.providers.base import Change
 
 
 def start_vm(lab: str, overrides: Overrides, *, check: bool = False) -> Outcome:
-    """Have the lab's VM run, for good; the facts name the inventory that has it as host `vm`."""
+    """Start the lab's VM and keep it; the facts name the inventory that has it as host `vm`."""
     loaded = load_lab(lab, overrides)
     name = loaded.name
     before = machine.parts_of(name)
@@ -30,13 +30,13 @@ def start_vm(lab: str, overrides: Overrides, *, check: bool = False) -> Outcome:
         changes = [Change(name, "its VM started")]
     else:
         why = unlike(before, machine.parts_of(name))
-        changes = [Change(name, "its VM made anew", why)] if why else []
+        changes = [Change(name, "its VM recreated", why)] if why else []
     return Outcome(changes, {"inventory": target.inventory[0], "host": target.pattern, "kubernetes": version})
 
 
 def boot(lab: Lab, progress: Progress = emit) -> tuple[Target, str]:
-    """The lab's VM as a lab host, and the exact Kubernetes version whose binaries it has. Until
-    `machine.commit` a new one ends with its makers.
+    """The lab's VM as a lab host, and the exact Kubernetes version of its binaries. Until `machine.commit` a
+    new VM ends with its owners.
     """
     parts, version = prepare_parts(lab, progress)
     inventory = write_inventory(machine.ensure(lab.name, parts, progress))
@@ -44,7 +44,7 @@ def boot(lab: Lab, progress: Progress = emit) -> tuple[Target, str]:
 
 
 def prepare_parts(lab: Lab, progress: Progress = emit) -> tuple[Parts, str]:
-    """Have all that the lab's VM is made of in the cache; and the exact Kubernetes version."""
+    """Put all parts of the lab's VM into the cache; the parts, and the exact Kubernetes version."""
     beside = lab.control_plane
     found = supply.ensure(lab.kubernetes, control_plane=beside, dns=lab.dns, progress=progress)
     chosen = Components(found.version, found.control_plane_version)

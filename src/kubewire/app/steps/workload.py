@@ -1,4 +1,4 @@
-"""Bring a lab's API objects to its definition, naming each drift."""
+"""Apply a lab's API objects as its definition has them, and name each drift."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ def bring_workload(
     *,
     check: bool = False,
 ) -> Outcome:
-    """Apply what the definition holds, remove what a former one had applied, wait for the roll-out.
+    """Apply the definition's objects, remove those that only a former one had, wait for the roll-out.
 
-    With `check` nothing is written. The definition is then what this run would have recorded before: the
-    file's with `overrides`, or the recorded one without; with `anew` the cluster would be empty.
+    With `check` nothing is written. The definition is then the one that this run would have recorded: the
+    file's with `overrides`, or else the recorded one; with `anew` the cluster would be empty.
     """
     name = lab_name(lab)
     if not check:
@@ -95,9 +95,9 @@ def _bring(record: Record, lab: Lab, timeout: float = 0, *, check: bool = False)
 
 
 def bring_object(api: Api, lab: str, manifest: Manifest, known: Collection[Key], check: bool) -> list[Change]:
-    """Make one live object what its manifest says; the change, none if there was nothing to do.
+    """Change one live object to match its manifest; the change, or none if it matches already.
 
-    `known` are the objects that this lab applied before: one of them that is gone was deleted.
+    `known` are the objects that this lab applied before: if one of them is missing, it was deleted.
     """
     live = _find(api, manifest)
     if live and live["metadata"].get("deletionTimestamp"):
@@ -119,7 +119,7 @@ def bring_object(api: Api, lab: str, manifest: Manifest, known: Collection[Key],
 
 
 def _applied(api: Api, live: Manifest, manifest: Manifest) -> Manifest:
-    """The object once it is as its manifest says; what people's tools wrote into it is taken over first."""
+    """The object, applied as its manifest; fields that other tools manage are taken over first."""
     if owned := with_ownership(live, FIELD_MANAGER):
         version = live["metadata"]["resourceVersion"]
         api.patch(
@@ -130,7 +130,7 @@ def _applied(api: Api, live: Manifest, manifest: Manifest) -> Manifest:
 
 
 def _planned(api: Api, live: Manifest, manifest: Manifest) -> Manifest:
-    """What `_applied` would lead to, as the apiserver says it in dry runs."""
+    """What `_applied` would change, according to the apiserver's dry runs."""
     wanted = api.apply(manifest, dry_run=True)
     fields = taken_back(live, wanted, FIELD_MANAGER)
     if not fields:
@@ -143,7 +143,7 @@ def _created(lab: str, manifest: Manifest, why: str = "") -> Change:
 
 
 def _find(api: Api, manifest: Manifest) -> Manifest | None:
-    """The live object; None also where its kind is yet to come."""
+    """The live object; None also if its kind doesn't exist yet."""
     try:
         return api.find(api.object_path(manifest))
     except ApiError as error:
@@ -183,13 +183,13 @@ class Applied(msgspec.Struct):
 
 
 class Ledger:
-    """What this lab applied: apiVersion, kind, namespace and name of each object, in the lab's folder."""
+    """The objects that this lab applied, recorded in its folder: apiVersion, kind, namespace and name."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def read(self) -> list[Manifest]:
-        """The objects applied so far; none where nothing was, or where the file can't be understood."""
+        """The objects applied so far; none if there are none, or the file is invalid."""
         try:
             applied = msgspec.json.decode(read_own(self._path), type=list[Applied])
         except (FileNotFoundError, UnsafeFileError, ValueError, RecursionError):
@@ -216,11 +216,11 @@ def _key(obj: Manifest) -> Key:
 
 def _must_be_gone(api: Api, path: str) -> None:
     if api.find(path) is not None:
-        raise ApiError("the object is being deleted and doesn't go", status=httpx.codes.NOT_FOUND, where=path)
+        raise ApiError("the object's deletion doesn't finish", status=httpx.codes.NOT_FOUND, where=path)
 
 
 def _retry(call: Callable[[], object], seconds: float) -> None:
-    """Call until the answer isn't 404: what a call needs (its namespace) may still be on its way."""
+    """Call until the answer isn't 404: a new namespace may not exist yet."""
     deadline = time.monotonic() + seconds
     while True:
         try:

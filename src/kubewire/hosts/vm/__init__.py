@@ -1,1 +1,1 @@
-"""A small VM as a lab host, for what this kernel lacks: its parts, its start and its end."""
+"""A small VM as a lab host, for modes that this kernel lacks: its parts, its start and its end."""

@@ -1,4 +1,4 @@
-"""The VM's cached parts: each a folder of `~/.cache/kubewire/vm`, named by its inputs, whole or absent."""
+"""The VM's cached parts: each a folder of `~/.cache/kubewire/vm`, named by its inputs, complete or absent."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def folder() -> Path:
 def part(
     kind: str, key: str, gib: float, make: Callable[[Path], None], progress: Progress, *, keep: int = 2
 ) -> Path:
-    """The folder `KIND-KEY`, made once by one process while others wait; a failure leaves nothing.
+    """The folder `KIND-KEY`, created once by one process while others wait; a failure leaves nothing.
 
-    `gib` is the disk that making it takes at its worst. Of the folders of a kind the `keep` newest stay.
+    `gib` is the disk space that its creation needs at most. Of the folders of a kind the `keep` newest stay.
     """
     target = folder() / f"{kind}-{key}"
     if _is_whole(target):
@@ -40,7 +40,7 @@ def part(
             return target
         own_folder(folder())
         remove_tree(target)  # another user's
-        for leftover in folder().glob(f".{kind}-*"):  # of a killed maker: its lock is ours now
+        for leftover in folder().glob(f".{kind}-*"):  # of a killed process: its lock is ours now
             remove_tree(leftover)
         require_space(folder(), gib, f"the VM's {kind}")
         with _scratch(kind) as scratch:
@@ -52,7 +52,7 @@ def part(
 
 
 def _is_whole(target: Path) -> bool:
-    """A part is whole where it is; one in which another user could have put something isn't there."""
+    """Whether a part exists (then it is complete); one that another user could have changed doesn't count."""
     return is_own_folder(target.parent) and is_own_folder(target)
 
 
@@ -62,12 +62,12 @@ def require_space(where: Path, gib: float, what: str) -> None:
         raise HostError(
             f"{what} needs {gib:.1f} GiB of disk, {free:.1f} GiB are free",
             where=str(where),
-            hint="free some space there, or have XDG_CACHE_HOME name another folder",
+            hint="free some space, or set XDG_CACHE_HOME to a folder on a bigger disk",
         )
 
 
 def run_tool(argv: Sequence[str], what: str, hint: str = "") -> None:
-    """Run a tool to its end, in a locale that knows every file name; HostError with its last words."""
+    """Run a tool to its end, in a locale that supports every file name; HostError with its last lines."""
     done = run(argv, timeout=TOOL_SECONDS, env=os.environ | {"LC_ALL": "C.UTF-8"})
     if done.code == NOT_STARTED and not done.out:
         raise HostError(f"{what}: {done.err}", hint=hint)
@@ -97,7 +97,7 @@ def _scratch(kind: str) -> Iterator[Path]:
 
 
 def _forget_old(kind: str, keep: int) -> None:
-    """A running QEMU keeps its images open, so even one in use may go."""
+    """A running QEMU keeps its images open, so even one in use may be removed."""
     made = sorted(folder().glob(f"{kind}-*"), key=lambda path: path.stat().st_mtime, reverse=True)
     for old in made[keep:]:
         remove_tree(old)

@@ -15,14 +15,14 @@ from kubewire.hosts.vm.cache import STEP, part, run_tool
 
 COMPILE_SECONDS = 1800.0
 BLOCKS = "4G"
-"""The root's file system, sparse; what a VM writes goes into a copy of its own."""
-_FETCH = "Debian's packages could not be fetched"
-_MEND = "mmdebstrap takes the mirror that this machine's apt knows, or Debian's; can it be reached?"
+"""The size of the root file system, sparse; each VM writes to its own copy."""
+_FETCH = "Debian's packages could not be downloaded"
+_MEND = "mmdebstrap uses the mirror in this machine's apt configuration, or Debian's; can it be reached?"
 
 
 @dataclass(frozen=True)
 class Tools:
-    """Programs of Debian's that run on any Linux straight from their folder, by their own loader."""
+    """Debian programs that run on any Linux directly from their folder, by their own loader."""
 
     folder: Path
 
@@ -32,7 +32,7 @@ class Tools:
         return [loader, "--library-path", str(libraries), str(self.folder / program), *arguments]
 
     def compile(self, folder: Path, shown: str) -> None:
-        """Write byte code that the guest takes unchecked; there the folder's name is `shown`."""
+        """Write byte code that the guest uses unchecked; `shown` is the folder's path in the guest."""
         options = ("-qq", "--invalidation-mode=unchecked-hash", "-s", str(folder), "-p", shown)
         python = self.argv("usr/bin/python3", "-m", "compileall", *options, str(folder))
         home = f"PYTHONHOME={self.folder / 'usr'}"
@@ -42,7 +42,7 @@ class Tools:
         """An ext4 image of a folder or a tar."""
         options = ("-q", "-F", "-m", "0", "-O", "^has_journal", "-E", "root_owner=0:0", "-d", str(source))
         argv = self.argv("usr/sbin/mkfs.ext4", *options, str(image), size)
-        run_tool(argv, f"the disk image {image.name} could not be made")
+        run_tool(argv, f"the disk image {image.name} could not be created")
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,11 @@ class Root:
 
 
 def tools(with_qemu: bool, progress: Progress) -> Tools:
-    """The guest's Python, a mkfs.ext4 that reads a tar, and QEMU for a machine whose own won't do."""
+    """The guest's Python, a mkfs.ext4 that reads a tar, and QEMU if this machine's own is too old."""
 
     def make(folder: Path) -> None:
         progress(
-            STEP, f"fetching Debian {recipe.SUITE}'s {', '.join(recipe.tool_packages(with_qemu))} (once)"
+            STEP, f"downloading Debian {recipe.SUITE}'s {', '.join(recipe.tool_packages(with_qemu))} (once)"
         )
         archive = folder / "tools.tar"
         _debootstrap(archive, recipe.tool_packages(with_qemu), "--variant=extract")
@@ -72,7 +72,7 @@ def tools(with_qemu: bool, progress: Progress) -> Tools:
 
 
 def root(tools: Tools, progress: Progress) -> Root:
-    """Debian's kernel and root; made once for all labs."""
+    """Debian's kernel and root; created once for all labs."""
 
     def make(folder: Path) -> None:
         progress(STEP, f"assembling the guest's Debian {recipe.SUITE} (once)")

@@ -50,7 +50,7 @@ def install(requirements: str, site: Path, written: Path) -> None:
 
 
 def binaries(tools: Tools, needs: Iterable[Need], progress: Progress) -> Path:
-    """The disk of these binaries, which must be in the cache, laid out as the cache is."""
+    """The disk of these binaries, which must be in the cache, with the cache's layout."""
     wanted = dict(needs)
     listed = {
         artifact.key: {name: store.read_manifest(store.folder(artifact)).files[name] for name in names}
@@ -77,7 +77,7 @@ def binaries(tools: Tools, needs: Iterable[Need], progress: Progress) -> Path:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """With a time in whole seconds: all that mkfs.ext4 keeps of it."""
+    """With a time in whole seconds, since mkfs.ext4 keeps no fractions."""
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, target)
     target.chmod(0o755)
@@ -86,7 +86,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _as_copied(files: dict[str, store.Entry]) -> store.Manifest:
-    """The manifest of the copies, so that the guest needn't hash them anew."""
+    """The manifest of the copies, so that the guest needn't hash them again."""
     whole = {
         name: entry.model_copy(update={"mtime_ns": entry.mtime_ns // 10**9 * 10**9})
         for name, entry in files.items()

@@ -1,4 +1,4 @@
-"""How a lab's VM is reached: its SSH server, pinned, and where kubewire lies in the guest."""
+"""How a lab's VM is reached: its SSH server with a pinned key, and kubewire's paths in the guest."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PYTHON = "/usr/bin/python3"
 CACHE_HOME = "/opt/kubewire/cache"
 """In the guest: XDG_CACHE_HOME; the host's Kubernetes binaries lie below it, read-only."""
 PATIENCE = "5"
-"""What deadlines are multiplied by in there."""
+"""The factor for deadlines in the guest."""
 STATE_HOME = "/var/lib"
 """In the guest: XDG_STATE_HOME."""
 
@@ -24,7 +24,7 @@ def _environment() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """An SSH server on this machine's loopback. Its host key is pinned: made by us, in `known_hosts`.
+    """An SSH server on this machine's loopback. kubewire generates its host key and pins it in `known_hosts`.
 
     `alias` is the name under which the key is pinned (ssh's HostKeyAlias). `environment` is what `python`
     needs to find the binaries and to keep its state.
@@ -56,6 +56,6 @@ class Endpoint:
 
     @property
     def ssh(self) -> tuple[str, ...]:
-        """The argv that opens a connection; the command is still to be added."""
+        """The argv that opens a connection, without a command."""
         pairs = [part for key, value in self.options.items() for part in ("-o", f"{key}={value}")]
         return ("ssh", "-F", "none", *pairs, "-p", str(self.port), f"{self.user}@{self.address}")

@@ -1,4 +1,4 @@
-"""The VM as a lab host: what the inventory says of it, and whether it still runs. Light."""
+"""The VM as a lab host: its inventory, and whether it still runs. Light."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from kubewire.hosts.vm import state
 from kubewire.hosts.vm.endpoint import Endpoint
 
 HOST = "vm"
-"""The inventory name of a lab's VM: what `--host vm` says."""
+"""The inventory name of a lab's VM, as in `--host vm`."""
 INVENTORY = "inventory.json"
 
 
 def write_inventory(endpoint: Endpoint) -> Path:
-    """An inventory that Ansible reads, whose one host is the VM, with where kubewire is on it."""
+    """An Ansible inventory whose only host is the VM, with kubewire's paths on it."""
     path = state.folder(endpoint.lab) / INVENTORY
     options = [part for key, value in endpoint.options.items() for part in ("-o", f"{key}={value}")]
     host = {
@@ -34,20 +34,20 @@ def write_inventory(endpoint: Endpoint) -> Path:
 
 
 def is_dead(lab: str, host: str) -> bool:
-    """Whether that host is the lab's VM, and it doesn't run any more."""
+    """Whether that host is the lab's VM and no longer runs."""
     return host == HOST and state.running(lab) is None
 
 
 def why_dead(lab: str) -> str:
     console = state.post_mortem(lab) / state.CONSOLE
-    return "its VM has ended" + (f"; its console's last words: {console}" if console.exists() else "")
+    return "its VM has ended" + (f"; the end of its console: {console}" if console.exists() else "")
 
 
 def require_alive(lab: str) -> None:
-    """LabError for a lab whose VM has ended, with where its last words are."""
+    """LabError for a lab whose VM has ended, with the path of its console log."""
     if is_dead(lab, HOST):
         raise LabError(
             why_dead(lab),
             where=f"lab {lab}",
-            hint=f"make it afresh: kubewire down {lab}, then kubewire up {lab}",
+            hint=f"recreate it: kubewire down {lab}, then kubewire up {lab}",
         )

@@ -1,4 +1,4 @@
-"""Whether KVM really runs the guest's kernel here: /dev/kvm may exist and still hang it."""
+"""Whether KVM really runs the guest's kernel on this machine: it may hang although /dev/kvm exists."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from kubewire.hosts.vm.qemu import Qemu, base
 
 DEVICE = Path("/dev/kvm")
 PATIENCE = 10.0
-"""Seconds. A kernel that finds no root panics, and so ends QEMU, within two where KVM works."""
+"""Seconds. Where KVM works, a kernel without a root panics, which ends QEMU, within two."""
 
 
 def works(qemu: Qemu, root: Root) -> bool:
-    """Tried once for each boot of this machine and each kernel; the answer is kept in the cache."""
+    """Tried once for each boot of this machine and each kernel; the result is cached."""
     if not os.access(DEVICE, os.R_OK | os.W_OK):
         return False
     verdict, key = folder() / "kvm.json", f"{boot_id()} {root.kernel} {qemu.which}"

@@ -41,8 +41,8 @@ _POLL = 0.1
 def ensure(lab: str, parts: Parts, progress: Progress = emit) -> Endpoint:
     """The lab's VM, started unless it runs; on any error nothing of it stays.
 
-    Until `commit` it ends with its maker. LabError with the console's last words where it doesn't come up;
-    a VM that was made from other parts is replaced.
+    Until `commit` it ends with its owner. LabError with the end of its console if it doesn't come up; a VM of
+    other parts is replaced.
     """
     if running := state.running(lab):
         if running.parts == parts.names:
@@ -64,20 +64,20 @@ def find(lab: str) -> Endpoint | None:
 
 
 def parts_of(lab: str) -> tuple[str, ...]:
-    """The names of what the lab's VM is made of; none if it doesn't run."""
+    """The names of the lab's VM's parts; none if it doesn't run."""
     found = state.running(lab)
     return found.parts if found else ()
 
 
 def commit(lab: str) -> None:
-    """From now on the VM outlives its makers."""
+    """From now on the VM outlives its owners."""
     _signal(lab, signal.SIGUSR1)
 
 
 def remove(lab: str) -> bool:
-    """End the lab's VM and remove all that is its; False if there was nothing.
+    """End the lab's VM and remove all its files; False if there was nothing.
 
-    LabError, and nothing is touched, where its processes can't be judged from here.
+    LabError, and nothing is changed, if its processes can't be seen from here.
     """
     found = state.read_state(lab)
     if found is not None and found.seen() == "elsewhere":
@@ -96,10 +96,10 @@ def remove(lab: str) -> bool:
 
 
 def garbage() -> list[Leftover]:
-    """What crashes left of VMs that are proved dead and that nobody holds."""
+    """What crashes left of VMs that are certainly dead and not locked."""
     found = []
     for lab in state.recorded():
-        with suppress(LabError):  # not to be judged from here
+        with suppress(LabError):  # its processes can't be seen from here
             if _is_proved_dead(lab) and not is_locked(lab):
                 what = f"lab {lab}: what a crash left of its VM in {state.folder(lab)}"
                 found.append(Leftover(what, partial(_remove_dead, lab)))
@@ -167,7 +167,7 @@ def _write_keys(lab: str, library: Path) -> None:
 
 
 def _wait(lab: str, directory: Path, started: subprocess.Popen[bytes], port: int, deadline: float) -> None:
-    """Until the guest says that it is ready and its SSH server greets."""
+    """Wait until the guest reports that it is ready and its SSH server answers."""
     end = time.monotonic() + _MONITOR_DEADLINE
     booting = False
     while time.monotonic() < end:
@@ -183,7 +183,7 @@ def _wait(lab: str, directory: Path, started: subprocess.Popen[bytes], port: int
     raise LabError(
         f"the VM: {what} within {deadline:.0f} s",
         where=f"lab {lab}",
-        hint=f"its console's last words:\n{console or '(none)'}",
+        hint=f"the end of its console:\n{console or '(none)'}",
     )
 
 
@@ -191,7 +191,9 @@ def _ended(lab: str) -> LabError:
     kept = state.post_mortem(lab)
     words = "\n".join(text for name in (state.CONSOLE, state.LOG) if (text := _tail(kept / name)))
     kind = _PortTakenError if "Could not set up host forwarding" in words else LabError
-    return kind("the VM ended while it was starting", where=f"lab {lab}", hint=f"its last words:\n{words}")
+    return kind(
+        "the VM ended while it was starting", where=f"lab {lab}", hint=f"the end of its console:\n{words}"
+    )
 
 
 def _tail(path: Path, lines: int = 12) -> str:
@@ -199,7 +201,7 @@ def _tail(path: Path, lines: int = 12) -> str:
 
 
 def _greets(port: int) -> bool:
-    """QEMU itself takes any connection; only the guest's server says `SSH-2.0`."""
+    """QEMU itself accepts any connection; only the guest's server sends `SSH-2.0`."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=5.0) as connection:
             return connection.recv(4) == b"SSH-"

@@ -1,6 +1,6 @@
-"""A VM's monitor: `python -m kubewire.hosts.vm.monitor LAB MAKER…`, with its order on standard input.
+"""A VM's monitor: `python -m kubewire.hosts.vm.monitor LAB OWNER…`, with its order on standard input.
 
-QEMU ends with it, whatever kills it.
+QEMU ends with it, even if it is killed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from kubewire.hosts.vm.state import CONSOLE, LOG, VmState, folder, post_mortem, 
 
 
 class Order(msgspec.Struct):
-    """`argv` is QEMU's; the rest is for the record."""
+    """`argv` starts QEMU; the rest is for the record."""
 
     port: int
     parts: tuple[str, ...]
@@ -37,7 +37,7 @@ class Vm(monitor.Monitored):
         self._lab = lab
 
     def start(self, order: bytes) -> None:
-        """Record it, and start QEMU, whose copy of the root is a nameless file in its folder."""
+        """Record it, and start QEMU; its copy of the root is an unnamed file in its folder."""
         told = msgspec.json.decode(order, type=Order)
         state = VmState(
             lab=self._lab,

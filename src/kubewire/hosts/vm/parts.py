@@ -1,4 +1,4 @@
-"""Everything that a VM is made of, from the cache or made now."""
+"""All parts of a VM, from the cache or built now."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kubewire.hosts.vm.qemu import Accelerator, Qemu, debians_qemu, own_qemu
 
 @dataclass(frozen=True)
 class Parts:
-    """Everything that a VM is made of."""
+    """All parts of a VM."""
 
     program: Qemu
     root: Root
@@ -45,14 +45,14 @@ KINDS = {
 
 
 def unlike(running: Iterable[str], wanted: Iterable[str]) -> str:
-    """What differs between the parts' names of two VMs: `its Kubernetes changed since …`; "" for nothing."""
+    """The difference between the parts of two VMs: `its Kubernetes changed since …`; "" for none."""
     differ = {name.partition("-")[0] for name in {*running} ^ {*wanted}}
     found = [words for kind, words in KINDS.items() if kind in differ]
-    return f"{' and '.join(found)} changed since it was made" if found else ""
+    return f"{' and '.join(found)} changed since it was created" if found else ""
 
 
 def prepare(needs: Iterable[Need], progress: Progress = emit) -> Parts:
-    """Have every part in the cache; a warm call only looks. HostError names what this machine lacks."""
+    """Put every missing part into the cache. HostError names what this machine lacks."""
     os_packages.provide(preflight.programs(), progress)
     preflight.require()
     own = own_qemu()

@@ -1,4 +1,4 @@
-"""Whether this machine can run a VM, and what to do where it can't."""
+"""Whether this machine can run a VM, and what to do if it can't."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LEAST = 2560
 """MiB that the guest needs: its kernel, a control plane, three nodes, four httpbin."""
 MOST = 6144
 SPARE = 512
-"""MiB left to the host, beside what QEMU itself takes."""
+"""MiB left to the host, besides QEMU's own memory."""
 _PROGRAMS = {"ssh": "openssh-client"}
 _MAKING = {"mmdebstrap": "mmdebstrap", "xz": "xz-utils"}
 
@@ -31,12 +31,10 @@ def require() -> None:
 
 
 def missing(*, tools: bool = True) -> list[tuple[str, str]]:
-    """(what is missing, how to mend it); without `tools` not what a package mends."""
+    """(what is missing, how to fix it); without `tools`, missing packages are left out."""
     if platform.system() != "Linux" or platform.machine() != "x86_64":
         here = f"{platform.system()} on {platform.machine()}"
-        return [
-            (f"the VM is made for Linux on x86_64, this is {here}", "use --host NAME, an SSH host with ip_vs")
-        ]
+        return [(f"the VM needs Linux on x86_64, this is {here}", "use --host NAME, an SSH host with ip_vs")]
     lacks = []
     for program, package in programs().items() if tools else ():
         if not shutil.which(program):
@@ -55,22 +53,22 @@ def missing(*, tools: bool = True) -> list[tuple[str, str]]:
 
 
 def programs() -> dict[str, str]:
-    """What a VM takes of this machine: command → Debian package."""
+    """The commands that a VM needs on this machine: command → Debian package."""
     return _PROGRAMS | ({} if has_root() else _MAKING)
 
 
 def has_root() -> bool:
-    """The guest's Debian is in the cache."""
+    """Whether the guest's Debian is in the cache."""
     return (cache.folder() / f"root-{recipe.root_key()}").is_dir()
 
 
 def memory() -> int:
-    """MiB for the guest: most of what is available, within what a lab can use."""
+    """MiB for the guest: most of what is available, up to what a lab can use."""
     return max(LEAST, min(MOST, available_memory() * 2 // 3))
 
 
 def available_memory() -> int:
-    """MiB that programs can still get, of the machine and of this cgroup."""
+    """MiB that programs can still allocate, on the machine and in this cgroup."""
     return min([memory_available() >> 20, *_cgroup_room()])
 
 

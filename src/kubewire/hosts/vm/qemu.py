@@ -1,4 +1,4 @@
-"""The command that is the VM. Pure, but for finding QEMU."""
+"""QEMU's command line. Pure, except for finding QEMU."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ KERNEL = (
     "init_on_alloc=0 hardened_usercopy=off randomize_kstack_offset=off apparmor=0 nokaslr "
     "transparent_hugepage=always init=/opt/kubewire/first"
 )
-"""Checks that a timer ticks in time, and that no CPU stalls, fail on a busy machine where all is well.
+"""On a busy machine, the kernel's checks of timers and CPU stalls fail without a fault.
 
-Hardening costs an emulated guest a third of each program's start, and nobody but its owner gets to it.
+Hardening costs an emulated guest a third of each program's start, and only its owner has access to it.
 """
 
 
 @dataclass(frozen=True)
 class Qemu:
-    """A QEMU that is good enough, and in half a sentence which one. `firmware` are its data folders."""
+    """A suitable QEMU and a short description of it. `firmware` are its data folders."""
 
     argv: tuple[str, ...]
     which: str
@@ -37,7 +37,7 @@ class Qemu:
 
 @dataclass(frozen=True)
 class Machine:
-    """What one VM is made of. `memory` is in MiB; `disks` are read-only, after the root's."""
+    """The parts of one VM. `memory` is in MiB; `disks` are read-only, after the root's."""
 
     root: Root
     disks: tuple[Path, ...]
@@ -48,7 +48,7 @@ class Machine:
 
 
 def own_qemu() -> Qemu | None:
-    """This machine's QEMU where it is new enough."""
+    """This machine's QEMU if it is new enough."""
     path = shutil.which(PROGRAM)
     major, version = version_of([path]) if path else (0, "")
     return Qemu((path,), f"QEMU {version}") if path and major >= recipe.MIN_QEMU else None
@@ -62,14 +62,14 @@ def debians_qemu(tools: Tools) -> Qemu:
 
 
 def version_of(argv: list[str]) -> tuple[int, str]:
-    """(10, "10.0.13"), or (0, "") for a program that doesn't say."""
+    """(10, "10.0.13"), or (0, "") if the program doesn't print its version."""
     said = run([*argv, "--version"], timeout=60.0).out
     found = re.search(r"version (\d+)\.[\d.]+", said)
     return (int(found[1]), found[0].removeprefix("version ")) if found else (0, "")
 
 
 def command(qemu: Qemu, accelerator: Accelerator, machine: Machine) -> list[str]:
-    """The argv; its one way in is the SSH port, bound to this machine's loopback, and there is none out."""
+    """The argv; the only access is the SSH port on this machine's loopback; the guest has no way out."""
     cpu = "host" if accelerator == "kvm" else "max"
     accel = "kvm" if accelerator == "kvm" else "tcg,thread=multi,tb-size=1024"
     network = f"user,model=virtio-net-pci,restrict=on,hostfwd=tcp:127.0.0.1:{machine.port}-:22"
@@ -85,7 +85,7 @@ def command(qemu: Qemu, accelerator: Accelerator, machine: Machine) -> list[str]
 
 
 def base(qemu: Qemu, accel: str, cpu: str, memory: int, cpus: int) -> list[str]:
-    """What every QEMU of ours has in common: no display, no default devices, no reboot."""
+    """The options of every QEMU: no display, no default devices, no reboot."""
     firmware = [part for folder in qemu.firmware for part in ("-L", str(folder))]
     return [
         *(*qemu.argv, *firmware, "-machine", "q35", "-accel", accel, "-cpu", cpu),

@@ -1,4 +1,4 @@
-"""What goes into the guest's root and the host-side tools. Pure."""
+"""The content of the guest's root and of the host-side tools. Pure."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ROOT_PACKAGES = (
     "ca-certificates",
 )
 TOOL_PACKAGES = ("python3", "e2fsprogs", "libarchive13t64")
-"""What the host runs of Debian's: the guest's Python, to compile for it; a mkfs.ext4 that reads tar."""
+"""Debian programs that the host runs: the guest's Python, to compile for it; a mkfs.ext4 that reads tar."""
 QEMU_PACKAGE = "qemu-system-x86"
 PLATFORMS = (
     "manylinux_2_17_x86_64",
@@ -36,15 +36,15 @@ PLATFORMS = (
     "manylinux_2_28_x86_64",
     "manylinux_2_34_x86_64",
 )
-"""The wheels that Debian's Python takes, glibc 2.41."""
+"""The wheel tags that Debian's Python supports, glibc 2.41."""
 BUILT_IN = ("first", "kubewire.pth")
-"""Files of `guest/` that are part of the root; the others come with each start."""
+"""Files of `guest/` that are part of the root; the others are on each VM's seed disk."""
 UNUSED = ("greenlet",)
-"""Locked for httpbin's gevent worker, which no lab starts; the locked one has no wheel for this Python."""
+"""For httpbin's gevent worker, which no lab starts; the locked version has no wheel for this Python."""
 
 
 def root_key() -> str:
-    """Names the root by all that it is made from; another recipe is another root."""
+    """The root's key, from all its inputs; another recipe is another root."""
     return _key(SUITE, *ROOT_PACKAGES, *(guest_file(name) for name in (*BUILT_IN, "hook")))
 
 
@@ -57,7 +57,7 @@ def tool_packages(with_qemu: bool) -> tuple[str, ...]:
 
 
 def packages_key(requirements: str) -> str:
-    """Names the Python packages' disk by the lock file's text."""
+    """The key of the Python packages' disk, from the lock file's text."""
     return _key(PYTHON, *PLATFORMS, *UNUSED, requirements)
 
 

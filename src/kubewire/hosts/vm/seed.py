@@ -1,4 +1,4 @@
-"""What one VM gets at its start, on a disk of its own: keys, settings and kubewire itself. A plain tar."""
+"""The seed disk of one VM, a plain tar: keys, settings and kubewire itself."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from kubewire.hosts.vm import recipe
 
 STARTED = ("init", "sshd_config", "modules")
-"""Files of `guest/` that come with each start."""
+"""Files of `guest/` on each seed disk."""
 
 
 @dataclass(frozen=True)
 class KeyPair:
-    """An Ed25519 pair as OpenSSH writes it."""
+    """An Ed25519 key pair as OpenSSH writes it."""
 
     private: str
     public: str

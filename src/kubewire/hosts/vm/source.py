@@ -1,4 +1,4 @@
-"""kubewire itself as the guest runs it, compiled for its Python."""
+"""kubewire itself for the guest, compiled for its Python."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SEED = "/opt/kubewire/seed"
 
 
 def library(tools: Tools, progress: Progress) -> Path:
-    """A folder for the guest's `sys.path`, made anew when a file of kubewire's has changed."""
+    """A folder for the guest's `sys.path`, recreated when one of kubewire's files has changed."""
 
     def make(folder: Path) -> None:
         for name, data in bundle.members().items():

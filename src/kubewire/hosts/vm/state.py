@@ -1,4 +1,4 @@
-"""What a VM leaves in its folder, and telling a living one from what a crash left. Light."""
+"""A VM's files in its folder, and whether it still runs. Light."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def folder(lab: str) -> Path:
 
 
 def post_mortem(lab: str) -> Path:
-    """Where the monitor leaves the console of a VM that is gone; `down` and `gc` remove it."""
+    """Where the monitor keeps the console of a VM that has ended; `down` and `gc` remove it."""
     return state_dir() / "logs" / lab / "vm"
 
 
@@ -70,7 +70,7 @@ def write_state(state: VmState) -> None:
 def read_state(lab: str) -> VmState | None:
     """The recorded VM, or None where there is none or its record is not understood.
 
-    UnsafeFileError where it is not this user's own: what it describes must not be touched.
+    UnsafeFileError if it is not this user's own: what it describes must not be touched.
     """
     return read_record(folder(lab) / FILE, VmState, SCHEMA)
 
@@ -82,6 +82,6 @@ def running(lab: str) -> VmState | None:
 
 
 def recorded() -> list[str]:
-    """The labs that have a VM's folder, sorted."""
+    """The labs that have a VM folder, sorted."""
     base = state_dir() / "vm"
     return sorted(entry.name for entry in base.iterdir()) if base.is_dir() else []

@@ -116,10 +116,10 @@ def test_a_vm_of_other_parts_is_replaced(parts_of: Make) -> None:
     ("now", "why"),
     [
         (("root-1", "packages-1", "binaries-1", "source-1"), ""),
-        (("root-1", "packages-1", "binaries-1", "source-2"), "kubewire itself changed since it was made"),
+        (("root-1", "packages-1", "binaries-1", "source-2"), "kubewire itself changed since it was created"),
         (
             ("root-2", "packages-1", "binaries-2", "source-1"),
-            "its Debian root and its Kubernetes changed since it was made",
+            "its Debian root and its Kubernetes changed since it was created",
         ),
     ],
 )
