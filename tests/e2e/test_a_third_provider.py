@@ -14,7 +14,7 @@ from harness import Kubewire
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 TOY = Path(__file__).parent / "toy_provider"
-UNKNOWN = "provider 'toy' isn't known here"
+UNKNOWN = "provider 'toy' is not known"
 
 
 @pytest.fixture

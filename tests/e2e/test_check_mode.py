@@ -244,7 +244,7 @@ def test_an_absent_lab(lab: Announced) -> None:
         ((killed_kube_proxy,), ("kube-proxy@announced-worker2 restarted by its supervisor",)),
         (
             (changed_mode,),
-            ("cluster made anew: mode: iptables → nftables", "created Service default/httpbin"),
+            ("cluster recreated: mode: iptables → nftables", "created Service default/httpbin"),
         ),
     ],
     ids=lambda value: "+".join(each.__name__ for each in value if callable(each)),

@@ -1,1 +1,1 @@
-"""What makes nodes and says how to run a command on them."""
+"""Providers create a lab's nodes and run commands on them."""

@@ -1,4 +1,4 @@
-"""What a provider of nodes must offer; everything after the cluster's creation sees only this."""
+"""The interface of a provider; everything after the cluster's creation uses only this."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 NAME_PATTERN = "[a-z][a-z0-9-]{0,39}"
 POLL = 5.0
-"""Seconds between two looks at a lab that isn't one process of this machine."""
+"""Seconds between two checks of a lab that isn't a process on this machine."""
 Phase = Literal["absent", "starting", "ready", "failed", "dead"]
 GONE: tuple[Phase, ...] = ("absent", "dead")
-"""Nothing of it runs any more, if anything is left."""
+"""Phases of a lab that no longer runs."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class NodeHandle:
 
 
 class Entry(NamedTuple):
-    """A command as this process becomes it."""
+    """A command that replaces this process."""
 
     argv: list[str]
     environment: dict[str, str]
@@ -45,10 +45,10 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class Change:
-    """One thing that `up` did, or would do: where (a node or the lab's name), what, and why.
+    """One change that `up` made, or would make: where (a node or the lab's name), what, and why.
 
-    `before` and `after` are the texts that --diff compares. `anew`: the cluster is a new one, with nothing in
-    it. `reported`: it happened before, and `up` only tells it.
+    `before` and `after` are the texts that --diff compares. `anew`: the cluster is new and empty. `reported`:
+    it happened before, and `up` only reports it.
     """
 
     where: str
@@ -62,7 +62,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Status:
-    """How a lab is now. `components` maps each supervised component to its state, for people."""
+    """A lab's state. `components` maps each supervised component to a description of its state."""
 
     name: str
     phase: Phase
@@ -71,12 +71,12 @@ class Status:
     reason: str = ""
     components: dict[str, str] = field(default_factory=dict)
     pod_limits: str = ""
-    """What one pod may use at most, for people."""
+    """A description of the limits of one pod."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of `doctor`: `missing` keeps labs in mode iptables and nftables from running here."""
+    """One line of `doctor`: with `missing`, labs in mode iptables and nftables can't run on this machine."""
 
     name: str
     state: Literal["ok", "missing", "note"]
@@ -85,79 +85,79 @@ class Finding:
 
 
 class Provider(ABC):
-    """Makes nodes and says how to run a command on them. All methods raise KubewireError subclasses.
+    """Creates nodes and runs commands on them. All methods raise KubewireError subclasses.
 
-    All that is special about a provider is said here; its module and this one are light to import, since
-    `kubewire exec` passes through.
+    Everything specific to a provider is declared in its class. Its module and this one must be light to
+    import, since `kubewire exec` imports them.
     """
 
     name: ClassVar[str]
     rank: ClassVar[int] = 0
-    """Where it stands in the order in which `auto` asks, lowest first; 0: it is taken only by its name."""
+    """The position in the order that `auto` tries, lowest first; 0: only chosen by name."""
     why: ClassVar[str] = ""
-    """In half a sentence, what `auto` says where it takes it."""
+    """Why `auto` chose it, as half a sentence."""
     not_real: ClassVar[str] = ""
-    """A sentence for reports on what its labs only imitate."""
+    """A sentence for reports: which components its labs replace."""
     lab_bytes: ClassVar[int] = 2560 << 20
     """Memory of a lab of three nodes."""
     embedded: ClassVar[bool] = False
-    """Its labs need nothing but kubewire and OS packages: they run in a VM and on the hosts of a nightly."""
+    """Its labs need only kubewire and OS packages: they run in a VM and on the hosts of a nightly."""
     uses_binaries: ClassVar[bool] = False
-    """Its nodes run the Kubernetes binaries of this machine's cache, kube-proxy and control plane apart."""
+    """Its nodes run Kubernetes binaries of this machine's cache; kube-proxy's version may differ."""
     installs_tools: ClassVar[bool] = False
-    """Its nodes have their own tools, and `install_tools` adds what a lab asks for."""
+    """Its nodes have their own tools, and `install_tools` adds those that a lab asks for."""
     shares_names: ClassVar[bool] = False
-    """Labs of all state folders of this machine must differ in their names."""
+    """Lab names must be unique among all state folders of this machine."""
     builds_images: ClassVar[bool] = False
-    """`build_image` makes images for its nodes."""
+    """`build_image` builds images for its nodes."""
 
     def why_not_here(self) -> str:
-        """What keeps every lab of it from running on this machine; "" if nothing does. Quick."""
+        """Why no lab of this provider can run on this machine; "" if labs can. Fast."""
         return ""
 
     def why_in_vm(self, lab: Lab) -> str:
-        """What this lab needs that this kernel has no way to have, so that a VM must bring it; else ""."""
+        """What this lab needs and this kernel can't provide, so that it needs a VM; else ""."""
         return ""
 
     def lacks_for(self, mode: str) -> str:
-        """What no package mends for labs in that mode; "" if nothing."""
+        """What labs in that mode lack and no package provides; "" if nothing."""
         return ""
 
     def missing_packages(self, modes: Iterable[str], tools: Iterable[str]) -> list[str]:
-        """The OS packages that labs in these modes, with these of a lab's `tools`, still need here."""
+        """The OS packages that this machine lacks for labs in these modes with these `tools`."""
         return []
 
     def require_possible(self, lab: Lab) -> None:
-        """Raise HostError for what neither a package nor a download mends, before anything is fetched."""
+        """Raise HostError, before any download, for what neither a package nor a download can fix."""
 
     def explained(self, why: str, lab: Lab) -> str:
-        """The first line that `up` prints of a new lab, from why this provider was chosen."""
+        """The first line that `up` prints for a new lab, from the reason why this provider was chosen."""
         return why
 
     def lab_problems(self, data: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
-        """What is wrong with a lab's file that names this provider: (message, key to blame)."""
+        """Errors in a lab file that names this provider: (message, key at fault)."""
         return ()
 
     def rendered(self, lab: Lab) -> str:
-        """The lab in the form of the tool below, for `render`; DefinitionError where there is none."""
+        """The lab as the underlying tool's configuration, for `render`; DefinitionError if there is none."""
         raise DefinitionError(f"provider {self.name} has no configuration of its own to render")
 
     def prefetch_plan(self, lab: Lab) -> Iterable[str]:
-        """What `prefetch` is about to do, a line each."""
+        """The downloads and builds that `prefetch` will do, one a line."""
         return ()
 
     def prefetch(self, lab: Lab, progress: Progress) -> list[str]:
-        """Get all that `up` will need, besides OS packages; a line for each thing that is there then."""
+        """Get everything that `up` will need, except OS packages; one line for each."""
         return []
 
     def build_image(
         self, version: str, *, overlay: Path | None, output: Path | None, fresh: bool, progress: Progress
     ) -> str:
-        """Make a node image; a sentence on what is where."""
+        """Build a node image; a sentence about the result."""
         raise NotImplementedError
 
     def findings(self) -> Iterable[Finding]:
-        """What `doctor` tells of it."""
+        """The findings for `doctor`."""
         return ()
 
     @abstractmethod
@@ -166,16 +166,16 @@ class Provider(ABC):
 
     @abstractmethod
     def up(self, lab: Lab, *, check: bool = False, keep: bool = False) -> list[Change]:
-        """Make or reconcile the cluster; an empty list means nothing was to be done. `check` only plans.
+        """Create or reconcile the cluster; the changes. `check` only plans.
 
-        `keep` leaves what a failed creation made, where the provider can.
+        `keep` leaves what a failed creation created, if the provider supports it.
         """
 
     def commit(self, name: str) -> None:
-        """The lab is ready: from now on it outlives its maker."""
+        """The lab is ready: from now on it outlives its owner."""
 
     def abandon(self, name: str) -> None:
-        """Its maker failed or was interrupted: remove a lab that isn't ready and doesn't vanish by itself."""
+        """Its owner failed or was interrupted: remove a lab that isn't ready and doesn't end by itself."""
 
     @abstractmethod
     def down(self, name: str) -> bool:
@@ -186,7 +186,7 @@ class Provider(ABC):
         """The lab's state, for `status` and `list`."""
 
     def wait_until_gone(self, name: str) -> None:
-        """Return when the lab lives no more, at once for one that there isn't."""
+        """Return when the lab has ended, at once for one that doesn't exist."""
         while self.status(name).phase not in GONE:
             time.sleep(POLL)
 
@@ -195,21 +195,21 @@ class Provider(ABC):
         """Every node of a running lab, control planes first."""
 
     def entry(self, node: NodeHandle, command: Sequence[str], prompt: str = "") -> Entry:
-        """What this process becomes for `exec` and `shell`; DefinitionError for an unknown command."""
+        """The program that replaces this process for `exec` and `shell`; DefinitionError if unknown."""
         shown = {"PS1": f"{prompt} \\w # "} if prompt else {}
         return Entry([*node.prefix, *command], {**os.environ, **shown})
 
     def install_tools(self, node: str, tools: Sequence[str]) -> None:
-        """Install tools on a node, by their commands; HostError with the ways out."""
+        """Install tools on a node, by their commands; HostError with alternatives."""
         raise NotImplementedError
 
     @abstractmethod
     def restart_kube_proxy(self, name: str, node: str) -> None:
-        """Start that node's kube-proxy afresh after removing all it had written (`kube-proxy --cleanup`)."""
+        """Restart that node's kube-proxy after removing all its rules (`kube-proxy --cleanup`)."""
 
     @abstractmethod
     def repair_routes(self, name: str, node: str, *, check: bool = False) -> list[Change]:
-        """Bring back pod routes and routes to the other nodes' pod CIDRs on that node. `check` only looks."""
+        """Restore pod routes and routes to the other nodes' pod CIDRs on that node. `check` only compares."""
 
     @abstractmethod
     def pod_prefix(self, name: str, namespace: str, pod: str) -> tuple[str, ...]:
@@ -221,14 +221,14 @@ class Provider(ABC):
 
     @abstractmethod
     def kubeconfig(self, name: str) -> Path:
-        """An admin kubeconfig that works from the host, mode 0600."""
+        """An admin kubeconfig that works on this machine, mode 0600."""
 
     def garbage(self) -> list[Leftover]:
-        """What crashes left of its labs that no longer live."""
+        """What crashes left of its labs that no longer run."""
         return []
 
     def left_alone(self) -> list[str]:
-        """Why labs can't be judged from here, so that `gc` leaves them alone."""
+        """Labs whose processes can't be seen from here, and why: `gc` leaves them alone."""
         return []
 
 

@@ -1,4 +1,4 @@
-"""PyPI's httpbin, as it is, saying in a header which pod answered."""
+"""PyPI's httpbin, unchanged, with a response header that names the pod."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which provider makes a lab's nodes, and why; the choice is recorded with the lab.
+"""The choice of a lab's provider, which is recorded with the lab.
 
 A provider is an entry point of group `kubewire.providers`: its name, and the class (a kubewire.providers.base
 Provider). Modules are loaded by name, when they are needed.
@@ -23,27 +23,27 @@ BUILT_IN = {
     "netns": "kubewire.providers.netns.provider:NetnsProvider",
     "kind": "kubewire.providers.kind.provider:KindProvider",
 }
-"""Known without the metadata of an installation, which a checkout may lack and which is slow to read."""
+"""Known without installation metadata, which a checkout may lack and which is slow to read."""
 AUTO = "auto"
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A provider's name and, in half a sentence, why it was chosen."""
+    """A provider's name and why it was chosen, as half a sentence."""
 
     name: str
     why: str
 
 
 def choose(wanted: str, *, recorded: Choice | None = None, lab: str = "") -> Choice:
-    """The provider for a lab: the recorded one, else the wanted one, else (`auto`) what this machine offers.
+    """The provider for a lab: the recorded one, else the wanted one, else (`auto`) one that can run here.
 
-    DefinitionError for one that there isn't, and where it would switch under a lab that exists.
+    DefinitionError for an unknown one, and for another one than an existing lab's.
     """
     if recorded:
         if wanted not in (AUTO, "", recorded.name):
             raise DefinitionError(
-                f"lab {lab} was made with provider {recorded.name}; it can't become {wanted} under it",
+                f"lab {lab} was created with provider {recorded.name}; it can't be switched to {wanted}",
                 hint=f"remove it first: kubewire down {lab}",
             )
         return recorded
@@ -55,7 +55,7 @@ def choose(wanted: str, *, recorded: Choice | None = None, lab: str = "") -> Cho
 
 
 def _offered() -> Choice:
-    """The first, in the providers' own order, that can run here."""
+    """The first provider, in order, that can run here."""
     refusals: list[str] = []
     for provider in sorted((each for each in providers() if each.rank), key=lambda each: each.rank):
         if why_not := provider.why_not_here():
@@ -85,12 +85,12 @@ def providers() -> list[Provider]:
 
 
 def embedded() -> Provider:
-    """The provider that runs wherever kubewire does: in a VM of ours, and on the hosts of a nightly."""
+    """The provider that runs wherever kubewire does: in a lab's VM, and on the hosts of a nightly."""
     return next(provider for provider in map(get_provider, BUILT_IN) if provider.embedded)
 
 
 def lab_problems(data: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """What is wrong with a lab's file by the provider that it names: (message, keys to blame)."""
+    """Errors in a lab file, according to the provider that it names: (message, keys at fault)."""
     name = data.get("provider", AUTO)
     if name == AUTO or not isinstance(name, str):
         return
@@ -106,13 +106,13 @@ def lab_problems(data: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, ...]
 
 
 def get_provider(name: str) -> Provider:
-    """The provider of that name; LabError for one that isn't known here (a newer release's record, or that
-    of a package which isn't installed) or can't be loaded.
+    """The provider of that name; LabError for an unknown one (recorded by a newer release, or from a package
+    that isn't installed) or one that can't be loaded.
     """
     target = BUILT_IN.get(name) or _registered().get(name)
     if target is None:
         raise LabError(
-            f"provider {name!r} isn't known here",
+            f"provider {name!r} is not known",
             hint=f"known: {', '.join(names())}; install the one it needs",
         )
     module, _, attribute = target.partition(":")
@@ -132,7 +132,7 @@ def _registered() -> dict[str, str]:
 
 
 def recorded_provider(lab: str) -> Provider:
-    """The provider that a lab's record names, read without loading the lab's definition."""
+    """The provider in a lab's record, read without loading the lab's definition."""
     from kubewire.core.files import read_own_json
     from kubewire.core.paths import lab_dir
 

@@ -78,7 +78,7 @@ def test_the_recorded_choice_stays(engine: None) -> None:
     recorded = Choice("netns", "as it was")
     assert choose("auto", recorded=recorded) is recorded
     assert choose("netns", recorded=recorded) is recorded
-    with pytest.raises(DefinitionError, match="made with provider netns"):
+    with pytest.raises(DefinitionError, match="created with provider netns"):
         choose("kind", recorded=recorded, lab="iptables")
 
 
@@ -112,7 +112,7 @@ def test_one_that_cannot_be_loaded_is_in_nobodys_way(other: None, no_engine: Non
     assert [provider.name for provider in registry.providers()] == ["netns", "kind", "other"]
     with pytest.raises(LabError, match="'broken' can't be loaded: No module named 'nowhere'"):
         get_provider("broken")
-    with pytest.raises(LabError, match="'missing' isn't known here"):
+    with pytest.raises(LabError, match="'missing' is not known"):
         get_provider("missing")
 
 

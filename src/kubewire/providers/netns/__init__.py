@@ -1,1 +1,1 @@
-"""The embedded provider: nodes and pods as Linux namespaces, the control plane real."""
+"""The embedded provider: nodes and pods as Linux namespaces, with a real control plane."""

@@ -1,4 +1,4 @@
-"""What the node agent is asked on its control socket, and what it answers."""
+"""Requests and answers on the node agent's control socket."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SOCKET = "control.sock"
 
 
 class Repair(Struct, tag="repair", tag_field="op"):
-    """Bring a node's network back; with `check` only say what would be repaired."""
+    """Repair a node's network; with `check` only list the repairs."""
 
     node: str
     check: bool = False

@@ -1,4 +1,4 @@
-"""Trying things for real, in namespaces that are gone at once."""
+"""Capability probes: try operations in temporary namespaces."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from kubewire.providers.netns import linux
 from kubewire.providers.netns.plan import SYSTEM_PATH
 
 PATIENCE = 60.0
-"""Seconds: an emulated machine takes many to load the modules that a first rule asks for."""
+"""Seconds: an emulated machine is slow to load the modules that a first rule needs."""
 
 
 def try_sandbox() -> str:
-    """`step: error` of the first refused step, or "". Everything happens in children, nothing stays."""
+    """`step: error` of the first refused step, or "". Everything runs in children, nothing stays."""
     read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -57,9 +57,9 @@ def _attempt(report: int) -> None:
 
 
 def in_throwaway(argv: tuple[str, ...], text: str) -> str:
-    """Run a tool in a network namespace of its own; what it complained about, or "".
+    """Run a tool in a network namespace of its own; its error, or "".
 
-    A tool that is not installed says nothing about the kernel: "" too.
+    Also "" for a tool that isn't installed, which proves nothing about the kernel.
     """
     path = f"{os.environ.get('PATH', '')}:{SYSTEM_PATH}"
     if shutil.which(argv[0], path=path) is None:

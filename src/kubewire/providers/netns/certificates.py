@@ -1,4 +1,4 @@
-"""The cluster's certificates: one authority, EC P-256 keys, all made in memory."""
+"""The cluster's certificates: one authority, EC P-256 keys, all generated in memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LIFETIME = datetime.timedelta(days=3650)
 
 
 class Authority:
-    """Signs the certificates of one cluster; the authority's own key is never written anywhere."""
+    """Signs the certificates of one cluster; the authority's own key is never written to disk."""
 
     def __init__(self, common_name: str) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
@@ -33,7 +33,7 @@ class Authority:
     def issue(
         self, common_name: str, *, organization: str = "", hosts: Sequence[str] = (), server: bool = False
     ) -> KeyPair:
-        """A client certificate, and with `server` also a server's for `hosts` (names and addresses)."""
+        """A client certificate, with `server` also a server certificate for `hosts` (names and addresses)."""
         key = ec.generate_private_key(ec.SECP256R1())
         usages = [ExtendedKeyUsageOID.CLIENT_AUTH] + ([ExtendedKeyUsageOID.SERVER_AUTH] if server else [])
         builder = (
@@ -75,7 +75,7 @@ def _builder(
     key: ec.EllipticCurvePublicKey,
     issuer_key: ec.EllipticCurvePublicKey,
 ) -> x509.CertificateBuilder:
-    """With both key identifiers: RFC 5280 wants them, and Python's TLS does from 3.13 on."""
+    """With both key identifiers: RFC 5280 requires them, and Python's TLS does from 3.13 on."""
     now = datetime.datetime.now(datetime.UTC)
     return (
         x509.CertificateBuilder()

@@ -1,8 +1,8 @@
-"""Control groups of a lab: how many processes and how much memory each pod may have.
+"""Control groups of a lab: the limits of each pod's processes and memory.
 
-The monitor makes one group for the lab, below its own, in the hierarchy of each controller, and puts PID 1
-into its `lab` child; a pod gets a sibling of that. So a lab's group is empty exactly when the lab has ended,
-and removing one takes only `rmdir`, which the kernel refuses while anything runs in it.
+The monitor creates one group for the lab, below its own, in the hierarchy of each controller, and puts PID 1
+into its `lab` child; each pod gets a sibling of that. So a lab's group is empty exactly when the lab has
+ended, and `rmdir` removes it; the kernel refuses that while a process runs in it.
 Source: Documentation/admin-guide/cgroup-v1/ and cgroup-v2.rst.
 """
 
@@ -43,8 +43,8 @@ def _inside(path: str, root: str) -> bool:
 
 
 def homes(groups: Mapping[str, Path]) -> dict[str, Path]:
-    """Where a lab's group can be made, for each controller for which it can: in our own group or, of
-    cgroup v2, in the nearest one above that passes the controller on and that we may write to."""
+    """The parent of a lab's group, for each available controller: our own group or, with cgroup v2, the
+    nearest one above that passes the controller on and that we may write to."""
     found = {}
     for controller, group in groups.items():
         for folder in (group, *group.parents) if (group / "cgroup.controllers").exists() else (group,):
@@ -58,11 +58,11 @@ def _passes_on(folder: Path, controller: str) -> bool:
     try:
         return controller in (folder / "cgroup.subtree_control").read_text().split()
     except OSError:
-        return (folder / "tasks").exists()  # of cgroup v1, where every group does
+        return (folder / "tasks").exists()  # cgroup v1, where every group does
 
 
 def make(folders: Iterable[Path]) -> None:
-    """Make a lab's groups. OSError where that is refused."""
+    """Create a lab's groups. OSError if that is refused."""
     for folder in folders:
         (folder / SELF).mkdir(parents=True)
         if (folder / "cgroup.subtree_control").exists():
@@ -72,13 +72,13 @@ def make(folders: Iterable[Path]) -> None:
 
 
 def join(folders: Iterable[Path]) -> None:
-    """Move this process into the groups. OSError where that is refused."""
+    """Move this process into the groups. OSError if that is refused."""
     for folder in folders:
         (folder / "cgroup.procs").write_text("0")
 
 
 def lab_groups(proc: Path = Path("/proc/self")) -> dict[str, Path]:
-    """The groups of the lab that this process belongs to, by controller; empty where there are none."""
+    """The groups of this process's lab, by controller; empty if there are none."""
     try:
         groups = own_groups(proc)
     except OSError:
@@ -91,7 +91,7 @@ def lab_groups(proc: Path = Path("/proc/self")) -> dict[str, Path]:
 
 
 def limit(groups: Mapping[str, Path], name: str, *, processes: int, memory: int) -> tuple[Path, ...]:
-    """Make a pod's groups with these limits; their folders, in which its processes have to be put."""
+    """Create a pod's groups with these limits; their folders, for its processes to join."""
     folders = []
     for controller, group in groups.items():
         folder = group / name
@@ -109,14 +109,14 @@ def limit(groups: Mapping[str, Path], name: str, *, processes: int, memory: int)
 
 
 def _if_there(file: Path, text: str) -> None:
-    """Swap is counted on some kernels only."""
+    """Only some kernels count swap."""
     with suppress(OSError):
         if file.exists():
             file.write_text(text)
 
 
 def remove(folder: Path) -> bool:
-    """Remove a group and those in it; False, and what still holds processes stays, where that is refused."""
+    """Remove a group and its children; False if the kernel refuses since one still has processes."""
     with suppress(OSError):
         for inner in folder.iterdir():
             if inner.is_dir() and not inner.is_symlink():
@@ -134,6 +134,6 @@ def clear(group: Path) -> None:
 
 
 def remove_left(folder: Path) -> None:
-    """Remove what a killed monitor left of its lab's group, named in the lab's record."""
+    """Remove what a killed monitor left of its lab's group, which the lab's record names."""
     if folder.name.startswith(PREFIX) and (folder / SELF / "cgroup.procs").exists():
         remove(folder)

@@ -1,4 +1,4 @@
-"""What PID 1 of a sandbox is asked on its control socket, and what it answers."""
+"""Requests and answers on the control socket of a sandbox's PID 1."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ T = TypeVar("T")
 
 
 class Request(Struct, omit_defaults=True):
-    """`made`: the nodes are Ready, so that `up`'s own process may end. `commit`: the lab outlives its makers.
-    `forget`: so many mishaps have been reported. `restart`, with `cleanup` after removing what the component
-    left. `resume`: let one go on that someone sent SIGSTOP.
+    """`made`: the nodes are Ready, so `up`'s own process may end. `commit`: the lab outlives its owners.
+    `forget`: drop this number of reported events. `restart`: with `cleanup`, first remove what the component
+    left. `resume`: continue one that got SIGSTOP.
     """
 
     command: Literal["status", "made", "commit", "forget", "restart", "stop", "resume", "logs"]
@@ -27,7 +27,7 @@ class Request(Struct, omit_defaults=True):
 
 
 class Unit(Struct):
-    """A component, as its supervisor has it."""
+    """A component's state in the supervisor."""
 
     state: str
     pid: int
@@ -57,5 +57,5 @@ class Done(Struct):
 
 
 def call(directory: Path, request: Request, kind: type[T], *, timeout: float = 10.0) -> T:
-    """Ask the sandbox of a lab's state folder; raises as `rpc.call`."""
+    """Send a request to a lab's sandbox; raises as `rpc.call`."""
     return rpc.call(directory / state.SOCKET, request, kind, timeout=timeout)

@@ -1,4 +1,4 @@
-"""The control plane as kubeadm lays it out, slimmed for a lab: its files and its components."""
+"""The control plane with kubeadm's layout, reduced for a lab: its files and its components."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _QUICK_START = {"GOGC": "200"}  # the apiserver's start is mostly garbage collec
 
 
 class Binaries(Protocol):
-    """Where the executables of one Kubernetes version lie."""
+    """The executables of one Kubernetes version."""
 
     @property
     def control_plane_version(self) -> str: ...
@@ -56,7 +56,7 @@ class Credentials:
 
 
 def issue_credentials(lab: Lab, nodes: Sequence[Node]) -> Credentials:
-    """Certificates with the identities that the API's own bootstrap roles know."""
+    """Certificates with the identities that the API's bootstrap roles use."""
     authority = Authority(f"kubewire {lab.name}")
     control_planes = [node for node in nodes if node.role == "control-plane"]
     ips = [ip for node in control_planes for ip in node.ips]
@@ -93,7 +93,7 @@ def api_url(node: Node) -> str:
 def files(
     credentials: Credentials, nodes: Sequence[Node], kube_proxy_configs: dict[str, dict[str, Any]]
 ) -> tuple[File, ...]:
-    """Everything that the components read, certificates first."""
+    """All files that the components read, certificates first."""
     server = api_url(nodes[0])
     pki = {
         "ca.crt": credentials.authority,
@@ -158,7 +158,7 @@ def _api_check(node: Node, path: str) -> Check:
 
 
 def _etcd(node: Node, binaries: Binaries, *, shared: bool) -> tuple[str, ...]:
-    """etcd for one apiserver beside it, or with `shared` for those of other nodes too, then behind TLS."""
+    """etcd for the apiserver of its node, or with `shared`, over TLS, also for those of other nodes."""
     hosts = ["127.0.0.1", *([node.ips[0]] if shared else [])]
     urls = ",".join(_etcd_url(host, shared=shared) for host in hosts)
     peer = "http://127.0.0.1:2380"
@@ -238,8 +238,8 @@ def _controller_manager(lab: Lab, binaries: Binaries) -> tuple[str, ...]:
 
 
 def _kube_proxy(node: Node, first: Node, binaries: Binaries, env: dict[str, str]) -> Component:
-    """In nftables mode it uses the ServiceCIDRs of its first sync until its next full one, within an hour
-    (pkg/proxy/nftables/proxier.go, OnServiceCIDRsChanged), so it starts once the default one is there.
+    """Starts once the default ServiceCIDR exists: in nftables mode it uses the ServiceCIDRs of its first sync
+    until the next full one, up to an hour later (pkg/proxy/nftables/proxier.go, OnServiceCIDRsChanged).
     """
     has_networks = has(Version.parse(binaries.control_plane_version), "service-cidrs")
     networks = (SERVICE_CIDR,) if has_networks else ()

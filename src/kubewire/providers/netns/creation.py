@@ -1,4 +1,4 @@
-"""Making a sandbox from outside: its monitor is started, and waited for until every component runs."""
+"""Create a sandbox from outside: start its monitor and wait until every component runs."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ MODULE = "kubewire.providers.netns.monitor"
 
 
 def make(lab: Lab, binaries: Binaries) -> None:
-    """Make the lab's sandbox and wait until its nodes are Ready; on any error nothing of it stays.
+    """Create the lab's sandbox and wait until its nodes are Ready; on any error nothing of it stays.
 
-    Raises HostError (the port is taken) and LabError with the failing component's own last words.
+    Raises HostError (the port is taken) and LabError with the end of the failed component's log.
     """
     directory = paths.lab_dir(lab.name)
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -54,13 +54,13 @@ def make(lab: Lab, binaries: Binaries) -> None:
 
 
 def end(directory: Path) -> bool:
-    """End a lab's sandbox and wait until its monitor has tidied up; False if there was none.
+    """End a lab's sandbox and wait until its monitor has cleaned up; False if there was none.
 
-    LabError, and nothing is touched, where its processes can't be judged from here.
+    LabError, and nothing is changed, if its processes can't be seen from here.
     """
     state.require_here(directory)
     recorded = state.read_state(directory)
-    if recorded is None or recorded.boot != boot_id():  # an id of another boot is a stranger's by now
+    if recorded is None or recorded.boot != boot_id():  # an id of an earlier boot may be another process's
         return False
     keeper = recorded.keeper.open()
     if keeper is None:
@@ -106,14 +106,14 @@ def _kubectl_port(lab: Lab) -> socket.socket:
         raise HostError(
             f"port {lab.api_server_port} of 127.0.0.1 is not free for the apiserver: {error.strerror}",
             where=f"lab {lab.name}, apiServerPort",
-            hint="end what listens there (ss -ltnp tells), or leave apiServerPort out to take any free port",
+            hint="end what listens there (see ss -ltnp), or leave apiServerPort out to take any free port",
         ) from error
     listener.listen(128)
     return listener
 
 
 def wait(name: str, directory: Path, started: subprocess.Popen[bytes] | None = None) -> None:
-    """Until every component runs; LabError as soon as one has failed for good."""
+    """Wait until every component runs; LabError as soon as one has finally failed."""
     deadline = time.monotonic() + scaled(DEADLINE)
     shown = -1
     while True:
@@ -154,7 +154,7 @@ def _waiting_for(missing: list[str]) -> str:
 
 
 def component_failed(name: str, directory: Path, component: str, reason: str) -> LabError:
-    """The error of a component that the supervisor has given up, with its own last words."""
+    """The error of a component that the supervisor no longer restarts, with the end of its log."""
     return LabError(
         f"{component} {reason}",
         where=f"lab {name}",
@@ -163,7 +163,7 @@ def component_failed(name: str, directory: Path, component: str, reason: str) ->
 
 
 def component_log(directory: Path, component: str, lines: int = 12) -> str:
-    """The end of a component's log, or why it can't be had."""
+    """The end of a component's log, or why it can't be read."""
     try:
         return control.call(directory, control.Request("logs", component, lines=lines), control.Log).log
     except (OSError, ValueError) as error:
@@ -174,15 +174,15 @@ def _died(name: str) -> LabError:
     log = state.post_mortem(name) / state.KEEPER_LOG
     words = "\n".join(last_lines(log, 12))
     return LabError(
-        "the lab's sandbox ended while it was being made",
+        "the lab's sandbox ended while it was being created",
         where=f"lab {name}",
-        hint=f"its last words ({log.parent}):\n{words}" if words else "",
+        hint=f"the end of its log ({log.parent}):\n{words}" if words else "",
     )
 
 
 def _last_words(log: str) -> str:
-    """The end of a component's log; what it means, where that is a limit of the machine's."""
-    words = f"its last words:\n{log}"
+    """The end of a component's log; a fix if it shows a limit of the machine."""
+    words = f"the end of its log:\n{log}"
     if "inotify" in log or "fsnotify" in log:
         words += (
             "\n  this machine allows too few inotify instances for all that runs on it:"
@@ -192,7 +192,7 @@ def _last_words(log: str) -> str:
 
 
 def _wait_for_nodes(lab: Lab, directory: Path) -> None:
-    """Until every node is registered, has its pod CIDR and takes pods; then cluster DNS if asked for."""
+    """Wait until every node is registered, has its pod CIDR and accepts pods; then for DNS, if set."""
     from kubewire.cluster.api import Api, ApiError
     from kubewire.cluster.readiness import takes_pods
 
@@ -213,7 +213,7 @@ def _wait_for_nodes(lab: Lab, directory: Path) -> None:
                 raise LabError(
                     f"not Ready within {scaled(DEADLINE):.0f} s: {missing}{trouble}",
                     where=f"lab {lab.name}",
-                    hint=f"the node agent's last words:\n{component_log(directory, 'node-agent')}",
+                    hint=f"the end of the node agent's log:\n{component_log(directory, 'node-agent')}",
                 )
             time.sleep(scaled(_POLL))
         if lab.dns:

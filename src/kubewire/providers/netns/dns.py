@@ -1,4 +1,4 @@
-"""The cluster's DNS: the kube-dns Service and its CoreDNS, as kubeadm makes them."""
+"""The cluster's DNS: the kube-dns Service and its CoreDNS, as kubeadm creates them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 Json = dict[str, Any]
 NAMESPACE = "kube-system"
 IMAGE = "registry.k8s.io/coredns/coredns"
-# Without kubeadm's `forward` and `loop`: a lab has no name server outside to forward to.
+# Without kubeadm's `forward` and `loop`: a lab has no external name server to forward to.
 COREFILE = """\
 .:53 {
     errors
@@ -29,7 +29,7 @@ COREFILE = """\
 
 
 def coredns_manifests(dns_ip: str, *, replicas: int = 2, domain: str = "cluster.local") -> list[Json]:
-    """What to apply for cluster DNS at `dns_ip`, in order; ports and names as the article shows them.
+    """The objects for cluster DNS at `dns_ip`, in order.
 
     Source: kubeadm, phases/addons/dns/manifests.go.
     """

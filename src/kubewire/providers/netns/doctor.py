@@ -1,4 +1,4 @@
-"""What `doctor` tells of embedded labs on this machine."""
+"""The findings of `doctor` for embedded labs on this machine."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def findings() -> list[Finding]:
 
 
 def _pod_limits() -> Finding:
-    """What the pods of a lab may use here."""
+    """The limits of a lab's pods on this machine."""
     controllers = sorted(cgroups.homes(cgroups.own_groups()))
     text = pod_limits(controllers, rootful=linux.may_make_namespaces())
     whole = len(controllers) == len(cgroups.CONTROLLERS)

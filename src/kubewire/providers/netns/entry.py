@@ -1,4 +1,4 @@
-"""The argv prefixes that enter a sandbox from the host; nothing heavy is imported on this path."""
+"""The argv prefixes that enter a sandbox from the host; light to import."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ AGENT_SOCKET = f"{AGENT}/control.sock"
 
 
 def sandbox_prefix(state: SandboxState) -> tuple[str, ...]:
-    """Into the sandbox's own namespaces: the bridge's side, outside the cluster."""
+    """Enter the sandbox's own namespaces: the bridge's side, outside the cluster."""
     return (*_common(state), "--mount", "--net", "--uts", "--", *_search_path())
 
 
 def node_prefix(state: SandboxState, node: str) -> tuple[str, ...]:
-    """Into a node's namespaces, in one step: they are pinned, so no process needs to run there."""
+    """Enter a node's namespaces: they are pinned, so no process needs to run in them."""
     return (*_common(state), *node_entry(node, root(state)), "--", *_search_path())
 
 
 def pod_prefix(state: SandboxState, namespace: str, pod: str) -> tuple[str, ...]:
-    """Into a pod's network namespace, with the sandbox's files and tools. LabError for an unknown pod."""
+    """Enter a pod's network namespace, with the sandbox's files and tools. LabError for an unknown pod."""
     try:
         pods = json.loads(Path(f"{root(state)}{PODS}").read_text())
         path = pods[f"{namespace}/{pod}"]["netns"]
@@ -39,7 +39,7 @@ def pod_prefix(state: SandboxState, namespace: str, pod: str) -> tuple[str, ...]
 
 
 def root(state: SandboxState) -> str:
-    """Where the sandbox's file system is seen from the host. LabError while there is no PID 1."""
+    """The path of the sandbox's file system on the host. LabError while there is no PID 1."""
     return f"/proc/{_init_pid(state)}/root"
 
 
@@ -49,7 +49,7 @@ def _common(state: SandboxState) -> tuple[str, ...]:
 
 
 def _search_path() -> tuple[str, ...]:
-    """Ordinary users' PATH often lacks the folders where iptables and its like lie."""
+    """PATH with the sbin folders of iptables and others, which ordinary users often lack."""
     found = os.environ.get("PATH", "")
     missing = [folder for folder in SYSTEM_PATH.split(":") if folder not in found.split(":")]
     return ("env", f"PATH={':'.join([found, *missing])}") if missing else ()
@@ -57,5 +57,5 @@ def _search_path() -> tuple[str, ...]:
 
 def _init_pid(state: SandboxState) -> int:
     if state.init is None:
-        raise LabError("the lab is only just being made", where=state.lab, hint="try again in a moment")
+        raise LabError("the lab is still being created", where=state.lab, hint="try again in a moment")
     return state.init.pid

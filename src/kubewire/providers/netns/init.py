@@ -1,4 +1,4 @@
-"""PID 1 of a sandbox: builds it, keeps its components running, answers on its control socket."""
+"""PID 1 of a sandbox: creates it, supervises its components, answers on its control socket."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from kubewire.providers.netns.supervisor import Reaper, Supervisor
 
 @dataclass(frozen=True)
 class Sockets:
-    """What PID 1 inherits: kubectl's port, the control socket, and its line to the monitor."""
+    """The descriptors that PID 1 inherits: kubectl's port, the control socket, the pipe to the monitor."""
 
     kubectl: socket.socket
     control: socket.socket
@@ -28,7 +28,7 @@ class Sockets:
 
 
 def run(plan: Plan, sockets: Sockets) -> None:
-    """Never returns while the lab lives; ends when the monitor does."""
+    """Runs until the lab or the monitor ends."""
     die_with_parent(signal.SIGKILL)
     set_process_name("kubewire-init")
     os.chdir("/")
@@ -54,7 +54,7 @@ class _Init:
         self._supervisor.start()
         self._tell_monitor("built")
         monitor, _ = await asyncio.open_connection(sock=self._sockets.monitor.dup())
-        await monitor.read()  # the monitor never writes: this ends with it
+        await monitor.read()  # the monitor never writes: this returns when it ends
 
     def _tell_monitor(self, word: str) -> None:
         self._sockets.monitor.sendall(f"{word}\n".encode())

@@ -1,4 +1,4 @@
-"""What one pod may use at most, so that none takes the machine from the others."""
+"""The limits of one pod, so that none takes the machine from the others."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 PROCESSES = 512
 """Processes and threads of a pod."""
 MEMORY = 512 << 20
-"""Bytes of a container that names no limit of its own."""
+"""Bytes of a container without a limit of its own."""
 _QUANTITY = re.compile(r"(?P<number>[0-9.]+(?:[eE][+-]?[0-9]+)?)(?P<suffix>[KMGTPE]i|[mkMGTPE]?)")
 _PREFIXES = "kMGTPE"
 
@@ -38,9 +38,9 @@ def quantity(text: str) -> int:
 
 
 def user_processes(rootful: bool) -> int:
-    """The limit to set for a pod's user, 0 for none: only root gives each pod a user of its own.
+    """The limit of processes for a pod's user, 0 for none: only with root each pod has its own user.
 
-    In a user namespace Linux counts its processes apart from 5.14 on.
+    Linux counts processes in a user namespace separately from 5.14 on.
     """
     release = tuple(int(part) for part in re.findall(r"[0-9]+", os.uname().release)[:2])
     return PROCESSES if rootful or release >= (5, 14) else 0

@@ -1,4 +1,4 @@
-"""The few Linux calls that Python 3.11 lacks: namespaces, mounts, privileges."""
+"""Linux system calls that Python 3.11 lacks: namespaces, mounts, privileges."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def mount(source: str, target: str | Path, kind: str = "", flags: int = 0, data:
 
 
 def pivot_root(root: int) -> None:
-    """Make the open folder `root`, a mount, this mount namespace's root; the former one is out of sight."""
+    """Make the open folder `root`, a mount, this mount namespace's root, and detach the former one."""
     os.fchdir(root)
     _check(_libc.pivot_root(b".", b"."), "pivot_root")
     _check(_libc.umount2(b".", _MNT_DETACH), "umount the former root")
@@ -76,7 +76,7 @@ def setns(descriptor: int, kind: int) -> None:
 
 
 def no_new_privileges() -> None:
-    """From now on no `execve` gives this process more than it has."""
+    """From now on, no `execve` gives this process more privileges."""
     _check(_libc.prctl(_PR_SET_NO_NEW_PRIVS, ctypes.c_ulong(1), 0, 0, 0), "prctl PR_SET_NO_NEW_PRIVS")
 
 
@@ -86,7 +86,7 @@ def empty_bounding_set() -> None:
     capability = 0
     while _libc.prctl(_PR_CAPBSET_DROP, ctypes.c_ulong(capability), 0, 0, 0) == 0:
         capability += 1
-    if ctypes.get_errno() != errno.EINVAL or capability == 0:  # EINVAL: the kernel has no more of them
+    if ctypes.get_errno() != errno.EINVAL or capability == 0:  # EINVAL: the kernel has no further ones
         _check(-1, "prctl PR_CAPBSET_DROP")
 
 
@@ -97,9 +97,9 @@ def drop_capabilities() -> None:
 
 
 def fork(work: Callable[[], None], *, close: Sequence[int] = ()) -> int:
-    """Do `work` in a forked child, which ends with it (exit code 1 on an error, told on stderr); its pid.
+    """Run `work` in a forked child, which then ends (exit code 1 on an error, printed on stderr); its pid.
 
-    The child closes the descriptors in `close` first: the parent's ends of what they share.
+    The child first closes the descriptors in `close`: the parent's ends of shared pipes and sockets.
     """
     pid = os.fork()
     if pid:
@@ -125,14 +125,14 @@ def set_hostname(name: str) -> None:
 
 
 def map_single_user(uid: int, gid: int) -> None:
-    """In a fresh user namespace: become root there, mapped to `uid` and `gid` outside."""
+    """Become root in a new user namespace, mapped to `uid` and `gid` outside."""
     Path("/proc/self/setgroups").write_text("deny")
     Path("/proc/self/uid_map").write_text(f"0 {uid} 1")
     Path("/proc/self/gid_map").write_text(f"0 {gid} 1")
 
 
 def may_make_namespaces() -> bool:
-    """Whether this process holds the capabilities to make network and mount namespaces without a user one."""
+    """Whether this process can create network and mount namespaces without a user namespace."""
     status = Path("/proc/self/status").read_text()
     effective = next(int(line.split()[1], 16) for line in status.splitlines() if line.startswith("CapEff"))
     wanted = (1 << _CAP_SYS_ADMIN) | (1 << _CAP_NET_ADMIN)

@@ -1,4 +1,4 @@
-"""The kernel modules of kube-proxy's ipvs mode: which are there, which can be loaded, which are absent."""
+"""The kernel modules of kube-proxy's ipvs mode: loaded, loadable or absent."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ SETS = {
     "ip_set_hash_ipportnet": "hash:ip,port,net",
     "ip_set_bitmap_port": "bitmap:port range 0-65535",
 }
-"""Module → the type of set that it brings, as `ipset create` takes it."""
+"""Module → the set type that it provides, in `ipset create`'s syntax."""
 NEEDED = ("ip_vs", "nf_conntrack", "dummy", "ip_set", *SETS, "xt_set")
 DEFAULT_SCHEDULER = "rr"
 BY_USE = frozenset({*SETS, "dummy", "xt_set"})
-"""What the kernel loads by itself when it is used; `works` uses it."""
+"""Modules that the kernel loads on first use; `works` uses them."""
 
 SYS = Path("/sys/module")
 LIB = Path("/lib/modules")
@@ -31,13 +31,13 @@ PROC = Path("/proc/modules")
 
 
 def needed(scheduler: str | None = None) -> tuple[str, ...]:
-    """What mode ipvs asks of the kernel, with the module of the scheduler."""
+    """The modules that mode ipvs needs, with that of the scheduler."""
     return (NEEDED[0], f"ip_vs_{scheduler or DEFAULT_SCHEDULER}", *NEEDED[1:])
 
 
 def states(names: Iterable[str]) -> dict[str, State]:
-    """Each module's state. `unknown`: not loaded, and no /lib/modules here tells what could be, as in most
-    containers, whose host may have it. A kernel without /proc/modules can't load any.
+    """Each module's state. `unknown`: not loaded, and without /lib/modules, as in most containers, it isn't
+    known whether the kernel can load it. A kernel without /proc/modules can't load any.
     """
     folder = LIB / platform.release()
     built_in, loadable = (_listed(folder / listing) for listing in ("modules.builtin", "modules.dep"))
@@ -56,7 +56,7 @@ def states(names: Iterable[str]) -> dict[str, State]:
 
 
 def load(names: Sequence[str]) -> bool:
-    """Load these modules if this process may: root in the machine's own user namespace."""
+    """Load these modules if this process may: root in the initial user namespace."""
     if not names or not may_load():
         return not names
     from kubewire.core.processes import run
@@ -65,19 +65,19 @@ def load(names: Sequence[str]) -> bool:
 
 
 def comes_with_up(name: str, state: State) -> bool:
-    """Whether `up` may get a module that isn't loaded: it loads it, or the kernel does at its first use."""
+    """Whether a missing module can be loaded, by `up` or by the kernel on first use."""
     return (state == "loadable" and may_load()) or (state in ("loadable", "unknown") and name in BY_USE)
 
 
 def may_load() -> bool:
-    """CAP_SYS_MODULE counts in the first user namespace only; containers mostly lack it."""
+    """CAP_SYS_MODULE counts only in the initial user namespace; most containers lack it."""
     status = Path("/proc/self/status").read_text()
     effective = next(int(line.split()[1], 16) for line in status.splitlines() if line.startswith("CapEff"))
     return os.geteuid() == 0 and bool(effective & 1 << 16) and _in_first_user_namespace()
 
 
 def works(name: str) -> bool:
-    """Whether using it works, tried where trying is cheap: the proof where nothing else tells."""
+    """Whether using the module works, where a try is cheap: decisive if its state is unknown."""
     if name in SETS:
         text = f"create kw {SETS[name]}\n"
         return _has("ipset") and not in_throwaway(("ipset", "restore"), text)
@@ -102,7 +102,7 @@ def _in_first_user_namespace() -> bool:
 
 
 def _listed(listing: Path) -> frozenset[str]:
-    """Module names of modules.dep or modules.builtin, none where the file can't be read."""
+    """Module names in modules.dep or modules.builtin, none if the file can't be read."""
     try:
         lines = listing.read_text().splitlines()
     except OSError:

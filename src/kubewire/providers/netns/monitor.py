@@ -1,6 +1,6 @@
-"""A sandbox's monitor: `python -m kubewire.providers.netns.monitor LAB MAKER…`, its order on standard input.
+"""A sandbox's monitor: `python -m kubewire.providers.netns.monitor LAB OWNER…`, its order on standard input.
 
-It is the lab's one process outside its namespaces. PID 1 ends with it, whatever kills it.
+It is the lab's only process outside its namespaces. PID 1 ends with it, even if it is killed.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from kubewire.providers.netns.state import (
 
 
 class Order(msgspec.Struct):
-    """`kubectl` and `control` are inherited listening sockets; what isn't of the plan is for the record."""
+    """`kubectl` and `control` are inherited listening sockets; the record gets the other fields."""
 
     plan: Plan
     kubernetes: str
@@ -126,7 +126,7 @@ class Sandbox(monitor.Monitored):
 
 @contextmanager
 def _unlimited_if_refused() -> Iterator[None]:
-    """A lab runs also where its pods can't be limited; `status` says so."""
+    """A lab also runs if its pods can't be limited; `status` shows it."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Each node's own way into the network, as the sandbox made it: looked at, and put back where it differs."""
+"""Each node's network as the sandbox set it up: compare it, and repair differences."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _SAVERS = ("iptables", "ip6tables")
 
 @dataclass(frozen=True)
 class Seen:
-    """What a node shows: `ip -j address` of eth0 (None: no such link), `ip -j route` of both families,
-    the sysctls of forwarding, and iptables-save's text by tool.
+    """A node's state: `ip -j address` of eth0 (None: no such link), `ip -j route` of both families, the
+    sysctls of forwarding, and iptables-save's output by tool.
     """
 
     link: dict[str, Any] | None
@@ -37,7 +37,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Mend:
-    """One command on the node (`outside`: in the sandbox, at the bridge) and, in words, what it mends."""
+    """One command on the node (`outside`: in the sandbox, at the bridge) and a description of its repair."""
 
     argv: tuple[str, ...]
     text: str = ""
@@ -45,8 +45,8 @@ class Mend:
 
 
 def hint(lab: Lab, state: SandboxState, *, check: bool = False) -> list[Change]:
-    """Put every node's link, addresses, routes to the nodes' network and out of it, forwarding and chain
-    policies back; with `check` only name what differs.
+    """Restore every node's link, addresses, routes to the nodes' network and out of it, forwarding and chain
+    policies; with `check` only name the differences.
     """
     changes = []
     for index, node in enumerate(topology.nodes(lab)):
@@ -60,7 +60,7 @@ def hint(lab: Lab, state: SandboxState, *, check: bool = False) -> list[Change]:
 
 
 def mends(index: int, node: topology.Node, gateways: Sequence[Any], seen: Seen) -> list[Mend]:
-    """The calls, in order, that make what is seen on the lab's `index`-th node what the sandbox made."""
+    """The calls, in order, that restore the lab's `index`-th node to what the sandbox set up."""
     calls = [] if seen.link else _new_link(index, node.name)
     if not seen.link or "UP" not in seen.link["flags"]:
         text = "link eth0 set up again" if seen.link else ""
@@ -82,7 +82,7 @@ def mends(index: int, node: topology.Node, gateways: Sequence[Any], seen: Seen) 
 
 
 def _new_link(index: int, name: str) -> list[Mend]:
-    """As the sandbox made it: one end on the bridge, the other the node's eth0."""
+    """As in the sandbox: one end on the bridge, the other is the node's eth0."""
     link = f"veth-{index}"
     add = ("ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", name)
     return [
@@ -114,7 +114,7 @@ def _has_route(seen: Seen, destination: str, **wanted: str) -> bool:
 
 
 def _policies(seen: Seen) -> list[Mend]:
-    """The kernel's own policy is ACCEPT, kube-proxy sets none, and nothing here relies on another."""
+    """The kernel's default policy is ACCEPT, kube-proxy sets none, and kubewire needs no other."""
     calls = []
     for tool, saved in seen.saved.items():
         table = ""

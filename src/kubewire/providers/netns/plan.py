@@ -1,4 +1,4 @@
-"""What a sandbox is to be: plain data, made outside by pure functions, carried out by PID 1 as it stands."""
+"""The plan of a sandbox: plain data, built outside by pure functions, executed by PID 1."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def component_environment() -> dict[str, str]:
-    """What every component is started with."""
+    """The environment of every component."""
     return {"HOME": f"{RUN}/home", "TMPDIR": f"{RUN}/scratch", "PATH": SYSTEM_PATH, **inherited()}
 
 
 @dataclass(frozen=True)
 class Check:
-    """A URL that answers 200 when something is there. Paths name PEM files inside the sandbox."""
+    """A URL that answers 200 once a component is ready. Paths name PEM files inside the sandbox."""
 
     url: str
     authority: str = ""
@@ -28,9 +28,9 @@ class Check:
 
 @dataclass(frozen=True)
 class Component:
-    """A supervised process: on `node` ("" for the sandbox itself), started once all of `after` holds.
+    """A supervised process on `node` ("" for the sandbox itself), started once all of `after` succeeds.
 
-    It counts as running once `ready` holds. `cleanup` removes what it leaves behind, before a fresh start.
+    It counts as running once `ready` succeeds. `cleanup` removes what it leaves, before a clean restart.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Component:
 
 @dataclass(frozen=True)
 class File:
-    """A file to write inside the sandbox, or with `node` inside that node's own /run."""
+    """A file to write inside the sandbox, or with `node` in that node's own /run."""
 
     path: str
     content: str
@@ -63,7 +63,7 @@ class NodePlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """A whole sandbox. `endpoints` are where the host's kubectl port leads to, in order of preference."""
+    """A complete sandbox. `endpoints` are the targets of the host's kubectl port, in order of preference."""
 
     lab: str
     rootful: bool
@@ -75,17 +75,17 @@ class Plan:
 
 
 def namespace_path(node: str) -> str:
-    """Where a node's network namespace is pinned in the sandbox; `ip netns` knows it by the node's name."""
+    """The path at which a node's network namespace is pinned; `ip netns` lists it by the node's name."""
     return f"/run/netns/{node}"
 
 
 def pin_path(node: str, kind: str) -> str:
-    """Where a node's mount (`mnt`) or hostname (`uts`) namespace is pinned inside the sandbox."""
+    """The path at which a node's mount (`mnt`) or hostname (`uts`) namespace is pinned in the sandbox."""
     return f"{RUN}/ns/{node}.{kind}"
 
 
 def node_entry(node: str, root: str = "") -> tuple[str, ...]:
-    """The argv prefix that enters a node; `root` is where the sandbox's file system is seen from."""
+    """The argv prefix that enters a node; `root` is the path of the sandbox's file system."""
     return (
         f"--net={root}{namespace_path(node)}",
         f"--mount={root}{pin_path(node, 'mnt')}",

@@ -1,4 +1,4 @@
-"""From a lab's definition to the plan of its sandbox: pure, but for the keys that are drawn."""
+"""Build the plan of a sandbox from a lab's definition: pure, except for generated keys."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ AGENT_CONFIG = f"{AGENT}/config.json"
 
 @dataclass(frozen=True)
 class Tools:
-    """What the plan refers to outside the sandbox."""
+    """Paths outside the sandbox that the plan refers to."""
 
     binaries: Binaries
     cni: Path
@@ -38,7 +38,7 @@ class Tools:
 
 
 def make_plan(lab: Lab, credentials: Credentials, tools: Tools, *, rootful: bool) -> Plan:
-    """Everything PID 1 needs to make and run this lab."""
+    """Everything that PID 1 needs to create and run this lab."""
     nodes = topology.nodes(lab)
     proxies = {
         node.name: kube_proxy_config(
@@ -69,7 +69,7 @@ def make_plan(lab: Lab, credentials: Credentials, tools: Tools, *, rootful: bool
 def agent_config(
     lab: Lab, nodes: tuple[topology.Node, ...], tools: Tools, *, rootful: bool
 ) -> dict[str, Any]:
-    """What the node agent reads at its start."""
+    """The node agent's configuration."""
     return {
         "kubeconfig": f"{KUBECONFIGS}/agent",
         "nodes": [

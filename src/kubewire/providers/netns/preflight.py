@@ -1,4 +1,4 @@
-"""Whether this machine can run an embedded lab, and what to do where it can't."""
+"""Whether this machine can run an embedded lab, and what to do if it can't."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ DEBIAN_PACKAGES = {
 }
 IPVS_PACKAGES = {"ipset": "ipset", "ipvsadm": "ipvsadm"}
 PACKAGES = DEBIAN_PACKAGES | IPVS_PACKAGES | {"tcpdump": "tcpdump"}
-"""What a lab may call on this machine, and so in its nodes: command → Debian package."""
+"""Commands that a lab may call on this machine, and so in its nodes: command → Debian package."""
 
 _LINKS = "link add br0 type bridge\nlink add veth0 type veth peer name veth1\n"
 _RULES = """*nat
@@ -73,7 +73,7 @@ _USED = {
         "nft_reject_ipv4",
     ),
 }
-"""The modules that each try has the kernel load; one that a kernel doesn't know is no hindrance."""
+"""The modules that the kernel loads for each try; one that a kernel doesn't have is fine."""
 _IPVS = ("ipvs",)
 _NO_IPVS = (
     "mode ipvs needs a kernel with ip_vs and dummy: --host vm brings one; else another kernel (Debian's "
@@ -83,7 +83,7 @@ _NO_IPVS = (
 
 @dataclass(frozen=True)
 class Requirement:
-    """One thing a lab needs: whether it is there, what was found, and what to do if it isn't.
+    """One requirement of a lab: whether it is met, what was found, and what to do if it isn't.
 
     `modes` are the kube-proxy modes that need it; empty for all.
     """
@@ -104,13 +104,13 @@ def require(lab: Lab, *, load: bool = False) -> None:
 
 
 def require_all_but_packages(lab: Lab) -> None:
-    """HostError for what no package mends (no ip_vs in the kernel) or nothing here installs."""
+    """HostError for what no package provides (ip_vs in the kernel), or packages that can't be installed."""
     _refuse(lab, [need for need in _missing(survey(), lab.mode.value) if need.name not in PACKAGES])
     require_installable(missing_packages([lab.mode.value], lab.tools))
 
 
 def lacks_for(mode: str) -> str:
-    """What no package mends, for a mode; "" if nothing."""
+    """What a mode lacks and no package provides; "" if nothing."""
     lacks: dict[str, list[str]] = {}
     for need in _missing(survey(), mode):
         if need.name not in PACKAGES:
@@ -119,7 +119,7 @@ def lacks_for(mode: str) -> str:
 
 
 def missing_packages(modes: Iterable[str], tools: Iterable[str]) -> list[str]:
-    """The packages of every command that is neither on PATH nor where the system keeps its tools."""
+    """The packages of commands that are neither on PATH nor in the sbin folders."""
     ipvs = IPVS_PACKAGES if set(_IPVS).intersection(modes) else {}
     beside = {command: PACKAGES[command] for command in map(tool_command, tools)}
     return os_packages.missing_packages(DEBIAN_PACKAGES | ipvs | beside)
@@ -139,16 +139,16 @@ def _refuse(lab: Lab, missing: list[Requirement]) -> None:
 
 
 def kernel_lacks(lab: Lab) -> list[str]:
-    """The kernel modules that this lab needs and this kernel has no way to have."""
+    """The kernel modules that this lab needs and this kernel can't load."""
     needs = _ip_vs(lab.kube_proxy.scheduler) if lab.mode.value in _IPVS else ()
     return [need.name.removeprefix("kernel: ") for need in needs if not need.ok and need.hint == _NO_IPVS]
 
 
 def survey(*, load: bool = False) -> list[Requirement]:
-    """Everything an embedded lab may need, tried for real where that is the only way to know.
+    """All requirements of an embedded lab, tried out where that is the only way to know.
 
-    Without `load` nothing is tried that would have the kernel load a module: what can be loaded counts as
-    there. Only `up` loads.
+    Without `load`, nothing is tried that would make the kernel load a module: loadable modules count as met.
+    Only `up` loads.
     """
     system = _system()
     if not system.ok:
@@ -175,16 +175,16 @@ def _system() -> Requirement:
 
 
 def _namespaces() -> Requirement:
-    """Make a sandbox's namespaces in a child, mount what it mounts, and see which step is refused."""
+    """Create a sandbox's namespaces and mounts in a child, and see which step is refused."""
     name = "namespaces"
     refused = try_sandbox()
     if not refused:
-        return Requirement(name, True, "pid, network and mount namespaces can be made, /proc/sys written")
+        return Requirement(name, True, "pid, network and mount namespaces can be created, /proc/sys written")
     return Requirement(name, False, refused, _namespace_hint(refused))
 
 
 def _namespace_hint(refused: str) -> str:
-    """What lifts the refusal, told by the switch that is set."""
+    """The fix for the refusal, from the sysctl that causes it."""
     if _sysctl("kernel/apparmor_restrict_unprivileged_userns") == "1":
         return (
             "AppArmor keeps ordinary users from user namespaces (Ubuntu 23.10 and later): "
@@ -222,7 +222,7 @@ def _tools() -> Iterator[Requirement]:
 
 
 def _netfilter(*, load: bool) -> Iterator[Requirement]:
-    """Write what a lab will write, in a network namespace that is gone at once."""
+    """Write a lab's kinds of rules, in a temporary network namespace."""
     other = "use another kernel: most distributions' own have all of netfilter; in WSL, a newer one"
     tries: tuple[tuple[str, tuple[str, ...], str, tuple[str, ...]], ...] = (
         ("bridge and veth", ("ip", "-batch", "-"), _LINKS, ()),
@@ -240,7 +240,7 @@ def _netfilter(*, load: bool) -> Iterator[Requirement]:
 
 
 def _ip_vs(scheduler: str | None = None, *, load: bool = False) -> Iterator[Requirement]:
-    """What kube-proxy's ipvs mode asks of the kernel; with `load`, what can be loaded is, if we may."""
+    """The requirements of kube-proxy's ipvs mode; with `load`, modules are loaded if this process may."""
     names = modules.needed(scheduler)
     found = modules.states(names)
     if load and modules.load([name for name in names if found[name] == "loadable"]):
@@ -267,7 +267,7 @@ def _ip_vs(scheduler: str | None = None, *, load: bool = False) -> Iterator[Requ
         elif state == "loadable":
             yield Requirement(f"kernel: {name}", False, "not loaded", line, _IPVS)
         else:
-            where = "not loaded, and there is no /lib/modules here to load it from"
+            where = "not loaded, and there is no /lib/modules to load it from"
             yield Requirement(
                 f"kernel: {name}", False, where, f"on the machine that carries this: {line}", _IPVS
             )

@@ -1,4 +1,4 @@
-"""Asking a component whether it is there: a bare HTTP request, no client library in PID 1."""
+"""Probe a component with a bare HTTP request: PID 1 loads no client library."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PAUSE = 0.1
 
 
 async def until(check: Check) -> None:
-    """Ask until the URL answers 200; a handshake costs both sides, so not too often."""
+    """Probe until the URL answers 200; not too often, since TLS handshakes cost both sides."""
     while not await probe(check):
         await asyncio.sleep(scaled(_PAUSE))
 

@@ -1,4 +1,4 @@
-"""The embedded provider: the lab's nodes are namespaces of this machine, its control plane real.
+"""The embedded provider: the lab's nodes are namespaces of this machine, with a real control plane.
 
 Only light modules are imported here, since `kubewire exec` passes through; the others when they are needed.
 """
@@ -82,7 +82,7 @@ class NetnsProvider(Provider):
         require(lab)
 
     def up(self, lab: Lab, *, check: bool = False, keep: bool = False) -> list[Change]:  # noqa: ARG002
-        """There is nothing to keep: a sandbox that isn't ready ends with its maker; its logs stay."""
+        """`keep` has no effect: a sandbox that isn't ready ends with its owner; its logs stay."""
         from kubewire.providers.netns import reconcile
 
         return reconcile.up(lab, check=check)
@@ -91,7 +91,7 @@ class NetnsProvider(Provider):
         _call(name, control.Request("commit"), control.Done)
 
     def abandon(self, name: str) -> None:
-        """Nothing to do: a sandbox that isn't ready ends with its maker."""
+        """Nothing to do: a sandbox that isn't ready ends with its owner."""
 
     def down(self, name: str) -> bool:
         from kubewire.providers.netns import removal as gone
@@ -146,7 +146,7 @@ class NetnsProvider(Provider):
         )
 
     def entry(self, node: NodeHandle, command: Sequence[str], prompt: str = "") -> Entry:
-        """Nodes have this machine's own commands."""
+        """Nodes have this machine's commands."""
         argv, environment = super().entry(node, command, prompt)
         path = os.pathsep.join([os.environ.get("PATH", os.defpath), SYSTEM_PATH])
         if not shutil.which(command[0], path=path):
@@ -180,7 +180,7 @@ class NetnsProvider(Provider):
 
 
 def pod_limits(controllers: list[str], *, rootful: bool) -> str:
-    """What one pod may use at most, with these controllers of control groups."""
+    """A description of one pod's limits, with these cgroup controllers."""
     from kubewire.providers.netns import limits
 
     bounded = "pids" in controllers or limits.user_processes(rootful)
@@ -213,7 +213,7 @@ def _why_dead(name: str) -> str:
 
 
 def _phase(units: dict[str, control.Unit]) -> tuple[Phase, str]:
-    """The lab's phase and, unless it is ready, the first component to blame."""
+    """The lab's phase and, unless it is ready, the first component at fault."""
     for wanted, phase in (("failed", "failed"), ("stopped", "failed")):
         for name, unit in units.items():
             if unit.state == wanted:

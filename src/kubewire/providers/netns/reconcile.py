@@ -1,4 +1,4 @@
-"""`up`: a lab that is not there is made; one that is there is brought back, naming what was wrong."""
+"""`up`: create a missing lab; repair an existing one, and name what was wrong."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def up(lab: Lab, *, check: bool = False) -> list[Change]:
-    """Make or mend; the changes done, or with `check` those that would be."""
+    """Create or repair; the changes, with `check` only planned."""
     directory = paths.lab_dir(lab.name)
     recorded = state.read_state(directory)
     if recorded is None or not recorded.alive():
@@ -36,7 +36,7 @@ def up(lab: Lab, *, check: bool = False) -> list[Change]:
 
 
 def cluster_differences(definition: dict[str, Any], lab: Lab) -> list[str]:
-    """`key: old → new` for each key that needs another cluster."""
+    """`key: old → new` for each key that needs a new cluster."""
     from kubewire.lab.record import changes_between
     from kubewire.lab.schema import Lab as Definition
 
@@ -45,10 +45,10 @@ def cluster_differences(definition: dict[str, Any], lab: Lab) -> list[str]:
 
 
 def _made_anew(lab: str, difference: str) -> Change:
-    """The change that `key: old → new` asks for."""
+    """The change for `key: old → new`."""
     key, _, values = difference.partition(": ")
     old, _, new = values.partition(" → ")
-    what = f"cluster made anew: {difference}"
+    what = f"cluster recreated: {difference}"
     return Change(lab, what, before=f"{key}: {old}", after=f"{key}: {new}", anew=True)
 
 
@@ -56,15 +56,15 @@ def _create(lab: Lab) -> None:
     from kubewire.binaries.supply import ensure
 
     require(lab, load=True)
-    creation.end(paths.lab_dir(lab.name))  # a monitor that is still tidying up
+    creation.end(paths.lab_dir(lab.name))  # a monitor that is still cleaning up
     removal.clear_leftovers(lab.name)
     binaries = ensure(lab.kubernetes, control_plane=lab.control_plane, dns=lab.dns, progress=emit)
-    emit("cluster", "making the nodes and the control plane")
+    emit("cluster", "creating the nodes and the control plane")
     creation.make(lab, binaries)
 
 
 def _recreate(lab: Lab, directory: Path) -> None:
-    """Made anew in place: the lab's record outlives the old sandbox, which would take it along."""
+    """Recreate the sandbox, but keep the lab's record, which the old sandbox's removal would remove."""
     record = directory / state.RECORD
     kept = read_own(record).decode() if record.exists() else None
     creation.end(directory)
@@ -74,7 +74,7 @@ def _recreate(lab: Lab, directory: Path) -> None:
 
 
 def _hint(lab: Lab, directory: Path, *, check: bool) -> list[Change]:
-    """Bring every component back; mishaps that the supervisor mended since the last `up` are told once."""
+    """Start every stopped component; restarts by the supervisor since the last `up` are reported once."""
     try:
         found = control.call(directory, control.Request("status"), control.SandboxStatus)
     except OSError as error:
@@ -107,7 +107,7 @@ def _hint(lab: Lab, directory: Path, *, check: bool) -> list[Change]:
 
 def _start_again(lab: str, directory: Path, name: str, unit: control.Unit) -> None:
     emit("cluster", f"starting {name} again")
-    afresh = name.startswith("kube-proxy@")  # what it missed, or somebody changed meanwhile, is rewritten
+    afresh = name.startswith("kube-proxy@")  # it rewrites what it missed, or somebody changed meanwhile
     request = control.Request("restart", name, cleanup=afresh)
     if unit.pid and not afresh:
         request = control.Request("resume", name)

@@ -1,4 +1,4 @@
-"""kubectl's way in: a port on the host's 127.0.0.1, bound before the namespaces were made, relayed inside."""
+"""Relay a port on the host's 127.0.0.1, bound before the namespaces were created, to the apiservers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Removing labs, and what crashes left of them."""
+"""Remove labs, and what crashes left of them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kubewire.lab.lookup import owner_of
 from kubewire.providers.netns import cgroups, creation, state
 
 RECORDLESS = "netns"
-"""Whose labs those without a record are, as a making that was killed leaves them."""
+"""The provider of labs without a record, which a killed creation leaves."""
 
 
 def remove_lab(name: str) -> bool:
@@ -44,11 +44,11 @@ def clear_leftovers(name: str) -> None:
 
 
 def garbage(provider: str) -> list[Leftover]:
-    """What is left of every lab of this provider's that is proved dead and that nobody holds."""
+    """What is left of this provider's labs that are certainly dead and not locked."""
     found = []
     for name in sorted(_named("labs", "") | _named("logs", "post-mortem")):
         directory = paths.lab_dir(name)
-        with suppress(LabError):  # not to be judged from here
+        with suppress(LabError):  # its processes can't be seen from here
             if _is_proved_dead(directory, provider) and not is_locked(name):
                 what = "logs of a lab that is gone"
                 if directory.exists():
@@ -66,7 +66,7 @@ def _remove_dead(name: str, provider: str) -> bool:
 
 
 def left_alone() -> list[str]:
-    """Why labs in this state folder can't be judged from here, so that nothing removes them."""
+    """The labs whose processes can't be seen from here, and why: nothing removes them."""
     reasons = []
     for name in sorted(_named("labs", "")):
         try:
@@ -77,10 +77,10 @@ def left_alone() -> list[str]:
 
 
 def _is_proved_dead(directory: Path, provider: str) -> bool:
-    """Whether a lab is this provider's and none of its processes lives; to be asked under its lock.
+    """Whether a lab is this provider's and none of its processes lives; call it under the lab's lock.
 
-    A lab is the provider's that its record names; without a record, a sandbox's own files say so, and it is
-    netns's. A state that can't be understood proves nothing. LabError where it can't be judged from here.
+    A lab's record names its provider; without a record, a sandbox's files show that it is netns. An invalid
+    state proves nothing. LabError if the processes can't be seen from here.
     """
     state.require_here(directory)
     if (owner_of(directory) or RECORDLESS) != provider:
@@ -94,7 +94,7 @@ def _is_proved_dead(directory: Path, provider: str) -> bool:
 
 
 def _named(kind: str, holding: str) -> set[str]:
-    """The labs that have a folder of this kind, with something in it called `holding`."""
+    """The labs that have a folder of this kind with an entry `holding`."""
     folder = paths.state_dir() / kind
     entries = folder.iterdir() if folder.is_dir() else ()
     return {entry.name for entry in entries if (entry / holding).exists()}

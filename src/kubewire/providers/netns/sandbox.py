@@ -1,4 +1,4 @@
-"""Making the sandbox from inside: PID 1's mounts, the bridge, and a set of namespaces for each node."""
+"""Set up the sandbox from inside: PID 1's mounts, the bridge, and the namespaces of each node."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kubewire.providers.netns.plan import AGENT, LOGS, RUN, File, NodePlan, Plan
 
 _HOSTS = "127.0.0.1 localhost\n::1 localhost ip6-localhost\n"
 _NSSWITCH = "passwd: files\ngroup: files\nhosts: files\nnetworks: files\nservices: files\nprotocols: files\n"
-_RESOLV = "# A lab has no name server outside; tools that look an address up get their answer at once.\n"
+_RESOLV = "# A lab has no external name server; tools that look an address up fail at once.\n"
 _NODE_SYSCTLS = {
     "net/ipv4/ip_forward": "1",
     "net/ipv6/conf/all/disable_ipv6": "0",
@@ -24,7 +24,7 @@ _NODE_SYSCTLS = {
 
 
 def build(plan: Plan) -> None:
-    """Turn this fresh PID 1 into the sandbox that `plan` wants; raises OSError or RuntimeError."""
+    """Turn this new PID 1 into the sandbox of `plan`; raises OSError or RuntimeError."""
     with _one_cpu():
         linux.unshare(linux.CLONE_NEWNS | linux.CLONE_NEWNET | linux.CLONE_NEWUTS | linux.CLONE_NEWIPC)
         linux.set_hostname(plan.lab)
@@ -42,10 +42,10 @@ def build(plan: Plan) -> None:
 
 @contextmanager
 def _one_cpu() -> Iterator[None]:
-    """Stay on one CPU while mount namespaces are made that are to be pinned in this one.
+    """Stay on one CPU while mount namespaces are created that will be pinned in this one.
 
-    Only a namespace with a higher id than the current one may be pinned (mnt_ns_loop in fs/namespace.c), and
-    Linux 6.18 hands ids out per CPU: they only rise on the same one.
+    Only a namespace with a higher id than the current one may be pinned (mnt_ns_loop in fs/namespace.c).
+    Linux 6.18 allocates ids per CPU: they only increase on the same one.
     """
     cpus = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(cpus)})
@@ -56,7 +56,7 @@ def _one_cpu() -> Iterator[None]:
 
 
 def _mount_run() -> None:
-    """A /run of the sandbox's own, quiet name resolution, and network namespaces that every node sees."""
+    """Mount the sandbox's own /run, files for local name resolution, and a folder of network namespaces."""
     resolv = Path("/etc/resolv.conf").resolve()
     linux.mount("tmpfs", "/run", "tmpfs", data="mode=755")
     own = ("ns", "home", "scratch", "etc")
@@ -73,7 +73,7 @@ def _nsswitch() -> Path:
 
 
 def _replace(target: Path, content: str) -> None:
-    """Have `target` read as `content` in this mount namespace; a file that is not there stays absent."""
+    """Replace the content of `target` in this mount namespace; a missing file stays absent."""
     if target.is_relative_to("/run"):
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(content)
@@ -92,13 +92,13 @@ def _write(file: File) -> None:
 
 
 def _wire(plan: Plan, children: Sequence[_Child]) -> None:
-    """Connect the nodes to the bridge and let each child fill its node's namespaces."""
+    """Connect the nodes to the bridge and let each child set up its node's namespaces."""
     _ip(_bridge_commands(plan))
     for child in children:
         child.go()
     failed = [child.node.name for child in children if not child.finished()]
     if failed:
-        raise RuntimeError(f"the namespaces of {', '.join(failed)} could not be filled (see above)")
+        raise RuntimeError(f"the namespaces of {', '.join(failed)} could not be set up (see above)")
 
 
 def _bridge_commands(plan: Plan) -> Iterator[str]:
@@ -128,7 +128,7 @@ def _ip(commands: Iterator[str]) -> None:
 
 
 class _Child:
-    """A process in a node's new namespaces: waits until they are pinned and wired, fills them, ends."""
+    """A process in a node's new namespaces: waits until they are pinned and connected, sets them up, ends."""
 
     def __init__(self, node: NodePlan, files: Sequence[File]) -> None:
         self.node = node
@@ -141,7 +141,7 @@ class _Child:
 
     def pin(self) -> None:
         if os.read(self._born, 1) != b"1":
-            raise RuntimeError(f"the namespaces of {self.node.name} could not be made (see above)")
+            raise RuntimeError(f"the namespaces of {self.node.name} could not be created (see above)")
         os.close(self._born)
         for kind, path in (
             ("net", namespace_path(self.node.name)),
@@ -167,7 +167,7 @@ def _fill(node: NodePlan, files: Sequence[File], born: int, go: int) -> None:
     linux.set_hostname(node.name)
     with _kept("/run/netns", RUN):
         linux.mount("tmpfs", "/run", "tmpfs", data="mode=755")
-    with suppress(OSError):  # where refused, /sys goes on showing the host's links
+    with suppress(OSError):  # if refused, /sys keeps showing the host's links
         linux.mount("sysfs", "/sys", "sysfs", flags=linux.MS_RDONLY)
     for file in files:
         _write(file)
@@ -180,7 +180,7 @@ def _fill(node: NodePlan, files: Sequence[File], born: int, go: int) -> None:
 
 @contextmanager
 def _kept(*directories: str) -> Iterator[None]:
-    """Keep these directories in sight while something is mounted over a parent of theirs."""
+    """Keep these directories reachable while something is mounted over one of their parents."""
     descriptors = {path: os.open(path, os.O_PATH | os.O_DIRECTORY) for path in directories}
     yield
     for path, descriptor in descriptors.items():

@@ -1,4 +1,4 @@
-"""What a sandbox leaves in its lab's state folder, and telling a living one from what a crash left."""
+"""A sandbox's files in its lab's state folder, and whether it still runs."""
 
 from __future__ import annotations
 
@@ -45,18 +45,18 @@ class SandboxState:
     pid_namespace: int = 0
 
     def alive(self) -> bool:
-        """Whether its monitor lives, and its PID 1 unless that is yet to be made."""
+        """Whether its monitor lives, and its PID 1 unless it isn't created yet."""
         here = seen_from_here(self.boot, self.host, self.pid_namespace) == "here"
         return here and self.keeper.alive() and (self.init is None or self.init.alive())
 
 
 def post_mortem(lab: str) -> Path:
-    """Where the monitor leaves the ends of a dead lab's logs; `down` and `gc` remove them."""
+    """Where the monitor keeps the ends of a dead lab's logs; `down` and `gc` remove them."""
     return paths.state_dir() / "logs" / lab / "post-mortem"
 
 
 def require_here(directory: Path) -> None:
-    """LabError where the processes of this lab can't be judged from here, so that it must not be touched."""
+    """LabError if the processes of this lab can't be seen from here, so that it must not be changed."""
     found = read_state(directory)
     if found is None or seen_from_here(found.boot, found.host, found.pid_namespace) != "elsewhere":
         return
@@ -70,13 +70,13 @@ def write_state(directory: Path, state: SandboxState) -> None:
 def read_state(directory: Path) -> SandboxState | None:
     """The recorded sandbox, or None where there is none or its record is not understood.
 
-    UnsafeFileError where it is not this user's own: what it describes must not be touched.
+    UnsafeFileError if it is not this user's own: what it describes must not be touched.
     """
     return read_record(directory / FILE, SandboxState, SCHEMA)
 
 
 def remove(directory: Path) -> None:
-    """Take away what belongs to the sandbox and the lab's record; the folder itself once it is empty."""
+    """Remove the sandbox's files and the lab's record, and the folder once it is empty."""
     for name in (KUBECONFIG, SOCKET, KEEPER_LOG, RECORD, LEDGER, FILE):
         (directory / name).unlink(missing_ok=True)
     with suppress(OSError):

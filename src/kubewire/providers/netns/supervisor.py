@@ -1,4 +1,4 @@
-"""Keeping components running: start order, readiness, three restarts, and a record of what happened."""
+"""The supervisor of components: start order, readiness, up to three restarts, and a log of events."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ TRIES = 3
 WINDOW = 60.0
 _POLL = 0.05
 _PATIENCE = 3.0
-_SURVIVED = 0.3  # seconds after which a component that nothing can ask counts as running
+_SURVIVED = 0.3  # seconds after which a component without a probe counts as running
 _LOG_LIMIT = 16 << 20
 
 
 class Reaper:
-    """Collects every ended child, also the orphans that PID 1 inherits, and tells those who wait for one."""
+    """Reaps every ended child, also the orphans that PID 1 inherits, and notifies those who wait for one."""
 
     def __init__(self) -> None:
         self._waiting: dict[int, asyncio.Future[int]] = {}
@@ -75,7 +75,7 @@ class _Unit:
 
 
 class Supervisor:
-    """Runs the components of a plan. `events` are the mishaps that no `up` has reported yet."""
+    """Runs the components of a plan. `events` are the failures that no `up` has reported yet."""
 
     def __init__(self, components: tuple[Component, ...], reaper: Reaper, logs: Path) -> None:
         self._logs = logs
@@ -103,7 +103,7 @@ class Supervisor:
         }
 
     async def restart(self, name: str, *, cleanup: bool = False) -> None:
-        """Start a component afresh, with `cleanup` after removing what it left; waits until it runs."""
+        """Restart a component, with `cleanup` after removing what it left; waits until it runs."""
         unit = self._unit(name)
         unit.restart = "cleanup" if cleanup else "plain"
         unit.ended.clear()
@@ -121,7 +121,7 @@ class Supervisor:
         await self._end(unit)
 
     def resume(self, name: str) -> None:
-        """Let a component go on that someone sent SIGSTOP."""
+        """Continue a component that got SIGSTOP."""
         pid = self._unit(name).pid
         if pid:
             _signal(pid, signal.SIGCONT)
@@ -140,7 +140,7 @@ class Supervisor:
             await self._run_once(unit)
 
     async def _run_once(self, unit: _Unit) -> None:
-        """Start, wait for the end, and decide what the end means."""
+        """Start it, wait for its end, and decide whether to restart it."""
         component = unit.component
         if unit.restart == "cleanup" and component.cleanup:
             _, cleaned = self._launch(component, component.cleanup)
@@ -192,7 +192,7 @@ class Supervisor:
         unit.state, unit.reason = "running", ""
 
     async def _until(self, check: Check) -> None:
-        """Wait for a check; all who wait for the same one share its asking."""
+        """Wait for a check; all who wait for the same one share its probe."""
         asking = self._asking.get(check)
         if asking is None or asking.done():
             asking = self._asking[check] = asyncio.create_task(until(check))
@@ -232,7 +232,7 @@ def _signal(pid: int, number: signal.Signals) -> None:
 
 
 def _seen_state(unit: _Unit) -> State:
-    """The state, told apart from a process that someone sent SIGSTOP."""
+    """The state; a process that got SIGSTOP counts as stopped."""
     fields = stat_fields(unit.pid) if unit.pid else None
     return "stopped" if fields and fields[0] in "Tt" else unit.state
 

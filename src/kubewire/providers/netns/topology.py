@@ -1,4 +1,4 @@
-"""Which nodes a lab has and which addresses they carry, laid out as kind's docker network does."""
+"""A lab's nodes and their addresses, assigned as in kind's Docker network."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The node agent: stands in for kubelet and kindnet on every node of a lab, in one process."""
+"""The node agent: replaces kubelet and kindnet on every node of a lab, in one process."""

@@ -1,4 +1,4 @@
-"""`python -m kubewire.providers.netns.agent --config FILE`: run the agent until it is told to end."""
+"""`python -m kubewire.providers.netns.agent --config FILE`: run the agent until it gets SIGTERM."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ def main() -> int:
 
 
 def run(config: Config) -> None:
-    """Register the nodes, wire them, then follow the pods; returns only by an exception."""
+    """Register the nodes, set up their network, then follow the pods; returns only by an exception."""
     config.run_dir.mkdir(parents=True, exist_ok=True)
-    config.run_dir.chmod(0o700)  # pods' volumes lie there, Secrets among them
+    config.run_dir.chmod(0o700)  # it holds pods' volumes, with Secrets among them
     api = Api(config.kubeconfig, timeout=REQUEST_SECONDS)
     machine = Machine(config, api)
     _wait_until_ready(api)
@@ -76,7 +76,7 @@ def _repair(machine: Machine, pods: Pods, request: control.Repair) -> control.Re
 
 
 def _wait_until_ready(api: Api) -> None:
-    """What it waits for goes into the log, once."""
+    """Wait for the apiserver; each reason is logged once."""
     told = ""
     while True:
         try:

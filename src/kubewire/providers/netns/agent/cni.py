@@ -1,4 +1,4 @@
-"""Pod networks by the real CNI plugins: ptp with host-local, then portmap where a host port is asked for.
+"""Pod networks by the real CNI plugins: ptp with host-local, then portmap if the pod has host ports.
 
 Source: the CNI specification 1.0 (ADD and DEL, chained plugins) and the configuration kindnet writes.
 """
@@ -45,7 +45,7 @@ class Cni:
         port_mappings: Iterable[Mapping[str, Any]] = (),
         ips: Iterable[str] = (),
     ) -> Attachment:
-        """CNI ADD; `ips` asks for these addresses. LabError with the plugin's message when it fails."""
+        """CNI ADD; `ips` requests these addresses. LabError with the plugin's message if it fails."""
         result: dict[str, Any] = {}
         for plugin in self.chain(node, cidrs, port_mappings, ips):
             config = {**plugin, "prevResult": result} if result else plugin
@@ -61,7 +61,7 @@ class Cni:
         *,
         port_mappings: Iterable[Mapping[str, Any]] = (),
     ) -> None:
-        """CNI DEL, in reverse order; done twice it does no harm."""
+        """CNI DEL, in reverse order; idempotent."""
         for plugin in reversed(self.chain(node, cidrs, port_mappings)):
             self._call("DEL", node, plugin, container, netns)
 
@@ -110,7 +110,7 @@ class Cni:
 
 
 def attachment(result: Mapping[str, Any]) -> Attachment:
-    """What a CNI result says about the pod's network."""
+    """The pod's network in a CNI result."""
     outside = [link["name"] for link in result.get("interfaces", []) if not link.get("sandbox")]
     return Attachment(
         ips=tuple(ip["address"].partition("/")[0] for ip in result["ips"]),
@@ -120,7 +120,7 @@ def attachment(result: Mapping[str, Any]) -> Attachment:
 
 
 def port_mappings(pod: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The host ports a pod asks for, in the form portmap takes."""
+    """The pod's host ports, in portmap's format."""
     return [
         {
             "hostPort": port["hostPort"],

@@ -1,4 +1,4 @@
-"""Running a tool and reading what it says."""
+"""Run a tool and read its output."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _OUTPUT_LIMIT = 16 << 20
 
 
 def run(argv: Sequence[str], *, stdin: str | None = None, env: Mapping[str, str] | None = None) -> str:
-    """The standard output of `argv`; LabError with the tool's own words when it fails."""
+    """The standard output of `argv`; LabError with the tool's message if it fails."""
     done = processes.run(argv, timeout=DEADLINE, data=(stdin or "").encode(), env=env, limit=_OUTPUT_LIMIT)
     if done.code:
         said = (done.err or done.out.strip()).splitlines()

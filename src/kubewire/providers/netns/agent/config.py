@@ -1,4 +1,4 @@
-"""What the agent is told at its start: the nodes, where the tools are, and which files it may write."""
+"""The agent's configuration: the nodes, the paths of the tools, and the files that it may write."""
 
 from __future__ import annotations
 

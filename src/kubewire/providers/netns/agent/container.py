@@ -1,6 +1,6 @@
-"""One container of a pod: started, watched, restarted with back-off, stopped.
+"""One container of a pod: start, monitor, restart with back-off, stop.
 
-Source of the back-off: kubelet (at once the first time, then 10 s doubling to 5 min, forgotten after 10 min).
+Source of the back-off: kubelet (none the first time, then 10 s doubling to 5 min, reset after 10 min).
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ def backoff(failures: int) -> float:
 
 
 class Container:
-    """Its state moves only in `step` and `stop`; `report` is what the API shall show."""
+    """Only `step` and `stop` change its state; `report` is the status for the API."""
 
     def __init__(
         self, spec: Mapping[str, Any], earlier: Mapping[str, Any] | None, logs: Path, say: Say
     ) -> None:
-        """`earlier` is the container's status by a former agent; `logs` its folder of log files."""
+        """`earlier` is the container's status from a previous agent; `logs` its folder of log files."""
         self.spec = spec
         self.name: str = spec["name"]
         self.state: State = Waiting("ContainerCreating")
@@ -60,7 +60,7 @@ class Container:
 
     @property
     def log(self) -> Path:
-        """Where the output of the present (or latest) run is."""
+        """The log file of the current (or latest) run."""
         return self._logs / f"{self.restarts}.log"
 
     @property
@@ -88,7 +88,7 @@ class Container:
         )
 
     def step(self, box: Sandbox, restart_policy: str, open_ports: set[int]) -> None:
-        """Start it if it is due, note that it ended, see whether it is ready."""
+        """Start it if it is due, record its end, check whether it is ready."""
         if isinstance(self.state, Running):
             self._watch(box, restart_policy, open_ports)
         elif self._due():
@@ -165,13 +165,13 @@ class Container:
             self._say("Warning", "BackOff", message)
 
     def terminate(self) -> None:
-        """Ask it to end."""
+        """Send it SIGTERM."""
         if self.process is not None:
             self._say("Normal", "Killing", f"Stopping container {self.name}")
             self.process.terminate()
 
     def settle(self, open_ports: set[int]) -> bool:
-        """While it is being stopped: note its end or that it serves no longer; whether it has ended."""
+        """While it is being stopped: record its end, or that it no longer serves; whether it has ended."""
         if self.process is None:
             self.ready = False
             return True
@@ -183,13 +183,13 @@ class Container:
         return False
 
     def kill(self) -> None:
-        """End it now."""
+        """Kill it."""
         if self.process is not None:
             self.process.kill()
             self._ended(self.process.exit_code() or 0, "Never")
 
     def _bound_log(self) -> None:
-        """Logs live in memory: one that grew too long starts again from nothing."""
+        """Logs are in memory: one that grows too long is truncated."""
         try:
             if self.log.stat().st_size > LOG_LIMIT:
                 with self.log.open("r+b") as file:

@@ -1,4 +1,4 @@
-"""What every pod worker shares: the API, the CNI, events, the pods' index, where the agent keeps things."""
+"""The context that all pod workers share: the API, the CNI, events, the pods' index, the agent's paths."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from kubewire.providers.netns.agent.environment import service_variables
 from kubewire.providers.netns.agent.events import Events
 
 INDEX = "pods.json"
-# Nobody's: above the ranges that useradd (subuid) and systemd hand out. An owner of the same uid, on the host
-# or in another lab, could read a pod's environment and would count as its processes.
+# Unused: above the ranges that useradd (subuid) and systemd allocate. Processes of the same uid, on the host
+# or in another lab, could read a pod's environment and would count against its limit.
 UIDS = range(0x7000_0000, 0x7FFE_0000)
 
 
 class Machine:
     """The shared part of the agent; safe to use from every thread.
 
-    `networks` has a lock for each node: held while a pod joins or leaves its network, or while it is mended.
+    `networks` has a lock for each node, held while a pod joins or leaves its network or it is repaired.
     """
 
     def __init__(self, config: Config, api: Api) -> None:
@@ -46,7 +46,7 @@ class Machine:
         return any(":" in subnet for subnet in self.config.pod_subnets)
 
     def next_uid(self) -> int:
-        """A user for a pod, of no other one."""
+        """An unused user id for a pod."""
         with self._lock:
             while (uid := UIDS[secrets.randbelow(len(UIDS))]) in self._uids:
                 continue
@@ -54,7 +54,7 @@ class Machine:
             return uid
 
     def others(self, node: Node) -> list[tuple[Node, tuple[str, ...]]]:
-        """Every other node with its pod CIDRs."""
+        """All other nodes with their pod CIDRs."""
         nodes = self.config.nodes
         return [(other, self.cidrs[other.name]) for other in nodes if other.name != node.name]
 

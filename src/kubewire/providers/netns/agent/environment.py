@@ -1,4 +1,4 @@
-"""A container's environment: its image's, its spec's, and what kubelet adds."""
+"""A container's environment: variables from its image, its spec, and kubelet."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _REFERENCE = re.compile(r"\$(\$|\(([^()]+)\))")
 
 
 def service_variables(address: str, port: int) -> dict[str, str]:
-    """Where a pod finds the apiserver: the variables of default/kubernetes."""
+    """The variables of the Service default/kubernetes, by which a pod finds the apiserver."""
     host = f"[{address}]" if ":" in address else address
     return {
         "KUBERNETES_SERVICE_HOST": address,
@@ -44,7 +44,7 @@ def variables(api: Api, pod: Mapping[str, Any], container: Mapping[str, Any]) ->
 
 
 def expand(text: str, known: Mapping[str, str]) -> str:
-    """Replace $(NAME) by what is known, leave unknown names as they are, and read $$ as one $."""
+    """Replace $(NAME) for known names, keep unknown ones, and read $$ as one $."""
 
     def replaced(match: re.Match[str]) -> str:
         return "$" if match.group(1) == "$" else known.get(match.group(2), match.group(0))

@@ -1,4 +1,4 @@
-"""Events, as `kubectl describe` and `kubectl get events` show them; written aside, and never in the way."""
+"""Events for `kubectl describe` and `kubectl get events`, sent by a thread of their own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The images the agent can stand in for: a small table, and a clear refusal for any other."""
+"""The images that the agent can run a host program for; any other is refused."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _PAUSE_SCRIPT = "trap 'exit 0' TERM INT; while :; do sleep 86400 & wait $!; done
 
 
 class UnsupportedImageError(Exception):
-    """No stand-in for this container here; the text says what there is and what to do."""
+    """The agent can't run this image; the text names those that it can and what to do."""
 
 
 @dataclass(frozen=True)
 class Program:
-    """What runs for a container: argv, environment, host paths its root needs, the TCP ports it opens."""
+    """The program for a container: argv, environment, host paths that it needs, TCP ports that it opens."""
 
     argv: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -42,7 +42,7 @@ def repository(image: str) -> str:
 
 
 def program(container: Mapping[str, Any], *, ipv6: bool, rootful: bool, coredns: Path | None) -> Program:
-    """What stands in for a container; UnsupportedImageError when nothing does."""
+    """The program that replaces a container's image; UnsupportedImageError if there is none."""
     name = repository(container.get("image", ""))
     if name in HTTPBIN:
         return _httpbin(container, ipv6, python_runtime(for_others=rootful))
@@ -52,7 +52,7 @@ def program(container: Mapping[str, Any], *, ipv6: bool, rootful: bool, coredns:
         return Program(("/bin/sh", "-c", _PAUSE_SCRIPT))
     known = ", ".join((HTTPBIN[0], COREDNS[0], PAUSE[0]))
     raise UnsupportedImageError(
-        f"the netns provider runs no container images; it stands in for {known} only. "
+        f"the netns provider runs no container images; it has replacements for {known} only. "
         f"For {container.get('image', '')} use the kind provider (--provider kind)"
     )
 
@@ -96,10 +96,10 @@ def _coredns(container: Mapping[str, Any], binary: Path | None) -> Program:
 
 
 def python_runtime(*, for_others: bool) -> Program:
-    """The agent's own Python and its packages, for a process that isn't root.
+    """The agent's own Python and its packages, for an unprivileged process.
 
-    The pod's root brings every path itself, so the folders above them may be private; the files may not
-    where the process runs `for_others`, under a uid that isn't their owner's.
+    The pod's root has every path itself, so the parent folders may be private. The files must be readable for
+    a process that runs `for_others`, under a uid that isn't their owner's.
     """
     executable = Path(os.path.realpath(sys.executable))
     packages = module_folders()
@@ -119,7 +119,7 @@ def python_runtime(*, for_others: bool) -> Program:
 
 
 def module_folders() -> tuple[Path, ...]:
-    """Where this process finds its packages, however they were installed: site folders and our own source."""
+    """The folders of this process's packages, whatever their installation: site folders and our source."""
     found = [Path(entry) for entry in sys.path if Path(entry).name in ("site-packages", "dist-packages")]
     found.append(Path(kubewire.__file__).parent.parent)
     return tuple(path for path in dict.fromkeys(p.resolve() for p in found) if path.is_dir())

@@ -1,4 +1,4 @@
-"""The kubelet's HTTPS port on every node: `kubectl logs` works, the rest says what to do instead.
+"""The kubelet's HTTPS port on every node: `kubectl logs` works, other requests get a hint.
 
 Source: kubelet's server.go (/containerLogs, /exec, /attach, /portForward) and the PodLogOptions of the API.
 """
@@ -59,7 +59,7 @@ def _context(tls: KubeletTls) -> ssl.SSLContext:
 
 
 class _Server(ThreadingHTTPServer):
-    """One listening socket, made inside the node's network namespace."""
+    """One listening socket, created inside the node's network namespace."""
 
     daemon_threads = True
     timeout = 0
@@ -71,7 +71,7 @@ class _Server(ThreadingHTTPServer):
             super().__init__((ip, KUBELET_PORT), _Request)
 
     def server_bind(self) -> None:
-        """Without http.server's look-up of the host's name, which could wait for a name server."""
+        """Skips http.server's look-up of the host name, which could wait for a name server."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind(self.server_address)
 
@@ -85,7 +85,7 @@ class _Request(BaseHTTPRequestHandler):
     timeout: ClassVar[float | None] = 60
 
     def setup(self) -> None:
-        """The TLS handshake happens here, in the request's own thread."""
+        """Do the TLS handshake in the request's own thread."""
         self.request.settimeout(self.timeout)
         self.request = self.server.context.wrap_socket(self.request, server_side=True)
         super().setup()
@@ -159,7 +159,7 @@ class _Request(BaseHTTPRequestHandler):
 
 
 def lines(path: Path, tail: int | None, following: Container | None) -> Iterator[bytes]:
-    """The text of a log, only its last `tail` lines if given; with `following`, until that run ends."""
+    """The text of a log, or its last `tail` lines; with `following`, until that run ends."""
     if not path.exists():
         return
     with path.open("rb") as file:

@@ -1,8 +1,8 @@
-"""From the agent's rights to a pod's program: `python -m kubewire.providers.netns.agent.launcher`.
+"""Start a pod's program without the agent's privileges: `python -m kubewire.providers.netns.agent.launcher`.
 
-One process makes every mount and drops every privilege by system calls, then executes the pod's program.
-Until then nothing that lies in the pod's root or in a volume is run, imported or followed: this interpreter
-is loaded before the root changes, and each mount point is opened folder by folder, never through a link.
+One process creates all mounts and drops all privileges by system calls, then executes the pod's program.
+Until then nothing from the pod's root or a volume is run, imported or followed: this interpreter is loaded
+before the root changes, and each mount point is opened folder by folder, never through a link.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from kubewire.core.proc import die_with_parent
 from kubewire.providers.netns import cgroups, linux
 
 NOT_FOUND, NOT_EXECUTABLE, SETUP_FAILED = 127, 126, 125
-# What a remount in a user namespace may not drop, by its bit in statvfs.
+# Mount flags that a remount in a user namespace must not drop, by their bit in statvfs.
 _LOCKED = {
     os.ST_RDONLY: linux.MS_RDONLY,
     os.ST_NODEV: linux.MS_NODEV,
@@ -48,12 +48,12 @@ def main() -> int:
 
 
 def _container(order: dict[str, Any], parent: int) -> None:
-    """PID 1 of the pod's PID namespace; ends in the pod's program, or with what went wrong."""
+    """PID 1 of the pod's PID namespace: becomes the pod's program, or reports what went wrong."""
     die_with_parent(signal.SIGKILL)
     os.set_blocking(parent, False)
     with suppress(BlockingIOError):
         if os.read(parent, 1) == b"":
-            os._exit(SETUP_FAILED)  # the parent died before it could take this process along
+            os._exit(SETUP_FAILED)  # the parent died before the kernel could end this process with it
     os.dup2(2, _COMPLAINTS, inheritable=False)
     code = SETUP_FAILED
     try:
@@ -73,24 +73,24 @@ def _container(order: dict[str, Any], parent: int) -> None:
 
 
 def _prepare(order: dict[str, Any]) -> None:
-    """Limits, mounts, the root, and at the end no privilege and no descriptor that the pod shouldn't have."""
+    """Set limits, mounts and the root; then drop privileges and descriptors that the pod must not have."""
     cgroups.join(Path(folder) for folder in order["cgroups"])
     linux.unshare(linux.CLONE_NEWNS | linux.CLONE_NEWIPC)
     linux.mount("none", "/", flags=linux.MS_REC | linux.MS_SLAVE)
     root = _mount_all(order["root"], order["mounts"])
     itself = os.open("/proc/self", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    sys.meta_path.clear()  # from here on, whatever could be imported is the pod's
+    sys.meta_path.clear()  # from here on, anything imported would be the pod's
     linux.pivot_root(root)
     linux.no_new_privileges()
     _become(order["uid"], order["rootful"], itself)
-    if order["processes"]:  # as its user's limit: before, it would be that of the whole lab
+    if order["processes"]:  # the limit of its user: before the change of user, it would be the whole lab's
         resource.setrlimit(resource.RLIMIT_NPROC, (order["processes"], order["processes"]))
-    die_with_parent(signal.SIGKILL)  # forgotten when the user changed
+    die_with_parent(signal.SIGKILL)  # reset when the user changed
     os.closerange(_COMPLAINTS + 1, os.sysconf("SC_OPEN_MAX"))  # chdir could lead through one of them
 
 
 def _mount_all(folder: str, mounts: list[dict[str, Any]]) -> int:
-    """Make the pod's mounts; its root, open."""
+    """Create the pod's mounts; a descriptor of its root."""
     bare = os.open(folder, _FOLDER)
     linux.mount(_path(bare), _path(bare), flags=linux.MS_BIND)
     root = os.open(folder, _FOLDER)
@@ -106,7 +106,7 @@ def _mount_all(folder: str, mounts: list[dict[str, Any]]) -> int:
 
 
 def _place(root: int, mount: dict[str, Any]) -> None:
-    """Bind a host path, or with `below` what lies there in a volume; nosuid, and nodev but for devices."""
+    """Bind a host path, or with `below` a path in a volume; nosuid, and nodev except for devices."""
     source = os.open(mount["source"], os.O_PATH | os.O_CLOEXEC)
     if mount["below"]:
         source = walk(source, mount["below"], mode=0o1777, anything=True)
@@ -122,7 +122,7 @@ def _place(root: int, mount: dict[str, Any]) -> None:
 
 
 def _restrict(mounted: int, flags: int) -> None:
-    """Add these flags and nosuid to a mount, next to those it has and may not lose."""
+    """Add these flags and nosuid to a mount, and keep those that it must not lose."""
     has = os.fstatvfs(mounted).f_flag
     kept = sum(flag for bit, flag in _LOCKED.items() if has & bit and not flags & flag)
     flags |= linux.MS_REMOUNT | linux.MS_BIND | linux.MS_NOSUID | kept
@@ -130,10 +130,10 @@ def _restrict(mounted: int, flags: int) -> None:
 
 
 def walk(start: int, path: str, *, folder: bool = True, mode: int = 0o755, anything: bool = False) -> int:
-    """Open what `path` names below the open folder `start`; OSError where a link, or `..`, is on the way.
+    """Open `path` below the open folder `start`; OSError if a link, or `..`, is on the way.
 
-    What is missing is made: folders of this mode, at the end a file unless a `folder` is wanted. With
-    `anything` the end may be either.
+    Missing parts are created: folders with this mode, and as the last part a file unless `folder`. With
+    `anything` the last part may be either.
     """
     here = os.dup(start)
     parts = [part for part in path.split("/") if part not in ("", ".")]
@@ -155,7 +155,7 @@ def walk(start: int, path: str, *, folder: bool = True, mode: int = 0o755, anyth
 
 
 def _enter(here: int, part: str, folder: bool, mode: int) -> int:
-    """Open one entry of a folder as it is, a link too; a missing one is made."""
+    """Open one entry of a folder without following links; a missing one is created."""
     flags = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         inner = os.open(part, flags, dir_fd=here)
@@ -171,7 +171,7 @@ def _enter(here: int, part: str, folder: bool, mode: int) -> int:
 
 
 def _become(uid: int, rootful: bool, itself: int) -> None:
-    """The pod's user, without any capability; one user's lab renames its only one in a namespace."""
+    """Become the pod's user, without capabilities; an unprivileged lab maps its only user in a namespace."""
     if rootful:
         linux.empty_bounding_set()
         os.setgroups([])

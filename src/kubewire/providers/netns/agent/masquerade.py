@@ -1,7 +1,7 @@
-"""Masquerade of what pods send out of the cluster, as kindnet's ip-masq-agent programs it.
+"""Masquerade of traffic from pods to outside the cluster, as kindnet's ip-masq-agent programs it.
 
-Source: kindnetd masq.go. One chain per address family in use, always iptables, whatever mode kube-proxy
-runs in: traffic to a pod subnet keeps its source, all else that is not for this host is masqueraded.
+Source: kindnetd masq.go. One chain per address family in use, always by iptables, in every mode of
+kube-proxy: traffic to a pod subnet keeps its source, all other traffic that leaves this host is masqueraded.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def by_family(subnets: Iterable[str]) -> dict[int, list[str]]:
 
 
 def restore_input(subnets: Iterable[str], saved: str) -> tuple[str, list[str]]:
-    """What `iptables-restore --noflush` needs to make `saved` right, and what it mends; empty when right."""
+    """Input for `iptables-restore --noflush` that repairs `saved`, and the repairs; empty if all is right."""
     lines = saved.splitlines()
     wanted = rules(subnets)
     commands: list[str] = []
@@ -55,7 +55,7 @@ def restore_input(subnets: Iterable[str], saved: str) -> tuple[str, list[str]]:
 
 
 def ensure(node: Node, pod_subnets: Iterable[str], *, check: bool = False) -> list[str]:
-    """Make the node's masquerade rules right; in words what was mended, or with `check` what would be."""
+    """Repair the node's masquerade rules; descriptions of the repairs, with `check` only planned."""
     done: list[str] = []
     for version, subnets in by_family(pod_subnets).items():
         tool = "iptables" if version == 4 else "ip6tables"

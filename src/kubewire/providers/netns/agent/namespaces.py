@@ -1,4 +1,4 @@
-"""Network namespaces of pods, and doing things inside one without leaving the agent's process."""
+"""Network namespaces of pods, and code that runs inside one in the agent's process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 @contextmanager
 def inside(netns: Path) -> Iterator[None]:
-    """The calling thread, and only it, is in `netns` meanwhile. Sockets made there stay there."""
+    """Within the block, the calling thread (only it) is in `netns`. Sockets created in it stay in it."""
     home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
         target = os.open(netns, os.O_RDONLY | os.O_CLOEXEC)
@@ -66,7 +66,7 @@ def create(name: str, sysctls: dict[str, str]) -> Path:
 
 
 def delete(name: str) -> None:
-    """Remove a network namespace and whatever still runs in it; a missing one is fine."""
+    """Remove a network namespace and all processes in it; a missing one is fine."""
     if not (NETNS_DIR / name).exists():
         return
     for pid in run(["ip", "netns", "pids", name]).split():
@@ -76,7 +76,7 @@ def delete(name: str) -> None:
 
 
 def pod_namespaces() -> list[str]:
-    """The names of all pods' network namespaces here, also those a predecessor left."""
+    """The names of all pods' network namespaces, also those of a previous agent."""
     if not NETNS_DIR.is_dir():
         return []
     return sorted(entry.name for entry in NETNS_DIR.iterdir() if entry.name.startswith(POD_PREFIX))

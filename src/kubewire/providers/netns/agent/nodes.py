@@ -1,4 +1,4 @@
-"""Node objects, their Leases, and keeping both fresh.
+"""Node objects and their Leases, and their renewal.
 
 Source: kubelet's registration (nodestatus setters, kube-node-lease) and kind's labels and taint.
 """
@@ -44,10 +44,10 @@ def architecture() -> str:
 
 
 def pod_cidrs(config: Config, node: Node) -> tuple[str, ...]:
-    """The node's pod CIDRs: of each pod subnet the /24 (IPv6: /64) of the node's place in the lab.
+    """The node's pod CIDRs: of each pod subnet the /24 (IPv6: /64) with the node's index in the lab.
 
-    kube-controller-manager would give the same ones, but a node it meets twice before its cache is fresh
-    costs it a CIDR; those that come with the node it takes as given (range_allocator.go, occupyCIDRs).
+    kube-controller-manager would allocate the same ones, but it loses a CIDR when it sees a node twice before
+    its cache is updated. It accepts CIDRs that the Node has already (range_allocator.go, occupyCIDRs).
     """
     place = config.nodes.index(node)
     found = []
@@ -91,7 +91,7 @@ def manifest(node: Node, cidrs: Sequence[str], kubernetes_version: str, now: flo
 
 
 def status(node: Node, kubernetes_version: str, now: float) -> Json:
-    """A ready node's status; honest about what stands behind it."""
+    """A ready node's status, with kubewire as the container runtime."""
     resources = {
         "cpu": str(os.cpu_count() or 1),
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') // 1024}Ki",
@@ -123,7 +123,7 @@ def status(node: Node, kubernetes_version: str, now: float) -> Json:
 
 
 def register(api: Api, config: Config, node: Node) -> tuple[str, ...]:
-    """Create the Node, or refresh the one there is; its pod CIDRs."""
+    """Create the Node, or update the existing one; its pod CIDRs."""
     body = manifest(node, pod_cidrs(config, node), config.kubernetes_version, time.time())
     try:
         created = api.post(NODES, body)
@@ -136,12 +136,12 @@ def register(api: Api, config: Config, node: Node) -> tuple[str, ...]:
 
 
 def refresh(api: Api, config: Config, node: Node) -> None:
-    """Write the node's status anew."""
+    """Write the node's status again."""
     api.patch(f"{NODES}/{node.name}/status", {"status": status(node, config.kubernetes_version, time.time())})
 
 
 def renew(api: Api, node: Node) -> None:
-    """Renew the node's Lease, or make it."""
+    """Renew the node's Lease, or create it."""
     spec = {
         "holderIdentity": node.name,
         "leaseDurationSeconds": LEASE_SECONDS,
@@ -157,8 +157,8 @@ def renew(api: Api, node: Node) -> None:
 
 
 def beat(api: Api, config: Config, stop: threading.Event) -> None:
-    """Keep every node's Lease and status fresh until `stop`; after an outage, in which the node lifecycle
-    controller set Ready to Unknown, the status is written at once, as kubelet does.
+    """Renew every node's Lease and status until `stop`. After an outage, in which the node lifecycle
+    controller set Ready to Unknown, write the status at once, as kubelet does.
     """
     refreshed = time.monotonic()
     while not stop.is_set():

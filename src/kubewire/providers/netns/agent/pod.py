@@ -1,4 +1,4 @@
-"""One pod from its binding to its end: a thread that keeps the pod's processes and status right."""
+"""One pod from its binding to its end: a thread that reconciles the pod's processes and status."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ GONE = (404, 409)
 
 
 class PodWorker(threading.Thread):
-    """Owns one pod (by uid). `see` brings its newest object, `forget` says that the API has it no more."""
+    """The worker of one pod (by uid). `see` passes its newest object, `forget` reports its deletion."""
 
     def __init__(self, machine: Machine, node: Node, pod: Mapping[str, Any]) -> None:
         metadata = pod["metadata"]
@@ -81,7 +81,7 @@ class PodWorker(threading.Thread):
             self._tear_down()
 
     def _guarded_step(self) -> bool:
-        """One step; whether the pod is over. Whatever goes wrong is told and tried again."""
+        """One step; whether the pod has ended. Errors are reported, and the step is retried."""
         try:
             return self._step()
         except ApiError as error:
@@ -94,7 +94,7 @@ class PodWorker(threading.Thread):
         return False
 
     def _is_gone(self) -> bool:
-        """Whether the API has this very pod no more; a conflict alone may have other reasons."""
+        """Whether the API no longer has exactly this pod; a conflict alone may have other reasons."""
         try:
             there = self.machine.api.find(self.path)
         except ApiError:
@@ -133,7 +133,7 @@ class PodWorker(threading.Thread):
         return True
 
     def _end(self, pod: Mapping[str, Any]) -> bool:
-        """Stop the containers within the grace period; then nothing of the pod stays, here or in the API."""
+        """Stop the containers within the grace period, then remove the pod, also from the API."""
         if self._deadline is None:
             grace = pod["metadata"].get("deletionGracePeriodSeconds") or 0
             self._deadline = time.monotonic() + float(grace)
@@ -153,7 +153,7 @@ class PodWorker(threading.Thread):
         return True
 
     def _report(self, pod: Mapping[str, Any]) -> None:
-        """Tell the API the pod's status if it changed."""
+        """Send the pod's status to the API if it changed."""
         box = self.sandbox
         status = build(
             pod,
@@ -170,7 +170,7 @@ class PodWorker(threading.Thread):
             self._reported = status
 
     def _pause(self) -> float:
-        """Seconds until the next look: short while something is about to change."""
+        """Seconds until the next check: short while a change is expected."""
         if self._deadline is not None:
             return 0.05
         if any(container.starting for container in self.containers):

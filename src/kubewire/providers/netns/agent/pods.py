@@ -23,7 +23,7 @@ PODS = "/api/v1/pods"
 
 
 class Pods:
-    """The workers by pod uid, kept in step with the API."""
+    """The workers by pod uid, in sync with the API."""
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
@@ -31,17 +31,17 @@ class Pods:
         self._lock = threading.Lock()
 
     def workers(self) -> list[PodWorker]:
-        """Every worker there is now."""
+        """All current workers."""
         with self._lock:
             return list(self._workers.values())
 
     def find(self, namespace: str, name: str) -> PodWorker | None:
-        """The worker of that pod; of two with one name, the one alive."""
+        """The worker of that pod; of two with the same name, the running one."""
         found = [worker for worker in self.workers() if worker.key == f"{namespace}/{name}"]
         return next((worker for worker in found if worker.is_alive()), found[-1] if found else None)
 
     def follow(self) -> None:
-        """List, watch, and list again when the watch is too old or broke; never returns."""
+        """List, watch, and list again when the watch expires or breaks; never returns."""
         while True:
             try:
                 version = self._list()
@@ -95,7 +95,7 @@ class Pods:
 
 
 def clear_predecessor(machine: Machine) -> None:
-    """Remove what an agent before this one left: its pods' processes, networks and folders."""
+    """Remove what a previous agent left: its pods' processes, networks and folders."""
     run_dir = machine.config.run_dir
     for entry in _left_index(machine).values():
         node = machine.config.node(entry.get("node", ""))

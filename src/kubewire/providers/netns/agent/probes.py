@@ -1,4 +1,4 @@
-"""Whether a container serves: its ports as the kernel lists them, and the probes its pod asks for."""
+"""Whether a container is ready: its listening ports in the kernel, and its probes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SUPPORTED = ("httpGet", "tcpSocket")
 
 
 def listening_ports(netns: Path) -> set[int]:
-    """The TCP ports something listens on in a network namespace; empty when it is gone."""
+    """The listening TCP ports in a network namespace; empty when it is gone."""
     try:
         with inside(netns):
             return sockdiag.listening_ports()
@@ -29,7 +29,7 @@ def listening_ports(netns: Path) -> set[int]:
 def attempt(
     probe: Mapping[str, Any], address: str, named_ports: Mapping[str, int], netns: Path
 ) -> tuple[bool, str]:
-    """Run one httpGet or tcpSocket probe from `netns`, as kubelet does from its node; why it failed."""
+    """Run one httpGet or tcpSocket probe from `netns`, as kubelet does from its node; the result and why."""
     timeout = float(probe.get("timeoutSeconds") or 1)
     action = probe.get("httpGet") or probe.get("tcpSocket")
     if not action:
@@ -67,7 +67,7 @@ def _http_get(action: Mapping[str, Any], host: str, port: int, timeout: float) -
 
 @dataclass
 class Prober:
-    """One probe of one container, run when it is due; thresholds as kubelet counts them."""
+    """One probe of one container, run when it is due; thresholds count as in kubelet."""
 
     probe: Mapping[str, Any]
     initial: bool
@@ -82,7 +82,7 @@ class Prober:
         self._due = self.started + float(self.probe.get("initialDelaySeconds") or 0)
 
     def check(self, address: str, named_ports: Mapping[str, int], netns: Path) -> bool:
-        """Probe if it is time; whether the probe holds."""
+        """Probe if it is due; whether the probe succeeds."""
         now = time.monotonic()
         if now < self._due:
             return self.holds
@@ -94,7 +94,7 @@ class Prober:
             self.holds, self._streak = success, 0
         self.message = "" if success else message
         period = float(self.probe.get("periodSeconds") or 10)
-        # A pod that isn't ready yet is asked more often, so that a lab is up as soon as it can be.
+        # A pod that isn't ready yet is probed more often, so that a lab is up sooner.
         hasty = not self.initial and not self.holds
         self._due = now + (min(period, 0.25) if hasty else period)
         return self.holds

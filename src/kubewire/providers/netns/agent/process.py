@@ -1,7 +1,7 @@
-"""A container's process: its own PID, mount and IPC namespaces in the pod's network, never root.
+"""A container's process: never root, with its own PID, mount and IPC namespaces in the pod's network.
 
-The agent starts `launcher`, which waits for the container's own first process. Both die with what started
-them: the kernel sends SIGKILL when the agent's thread, or the launcher, ends.
+The agent starts `launcher`, which waits for the container's first process. Both die with their parent: the
+kernel sends SIGKILL when the agent's thread, or the launcher, ends.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _SOURCE = Path(__file__).parents[4]
 
 @dataclass(frozen=True)
 class Launch:
-    """Everything about a process before it runs; `uid` is its user (and group).
+    """The specification of a process; `uid` is its user (and group).
 
-    `cgroups` are the folders of the control groups to join, `processes` how many its user may have (0: any).
+    `cgroups` are the folders of the control groups to join, `processes` its user's limit (0: none).
     """
 
     argv: tuple[str, ...]
@@ -44,12 +44,12 @@ class Launch:
     processes: int = 0
 
     def order(self) -> bytes:
-        """What the launcher reads: no part of it, least of all the environment, is on a command line."""
+        """The launcher's standard input: on a command line, others could read the environment."""
         return json.dumps(asdict(self), default=str).encode()
 
 
 class Process:
-    """A running (or ended) process; `pid` is the container's own first process, seen from the agent."""
+    """A running (or ended) process; `pid` is the container's first process as the agent sees it."""
 
     def __init__(self, launch: Launch) -> None:
         launch.log.parent.mkdir(parents=True, exist_ok=True)
@@ -77,7 +77,7 @@ class Process:
 
     @property
     def pid(self) -> int | None:
-        """Known a moment after the start; None before, and once it has ended."""
+        """Known shortly after the start; None before, and once it has ended."""
         if self._pid is None and self._launcher.poll() is None:
             self._pid = next(iter(_children(self._launcher.pid)), None)
         return self._pid
@@ -88,7 +88,7 @@ class Process:
         return code if code is None or code >= 0 else 128 - code
 
     def complaint(self) -> str:
-        """Why the launcher could not start the container; empty where it did."""
+        """Why the launcher could not start the container; empty if it did."""
         try:
             return self._complaints.read_text(errors="replace").strip()
         except OSError:
@@ -102,7 +102,7 @@ class Process:
                 os.kill(pid, signal.SIGTERM)
 
     def kill(self) -> None:
-        """SIGKILL to the container, and wait until all of it is gone."""
+        """SIGKILL to the container, and wait until all its processes are gone."""
         deadline = time.monotonic() + 2
         while self._launcher.poll() is None and time.monotonic() < deadline:
             pid = self.pid

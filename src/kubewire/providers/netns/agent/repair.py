@@ -1,4 +1,4 @@
-"""Putting back, on request, what the agent had programmed on a node. Nothing here runs on a timer."""
+"""Restore what the agent programmed on a node. This runs only on request, never on a timer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kubewire.providers.netns.agent.routes import Route, within
 
 
 def program(machine: Machine, node: Node) -> list[str]:
-    """The node's own routes and rules: to the other nodes' pods, and masquerade; what changed, in words."""
+    """Restore the node's routes to the other nodes' pods, and masquerade; descriptions of the changes."""
     expected = routes.cidr_routes(node, machine.others(node))
     own = machine.cidrs[node.name]
     seen = [r for r in _observed(machine, node) if not any(within(r.destination, cidr) for cidr in own)]
@@ -24,9 +24,9 @@ def program(machine: Machine, node: Node) -> list[str]:
 
 
 def repair(machine: Machine, node: Node, workers: Iterable[PodWorker], *, check: bool = False) -> list[str]:
-    """Everything `program` does, and the way to each pod on the node; what was mended, in words.
+    """As `program`, and restore the connection to each pod on the node; descriptions of the repairs.
 
-    With `check` nothing is, and the words say what would be.
+    With `check` nothing is changed, and the descriptions say what would be.
     """
     with machine.networks[node.name]:
         return _repair(machine, node, workers, check=check)
@@ -66,7 +66,7 @@ def _mend_link(
     *,
     check: bool,
 ) -> list[str]:
-    """Put a pod's veth up again and give it back the gateway's address."""
+    """Set a pod's veth up again and restore the gateway's address on it."""
     up, addresses = links[veth]
     mended, calls = [], []
     if not up:

@@ -1,7 +1,7 @@
-"""A pod's root folder: the host's programs and libraries, an /etc of its own, its volumes, nothing else.
+"""A pod's root folder: the host's programs and libraries, its own /etc, and its volumes.
 
-The tree is plain folders and files below the agent's run folder; what is shared with the host comes in by
-mounts that the launcher makes and that exist only in the pod's own mount namespace.
+The tree is plain folders and files below the agent's run folder. The launcher mounts what is shared with the
+host, only in the pod's own mount namespace.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ PASSWD = "root:x:0:0:root:/:/usr/sbin/nologin\npod:x:{uid}:{uid}:pod:/tmp:/usr/s
 
 @dataclass(frozen=True)
 class Mount:
-    """A host path and where it appears in the pod (absolute, as the pod sees it).
+    """A host path and its path in the pod (absolute).
 
-    `below` is a path inside `source` that the pod may have put there itself. Only what is `devices` may hold
-    device files.
+    `below` is a path inside `source` that the pod itself may have created. Only mounts with `devices` may
+    hold device files.
     """
 
     source: Path
@@ -33,7 +33,7 @@ class Mount:
 
 
 def build(root: Path, etc: Mapping[str, str], mounts: Iterable[Mount]) -> list[Mount]:
-    """Make the tree in a new folder, with these files of /etc (name → text); the mounts it needs."""
+    """Create the tree in a new folder, with these files of /etc (name → text); the mounts it needs."""
     for folder in ("etc", "proc", "dev", "dev/shm", "run", "var", "opt"):
         (root / folder).mkdir(parents=True, exist_ok=True)
     (root / "tmp").mkdir(exist_ok=True)
@@ -54,7 +54,7 @@ def build(root: Path, etc: Mapping[str, str], mounts: Iterable[Mount]) -> list[M
 
 
 def host_mounts(paths: Iterable[Path]) -> list[Mount]:
-    """Mounts that show host paths in the pod at the same place, without those that /usr already shows."""
+    """Mounts of host paths at the same path in the pod, without those that the mount of /usr includes."""
     kept: list[Path] = []
     for path in sorted(dict.fromkeys(paths), key=lambda path: len(path.parts)):
         covered = any(path.is_relative_to(above) for above in kept)
@@ -66,7 +66,7 @@ def host_mounts(paths: Iterable[Path]) -> list[Mount]:
 def etc_files(
     *, hostname: str, uid: int, ips: Iterable[str], nameserver: str | None, namespace: str
 ) -> dict[str, str]:
-    """The pod's own /etc, as kubelet and a small image would give it."""
+    """The pod's own /etc, as from kubelet and a small image."""
     own = "".join(f"{ip}\t{hostname}\n" for ip in ips)
     resolv = ""
     if nameserver:
@@ -83,7 +83,7 @@ def etc_files(
 
 
 def _host_links() -> dict[str, str]:
-    """Program folders that are links on this host (merged /usr): name → where they lead, from the root."""
+    """Program folders that are links on this host (merged /usr): name → target, from the root."""
     links = {name: Path("/", name) for name in HOST_FOLDERS if Path("/", name).is_symlink()}
     return {name: str(link.readlink()).lstrip("/") for name, link in links.items()}
 
@@ -97,7 +97,7 @@ def _host_folders() -> list[Mount]:
 
 
 def _without_links(target: str, links: Mapping[str, str]) -> str:
-    """`target`, with the links that this root itself has followed: no other link is, when mounts are made."""
+    """`target`, with this root's own links resolved: mounting follows no others."""
     path = posixpath.normpath("/" + target).lstrip("/")
     for link, leads_to in links.items():
         if path == link or path.startswith(f"{link}/"):

@@ -18,7 +18,7 @@ from kubewire.providers.netns.agent.config import Node
 
 @dataclass(frozen=True, order=True)
 class Route:
-    """Where packets for `destination` (a CIDR) go: `via` a gateway, or over the link `device`."""
+    """A route for `destination` (a CIDR): `via` a gateway, or over the link `device`."""
 
     destination: str
     via: str = ""
@@ -29,7 +29,7 @@ class Route:
         return ip_network(self.destination).version
 
     def argv(self, verb: str) -> list[str]:
-        """The `ip` arguments for this route: verb is replace or delete."""
+        """The `ip` arguments for this route; the verb is replace or delete."""
         where = ["via", self.via] if self.via else ["dev", self.device] if self.device else []
         scope = ["scope", "host"] if self.device and not self.via and self.version == 4 else []
         return [f"-{self.version}", "route", verb, self.destination, *where, *scope]
@@ -48,7 +48,7 @@ def pod_route(ip: str, veth: str) -> Route:
 
 
 def within(inner: str, outer: str) -> bool:
-    """Whether the CIDR `inner` lies in `outer`."""
+    """Whether the CIDR `inner` is in `outer`."""
     one, other = ip_network(inner), ip_network(outer)
     return one.version == other.version and one.subnet_of(other)  # type: ignore[arg-type]
 
@@ -66,7 +66,7 @@ def cidr_routes(node: Node, others: Iterable[tuple[Node, tuple[str, ...]]]) -> l
 
 
 def observed(table: Iterable[Mapping[str, Any]], pod_subnets: Iterable[str]) -> list[Route]:
-    """Of `ip -j route` output, the routes to anything in the pod subnets (kernel-made ones left out)."""
+    """The routes to the pod subnets in `ip -j route` output, without those that the kernel created."""
     subnets = list(pod_subnets)
     found = []
     for entry in table:
@@ -82,14 +82,14 @@ def observed(table: Iterable[Mapping[str, Any]], pod_subnets: Iterable[str]) -> 
 
 @dataclass(frozen=True)
 class Mend:
-    """One `ip` call and what it mends."""
+    """One `ip` call and a description of its repair."""
 
     argv: tuple[str, ...]
     text: str
 
 
 def mends(expected: Iterable[Route], seen: Iterable[Route]) -> list[Mend]:
-    """The calls that turn the routes seen into the expected ones: strays removed, missing ones put back."""
+    """The calls that turn the actual routes into the expected ones: remove strays, add missing ones."""
     wanted, there = set(expected), set(seen)
     stray = [
         Mend(tuple(route.argv("delete")), f"stray route {route} removed") for route in sorted(there - wanted)

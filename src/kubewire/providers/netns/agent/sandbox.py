@@ -40,7 +40,7 @@ class Sandbox:
 
     @classmethod
     def open(cls, machine: Machine, node: Node, pod: Mapping[str, Any]) -> Sandbox:
-        """Make it; on failure nothing is left and the KubewireError says what went wrong."""
+        """Create it; on failure nothing is left, and the KubewireError says what went wrong."""
         identity = pod["metadata"]["uid"]
         folder = machine.config.run_dir / "pods" / identity
         box = cls(machine, node, pod, machine.next_uid(), node.netns, folder, None, {})
@@ -67,14 +67,14 @@ class Sandbox:
         return hostname(self.pod, self.node)
 
     def reattach(self) -> None:
-        """Give the pod a new interface with the addresses it has, after its veth was lost."""
+        """Give the pod a new interface with its old addresses, after its veth was lost."""
         if self.attachment is not None:
             ips = self.attachment.ips
             self._detach()
             self.attachment = self._attach(ips)
 
     def close(self) -> None:
-        """Remove all of it; what is already gone is fine."""
+        """Remove all of it; missing parts are fine."""
         if self.netns != self.node.netns:
             with suppress(KubewireError):
                 self._detach()
@@ -125,7 +125,7 @@ class Sandbox:
         )
 
     def _attach_as_before(self) -> cni.Attachment:
-        """With the addresses that the pod had under a former agent, if they are free."""
+        """Attach it, with the addresses that the pod had under a previous agent if they are free."""
         had = tuple(entry["ip"] for entry in self.pod.get("status", {}).get("podIPs", []))
         if had:
             with suppress(KubewireError):
@@ -147,7 +147,7 @@ class Sandbox:
 
 
 def hostname(pod: Mapping[str, Any], node: Node) -> str:
-    """The host name a pod has: its own, or its node's when it shares the node's network."""
+    """The pod's host name: its own, or its node's if it shares the node's network."""
     if pod["spec"].get("hostNetwork"):
         return node.name
     name: str = pod["spec"].get("hostname") or pod["metadata"]["name"]

@@ -1,7 +1,7 @@
-"""The listening TCP ports of the calling thread's network namespace, asked of the kernel over netlink.
+"""The listening TCP ports of the calling thread's network namespace, queried over netlink.
 
-/proc/net/tcp walks the whole hash of established connections, tens of milliseconds on a big machine; the
-kernel's inet_diag answers for one state at once. Source: include/uapi/linux/{netlink,sock_diag,inet_diag}.h.
+Reading /proc/net/tcp walks the hash of established connections, tens of milliseconds on a big machine;
+inet_diag returns one state at once. Source: include/uapi/linux/{netlink,sock_diag,inet_diag}.h.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PORT_OFFSET = 4
 
 
 def listening_ports() -> set[int]:
-    """Both families; through /proc where the kernel has no inet_diag."""
+    """Ports of both families; from /proc if the kernel has no inet_diag."""
     try:
         return _dump(socket.AF_INET) | _dump(socket.AF_INET6)
     except OSError:
@@ -32,7 +32,7 @@ def listening_ports() -> set[int]:
 
 
 def parse(table: str) -> set[int]:
-    """The ports that a /proc/net/tcp or tcp6 text shows in state LISTEN."""
+    """The ports in state LISTEN in the text of /proc/net/tcp or tcp6."""
     rows = (line.split() for line in table.splitlines()[1:])
     return {
         int(row[1].rpartition(":")[2], 16) for row in rows if len(row) > 3 and int(row[3], 16) == _TCP_LISTEN

@@ -1,4 +1,4 @@
-"""A pod's status as kubelet reports it, from what the agent knows: pure functions.
+"""A pod's status as kubelet reports it: pure functions.
 
 Source: kubelet_pods.go (getPhase), status/generate.go (the conditions and their reasons).
 """
@@ -111,7 +111,7 @@ def build(
     previous: Mapping[str, Any],
     problem: str = "",
 ) -> Json:
-    """The whole status for a strategic merge patch; `previous` is the last one, whose times are kept.
+    """The complete status for a strategic merge patch; the times of `previous`, the last status, are kept.
 
     `problem` says why the pod has no network yet.
     """
@@ -132,15 +132,15 @@ def build(
 def contradicts(live: Mapping[str, Any], reported: Mapping[str, Any]) -> bool:
     """Whether somebody else changed a condition that was reported.
 
-    The node lifecycle controller sets Ready to False on every pod of a node that it holds for lost; kubelet
-    puts it right once it is back (status_manager.go, needsReconcile).
+    The node lifecycle controller sets Ready to False on every pod of a node that it considers lost; kubelet
+    corrects it when it is back (status_manager.go, needsReconcile).
     """
     there = {c["type"]: c["status"] for c in live.get("conditions") or ()}
     return any(there.get(c["type"], c["status"]) != c["status"] for c in reported.get("conditions", ()))
 
 
 def _replacing(ips: Iterable[str]) -> list[Json]:
-    """A list that a strategic merge patch must not merge with the former one."""
+    """A list that a strategic merge patch must replace, not merge."""
     return [{"$patch": "replace"}, *({"ip": ip} for ip in ips)]
 
 
@@ -174,7 +174,7 @@ def _condition(name: str, holds: bool, reason: str = "", message: str = "") -> J
 
 
 def _with_times(conditions: Iterable[Json], previous: Mapping[str, Any], now: float) -> list[Json]:
-    """Each condition with the time of its last change: the former one where its status is the same."""
+    """Each condition with the time of its last transition: kept if its status is the same."""
     before = {(c["type"], c["status"]): c.get("lastTransitionTime") for c in previous.get("conditions", [])}
     return [
         {**c, "lastTransitionTime": before.get((c["type"], c["status"])) or timestamp(now)}

@@ -18,7 +18,7 @@ TOKEN_SECONDS = 365 * 24 * 3600
 
 
 def prepare(api: Api, pod: Mapping[str, Any], folder: Path) -> dict[str, Path]:
-    """Fill one folder per volume below `folder`; volume name → its folder."""
+    """Fill a folder for each volume below `folder`; volume name → its folder."""
     prepared = {}
     for volume in pod["spec"].get("volumes", []):
         target = folder / volume["name"]
@@ -33,7 +33,7 @@ def prepare(api: Api, pod: Mapping[str, Any], folder: Path) -> dict[str, Path]:
 
 
 def mounts(container: Mapping[str, Any], volumes: Mapping[str, Path]) -> list[Mount]:
-    """The mounts a container asks for; the launcher looks for a `subPath` in the volume itself."""
+    """The container's mounts; the launcher itself resolves a `subPath` in the volume."""
     return [
         Mount(
             volumes[entry["name"]],
@@ -92,7 +92,7 @@ def _fetch(api: Api, path: str, wanted: Mapping[str, Any]) -> dict[str, Any]:
 
 def _token(api: Api, pod: Mapping[str, Any], wanted: Mapping[str, Any]) -> bytes:
     metadata, account = pod["metadata"], pod["spec"].get("serviceAccountName", "default")
-    # No rotation here, so the token has to last as long as a lab may.
+    # The token isn't rotated, so it has to last as long as a lab may.
     request: dict[str, Any] = {
         "expirationSeconds": max(int(wanted.get("expirationSeconds") or 0), TOKEN_SECONDS),
         "boundObjectRef": {
@@ -111,7 +111,7 @@ def _token(api: Api, pod: Mapping[str, Any], wanted: Mapping[str, Any]) -> bytes
 
 
 def field(pod: Mapping[str, Any], path: str) -> str:
-    """The value of a downward API fieldPath; empty where the pod has none."""
+    """The value of a downward API fieldPath; empty if the pod has none."""
     if path == "status.podIPs":
         return ",".join(entry["ip"] for entry in pod.get("status", {}).get("podIPs", []))
     section, _, rest = path.partition(".")
