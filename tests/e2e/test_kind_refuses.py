@@ -120,7 +120,7 @@ def test_a_creation_that_fails_half_way_shows_kinds_log_and_is_removed_unless_ke
     path = write_lab(tmp_path, "broken", nodeImage=broken, nodes={"workers": 0})
     outcome = kubewire.run("up", path)
     assert outcome.code == 4
-    assert "kind could not make the cluster; what it had made is removed" in outcome.text
+    assert "kind could not create the cluster; the incomplete cluster is removed" in outcome.text
     assert "kubeadm: out of order" in outcome.text
     assert engine_picture() == before
     log = kubewire.state / "kubewire" / "logs" / "broken" / "kind.log"
@@ -128,7 +128,7 @@ def test_a_creation_that_fails_half_way_shows_kinds_log_and_is_removed_unless_ke
     assert str(log) in outcome.text
     kept = kubewire.run("up", path, "--keep")
     assert kept.code == 4
-    assert "the half-made cluster is kept" in kept.text
+    assert "the incomplete cluster is kept" in kept.text
     assert docker("ps", "--format", "{{.Names}}").split() == ["broken-control-plane"]
     kubewire.ok("down", path)
     assert engine_picture() == before

@@ -1,4 +1,4 @@
-"""`up` on kind: a cluster that isn't there is made; one that is there is brought back, or told apart."""
+"""`up` on kind: create a missing cluster; repair an existing one, or refuse one that isn't the lab's."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ REMOVAL_SECONDS, PAUSE = 60.0, 0.1
 
 
 def up(lab: Lab, engine: Engine, *, check: bool = False, keep: bool = False) -> list[Change]:
-    """Make or mend the cluster; the changes done, or with `check` those that would be. `keep` leaves what a
-    failed creation made.
+    """Create or repair the cluster; the changes, with `check` only planned. `keep` leaves what a failed
+    creation created.
     """
     containers = engine.nodes(lab.name)
     require_own(lab.name, containers)
@@ -49,7 +49,7 @@ def up(lab: Lab, engine: Engine, *, check: bool = False, keep: bool = False) -> 
 
 
 def require_own(name: str, containers: Sequence[NodeContainer]) -> None:
-    """Refuse a cluster of that name that wasn't made for this lab; it is never touched."""
+    """Refuse a cluster of that name that wasn't created for this lab; it is never changed."""
     foreign = [node.name for node in containers if not is_own(node, name)]
     if foreign:
         raise DefinitionError(
@@ -61,7 +61,7 @@ def require_own(name: str, containers: Sequence[NodeContainer]) -> None:
 
 def is_own(node: NodeContainer, name: str) -> bool:
     """Whether the node has this lab's owner folder mounted (Docker Desktop puts its own prefix before it);
-    the load balancer of several control planes has no mounts, and goes with its cluster."""
+    the load balancer of several control planes has no mounts, and is removed with its cluster."""
     owner = str(state.owner_folder(name))
     return node.role == "other" or any(
         destination == state.OWNER_MOUNT and source.endswith(owner) for source, destination in node.mounts
@@ -69,27 +69,27 @@ def is_own(node: NodeContainer, name: str) -> bool:
 
 
 def require_same_cluster(definition: dict[str, Any], lab: Lab) -> None:
-    """kind can't change a cluster: say what differs and ask for --recreate."""
+    """DefinitionError with the differences: kind can't change a cluster, --recreate is needed."""
     differences, _ = changes_between(Lab.model_validate(definition), lab)
     if differences:
         raise DefinitionError(
             f"kind can't change a cluster that is up: {'; '.join(differences)}",
             where=f"lab {lab.name}",
-            hint=f"kubewire up {lab.name} --recreate removes it and makes it afresh",
+            hint=f"kubewire up {lab.name} --recreate removes and recreates it",
         )
 
 
 def remove(name: str, engine: Engine) -> bool:
-    """Remove the lab's own node containers, their volumes, and kind's network if it was made for a lab.
+    """Remove the lab's own node containers, their volumes, and kind's network if it was created for a lab.
 
-    LabError, and nothing is touched, where it has none and can't be judged from here.
+    LabError, and nothing is changed, if it has none and its processes can't be seen from here.
     """
     if not _own(name, engine):  # another machine's engine may have its containers
         state.require_here(name)
     removed, deadline = False, time.monotonic() + REMOVAL_SECONDS
     with network.shared(), ThreadPoolExecutor() as pool:
         while True:
-            over = tool.is_over(name)  # asked first: what ends later may have made one that isn't listed
+            over = tool.is_over(name)  # first: a process that ends later may create one that isn't listed
             containers = _own(name, engine)
             if over and not containers:
                 break
@@ -113,7 +113,7 @@ def _own(name: str, engine: Engine) -> list[NodeContainer]:
 
 
 def _create(lab: Lab, engine: Engine, *, keep: bool) -> None:
-    """Until the nodes are ready; `commit` waits for the rest, beside the workload."""
+    """Wait until the nodes are ready; `commit` waits for the rest, in parallel with the workload."""
     preflight.require(lab, engine, load=True)
     kind = tool.find(emit)
     image = choose_image(lab, engine.images())
@@ -138,7 +138,7 @@ def _create(lab: Lab, engine: Engine, *, keep: bool) -> None:
         wait_for_nodes(lab, kubeconfig, emit)
     except LabError:
         if not keep:
-            with suppress(LabError):  # what failed first is what is told; `gc` finds the rest
+            with suppress(LabError):  # the first failure is reported; `gc` finds the rest
                 remove(lab.name, engine)
         raise
     _record_nodes(made, engine)
@@ -157,7 +157,7 @@ def _hint(
         raise LabError(
             f"the node container {', '.join(missing)} was removed, and kind can't put it back",
             where=f"lab {lab.name}",
-            hint=f"kubewire up {lab.name} --recreate makes the lab afresh",
+            hint=f"kubewire up {lab.name} --recreate recreates the lab",
         )
     stopped = [node for node in containers if node.state != "running"]
     changes = [Change(node.name, "node container started", f"it was {node.state}") for node in stopped]

@@ -1,4 +1,4 @@
-"""A lab as kind's cluster configuration; and as kind gets it, with the mark that says whose cluster it is."""
+"""A lab as kind's cluster configuration, plain or with the mount that marks the cluster's owner."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from kubewire.lab.values import NEWEST_MINOR
 from kubewire.providers.kind.state import OWNER_MOUNT
 
 PATIENCE = {"kubernetesAPICall": "5m0s", "controlPlaneComponentHealthCheck": "8m0s"}
-"""How long kubeadm waits, by default 1 and 4 minutes: a busy machine's apiserver needs more to start.
+"""kubeadm's timeouts, by default 1 and 4 minutes: the apiserver of a busy machine needs more to start.
 Its API v1beta4 has these; kind leaves the patch out where a node's kubeadm is older."""
 KIND_IMAGES = {29: 2, 30: 0, 31: 0, 32: 2, 33: 1, 34: 0, 35: 0, 36: 1, 37: 0}
-"""Kubernetes minor → a patch that kind's project published a kindest/node image of."""
+"""Kubernetes minor → a patch for which the kind project has published a kindest/node image."""
 
 
 def kind_config(lab: Lab, owner: Path) -> str:
-    """kind's Cluster for this lab. The node image is given to kind by its option, for all nodes alike."""
+    """kind's Cluster for this lab. The node image is passed to kind by its option, for all nodes."""
     config = read_yaml(render_kind(lab))
     patches = [
         dump_yaml({"apiVersion": "kubeadm.k8s.io/v1beta4", "kind": kind, "timeouts": PATIENCE})
@@ -42,7 +42,7 @@ def kind_config(lab: Lab, owner: Path) -> str:
 
 
 def render_kind(lab: Lab) -> str:
-    """kind's Cluster (kind.x-k8s.io/v1alpha4); what equals kind's own defaults is left out."""
+    """kind's Cluster (kind.x-k8s.io/v1alpha4), without kind's own defaults."""
     patches = _kube_proxy_patch(lab)
     networking = _kind_networking(lab)
     return dump_yaml(
@@ -95,7 +95,7 @@ def _kind_node(lab: Lab, role: str) -> dict[str, Any]:
 
 
 def _kube_proxy_patch(lab: Lab) -> dict[str, Any]:
-    """What the lab's kubeProxy options change in the KubeProxyConfiguration of kind; {} for nothing."""
+    """The lab's changes to kind's KubeProxyConfiguration; {} for none."""
     plain = lab.model_copy(update={"kube_proxy": KubeProxy(), "kubernetes": f"1.{NEWEST_MINOR}"})
     changed = _difference(mode_options(lab), mode_options(plain))
     return {"kind": KIND, "apiVersion": API_VERSION, **changed} if changed else {}

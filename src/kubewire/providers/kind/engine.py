@@ -1,4 +1,4 @@
-"""What kubewire asks a Docker engine, by the Docker SDK: is it there, which images, which node containers."""
+"""Access to a Docker engine by the Docker SDK: its state, images and node containers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ IMAGE_SECONDS = 900
 NONE = "no Docker engine answers"
 FORBIDDEN = "this user may not open the Docker engine's socket"
 OLDEST_API = (1, 41)
-"""Docker 20.10: kind asks for cgroup namespaces, which came with it."""
+"""Docker 20.10: kind needs cgroup namespaces, which it introduced."""
 
 
 class Engine:
@@ -73,7 +73,7 @@ class Engine:
 
     @contextmanager
     def patience(self) -> Iterator[None]:
-        """Around a call that handles a whole image: the engine may be silent for minutes."""
+        """Within the block, a longer timeout, for calls with a whole image: they may take minutes."""
         api = self.client.api
         api.timeout = IMAGE_SECONDS
         try:
@@ -86,7 +86,7 @@ class Engine:
             self.client.api.start(node.id)
 
     def remove(self, node: NodeContainer) -> None:
-        """Remove a container with its anonymous volumes; one that is gone, or just going, is fine."""
+        """Remove a container with its anonymous volumes; one that is gone, or being removed, is fine."""
         from docker.errors import APIError
 
         with _told(f"removing {node.name}"):
@@ -97,13 +97,13 @@ class Engine:
                     raise
 
     def network_id(self) -> str:
-        """The id of kind's network, "" where there is none."""
+        """The id of kind's network, "" if there is none."""
         with _told("the networks"):
             found = self.client.api.networks(names=[NETWORK])
             return next((str(entry["Id"]) for entry in found if entry["Name"] == NETWORK), "")
 
     def remove_network(self, identity: str) -> None:
-        """Remove a network if it is still there and nothing uses it."""
+        """Remove a network if it exists and nothing uses it."""
         from docker.errors import APIError
 
         try:
@@ -116,7 +116,7 @@ class Engine:
 
 
 def connect() -> Engine:
-    """The engine that the docker command would use; HostError telling why none can be used."""
+    """The engine that the docker command would use; HostError if none can be used, and why."""
     from docker import DockerClient
     from docker.errors import DockerException
 
@@ -154,7 +154,7 @@ def answers() -> bool:
 def why_silent() -> str:
     """Why no engine answers a ping within two seconds, "" if one does.
 
-    The SDK is loaded only where there may be one.
+    The SDK is loaded only if there may be one.
     """
     if not _host() and not SOCKET.exists():
         return NONE
@@ -177,7 +177,7 @@ def why_silent() -> str:
 
 
 def _host() -> str:
-    """Where the docker command's context points, "" for DOCKER_HOST and for the default socket."""
+    """The address in the docker command's context, "" for DOCKER_HOST and for the default socket."""
     if "DOCKER_HOST" in os.environ:
         return os.environ["DOCKER_HOST"] if not os.environ.get("DOCKER_TLS_VERIFY") else ""
     if not (Path.home() / ".docker" / "config.json").exists():
@@ -215,7 +215,7 @@ def _hint(error: BaseException) -> str:
 
 @contextmanager
 def _told(what: str) -> Iterator[None]:
-    """Errors of the SDK become LabError in the engine's words."""
+    """Errors of the SDK become LabErrors with the engine's message."""
     from docker.errors import APIError, DockerException
 
     try:

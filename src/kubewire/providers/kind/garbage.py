@@ -1,4 +1,4 @@
-"""What crashes left on the engine: clusters that this state folder knows and no lab has any more."""
+"""What crashes left on the engine: clusters that this state folder records and no lab uses."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def find(docker: Engine) -> list[Leftover]:
     """
     found = []
     for name in sorted(recorded()):
-        with suppress(LabError):  # not to be judged from here
+        with suppress(LabError):  # its processes can't be seen from here
             if is_garbage(name, docker) and not is_locked(name):
                 nodes = sum(cluster.is_own(node, name) for node in docker.nodes(name))
                 what = f"lab {name}: its kind cluster ({nodes} node containers)"
@@ -30,7 +30,7 @@ def find(docker: Engine) -> list[Leftover]:
 
 
 def is_garbage(name: str, docker: Engine) -> bool:
-    """Whether a lab's cluster is proved to be of no use; to be asked once more under the lab's lock."""
+    """Whether a lab's cluster is certainly unused; call it again under the lab's lock."""
     state.require_here(name)
     if not state.exists(name):
         return False

@@ -20,19 +20,19 @@ from kubewire.providers.kind.engine import Engine
 IMPORT_SECONDS = 1800.0
 LABEL = "io.kubewire.httpbin"
 BASE = "python:3.11-slim"
-"""Below the image where it is built by the engine; of the Python that image/pods.py takes wheels for."""
+"""The base of the image that the engine builds, with the Python that image/pods.py selects wheels for."""
 
 
 def is_baked(engine: Engine, node_image: str) -> bool:
-    """Whether the node image brings httpbin along."""
+    """Whether the node image contains httpbin."""
     image = engine.image(node_image)
     return bool(image and image.labels.get(LABEL) == IMAGE)
 
 
 def bring(lab: Lab, engine: Engine, node_image: str, nodes: Iterable[str], progress: Progress) -> None:
-    """Have the lab's httpbin image in every node: baked into the node image, else imported into containerd.
+    """Get the lab's httpbin image into every node: part of the node image, else imported into containerd.
 
-    A lab's own image is the nodes' business: they pull it, unless the engine has it.
+    The nodes pull a lab's own image themselves, unless the engine has it.
     """
     reference = lab.httpbin.image or IMAGE
     if reference == IMAGE and is_baked(engine, node_image):
@@ -52,7 +52,7 @@ def bring(lab: Lab, engine: Engine, node_image: str, nodes: Iterable[str], progr
 
 
 def build(engine: Engine, progress: Progress) -> None:
-    """Build the image by the engine, from Python's official image and PyPI's wheels."""
+    """Build the image with the engine, from Python's official image and PyPI's wheels."""
     from docker.errors import BuildError, DockerException
 
     from kubewire.providers.kind.image.pods import APP, COMMAND, NOBODY, SERVER, install_httpbin

@@ -1,4 +1,4 @@
-"""Which node image a lab gets. Pure: what is in the engine comes in, a choice goes out."""
+"""The choice of a lab's node image. Pure: the engine's images are an argument."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Source: the release notes of kind v0.33.0 (1.34 to 1.37), v0.32.0 (1.33), v0.31.
 and v0.27.0 (1.29)."""
 
 DOWNLOAD = "about 400 MB to download, 1.1 GB on disk"
-"""A published node image's size, for people; none of them is far from it."""
+"""The approximate size of a published node image."""
 VERSION_LABEL = "io.kubewire.kubernetes"
 OWN, UPSTREAM = "kubewire/node", "kindest/node"
 VERSION = re.compile(r"v1\.\d+\.\d+")
@@ -65,7 +65,7 @@ def choose_image(lab: Lab, images: Sequence[NodeImage]) -> NodeImageChoice:
         raise DefinitionError(
             f"no node image of Kubernetes {lab.kubernetes} is known",
             where=f"lab {lab.name}",
-            hint=f"make one: kubewire image build {lab.kubernetes}; or name one as nodeImage",
+            hint=f"build one: kubewire image build {lab.kubernetes}; or name one as nodeImage",
         )
     return NodeImageChoice(f"{UPSTREAM}:v{lab.kubernetes}", f"v{lab.kubernetes}", present=False)
 

@@ -1,4 +1,4 @@
-"""Docker's network `kind`, shared by all clusters: removed with the last lab if a lab brought it."""
+"""Docker's network `kind`, shared by all clusters: removed with the last lab if a lab created it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PATIENCE, PAUSE = 3.0, 0.1
 
 @contextmanager
 def shared() -> Iterator[None]:
-    """Held by everything that makes or removes a cluster, so that the network stays meanwhile."""
+    """A lock held while a cluster is created or removed, so that the network stays meanwhile."""
     with _held(fcntl.LOCK_SH):
         yield
 

@@ -1,4 +1,4 @@
-"""What is done inside a node container: each a POSIX script run by one `docker exec`."""
+"""Operations inside a node container: each a POSIX script run by one `docker exec`."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ done
 """
 REPAIR = f'write() {{ ip "$@"; }}\n{_ROUTES}'
 LOOK = f"write() {{ :; }}\n{_ROUTES}"
-"""REPAIR without its writing: it says the same."""
+"""REPAIR without its writes; it prints the same."""
 
 
 def prefix(node: str) -> tuple[str, ...]:

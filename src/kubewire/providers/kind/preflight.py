@@ -1,4 +1,4 @@
-"""What this machine lacks for a lab on kind, told before anything is made."""
+"""Checks what this machine lacks for a lab on kind, before anything is created."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ def require(lab: Lab, engine: Engine, *, load: bool = False) -> None:
 
 
 def explained(why: str, lab: Lab) -> str:
-    """Why kind was chosen, with what it costs: nothing is ever pulled without its size being told first.
+    """Why kind was chosen, and the node image; before an image is pulled, its size is printed.
 
-    HostError where no engine can be used, or where the engine refuses.
+    HostError if no engine can be used, or the engine refuses.
     """
     with engine() as docker:
         image = choose_image(lab, docker.images())

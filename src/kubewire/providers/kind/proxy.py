@@ -1,4 +1,4 @@
-"""kube-proxy of one node, started afresh after all it had written was taken away."""
+"""Restart one node's kube-proxy after all its rules were removed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The routes that pod traffic needs on a node, put back as kindnet and the CNI plugin ptp had made them."""
+"""Restore the routes for pod traffic on a node, as kindnet and the CNI plugin ptp set them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kubewire.providers.kind.node import LOOK, REPAIR, script
 
 
 def repair(kubeconfig: Path, node: str, *, check: bool = False) -> list[str]:
-    """What was put back on that node, or with `check` what would be, in words."""
+    """Descriptions of the routes restored on that node, with `check` only planned."""
     with Api(kubeconfig) as api:
         items = api.get("/api/v1/nodes")["items"]
     return script(node, LOOK if check else REPAIR, *wanted(items, node)).splitlines()

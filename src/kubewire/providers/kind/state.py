@@ -1,4 +1,4 @@
-"""What the kind provider keeps of a lab in its state folder."""
+"""The kind provider's files in a lab's state folder."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class ClusterState:
 
 
 def require_here(name: str) -> None:
-    """LabError where a cluster's makers can't be judged from here."""
+    """LabError if a cluster's owners can't be seen from here."""
     found = read(name)
     if found and seen_from_here(found.boot, found.host, found.pid_namespace) == "elsewhere":
         raise made_elsewhere(f"lab {name} was made", "its cluster is in use", paths.lab_dir(name))
@@ -72,7 +72,7 @@ def write(state: ClusterState) -> None:
 
 
 def mark_ready(name: str) -> None:
-    """From now on the cluster is kept."""
+    """From now on the cluster outlives its owners."""
     found = read(name)
     if found and not found.ready:
         write(replace(found, ready=True))
@@ -84,7 +84,7 @@ def exists(name: str) -> bool:
 
 
 def remove(name: str) -> bool:
-    """Take away the provider's own files; False if there were none. The lab's record stays."""
+    """Remove the provider's own files; False if there were none. The lab's record stays."""
     folder = paths.lab_dir(name)
     there = exists(name)
     for file in (FILE, KUBECONFIG, CONFIG, f"{KUBECONFIG}.lock"):

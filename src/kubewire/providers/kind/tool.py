@@ -1,4 +1,4 @@
-"""The kind command: found or got, run with its output kept, ended with its caller."""
+"""The kind command: find or download it, run it with its output kept, end it with its caller."""
 
 from __future__ import annotations
 
@@ -72,11 +72,11 @@ def create(
                 progress("cluster", f"kind: {line.strip()[:100]}")
         code = process.wait()
     if code:
-        kept_note = "; the half-made cluster is kept" if keep else "; what it had made is removed"
+        kept_note = "; the incomplete cluster is kept" if keep else "; the incomplete cluster is removed"
         raise LabError(
-            f"kind could not make the cluster{kept_note}:\n  " + "\n  ".join(telling(seen)),
+            f"kind could not create the cluster{kept_note}:\n  " + "\n  ".join(telling(seen)),
             where=str(log),
-            hint="look at the whole log; --keep leaves the half-made cluster for a look into its nodes",
+            hint="see the complete log; --keep keeps the incomplete cluster, to inspect its nodes",
         )
 
 

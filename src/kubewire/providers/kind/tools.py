@@ -1,4 +1,4 @@
-"""The node tools of a lab, inside its node containers: by apt, or from packages that `prefetch` got."""
+"""Install a lab's node tools in its node containers: by apt, or from packages that `prefetch` got."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ apt-get update -q && apt-get install -y -q --no-install-recommends --download-on
 
 
 def install(node: str, tools: Sequence[str]) -> None:
-    """Install tools on a node; HostError with apt's words and the ways out."""
+    """Install tools on a node; HostError with apt's message and alternatives."""
     packages = [PACKAGES.get(tool, tool) for tool in tools]
     cached = folder(_distribution(script(node, DISTRIBUTION)))
     if all(any(cached.glob(f"{package}_*.deb")) for package in packages):
@@ -50,7 +50,7 @@ def install(node: str, tools: Sequence[str]) -> None:
         raise HostError(
             f"{', '.join(packages)} can't be installed: {error.what}",
             where=node,
-            hint="where nodes have no way to Debian's packages, get them beforehand: kubewire prefetch LAB "
+            hint="if nodes can't access Debian's packages, get them beforehand: kubewire prefetch LAB "
             "--provider kind; or use a node image that holds them: kubewire image build",
         ) from error
 
@@ -74,7 +74,7 @@ def prefetch(image: str, tools: Sequence[str]) -> Path:
         words = answer.err.splitlines()
         raise HostError(
             f"the packages {packages} for {image} can't be fetched: {words[-1] if words else told.err}",
-            hint="give this machine a way to Debian's packages",
+            hint="give this machine access to Debian's packages",
         )
     target = folder(_distribution(told.out))
     try:
@@ -93,7 +93,7 @@ def prefetch(image: str, tools: Sequence[str]) -> Path:
 
 
 def _distribution(text: str) -> str:
-    """`debian-trixie-amd64` as the image says it, which becomes a folder's name."""
+    """The image's distribution, such as `debian-trixie-amd64`; it is used as a folder name."""
     name = text.strip()
     if not re.fullmatch(r"[a-z0-9][a-z0-9.+~_-]{0,80}", name):
         raise HostError(f"the node says that its distribution is {name[:80]!r}")

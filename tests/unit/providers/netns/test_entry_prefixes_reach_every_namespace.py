@@ -53,7 +53,7 @@ def test_iptables_is_found_where_the_users_path_lacks_the_system_folders(
 
 
 def test_a_lab_without_pid_1_yet_and_an_unknown_pod_are_errors() -> None:
-    with pytest.raises(LabError, match="being made"):
+    with pytest.raises(LabError, match="still being created"):
         entry.node_prefix(replace(LAB, init=None), "iptables-worker")
     with pytest.raises(LabError, match="default/absent"):
         entry.pod_prefix(LAB, "default", "absent")

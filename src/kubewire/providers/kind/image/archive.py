@@ -1,4 +1,4 @@
-"""Container images written without an engine: a `docker save` archive of several images that share layers."""
+"""Write container images without an engine: a `docker save` archive of images that share layers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 @dataclass(frozen=True)
 class Layer:
-    """An uncompressed tar in a file, and its sha256, which is its identity in every image that has it."""
+    """An uncompressed tar in a file, and its sha256, which identifies it in every image."""
 
     file: Path
     digest: str
@@ -29,7 +29,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Image:
-    """One image: its references, its layers from the bottom up, and what it runs."""
+    """One image: its references, its layers from the bottom up, and its command."""
 
     references: tuple[str, ...]
     layers: tuple[Layer, ...]
@@ -50,7 +50,7 @@ def pack(root: Path, file: Path) -> None:
 
 
 def layer(file: Path) -> Layer:
-    """The layer that a tar file is."""
+    """A tar file as a layer."""
     with file.open("rb") as stream:
         return Layer(file, hashlib.file_digest(stream, "sha256").hexdigest())
 
@@ -62,9 +62,9 @@ def make_layer(
     links: Mapping[str, str] | None = None,
     folders: Iterable[str] = (),
 ) -> Layer:
-    """Write a layer: `files` by their name in the image (a folder with all it holds), symbolic `links`.
+    """Write a layer: `files` (or folders) by their name in the image, and symbolic `links`.
 
-    Everything belongs to root and has no time, so the same content gives the same layer.
+    Everything belongs to root and has no time, so equal content gives an equal layer.
     """
     with tarfile.open(file, "w", format=tarfile.PAX_FORMAT) as archive:
         for name in folders:

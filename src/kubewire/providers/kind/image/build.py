@@ -44,7 +44,7 @@ def build(version: str, target: Path, *, overlay: Path | None, key: str, progres
     found = ensure(version, dns=True, node=True, progress=progress)
     if found.control_plane_version != found.version:
         raise HostError(
-            f"of Kubernetes {found.version} only kube-proxy can be had here, and a node needs all of it",
+            f"of Kubernetes {found.version} only kube-proxy is available, and a node needs all components",
             hint="another version; or --provider netns, which runs it beside a newer control plane",
         )
     kubernetes = Artifact("kubernetes", found.version)
@@ -69,7 +69,7 @@ def build(version: str, target: Path, *, overlay: Path | None, key: str, progres
 
 @dataclass(frozen=True)
 class Job:
-    """One build: the binaries by their name, a scratch folder, what marks the image, and who is told."""
+    """One build: the binaries by their name, a scratch folder, the image's label, progress."""
 
     kubernetes: str
     binaries: Mapping[str, Path]

@@ -10,20 +10,20 @@ from kubewire.core.errors import HostError
 from kubewire.core.processes import run
 
 SUITE = "bookworm"
-"""Debian 12: the last whose systemd still runs on cgroup v1."""
+"""Debian 12: the last release with a systemd that runs on cgroup v1."""
 SECONDS = 3600.0
 PROGRAMS = {"mmdebstrap": "mmdebstrap"}
-"""What makes a root filesystem: command → Debian package."""
+"""The commands to build a root filesystem: command → Debian package."""
 PYTHON = "3.11"
-"""The Python of that suite."""
+"""The Python version of that suite."""
 
 NODE_PACKAGES = (
     "bash,ca-certificates,conntrack,curl,ethtool,ipset,iproute2,iptables,iputils-ping,ipvsadm,jq,kmod,"
     "libseccomp2,mount,nftables,procps,runc,socat,systemd,systemd-sysv,tcpdump,util-linux"
 )
-"""What kind, kubelet and kubeadm call in a node, and the tools that a lab may ask for."""
+"""The packages that kind, kubelet and kubeadm need in a node, and the tools that a lab may ask for."""
 POD_PACKAGES = "busybox-static,conntrack,ipset,iptables,kmod,nftables,netbase"
-"""Below kube-proxy's image: what it programs the kernel with."""
+"""The base of kube-proxy's image: the tools by which it programs the kernel."""
 PYTHON_PACKAGES = "python3-minimal,python3,media-types"
 
 NODE_TIDY = """
@@ -34,11 +34,11 @@ rm -f "$1"/lib/systemd/system/multi-user.target.wants/* "$1"/etc/systemd/system/
   "$1"/lib/systemd/system/sockets.target.wants/*initctl* \
   "$1"/lib/systemd/system/sysinit.target.wants/systemd-tmpfiles-setup.service
 """
-"""Run with the root's folder as $1: no caches, and none of the units that would manage real hardware."""
+"""Run with the root's folder as $1: removes caches, and units that would manage real hardware."""
 
 
 def require() -> None:
-    """HostError naming everything that making a root filesystem lacks here."""
+    """HostError naming everything that this machine lacks to build a root filesystem."""
     lacking = []
     if os.geteuid() != 0:
         lacking.append("root (device nodes and file owners of another system)")
@@ -52,12 +52,12 @@ def require() -> None:
 
 
 def node_root(target: Path) -> None:
-    """A whole system in the folder `target`, as a kind node needs it, without anything of Kubernetes."""
+    """A complete system for a kind node in the folder `target`, without Kubernetes."""
     _mmdebstrap(target, "--variant=minbase", f"--include={NODE_PACKAGES}", f"--customize-hook={NODE_TIDY}")
 
 
 def pod_root(target: Path, packages: str) -> None:
-    """Only the files of some packages and what they depend on, unpacked into the folder `target`."""
+    """Only the files of some packages and their dependencies, unpacked into the folder `target`."""
     _mmdebstrap(target, "--variant=extract", f"--include={packages}")
     for folder in ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info"):
         shutil.rmtree(target / folder, ignore_errors=True)
@@ -70,8 +70,8 @@ def _mmdebstrap(target: Path, *options: str) -> None:
     )
     if answer.code:
         said = answer.err.splitlines()
-        words = [line for line in said if line.startswith("E:")] or said[-1:] or ["it said nothing"]
+        words = [line for line in said if line.startswith("E:")] or said[-1:] or ["it printed nothing"]
         raise HostError(
             f"mmdebstrap failed: {' '.join(words[-3:])}",
-            hint="it needs a way to Debian's packages; a proxy is taken from http_proxy",
+            hint="it needs access to Debian's packages; http_proxy may name a proxy",
         )

@@ -1,4 +1,4 @@
-"""The root of a node: kind's layout, Kubernetes, containerd with every image already in its store."""
+"""The root of a node: kind's layout, Kubernetes, and containerd with all images in its store."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ MASKED = (
 )
 STORE_SECONDS = 30.0
 IMPORT_SECONDS = 1800.0
-# containerd only as a store of images: nothing runs, no snapshot is made.
+# containerd only as an image store: nothing runs, no snapshot is created.
 STORE = """version = 3
 root = "{root}"
 state = "{state}"
@@ -50,7 +50,7 @@ disabled_plugins = [
 def furnish(
     root: Path, binaries: Mapping[str, Path], kubernetes: str, pause: str, overlay: Path | None
 ) -> None:
-    """Put everything into the root; the overlay's files come last and win."""
+    """Put everything into the root; the overlay's files come last and override others."""
     shutil.copytree(FILES, root, dirs_exist_ok=True)
     for source in FILES.rglob("*"):  # whatever umask this installation was made under
         is_program = source.is_dir() or source.parent.name == "bin"

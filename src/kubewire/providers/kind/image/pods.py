@@ -1,4 +1,4 @@
-"""The images that a node brings along: what kubeadm asks for, the CNI's, httpbin."""
+"""The images in a node image: those that kubeadm lists, the CNI's, httpbin."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from kubewire.providers.kind.image import debian
 from kubewire.providers.kind.image.archive import Image, Layer, layer, make_layer, pack
 
 EMPTY = "docker.io/kubewire/empty:1"
-"""What the CNI's container runs on: nothing but links into the node's /usr, which is mounted there."""
+"""The root of the CNI's container: only links into the node's /usr, which is mounted in it."""
 PAUSE = (
     "/bin/busybox",
     "sh",
@@ -39,14 +39,14 @@ SITE = "usr/lib/python3/dist-packages"
 
 @dataclass(frozen=True)
 class Sources:
-    """What the images are made of: binaries by their name, and a folder to write layers in."""
+    """The inputs of the images: binaries by their name, and a folder for the layers."""
 
     binaries: Mapping[str, Path]
     scratch: Path
 
 
 def wanted(kubeadm: Path, kubernetes: str) -> tuple[str, ...]:
-    """The references that kubeadm of that version asks for."""
+    """The references that kubeadm of that version lists."""
     answer = run(
         [str(kubeadm), "config", "images", "list", "--kubernetes-version", kubernetes, "-o", "json"],
         timeout=SECONDS,
@@ -58,7 +58,7 @@ def wanted(kubeadm: Path, kubernetes: str) -> tuple[str, ...]:
 
 
 def pause_reference(references: tuple[str, ...]) -> str:
-    """The pause image among them, which containerd starts every pod with."""
+    """The pause image among them, with which containerd starts every pod."""
     return next(each for each in references if _name(each) == "pause")
 
 
@@ -119,20 +119,20 @@ def install_httpbin(target: Path) -> None:
         argv = [*pip, *narrow, *place, *platforms, "-r", file.name]
         answer = run(argv, timeout=SECONDS, env=os.environ)
     if answer.code:
-        words = answer.err.splitlines() or ["pip said nothing"]
+        words = answer.err.splitlines() or ["pip printed nothing"]
         raise HostError(
-            f"httpbin can't be installed for the image: {words[-1]}", hint="it needs a way to PyPI"
+            f"httpbin can't be installed for the image: {words[-1]}", hint="it needs access to PyPI"
         )
 
 
 def pins() -> str:
-    """`httpbin==0.10.4 --hash=…` and so on: what goes into the image, out of kubewire's lock file."""
+    """The image's requirements, such as `httpbin==0.10.4 --hash=…`, from kubewire's lock file."""
     names = set(closure("httpbin", "gunicorn"))
     return picked(lock().decode(), debian.PYTHON, lambda name: name in names)
 
 
 def closure(*names: str) -> Iterator[str]:
-    """These distributions and all they need here, each once."""
+    """These distributions and all their dependencies, each once."""
     known: set[str] = set()
     todo = list(names)
     while todo:
@@ -159,7 +159,7 @@ def _binary(name: str, sources: Sources, place: str) -> Layer:
 
 
 def _root_layer(root: Path, file: Path, *, links: Mapping[str, str]) -> Layer:
-    """A whole unpacked root as one layer, with links that its packages' scripts would have made."""
+    """A complete unpacked root as one layer, with links that its packages' scripts would have created."""
     for name, target in links.items():
         place = root / name
         if not place.is_symlink():

@@ -1,4 +1,4 @@
-"""Built archives kept in the cache, each under the name of what it was made of."""
+"""Built archives in the cache, each named by its inputs."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ DIGITS = 16
 
 
 def inputs(kubernetes: str, overlay: Path | None) -> str:
-    """A digest over all that decides what an image holds: versions, this recipe, the overlay's files.
+    """A digest of an image's inputs: versions, this recipe, the overlay's files.
 
-    What Debian's suite holds today is not among them: an image is not made anew for its updates.
+    The state of Debian's suite is not an input: an image is not rebuilt for its updates.
     """
     parts = [
         json.dumps([kubernetes, ETCD, CNI, COREDNS, CONTAINERD, architecture(), pins()]),
@@ -36,7 +36,7 @@ def archive(kubernetes: str, key: str) -> Path:
 
 
 def forget_others(kept: Path, kubernetes: str) -> None:
-    """Remove the archives of that version that were made of something else."""
+    """Remove the archives of that version with other inputs."""
     for other in _folder().glob(f"node-{kubernetes}-*.tar"):
         if other != kept:
             other.unlink(missing_ok=True)
