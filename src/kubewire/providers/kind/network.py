@@ -29,7 +29,7 @@ def shared() -> Iterator[None]:
 @contextmanager
 def created_for_labs(engine: Engine) -> Iterator[None]:
     """Around a cluster's creation: if that makes the network, remember that it was ours. That it may be is
-    noted beforehand, for a maker that is killed meanwhile.
+    recorded beforehand, in case the process is killed meanwhile.
     """
     with shared():
         ours = not engine.network_id()
@@ -57,7 +57,7 @@ def _remove_unused() -> bool:
 def remove_if_unused(engine: Engine) -> None:
     """Remove the network if a lab's cluster had made it and no kind cluster is left.
 
-    A maker that was killed may take a moment to let go; while another lab is made, the network stays.
+    A killed process may take a moment to release the lock; while another lab is created, the network stays.
     """
     deadline = time.monotonic() + PATIENCE
     while _mark().exists():

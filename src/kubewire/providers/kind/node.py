@@ -9,7 +9,7 @@ from kubewire.core.processes import run
 
 SECONDS = 60.0
 
-# Stop kube-proxy where it stands, take away all it had written, and leave it to be started afresh.
+# Stop kube-proxy with SIGSTOP and remove all its rules; the caller restarts it.
 CLEANUP = r"""
 net=$(readlink /proc/self/ns/net)
 for process in /proc/[0-9]*; do

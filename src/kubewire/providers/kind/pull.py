@@ -1,4 +1,4 @@
-"""Getting a node image into the engine, its size told first, and what version is inside."""
+"""Pull a node image into the engine, with its size printed first, and read its version."""
 
 from __future__ import annotations
 
