@@ -321,7 +321,7 @@ def test_a_host_answers_for_its_own_cell_only() -> None:
     ("program", "words"),
     [
         ("yes 'kubewire-cell endless'", "answered more than 1 MiB"),
-        ("yes endless >&2 & echo 'kubewire-cell [1]'; kill $!", "answered what it may not"),
+        ("yes endless >&2 & echo 'kubewire-cell [1]'; kill $!", "answer is invalid"),
         ("echo nothing", "gave no result"),
         ("exit 255", "cut"),
     ],
