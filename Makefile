@@ -15,7 +15,7 @@ UP_FLAGS = $(if $(REPLICAS),--replicas '$(REPLICAS)') $(if $(K8S),--kubernetes '
 	$(if $(PROVIDER),--provider '$(PROVIDER)') $(if $(HOST),--host '$(HOST)')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint test test-unit test-pythons test-e2e test-ci test-all differential mutation test-kind \
+.PHONY: help setup schema lint test test-unit test-pythons test-e2e test-ci test-all differential mutation test-kind \
 	test-vm endurance nightly bench bench-kind clean lock lock-binaries
 
 help:
@@ -105,6 +105,10 @@ test: lint test-unit test-e2e
 
 # What one Kubernetes version's build has compiled, the others and the node image's needn't.
 test-ci test-all: export GOCACHE := $(or $(GOCACHE),$(HOME)/.cache/kubewire/go-build)
+
+schema: $(RUNTIME)
+	$(VENV)/bin/python -m kubewire.lab.jsonschema
+	$(VENV)/bin/python -m kubewire.matrix.jsonschema
 
 # What CI runs: of the suites that need a VM or a Docker engine one lab each, damaged and repaired.
 test-ci: test
