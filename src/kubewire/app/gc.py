@@ -23,7 +23,11 @@ EMPTIED = ("definitions", "errors", "logs", "labs", "locks", "tmp", "vm")
 
 
 def garbage() -> list[Leftover]:
-    """What crashes left, of every provider, found without changing anything."""
+    """What crashes left, found without changing anything; each is removed under its lock, if it is proved
+    dead: labs of every provider (for kind where a Docker engine answers, its network too), definitions sent
+    by other machines, records of labs on hosts that say they are gone, folders of SSH sockets, VMs, cells
+    of nightlies, build folders, then the logs of labs that are not there, tracebacks and lock files.
+    """
     from kubewire.app import cells
     from kubewire.binaries import workspace
     from kubewire.hosts.vm import machine

@@ -19,7 +19,7 @@ def diff(
     accept: Annotated[Path | None, typer.Option(help="A file of accepted drift.", metavar="FILE")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Every object, also of known causes.")] = False,
 ) -> None:
-    """What the dataplane did between two nights or two versions: chains, rules, maps, and why they changed.
+    """What changed in the dataplane between two runs or snapshots: chains, rules, maps, and why.
 
     Addresses and pods are compared by their roles. Exit code 0: nothing drifted but for causes that the
     version table knows or that are accepted; 1: something else did; 2: there is nothing to compare.

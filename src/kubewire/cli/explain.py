@@ -21,10 +21,10 @@ def explain(
         Path | None, typer.Option(help="Explain from this snapshot folder; needs no lab.", metavar="DIR")
     ] = None,
 ) -> None:
-    """Tell a Service's path on a node: every chain, set and rule that kube-proxy must have written for it, as
+    """Show a Service's path on a node: every chain, set and rule that kube-proxy must have written for it, as
     the tool prints it, and why it is there.
 
-    What is told follows from the API objects and the node's configuration, whatever the node really has:
+    The output is derived from the API objects and the node's configuration, whatever the node really has:
     `kubewire verify` compares the two.
 
     **Examples**

@@ -11,12 +11,12 @@ from kubewire.cli.forwarding import command_line
 
 def gc(
     context: typer.Context,
-    host: Annotated[str, typer.Option(help="On that host instead, where labs were brought up.")] = "",
+    host: Annotated[str, typer.Option(help="Clean up on this lab host instead.")] = "",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only print what would be removed, and remove nothing.")
     ] = False,
 ) -> None:
-    """Remove what crashes left: files, logs and namespaces of labs that live no more.
+    """Remove what crashes left: dead labs, kind clusters, VMs, SSH sockets, build folders, logs, locks.
 
     **Example**
 

@@ -30,7 +30,7 @@ def build(
         ),
     ] = None,
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Build it anew, for Debian's updates, though it is there.")
+        bool, typer.Option("--fresh", help="Rebuild it, for Debian's updates, even if it exists.")
     ] = False,
 ) -> None:
     """Make a kind node image from Debian packages and Kubernetes binaries.

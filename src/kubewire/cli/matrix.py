@@ -26,35 +26,37 @@ def matrix(
     host: Annotated[
         str,
         typer.Option(
-            help="Where the cells run: here, in a VM what else can't run, on hosts or groups of an Ansible"
-            " inventory; several with commas.",
+            help="Where the cells run: here, in a VM where this kernel lacks a mode, on hosts or groups of an"
+            " Ansible inventory; several with commas.",
             metavar="local|vm|NAME",
         ),
     ] = "",
     inventory: options.Inventory = None,
-    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Start no cell after a bad one.")] = False,
+    fail_fast: Annotated[
+        bool, typer.Option("--fail-fast", help="Start no cell after one that failed.")
+    ] = False,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Look for patches that are newer than what the cache holds.")
     ] = False,
     resume: Annotated[
         bool,
         typer.Option(
-            "--resume", help="Go on with the run in --output, or with the newest: what was judged stays."
+            "--resume", help="Continue the run in --output, or the newest: finished cells are kept."
         ),
     ] = False,
     output: Annotated[
         Path | None, typer.Option(help="The folder for results and snapshots.", metavar="DIR")
     ] = None,
     baseline: Annotated[
-        Path | None, typer.Option(help="An earlier nightly; what drifted since then fails.", metavar="DIR")
+        Path | None, typer.Option(help="An earlier run; drift since then fails.", metavar="DIR")
     ] = None,
     accept: Annotated[Path | None, typer.Option(help="A file of accepted drift.", metavar="FILE")] = None,
-    show: Annotated[bool, typer.Option("--plan", help="Only tell the cells.")] = False,
+    show: Annotated[bool, typer.Option("--plan", help="Print the cells and exit.")] = False,
 ) -> None:
-    """Run many labs: every version in every mode, one cell each, and tell what is wrong with which.
+    """Run many labs: every version in every mode, one cell each, and report what is wrong with which.
 
     Exit code 0: every cell that can run here passed; 1: a check failed; 2: the matrix or the call is wrong;
-    3: no cell can run here; 4: a cell could not be judged. What ran is kept, also when it is ended early.
+    3: no cell can run here; 4: a cell could not be verified. An interrupted run keeps its finished cells.
 
     **Examples**
 

@@ -46,12 +46,13 @@ Node = Annotated[
     ),
 ]
 Provider = Annotated[
-    str, typer.Option(help="What makes the nodes: auto, netns or kind.", metavar="auto|netns|kind")
+    str,
+    typer.Option(help="Provider of the nodes: auto, netns, kind or a plugin.", metavar="auto|NAME"),
 ]
 Host = Annotated[
     str,
     typer.Option(
-        help="Where the lab runs: here, in a VM, on a host or group of an Ansible inventory. It stays there.",
+        help="Where the lab runs: here, in a VM, on a host or group of an Ansible inventory. For good.",
         metavar="local|vm|NAME",
     ),
 ]

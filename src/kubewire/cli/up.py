@@ -24,13 +24,13 @@ def up(
         bool, typer.Option("--verify", help="Prove the lab afterwards, in the same run.")
     ] = False,
     recreate: Annotated[
-        bool, typer.Option("--recreate", help="Remove a lab that is up, make it afresh.")
+        bool, typer.Option("--recreate", help="Remove a lab that is up and recreate it.")
     ] = False,
     keep: Annotated[
         bool, typer.Option("--keep", help="On kind: keep what a failed creation made, to look into it.")
     ] = False,
     check: Annotated[
-        bool, typer.Option("--check", help="Only tell what would be done; nothing is written.")
+        bool, typer.Option("--check", help="Dry run: print the changes, write nothing.")
     ] = False,
     diff: Annotated[
         bool, typer.Option("--diff", help="Show what is changed before and after, also with --check.")

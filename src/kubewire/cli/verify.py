@@ -22,7 +22,7 @@ def verify(
     snapshot: Annotated[
         Path | None, typer.Option(help="Judge this snapshot folder; needs no lab.", metavar="DIR")
     ] = None,
-    form: Annotated[Format, typer.Option("--format", help="How to tell the result.")] = Format.TEXT,
+    form: Annotated[Format, typer.Option("--format", help="Output format.")] = Format.TEXT,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -34,7 +34,7 @@ def verify(
 ) -> None:
     """Prove that every node's dataplane is what kube-proxy must have written, then send real traffic.
 
-    Writes nothing to the cluster. Exit code 0: all holds; 1: a check failed; 4: nothing could be judged.
+    Writes nothing to the cluster. Exit code 0: all checks passed, 1: one failed, 4: nothing could be checked.
 
     **Examples**
 

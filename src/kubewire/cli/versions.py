@@ -9,13 +9,13 @@ import typer
 
 def versions(
     form: Annotated[
-        Literal["text", "json"], typer.Option("--format", help="How to tell it.", metavar="text|json")
+        Literal["text", "json"], typer.Option("--format", help="Output format.", metavar="text|json")
     ] = "text",
 ) -> None:
     """The Kubernetes and kind versions that are known, in the cache, and newly to be had.
 
     Asks the official releases, else the Go module proxy; fetches nothing. Exit code 0 also where neither
-    answers: then it tells what is known and in the cache.
+    answers: then it shows what is known and in the cache.
 
     **Examples**
 

@@ -103,6 +103,7 @@ class ServicePort(Struct, frozen=True, gc=False):
 
     @property
     def externally_accessible(self) -> bool:
+        """Upstream's ExternallyAccessible: whether it has a chain KUBE-EXT-…, in nftables mode external-…."""
         return self.node_port != 0 or bool(self.lb_vips or self.external_ips) or self.external_ips_off
 
     @property
