@@ -16,12 +16,10 @@ from typing import Any
 from kubewire.dataplane.core.cluster import ClusterState
 from kubewire.dataplane.core.model import Dataplane
 from kubewire.dataplane.core.snapshot import NodeSnapshot
-from kubewire.dataplane.iptables.observed import print_iptables_save
-from kubewire.dataplane.ipvs.ipset import print_ipset_save
-from kubewire.dataplane.ipvs.ipvsadm import print_ipvsadm_save
 from kubewire.dataplane.ipvs.names import INTERFACE
 from kubewire.dataplane.nftables.compare import element_text, hook_text, set_text
 from kubewire.dataplane.node import expected_dataplane, read_inputs
+from printed_dumps import print_ipset_save, print_iptables_save, print_ipvsadm_save
 
 NODE = "node"
 VERSION = "v1.37.2"

@@ -20,7 +20,7 @@ from kubewire.nightly.folder import Order, RunFolder
 from kubewire.nightly.reading import read_run
 from kubewire.nightly.run import now
 from kubewire.report.html import run_to_html
-from kubewire.report.run_junit import run_to_junit
+from kubewire.report.junit import run_to_junit
 from kubewire.report.run_markdown import run_to_markdown
 from kubewire.snapshot.archive import read_archive
 from kubewire.versiondiff.acceptance import Acceptance, load_acceptances

@@ -13,9 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kubewire.core.errors import KubewireError
-from kubewire.dataplane.iptables.observed import parse_iptables_save, print_iptables_save
+from kubewire.dataplane.iptables.observed import parse_iptables_save
 from kubewire.verify.offline import verify_folder
 from kubewire.verify.report import Report
+from printed_dumps import print_iptables_save
 from repository import GOLDEN
 
 RECORDED = GOLDEN / "verify"

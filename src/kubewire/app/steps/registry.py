@@ -21,8 +21,8 @@ STEPS = {
     "remove": ("kubewire.app.steps.remove", "remove_lab"),
     "vm": ("kubewire.app.steps.vm", "start_vm"),
     "cell_host": ("kubewire.app.steps.cell_host", "look_at_cell_host"),
-    "missing_binaries": ("kubewire.app.steps.receive_binaries", "missing_binaries"),
-    "adopt_binaries": ("kubewire.app.steps.receive_binaries", "adopt_binaries"),
+    "missing_binaries": ("kubewire.app.steps.send_binaries", "missing_binaries"),
+    "adopt_binaries": ("kubewire.app.steps.send_binaries", "adopt_binaries"),
 }
 """A step → its module and function. A module is imported when it is needed."""
 UNCHECKED = frozenset({"packages", "cell_host", "missing_binaries", "adopt_binaries"})

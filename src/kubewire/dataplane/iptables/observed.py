@@ -55,18 +55,6 @@ def parse_iptables_save(text: str, family: IpFamily, known: Known = _NOTHING) ->
     )
 
 
-def print_iptables_save(dataplane: Dataplane) -> str:
-    """The dump's text again, without counters and comments: parsing it gives the same Dataplane."""
-    lines: list[str] = []
-    for table in dataplane.tables:
-        chains = [chain for chain in dataplane.chains if chain.table == table.name]
-        lines.append(f"*{table.name}")
-        lines += [f":{chain.name} {chain.hook.policy if chain.hook else '-'} [0:0]" for chain in chains]
-        lines += [rule_line(chain, rule) for chain in chains for rule in chain.rules()]
-        lines.append("COMMIT")
-    return "".join(f"{line}\n" for line in lines)
-
-
 def rule_line(chain: Chain, rule: Rule) -> str:
     """A rule as iptables-save prints it."""
     return f"-A {chain.name} {rule.text}" if rule.text else f"-A {chain.name}"

@@ -70,15 +70,6 @@ def parse_ipset_save(text: str) -> Dataplane:
     )
 
 
-def print_ipset_save(dataplane: Dataplane) -> str:
-    """The dump's text again: parsing it gives the same sets."""
-    lines: list[str] = []
-    for item in dataplane.sets:
-        lines.append(create_line(item))
-        lines += [f"add {item.name} {element.key}" for element in item.elements]
-    return "".join(f"{line}\n" for line in lines)
-
-
 def steady_options(item: Set) -> list[str]:
     """A set's options without the sizes and seeds that the kernel chooses each time."""
     return [option for option in item.options if not option.startswith(_VOLATILE)]

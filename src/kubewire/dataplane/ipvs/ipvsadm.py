@@ -41,15 +41,6 @@ def parse_ipvsadm_save(text: str) -> Dataplane:
     return Dataplane(servers=tuple(whole), problems=tuple(problems))
 
 
-def print_ipvsadm_save(dataplane: Dataplane) -> str:
-    """The dump's text again: parsing it gives the same servers."""
-    lines: list[str] = []
-    for server in dataplane.servers:
-        lines.append(server_line(server))
-        lines += real_lines(server, server.servers)
-    return "".join(f"{line}\n" for line in lines)
-
-
 def service_text(server: VirtualServer) -> str:
     """How ipvsadm names a virtual server: `-t 10.96.0.1:443`."""
     if server.protocol == "fwmark":

@@ -1,4 +1,4 @@
-"""The read-only disks beside the root: kubewire's Python packages, and the Kubernetes binaries."""
+"""What a VM has beside its root: disks of Python packages and of binaries, and kubewire itself."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from kubewire.hosts.vm import recipe
 from kubewire.hosts.vm.cache import STEP, part, run_tool
 from kubewire.hosts.vm.debian import Tools
 
-SITE = "/opt/kubewire/site-packages"
+SITE, SEED = "/opt/kubewire/site-packages", "/opt/kubewire/seed"
 MIB = 2**20
 
 
@@ -98,3 +98,16 @@ def _room(tree: Path) -> str:
     """The size of an image that holds the tree."""
     files = [path.lstat().st_size for path in tree.rglob("*")]
     return f"{(sum(files) + 6144 * len(files)) * 11 // 10 // MIB + 16}M"
+
+
+def library(tools: Tools, progress: Progress) -> Path:
+    """A folder for the guest's `sys.path`, recreated when one of kubewire's files has changed."""
+
+    def make(folder: Path) -> None:
+        for name, data in bundle.members().items():
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(data)
+        tools.compile(folder, f"{SEED}/lib")
+
+    return part("source", bundle.digest(), 0.1, make, progress)

@@ -9,7 +9,7 @@ from pathlib import Path
 from kubewire.binaries.fetchplan import Need
 from kubewire.core import os_packages
 from kubewire.core.progress import Progress, emit
-from kubewire.hosts.vm import debian, disks, kvm, preflight, source
+from kubewire.hosts.vm import debian, disks, kvm, preflight
 from kubewire.hosts.vm.debian import Root
 from kubewire.hosts.vm.qemu import Accelerator, Qemu, debians_qemu, own_qemu
 
@@ -64,6 +64,6 @@ def prepare(needs: Iterable[Need], progress: Progress = emit) -> Parts:
         root,
         disks.packages(tools, progress),
         disks.binaries(tools, needs, progress),
-        source.library(tools, progress),
+        disks.library(tools, progress),
         "kvm" if kvm.works(program, root) else "tcg",
     )

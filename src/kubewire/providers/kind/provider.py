@@ -189,14 +189,14 @@ class KindProvider(Provider):
         install(node, tools)
 
     def restart_kube_proxy(self, name: str, node: str) -> None:
-        from kubewire.providers.kind import proxy
+        from kubewire.providers.kind import repair
 
-        proxy.restart(self.kubeconfig(name), node)
+        repair.restart_kube_proxy(self.kubeconfig(name), node)
 
     def repair_routes(self, name: str, node: str, *, check: bool = False) -> list[Change]:
-        from kubewire.providers.kind import routes
+        from kubewire.providers.kind import repair
 
-        return [Change(node, what) for what in routes.repair(self.kubeconfig(name), node, check=check)]
+        return [Change(node, what) for what in repair.repair_routes(self.kubeconfig(name), node, check=check)]
 
     def pod_prefix(self, name: str, namespace: str, pod: str) -> tuple[str, ...]:
         from kubewire.cluster.api import Api

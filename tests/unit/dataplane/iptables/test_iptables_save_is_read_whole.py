@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataplane_golden import FILES, goldens, load
-from kubewire.dataplane.iptables.observed import parse_iptables_save, print_iptables_save
+from kubewire.dataplane.iptables.observed import parse_iptables_save
+from printed_dumps import print_iptables_save
 
 DUMPS = [
     (name, node.name, family)

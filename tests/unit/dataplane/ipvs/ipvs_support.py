@@ -19,11 +19,9 @@ from kubewire.dataplane.core.features import Version
 from kubewire.dataplane.core.findings import Check, IpFamily
 from kubewire.dataplane.core.model import Chain, Dataplane, Hook
 from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
-from kubewire.dataplane.iptables.observed import print_iptables_save
 from kubewire.dataplane.ipvs import names
 from kubewire.dataplane.ipvs.expected import expected_ipvs
-from kubewire.dataplane.ipvs.ipset import print_ipset_save
-from kubewire.dataplane.ipvs.ipvsadm import print_ipvsadm_save
+from printed_dumps import print_ipset_save, print_iptables_save, print_ipvsadm_save
 from repository import GOLDEN
 
 FAMILIES: tuple[IpFamily, ...] = ("ipv4", "ipv6")

@@ -9,8 +9,9 @@ from ipvs_support import rich
 
 from kubewire.dataplane.core.links import parse_link
 from kubewire.dataplane.core.model import RealServer
-from kubewire.dataplane.ipvs.ipset import parse_ipset_save, print_ipset_save
-from kubewire.dataplane.ipvs.ipvsadm import parse_ipvsadm_save, print_ipvsadm_save
+from kubewire.dataplane.ipvs.ipset import parse_ipset_save
+from kubewire.dataplane.ipvs.ipvsadm import parse_ipvsadm_save
+from printed_dumps import print_ipset_save, print_ipvsadm_save
 
 IPSET = """\
 create KUBE-CLUSTER-IP hash:ip,port family inet hashsize 1024 maxelem 65536 bucketsize 12 initval 0xfe28ea97

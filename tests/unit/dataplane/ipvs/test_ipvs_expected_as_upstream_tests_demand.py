@@ -9,7 +9,7 @@ from ipvs_support import cases, expected_of
 
 from kubewire.dataplane.iptables.observed import rule_line
 from kubewire.dataplane.ipvs import names
-from kubewire.dataplane.ipvs.ipvsadm import print_ipvsadm_save
+from printed_dumps import print_ipvsadm_save
 
 CASES = cases()
 

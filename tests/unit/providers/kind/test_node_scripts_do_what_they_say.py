@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from kubewire.providers.kind.node import FIND_POD, REPAIR
-from kubewire.providers.kind.routes import wanted
+from kubewire.providers.kind.repair import wanted
 from repository import ROOT
 
 POD_NETWORK = ROOT / "src/kubewire/providers/kind/image/files/kind/bin/pod-network"
