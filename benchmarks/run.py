@@ -22,7 +22,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "tests")]
+sys.path.extend(str(Path(__file__).parents[1] / part) for part in ("benchmarks", "tests"))
 from engine import engine_rows
 from measuring import Cli, Row, memory_of, steps_of
 
