@@ -17,7 +17,7 @@ import yaml
 from mutants import Meets, Mutant, Score
 
 import trace_golden
-from kubewire.dataplane import check as judging
+from kubewire.dataplane import check
 from kubewire.dataplane.core.cluster import ClusterState, service_ports
 from kubewire.dataplane.core.features import Version
 from kubewire.dataplane.core.findings import IpFamily
@@ -68,7 +68,7 @@ class Subject:
     def judged(self, dump: str) -> bool:
         """Whether verify finds something wrong with another text in the dump's place."""
         mutated = NodeSnapshot(self.node.name, {**self.node.files, self.file: dump})
-        checks = judging.check_snapshot(Snapshot(self.snapshot.cluster, (mutated,))).checks
+        checks = check.check_snapshot(Snapshot(self.snapshot.cluster, (mutated,))).checks
         return any(check.status == "failed" for check in checks)
 
     def meets(self) -> Meets:
@@ -103,19 +103,19 @@ class Subject:
     def _remembered(self) -> ExitStack:
         """Only what this dump is judged by, and what does not follow from it is worked out once."""
         stack = ExitStack()
-        stack.enter_context(patch.object(judging, "FAMILIES", self.families))
+        stack.enter_context(patch.object(check, "FAMILIES", self.families))
         if self.file in ("ip-addr.json", FACTS):
             return stack
         state = ClusterState.from_list(self.snapshot.cluster)
         stack.enter_context(patch.object(ClusterState, "from_list", lambda _: state))
-        work_out, known = judging.expected_dataplane, {}
+        work_out, known = check.expected_dataplane, {}
 
         def expected(node, cluster, family):  # type: ignore[no-untyped-def]
             if family not in known:
                 known[family] = work_out(node, cluster, family)
             return known[family]
 
-        stack.enter_context(patch.object(judging, "expected_dataplane", expected))
+        stack.enter_context(patch.object(check, "expected_dataplane", expected))
         return stack
 
 

@@ -9,10 +9,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from kubewire.app import on_hosts as elsewhere
+from kubewire.app import on_hosts
 from kubewire.app.playbook import Failure, Run
 from kubewire.cli.main import app
-from kubewire.core import exits as ending
+from kubewire.core import exits
 from kubewire.hosts import records
 from kubewire.hosts.inventory import Target
 from kubewire.hosts.records import RemoteLab
@@ -49,14 +49,14 @@ def ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
             run.fail(Failure("verify", host, "it is\ngone", 3))
         return run
 
-    monkeypatch.setattr(elsewhere, "run_playbook", run_playbook)
-    monkeypatch.setattr(ending, "raise_on_terminate", lambda: None)
+    monkeypatch.setattr(on_hosts, "run_playbook", run_playbook)
+    monkeypatch.setattr(exits, "raise_on_terminate", lambda: None)
     return asked
 
 
 def verify(*arguments: str) -> int:
     with pytest.raises(SystemExit) as end:
-        ending.end_with(lambda: app(["verify", "iptables", *arguments]))
+        exits.end_with(lambda: app(["verify", "iptables", *arguments]))
     assert isinstance(end.value.code, int)
     return end.value.code
 

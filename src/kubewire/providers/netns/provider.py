@@ -94,19 +94,19 @@ class NetnsProvider(Provider):
         """Nothing to do: a sandbox that isn't ready ends with its owner."""
 
     def down(self, name: str) -> bool:
-        from kubewire.providers.netns import removal as gone
+        from kubewire.providers.netns import removal
 
-        return gone.remove_lab(name)
+        return removal.remove_lab(name)
 
     def garbage(self) -> list[Leftover]:
-        from kubewire.providers.netns import removal as gone
+        from kubewire.providers.netns import removal
 
-        return gone.garbage(self.name)
+        return removal.garbage(self.name)
 
     def left_alone(self) -> list[str]:
-        from kubewire.providers.netns import removal as gone
+        from kubewire.providers.netns import removal
 
-        return gone.left_alone()
+        return removal.left_alone()
 
     def status(self, name: str) -> Status:
         directory = paths.lab_dir(name)
@@ -159,11 +159,11 @@ class NetnsProvider(Provider):
         )
 
     def repair_routes(self, name: str, node: str, *, check: bool = False) -> list[Change]:
-        from kubewire.providers.netns import agent_control as agent
+        from kubewire.providers.netns import agent_control
 
         socket = Path(f"{entry.root(_living(name))}{entry.AGENT_SOCKET}")
         try:
-            answer = rpc.call(socket, agent.Repair(node, check), agent.Repaired, timeout=30.0)
+            answer = rpc.call(socket, agent_control.Repair(node, check), agent_control.Repaired, timeout=30.0)
         except (OSError, ValueError) as error:
             raise LabError(f"the node agent could not repair {node}: {error}", where=f"lab {name}") from error
         return [Change(node, what) for what in answer.mended]

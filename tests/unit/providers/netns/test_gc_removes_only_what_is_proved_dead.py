@@ -98,19 +98,19 @@ def test_another_hosts_lab_is_left_alone_and_down_says_why(
 
 
 def test_gc_holds_the_lock_while_it_removes(state_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from kubewire.providers.netns import removal as gone
+    from kubewire.providers.netns import removal
 
     lab(state_home, Process(1, 1))
     held = []
 
-    def removal(name: str) -> bool:
+    def removing(name: str) -> bool:
         code = "import sys; from kubewire.lab.lock import is_locked; sys.exit(is_locked('iptables'))"
         environment = {**os.environ, "XDG_STATE_HOME": str(state_home.parent)}
         held.append(subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode)
         return True
 
-    monkeypatch.setattr(gone, "remove_lab", removal)
-    remove(gone.garbage("netns"))
+    monkeypatch.setattr(removal, "remove_lab", removing)
+    remove(removal.garbage("netns"))
     assert held == [1]
 
 

@@ -16,7 +16,7 @@ from kubewire.cluster.api import Api, ApiError
 from kubewire.core import console
 from kubewire.core.errors import KubewireError
 from kubewire.core.timeouts import scaled
-from kubewire.providers.netns import agent_control as control
+from kubewire.providers.netns import agent_control
 from kubewire.providers.netns.agent import kubelet, nodes, repair
 from kubewire.providers.netns.agent.config import Config, load
 from kubewire.providers.netns.agent.context import Machine
@@ -61,18 +61,18 @@ def run(config: Config) -> None:
         repair.program(machine, node)
     pods = Pods(machine)
     kubelet.serve(config, pods)
-    control.serve(config.run_dir / control.SOCKET, partial(_repair, machine, pods))
+    agent_control.serve(config.run_dir / agent_control.SOCKET, partial(_repair, machine, pods))
     stop = threading.Event()
     threading.Thread(target=nodes.beat, args=(api, config, stop), name="heartbeat", daemon=True).start()
     pods.follow()
 
 
-def _repair(machine: Machine, pods: Pods, request: control.Repair) -> control.Repaired:
+def _repair(machine: Machine, pods: Pods, request: agent_control.Repair) -> agent_control.Repaired:
     node = machine.config.node(request.node)
     if node is None:
         known = ", ".join(node.name for node in machine.config.nodes)
         raise ValueError(f"no node {request.node!r}; there are {known}")
-    return control.Repaired(repair.repair(machine, node, pods.workers(), check=request.check))
+    return agent_control.Repaired(repair.repair(machine, node, pods.workers(), check=request.check))
 
 
 def _wait_until_ready(api: Api) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kubewire.core import rpc
-from kubewire.providers.netns import agent_control as control
+from kubewire.providers.netns import agent_control
 from kubewire.providers.netns.agent.cni import Attachment, Cni, attachment, port_mappings
 from kubewire.providers.netns.agent.config import Node
 from kubewire.providers.netns.agent.container import backoff
@@ -50,33 +50,33 @@ def test_backoff_is_kubelets() -> None:
     assert [backoff(n) for n in range(1, 9)] == [0, 10, 20, 40, 80, 160, 300, 300]
 
 
-def mended(request: control.Repair) -> control.Repaired:
+def mended(request: agent_control.Repair) -> agent_control.Repaired:
     if request.check:
         raise RuntimeError("no")
-    return control.Repaired([request.node])
+    return agent_control.Repaired([request.node])
 
 
 def test_the_control_socket_answers_what_it_understands(tmp_path: Path) -> None:
-    path = tmp_path / "control.sock"
-    control.serve(path, mended)
+    path = tmp_path / "agent_control.sock"
+    agent_control.serve(path, mended)
     assert path.stat().st_mode & 0o777 == 0o600
-    assert rpc.call(path, control.Repair("worker"), control.Repaired).mended == ["worker"]
+    assert rpc.call(path, agent_control.Repair("worker"), agent_control.Repaired).mended == ["worker"]
     for request, said in (
         ({"op": "what", "node": "worker"}, "'what'"),
-        (control.Repair("worker", check=True), "RuntimeError: no"),
+        (agent_control.Repair("worker", check=True), "RuntimeError: no"),
         ({}, "field `node`"),
     ):
         with pytest.raises(ValueError, match=said):
-            rpc.call(path, request, control.Repaired)
+            rpc.call(path, request, agent_control.Repaired)
 
 
 def test_idle_connections_keep_nobody_waiting(tmp_path: Path) -> None:
-    path = tmp_path / "control.sock"
-    control.serve(path, mended)
+    path = tmp_path / "agent_control.sock"
+    agent_control.serve(path, mended)
     with ExitStack() as idle:
         for _ in range(100):
             connection = idle.enter_context(socket.socket(socket.AF_UNIX))
             connection.settimeout(60)
             connection.connect(str(path))
-        answer = rpc.call(path, control.Repair("worker"), control.Repaired, timeout=60)
+        answer = rpc.call(path, agent_control.Repair("worker"), agent_control.Repaired, timeout=60)
     assert answer.mended == ["worker"]
