@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import kubewire.app  # noqa: F401 - registers the providers' checks of lab files
 from kubewire.core.errors import DefinitionError
 from kubewire.lab.loading import load_lab
 from kubewire.lab.yaml_positions import MAX_BYTES
