@@ -14,15 +14,15 @@ from kubewire.core.errors import KubewireError, LabError
 from kubewire.dataplane.agreement import NodeChains, check_agreement, service_chains
 from kubewire.dataplane.core.cluster import ClusterState
 from kubewire.dataplane.core.features import unknown_version
-from kubewire.dataplane.core.findings import Check, IpFamily, Note
+from kubewire.dataplane.core.findings import FAMILIES, Check, IpFamily, Note
 from kubewire.dataplane.core.model import Dataplane, Problem
-from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
+from kubewire.dataplane.core.snapshot import IPTABLES_FILES, NFT_FILES, NodeSnapshot, Snapshot
 from kubewire.dataplane.iptables.compare import check_foreign, compare_iptables
 from kubewire.dataplane.iptables.foreign import Traffic
 from kubewire.dataplane.iptables.names import owned
 from kubewire.dataplane.iptables.observed import known_lines, parse_iptables_save
 from kubewire.dataplane.node import Inputs, expected_dataplane, read_inputs
-from kubewire.dataplane.unused import FAMILIES, IPTABLES_FILES, NFT_FILES, dump_file, unused_families
+from kubewire.dataplane.unused import dump_file, unused_families
 
 if TYPE_CHECKING:
     from kubewire.dataplane.ipvs.observed import IpvsDumps

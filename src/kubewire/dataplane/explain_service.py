@@ -9,14 +9,12 @@ from dataclasses import dataclass
 from kubewire.core.errors import DefinitionError
 from kubewire.dataplane.core.cluster import ServicePort, service_ports
 from kubewire.dataplane.core.features import Version
-from kubewire.dataplane.core.findings import IpFamily
+from kubewire.dataplane.core.findings import FAMILIES, IpFamily
 from kubewire.dataplane.core.objects import Service
 from kubewire.dataplane.core.registry import Mode
 from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
 from kubewire.dataplane.explain import Line, explain
 from kubewire.dataplane.node import expected_dataplane, read_inputs
-
-FAMILIES: tuple[IpFamily, ...] = ("ipv4", "ipv6")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,11 @@ import json
 from collections.abc import Mapping, Sequence
 
 from kubewire.dataplane.core.cluster import ClusterState
-from kubewire.dataplane.core.findings import IpFamily
-from kubewire.dataplane.core.snapshot import NodeSnapshot
+from kubewire.dataplane.core.findings import FAMILIES, IpFamily
+from kubewire.dataplane.core.snapshot import IPTABLES_FILES, NFT_FILES, NodeSnapshot
 from kubewire.dataplane.iptables.observed import parse_iptables_save
 from kubewire.dataplane.node import Inputs
 
-FAMILIES: tuple[IpFamily, ...] = ("ipv4", "ipv6")
-IPTABLES_FILES: dict[IpFamily, str] = {"ipv4": "iptables-save.txt", "ipv6": "ip6tables-save.txt"}
-NFT_FILES: dict[IpFamily, str] = {"ipv4": "nft-ip.json", "ipv6": "nft-ip6.json"}
 OF_KUBELET = ("KUBE-KUBELET-CANARY", "KUBE-IPTABLES-HINT", "KUBE-FIREWALL")
 NOTHING_THERE = ("No such file or directory", "not supported")
 """Errors of the tools for a missing table, and for a family that the kernel lacks."""

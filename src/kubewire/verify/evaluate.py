@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from kubewire.dataplane.check import check_snapshot
-from kubewire.dataplane.core.findings import Check, IpFamily, Note
+from kubewire.dataplane.core.findings import FAMILIES, Check, IpFamily, Note
 from kubewire.dataplane.core.model import Dataplane
 from kubewire.dataplane.core.routes import check_routes
 from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
@@ -16,7 +16,6 @@ from kubewire.providers.registry import BUILT_IN, get_provider
 from kubewire.verify.report import Report, ReportNode, build_report
 from kubewire.verify.story import tell_story
 
-FAMILIES: tuple[IpFamily, ...] = ("ipv4", "ipv6")
 ALL_CHECKS = ("dataplane", "routes")
 
 

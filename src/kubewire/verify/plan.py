@@ -11,13 +11,12 @@ from kubewire.dataplane.core.cluster import ClusterState, ServicePort, service_p
 from kubewire.dataplane.core.config import ProxyConfig
 from kubewire.dataplane.core.endpoints import Categorized, categorize, endpoints_for
 from kubewire.dataplane.core.features import Version
-from kubewire.dataplane.core.findings import IpFamily
+from kubewire.dataplane.core.findings import FAMILIES, IpFamily
 from kubewire.lab.schema import Httpbin
 from kubewire.verify.ipvs_traffic import scheduled
 from kubewire.verify.probes import Probe, Vantage
 from kubewire.verify.statistics import requests_needed
 
-FAMILIES: tuple[IpFamily, ...] = ("ipv4", "ipv6")
 FEW = 4
 MOST_EMPTY_SERVICES = 5
 

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 from itertools import pairwise
 
 from kubewire.dataplane.core.cluster import ServicePort, service_ports
-from kubewire.dataplane.core.findings import IpFamily
+from kubewire.dataplane.core.findings import FAMILIES, IpFamily
 from kubewire.dataplane.core.model import Dataplane, Rule, VirtualServer
 from kubewire.dataplane.core.snapshot import Snapshot
 from kubewire.dataplane.iptables.names import digest, seed
@@ -17,7 +17,6 @@ from kubewire.dataplane.nftables.names import TABLE, service_base
 from kubewire.dataplane.nftables.words import words
 
 Lines = list[tuple[str, str]]
-FAMILIES: tuple[IpFamily, ...] = ("ipv4", "ipv6")
 SHOWN = 8
 _SYSTEM = ("default/kubernetes", "kube-system/")
 _FORWARDING = {"-m": "Masq", "-g": "Route", "-i": "Tunnel"}

@@ -17,7 +17,7 @@ from kubewire.core.errors import LabError
 from kubewire.dataplane.check import observe
 from kubewire.dataplane.core.cluster import ClusterState
 from kubewire.dataplane.core.features import FEATURES, Blend, Version, features_of
-from kubewire.dataplane.core.findings import IpFamily
+from kubewire.dataplane.core.findings import FAMILIES, IpFamily
 from kubewire.dataplane.core.model import Dataplane
 from kubewire.dataplane.core.snapshot import Snapshot
 from kubewire.dataplane.ipvs.observed import read_ipvs
@@ -36,7 +36,6 @@ from kubewire.versiondiff.model import (
 from kubewire.versiondiff.pieces import THERE, Pieces, pieces_of
 from kubewire.versiondiff.roles import Roles, role_of_node, roles_of
 
-FAMILIES: tuple[IpFamily, ...] = ("ipv4", "ipv6")
 Found = dict[tuple[Cause, str], tuple[Counter[str], Counter[str]]]
 
 

@@ -12,13 +12,12 @@ from dataclasses import dataclass, field, replace
 from kubewire.dataplane.core.cluster import ClusterState, ServicePort, service_ports
 from kubewire.dataplane.core.endpoints import endpoints_for
 from kubewire.dataplane.core.features import Version
-from kubewire.dataplane.core.findings import IpFamily
+from kubewire.dataplane.core.findings import FAMILIES
 from kubewire.dataplane.core.snapshot import Snapshot
 from kubewire.dataplane.explain_service import Explanation, explain_service
 from kubewire.dataplane.iptables.names import digest, seed
 from kubewire.dataplane.nftables.names import endpoint_base
 
-FAMILIES: tuple[IpFamily, ...] = ("ipv4", "ipv6")
 _CANDIDATE = re.compile(
     r"KUBE-SEP-[A-Z2-7]{16}"
     r"|(?:endpoint|affinity)-[^\s,}\"]+"

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 Status = Literal["passed", "failed", "skipped"]
 IpFamily = Literal["ipv4", "ipv6", ""]
+FAMILIES: tuple[IpFamily, ...] = ("ipv4", "ipv6")
 
 
 class Check(Struct, frozen=True, gc=False):

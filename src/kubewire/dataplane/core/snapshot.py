@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from kubewire.dataplane.core.findings import IpFamily
 from kubewire.dataplane.core.shape import check_cluster
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ DUMPS = {
     "ip-addr.json": "ip -j addr",
 }
 """Files that a command on the node prints, each with its command."""
+IPTABLES_FILES: dict[IpFamily, str] = {"ipv4": "iptables-save.txt", "ipv6": "ip6tables-save.txt"}
+NFT_FILES: dict[IpFamily, str] = {"ipv4": "nft-ip.json", "ipv6": "nft-ip6.json"}
 NODE_FILES = ("kube-proxy.yaml", "kube-proxy-version", "facts.json", *DUMPS, "ip-route.json")
 
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from kubewire.core.jsontext import read_json
-from kubewire.dataplane.core.findings import IpFamily
+from kubewire.dataplane.core.findings import FAMILIES, IpFamily
 from kubewire.dataplane.core.links import parse_link
 from kubewire.dataplane.core.model import Dataplane, Link, Problem, Sysctl
 from kubewire.dataplane.ipvs.ipset import parse_ipset_save
@@ -18,7 +18,6 @@ from kubewire.dataplane.ipvs.ipvsadm import parse_ipvsadm_save
 from kubewire.dataplane.ipvs.names import INTERFACE
 
 IPSET, IPVSADM, ADDRESSES = "ipset-save.txt", "ipvsadm-save.txt", "ip-addr.json"
-FAMILIES: tuple[IpFamily, ...] = ("ipv4", "ipv6")
 
 
 class IpvsDumps(Struct, frozen=True):

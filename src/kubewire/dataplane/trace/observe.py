@@ -12,12 +12,12 @@ from kubewire.dataplane.core.config import ProxyConfig
 from kubewire.dataplane.core.findings import IpFamily
 from kubewire.dataplane.core.model import Dataplane
 from kubewire.dataplane.core.routing import Routing
-from kubewire.dataplane.core.snapshot import NodeSnapshot
+from kubewire.dataplane.core.snapshot import IPTABLES_FILES, NFT_FILES, NodeSnapshot
 from kubewire.dataplane.iptables.observed import parse_iptables_save
 from kubewire.dataplane.nftables.observed import parse_nft_json
 from kubewire.dataplane.trace.hooks import IptablesRules, NftRules, Rules
 from kubewire.dataplane.trace.journey import LOCALNET, NodeView
-from kubewire.dataplane.unused import IPTABLES_FILES, NFT_FILES, dump_file
+from kubewire.dataplane.unused import dump_file
 
 _FORWARDING = {"ipv4": "net.ipv4.ip_forward", "ipv6": "net.ipv6.conf.all.forwarding"}
 
