@@ -44,6 +44,15 @@ class Entry(NamedTuple):
 
 
 @dataclass(frozen=True)
+class NodeRecord:
+    """A node as a provider's state file has it: its name, its role, its addresses when last looked at."""
+
+    name: str
+    role: str
+    ips: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Change:
     """One change that `up` made, or would make: where (a node or the lab's name), what, and why.
 

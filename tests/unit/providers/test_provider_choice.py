@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import http.server
-import threading
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import kubewire.app  # noqa: F401 - hands the providers to what reads lab files
+from docker_stand_in import docker_host
 from kubewire.core.errors import DefinitionError, LabError
 from kubewire.lab.loading import LabFileError, load_lab
 from kubewire.providers import registry
@@ -20,29 +19,10 @@ from kubewire.providers.registry import Choice, choose, get_provider
 from repository import ROOT
 
 
-class Engine(http.server.BaseHTTPRequestHandler):
-    """The two answers of a Docker engine that a ping needs."""
-
-    def do_GET(self) -> None:
-        body = b'{"ApiVersion": "1.47"}' if self.path.endswith("/version") else b"OK"
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("Content-Type", "application/json")
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Engine)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{server.server_port}")
-    yield
-    server.shutdown()
-    server.server_close()
+    with docker_host({"ApiVersion": "1.47"}, monkeypatch):
+        yield
 
 
 @pytest.fixture

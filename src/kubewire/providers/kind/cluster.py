@@ -16,7 +16,7 @@ from kubewire.core.progress import emit
 from kubewire.lab.record import changes_between
 from kubewire.lab.rendering import lab_data
 from kubewire.lab.schema import Lab, node_names
-from kubewire.providers.base import Change
+from kubewire.providers.base import Change, NodeRecord
 from kubewire.providers.kind import httpbin, network, preflight, pull, state, tool
 from kubewire.providers.kind.config import kind_config
 from kubewire.providers.kind.engine import Engine
@@ -174,5 +174,5 @@ def _hint(
 
 def _record_nodes(recorded: state.ClusterState, engine: Engine) -> None:
     nodes = [node for node in engine.nodes(recorded.lab) if node.role != "other"]
-    records = tuple(state.NodeRecord(node.name, node.role, node.ips) for node in nodes)
+    records = tuple(NodeRecord(node.name, node.role, node.ips) for node in nodes)
     state.write(replace(recorded, nodes=tuple(sorted(records, key=lambda node: (node.role, node.name)))))

@@ -10,6 +10,7 @@ from typing import Any
 from kubewire.core import paths
 from kubewire.core.files import read_record, write_atomically
 from kubewire.core.proc import boot_id, host_id, made_elsewhere, pid_namespace, seen_from_here
+from kubewire.providers.base import NodeRecord
 
 FILE = "kind.json"
 KUBECONFIG = "kubeconfig"
@@ -18,15 +19,6 @@ OWNER = "owner"
 OWNER_MOUNT = "/etc/kubewire"
 """Every node has the lab's `owner` folder mounted there: so its cluster is known, whatever died."""
 SCHEMA = 1
-
-
-@dataclass(frozen=True)
-class NodeRecord:
-    """A node's name, its role, its addresses in Docker's network when it was last looked at."""
-
-    name: str
-    role: str
-    ips: tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from kubewire.core.files import last_lines, write_atomically
 from kubewire.core.proc import await_end, boot_id
 from kubewire.core.progress import emit
 from kubewire.core.timeouts import scaled
+from kubewire.providers.base import NodeRecord
 from kubewire.providers.netns import control, linux, plan_builder, state, topology
 from kubewire.providers.netns.control_plane import cluster_dns_ip, issue_credentials
 from kubewire.providers.netns.monitor import Order
@@ -90,7 +91,7 @@ def _start_monitor(lab: Lab, binaries: Binaries, directory: Path) -> subprocess.
             plan_builder.make_plan(lab, credentials, tools, rootful=rootful),
             binaries.version,
             lab.model_dump(mode="json"),
-            tuple(state.NodeRecord(node.name, node.role, tuple(node.ips)) for node in nodes),
+            tuple(NodeRecord(node.name, node.role, tuple(node.ips)) for node in nodes),
             *descriptors,
         )
         return monitor.start(MODULE, lab.name, order, directory / state.KEEPER_LOG, descriptors)

@@ -21,11 +21,11 @@ import msgspec
 from kubewire.core import console, monitor
 from kubewire.core.paths import lab_dir
 from kubewire.core.proc import Process, boot_id, host_id, pid_namespace
+from kubewire.providers.base import NodeRecord
 from kubewire.providers.netns import cgroups, linux
 from kubewire.providers.netns.plan import LOGS, Plan
 from kubewire.providers.netns.state import (
     KEEPER_LOG,
-    NodeRecord,
     SandboxState,
     post_mortem,
     remove,

@@ -11,6 +11,7 @@ from typing import Any
 from kubewire.core import paths
 from kubewire.core.files import read_record, write_atomically
 from kubewire.core.proc import Process, made_elsewhere, seen_from_here
+from kubewire.providers.base import NodeRecord
 
 FILE = "sandbox.json"
 SOCKET = "control.sock"
@@ -19,13 +20,6 @@ KEEPER_LOG = "keeper.log"
 RECORD = "record.json"
 LEDGER = "workload.json"
 SCHEMA = 1
-
-
-@dataclass(frozen=True)
-class NodeRecord:
-    name: str
-    role: str
-    ips: tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -2,44 +2,25 @@
 
 from __future__ import annotations
 
-import http.server
 import os
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from docker_stand_in import docker_host
 from kubewire.core.errors import HostError
 from kubewire.providers.kind.engine import answers, connect
 
 
-class Old(http.server.BaseHTTPRequestHandler):
-    """An engine of 2018."""
-
-    def do_GET(self) -> None:
-        body = b'{"Version": "18.09.1", "ApiVersion": "1.39"}'
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("Content-Type", "application/json")
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
 @pytest.fixture
 def old_engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Old)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{server.server_port}")
-    yield
-    server.shutdown()
-    server.server_close()
+    """An engine of 2018."""
+    with docker_host({"Version": "18.09.1", "ApiVersion": "1.39"}, monkeypatch):
+        yield
 
 
 def test_one_that_is_too_old_is_named(old_engine: None) -> None:
