@@ -96,7 +96,7 @@ def read_record(path: Path, kind: type[T], schema: int) -> T | None:
 
     UnsafeFileError where it is not this user's own: what it describes must not be touched.
     """
-    from msgspec import convert  # slow to import
+    from kubewire.core.decoding import convert  # slow to import
 
     try:
         value = read_own_json(path)

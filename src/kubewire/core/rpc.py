@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from kubewire.core import decoding
 from kubewire.core.errors import KubewireError, LabError
 from kubewire.core.printable import one_line
 
@@ -44,9 +45,9 @@ def call(path: Path, request: object, kind: type[T], *, timeout: float = 10.0) -
     or for an answer of another type.
     """
     line = exchange(path, _line(request), timeout=timeout)
-    if refused := msgspec.json.decode(line, type=_Refused).error:
+    if refused := decoding.decode(line, _Refused).error:
         raise ValueError(refused)
-    return msgspec.json.decode(line, type=kind)
+    return decoding.decode(line, kind)
 
 
 def exchange(path: Path, line: bytes, *, timeout: float, limit: int = LIMIT) -> bytes:
@@ -78,7 +79,7 @@ def listen(path: Path) -> socket.socket:
 
 
 async def serve(
-    listener: socket.socket, requests: msgspec.json.Decoder[T], handler: Callable[[T], Awaitable[object]]
+    listener: socket.socket, kind: type[T], handler: Callable[[T], Awaitable[object]]
 ) -> asyncio.Server:
     """Answer each request with what `handler` returns."""
     import asyncio
@@ -87,7 +88,7 @@ async def serve(
         try:
             while line := await asyncio.wait_for(reader.readline(), IDLE_SECONDS):
                 try:
-                    answer = await handler(requests.decode(line))
+                    answer = await handler(decoding.decode(line, kind))
                 except Exception as error:
                     answer = _refusal(error)
                 writer.write(_line(answer))
@@ -101,16 +102,14 @@ async def serve(
     return await asyncio.start_server(handle, sock=listener, limit=LIMIT)
 
 
-def serve_in_threads(
-    listener: socket.socket, requests: msgspec.json.Decoder[T], handler: Callable[[T], object]
-) -> None:
+def serve_in_threads(listener: socket.socket, kind: type[T], handler: Callable[[T], object]) -> None:
     """Answer each request with what `handler` returns, in one thread a connection."""
 
     def accept() -> None:
         while True:
             try:
                 connection, _ = listener.accept()
-                threading.Thread(target=answer, args=(connection, requests, handler), daemon=True).start()
+                threading.Thread(target=answer, args=(connection, kind, handler), daemon=True).start()
             except (OSError, RuntimeError):  # no descriptor or no thread left, for now
                 log.exception("a request could not be taken")
                 time.sleep(0.1)
@@ -120,7 +119,7 @@ def serve_in_threads(
 
 def answer(
     connection: socket.socket,
-    requests: msgspec.json.Decoder[T],
+    kind: type[T],
     handler: Callable[[T], object],
     limit: int = LIMIT,
 ) -> None:
@@ -129,7 +128,7 @@ def answer(
     with suppress(OSError), connection, connection.makefile("rwb") as stream:
         while (line := stream.readline(limit)).endswith(b"\n"):
             try:
-                found = handler(requests.decode(line))
+                found = handler(decoding.decode(line, kind))
             except Exception as error:
                 found = _refusal(error)
             stream.write(_line(found))
@@ -139,7 +138,7 @@ def answer(
 def decode(data: str | bytes, kind: type[T], host: str, what: str) -> T:
     """A JSON value of that type; LabError: `HOST: WHAT answered an unknown key add_host`."""
     try:
-        return msgspec.json.decode(data, type=kind)
+        return decoding.decode(data, kind)
     except (ValueError, RecursionError) as error:
         raise LabError(f"{what} answered {_fault(str(error))}", where=host) from error
 

@@ -140,7 +140,6 @@ def _together(made: dict[str, Any], tools: dict[str, Any]) -> dict[str, Any]:
 
 LIMIT = 64 << 20
 """Bytes of one request, which includes the lab's manifests."""
-REQUESTS = msgspec.json.Decoder(Request)
 
 
 def serve(session: Session, listener: socket.socket, connection: int) -> None:
@@ -158,7 +157,7 @@ def serve(session: Session, listener: socket.socket, connection: int) -> None:
             break
         caller, _ = listener.accept()
         threading.Thread(
-            target=rpc.answer, args=(caller, REQUESTS, session.answer, LIMIT), daemon=True
+            target=rpc.answer, args=(caller, Request, session.answer, LIMIT), daemon=True
         ).start()
     os.kill(os.getpid(), signal.SIGTERM)
     threading.Event().wait(MERCY)

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from kubewire.core import resources
+from kubewire.core.decoding import decode
 from kubewire.core.errors import DefinitionError
 from kubewire.core.processes import run
 from kubewire.core.timeouts import scaled
@@ -98,7 +99,7 @@ def read_inventory(sources: Iterable[str]) -> Mapping[str, Group]:
 def groups_of(listed: bytes, sources: Iterable[str] = ()) -> Mapping[str, Group]:
     """The groups in the output of `ansible-inventory --list`; DefinitionError for anything else."""
     try:
-        return msgspec.json.decode(listed, type=dict[str, Group])
+        return decode(listed, dict[str, Group])
     except (ValueError, RecursionError) as error:
         raise DefinitionError(f"the inventory can't be read: {error}", where=", ".join(sources)) from error
 

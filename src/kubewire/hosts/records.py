@@ -101,7 +101,7 @@ def forget(lab: str, host: str) -> None:
 
 
 def _read(path: Path) -> RemoteLab:
-    from msgspec import convert
+    from kubewire.core.decoding import convert
 
     try:
         away = convert(read_own_json(path), RemoteLab)

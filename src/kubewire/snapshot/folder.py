@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
+from kubewire.core.decoding import read_json
 from kubewire.core.errors import DefinitionError, KubewireError, LabError
 from kubewire.core.files import read_bounded, size_text
-from kubewire.core.jsontext import read_json
 from kubewire.core.printable import text_of
 from kubewire.core.refusals import given
 from kubewire.dataplane.core.snapshot import NODE_FILES, NodeSnapshot, Snapshot

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-import msgspec
 from msgspec import Meta, Struct
 
 from kubewire.core.bounded import Count
+from kubewire.core.decoding import decode
 from kubewire.dataplane.core.findings import Check
 from kubewire.verify.report import Report, ReportNode, Status
 
@@ -68,4 +68,4 @@ def to_stored(report: Report) -> dict[str, Any]:
 
 def read_stored(data: bytes) -> Report:
     """The report; ValueError or RecursionError for anything else."""
-    return msgspec.json.decode(data, type=StoredReport).report()
+    return decode(data, StoredReport).report()

@@ -10,6 +10,7 @@ from pathlib import Path
 from repository import ROOT
 
 SOURCES = sorted([*(ROOT / "src").rglob("*.py"), *(ROOT / "plugins").rglob("*.py")])
+BOUND = ("msgspec", "msgspec.json", "os", "subprocess", "yaml")
 WAITING = {"run", "call", "check_call", "check_output", "getoutput", "getstatusoutput"}
 LONG_LIVED = {
     "core/processes.py",
@@ -36,7 +37,7 @@ def uses(path: Path) -> Iterator[tuple[str, str]]:
     for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Attribute):
             yield ast.unparse(node.value), node.attr
-        if isinstance(node, ast.ImportFrom) and node.module in ("os", "subprocess", "yaml"):
+        if isinstance(node, ast.ImportFrom) and node.module in BOUND:
             for name in node.names:
                 yield node.module, name.name
 
@@ -73,6 +74,16 @@ def test_yaml_is_loaded_by_the_bounded_readers() -> None:
         loads = {name for module, name in uses(path) if module == "yaml" and "load" in name.lower()}
         allowed = {"core/bounded_yaml.py": loads, "lab/yaml_positions.py": {"SafeLoader"}}
         return loads - allowed.get(place(path), set())
+
+    assert offenders(wrong) == {}
+
+
+def test_msgspec_reads_in_one_module_which_prepares_each_type_under_a_lock() -> None:
+    def wrong(path: Path) -> object:
+        reading = {"decode", "convert", "Decoder"}
+        return place(path) != "core/decoding.py" and (
+            {name for module, name in uses(path) if module in ("msgspec", "msgspec.json")} & reading
+        )
 
     assert offenders(wrong) == {}
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec import Struct
-from msgspec.json import Decoder
 
 from kubewire.core import rpc
 
@@ -38,7 +38,7 @@ def serving(path: Path) -> threading.Thread:
     listener = rpc.listen(path)
 
     async def serve() -> None:
-        requests: Decoder[Add | End] = Decoder(Add | End)
+        requests: Any = Add | End
         await rpc.serve(listener, requests, handler)
         await ended.wait()
 

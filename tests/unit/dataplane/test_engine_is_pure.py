@@ -25,7 +25,7 @@ PURE = (
         "hashlib",
     ),
     *("ipaddress", "itertools", "json", "re", "typing", "msgspec"),
-    *("kubewire.core.bounded_yaml", "kubewire.core.errors", "kubewire.core.jsontext", "kubewire.dataplane"),
+    *("kubewire.core.bounded_yaml", "kubewire.core.errors", "kubewire.core.decoding", "kubewire.dataplane"),
 )
 BUILTINS = {"__import__", "breakpoint", "compile", "eval", "exec", "input", "open", "print"}
 

@@ -24,6 +24,7 @@ from kubewire.cluster.object_diff import (
     without,
 )
 from kubewire.cluster.rollout import wait_for_rollout
+from kubewire.core.decoding import decode
 from kubewire.core.errors import LabError
 from kubewire.core.files import UnsafeFileError, read_own, write_atomically
 from kubewire.core.paths import lab_dir
@@ -191,7 +192,7 @@ class Ledger:
     def read(self) -> list[Manifest]:
         """The objects applied so far; none if there are none, or the file is invalid."""
         try:
-            applied = msgspec.json.decode(read_own(self._path), type=list[Applied])
+            applied = decode(read_own(self._path), list[Applied])
         except (FileNotFoundError, UnsafeFileError, ValueError, RecursionError):
             return []
         return list(msgspec.to_builtins(applied))

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from kubewire.core.decoding import convert
 from kubewire.core.errors import LabError
 
 Texts = list[str] | None
@@ -141,7 +142,7 @@ def check_cluster(cluster: object) -> None:
 
 def _check(item: Any, shape: type[Struct], what: str) -> None:
     try:
-        msgspec.convert(item, shape)
+        convert(item, shape)
     except msgspec.ValidationError as error:
         raise LabError(
             f"{what}, is not as the API gives it: {error}".replace(" - at `$.", " at `"),

@@ -10,10 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Raw, Struct
-from msgspec.json import decode
 
+from kubewire.core.decoding import decode, read_json
 from kubewire.core.errors import LabError
-from kubewire.core.jsontext import read_json
 from kubewire.dataplane.core.findings import IpFamily
 from kubewire.dataplane.core.model import (
     Chain,
@@ -68,7 +67,7 @@ def parse_nft_json(text: str, family: IpFamily) -> Dataplane:
 def listed(text: str, where: str) -> list[str]:
     """The JSON of each object of a listing, in its order. Raises ParseError with the place `where`."""
     try:
-        return [bytes(item).decode() for item in decode(text, type=_Listing).nftables]
+        return [bytes(item).decode() for item in decode(text, _Listing).nftables]
     except ValueError as refused:
         try:
             document = json.loads(text)

@@ -16,6 +16,7 @@ from dataclasses import replace
 import msgspec
 
 from kubewire.core import monitor
+from kubewire.core.decoding import decode
 from kubewire.core.proc import Process, boot_id, die_with_parent, host_id, pid_namespace
 from kubewire.hosts.vm.state import CONSOLE, LOG, VmState, folder, post_mortem, write_state
 
@@ -38,7 +39,7 @@ class Vm(monitor.Monitored):
 
     def start(self, order: bytes) -> None:
         """Record it, and start QEMU; its copy of the root is an unnamed file in its folder."""
-        told = msgspec.json.decode(order, type=Order)
+        told = decode(order, Order)
         state = VmState(
             lab=self._lab,
             boot=boot_id(),

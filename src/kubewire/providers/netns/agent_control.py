@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from msgspec import Struct
-from msgspec.json import Decoder
 
 from kubewire.core import rpc
 
@@ -27,4 +26,4 @@ class Repaired(Struct):
 def serve(path: Path, handler: Callable[[Repair], Repaired]) -> None:
     """Answer on a unix socket at `path` (mode 0600)."""
     path.unlink(missing_ok=True)
-    rpc.serve_in_threads(rpc.listen(path), Decoder(Repair), handler)
+    rpc.serve_in_threads(rpc.listen(path), Repair, handler)

@@ -9,8 +9,6 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from msgspec.json import Decoder
-
 from kubewire.core import rpc
 from kubewire.core.proc import die_with_parent, set_process_name
 from kubewire.providers.netns import cgroups, control, relay, sandbox
@@ -49,7 +47,7 @@ class _Init:
 
     async def serve(self) -> None:
         self._reaper.install()
-        await rpc.serve(self._sockets.control, Decoder(control.Request), self._handle)
+        await rpc.serve(self._sockets.control, control.Request, self._handle)
         await relay.serve(self._sockets.kubectl, self._plan.endpoints)
         self._supervisor.start()
         self._tell_monitor("built")

@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 
 from kubewire.core import console, monitor
+from kubewire.core.decoding import decode
 from kubewire.core.paths import lab_dir
 from kubewire.core.proc import Process, boot_id, host_id, pid_namespace
 from kubewire.providers.base import NodeRecord
@@ -57,7 +58,7 @@ class Sandbox(monitor.Monitored):
         """Record it, then fork PID 1 into its namespaces."""
         from kubewire.providers.netns import init
 
-        told = msgspec.json.decode(order, type=Order)
+        told = decode(order, Order)
         plan = told.plan
         name = f"{cgroups.PREFIX}{plan.lab}-{secrets.token_hex(4)}"
         homes = cgroups.homes(cgroups.own_groups())
