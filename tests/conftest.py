@@ -24,7 +24,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """A machine that must end in time tells which tests it did not come to, rather than being ended."""
     until = item.config.getoption("--until")
     if until and time.time() > until:
-        pytest.skip("NOT RUN: this machine's time was over (make test-all sets no limit)")
+        pytest.skip("NOT RUN: the time limit was reached (make test-all sets no limit)")
 
 
 @pytest.fixture

@@ -55,7 +55,7 @@ def main(arguments: Sequence[str]) -> int:
         sys.stdout.flush()
         os._exit(code)  # ends the sandbox, and with it threads that still wait for a kube-proxy
     if time.time() > (options.until or math.inf):
-        print("NOT RUN: this machine's time was over")
+        print("NOT RUN: the time limit was reached")
         return 0
     try:
         newest = ensure(NEWEST)

@@ -62,7 +62,7 @@ def explore(oracle: Oracle, wanted: int, first_seed: int, until: float = math.in
     turn, started = 0, time.monotonic()
     while turn < rounds or oracle.tally.states < wanted or (full and oracle.tally.rare()):
         if time.time() > until:
-            print(f"NOT ALL: this machine's time was over after {oracle.tally.states} of {wanted} states")
+            print(f"NOT ALL: the time limit was reached after {oracle.tally.states} of {wanted} states")
             return
         if turn == MOST * rounds:
             return

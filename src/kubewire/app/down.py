@@ -12,7 +12,7 @@ def down_here(name: str, *, wait: bool = True) -> int:
     """Remove a lab under its lock, then its logs; the exit code."""
     display = Display()
     with display.lab_lock(name, "down", wait=wait):
-        with display.running("Remove the lab and all that belongs to it"):
+        with display.running("Remove the lab and everything that belongs to it"):
             removed = remove_here(name)
         forget_logs(name)
         display.line(f"lab {name} is removed" if removed else f"there was no lab {name}", "green")

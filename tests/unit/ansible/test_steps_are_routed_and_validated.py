@@ -91,8 +91,8 @@ def test_a_playbook_with_an_old_role_name_makes_its_cluster(provider: str, tmp_p
         OLD_NAMES.format(provider=provider), ROOT / ".collections", tmp_path, "--list-tasks", "-e", "lab=x"
     )
     names = [line.split("\t")[0].strip() for line in shown.splitlines() if " : " in line]
-    assert names.index("kubewire.lab.cluster : Make or reconcile the cluster") > names.index(
-        "kubewire.lab.lab_host : Install them"
+    assert names.index("kubewire.lab.cluster : Create or repair the cluster") > names.index(
+        "kubewire.lab.lab_host : Install missing OS packages"
     )
 
 
@@ -115,4 +115,4 @@ def test_a_play_may_make_several_clusters_by_an_old_role_name(tmp_path: Path) ->
         ROOT / ".collections",
         tmp_path,
     )
-    assert shown.count("TASK [kubewire.lab.cluster : Make or reconcile the cluster]") == 2
+    assert shown.count("TASK [kubewire.lab.cluster : Create or repair the cluster]") == 2

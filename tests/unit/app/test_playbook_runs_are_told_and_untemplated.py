@@ -35,8 +35,8 @@ def test_a_failing_task_tells_its_message_and_exit_code(state: Path) -> None:
     assert run.failure is not None
     assert run.failure.exit_code == 2
     assert "--mode {{ 6 * 6 }}" in run.failure.message
-    assert run.failure.task == "Name the OS packages that are missing"
-    assert "✘ Name the OS packages" in stream.getvalue()
+    assert run.failure.task == "Find missing OS packages"
+    assert "✘ Find missing OS packages" in stream.getvalue()
     assert "36" not in run.failure.message
 
     log = (run.folder / "run" / "stdout").read_text()
