@@ -61,7 +61,7 @@ def _check_bounds(text: str) -> None:
         elif isinstance(event, yaml.NodeEvent):
             tag = getattr(event, "tag", None)
             if tag is not None:
-                raise ValueError(f"the tag {tag} is not used here")
+                raise ValueError(f"the tag {tag} is not supported")
             total += 1
             if not isinstance(event, yaml.ScalarEvent):
                 open_nodes.append((event.anchor, total - 1))
@@ -74,4 +74,4 @@ def _check_bounds(text: str) -> None:
         if total > MAX_NODES:
             raise ValueError(f"more than {MAX_NODES} values (aliases followed)")
         if len(open_nodes) > MAX_DEPTH:
-            raise ValueError(f"nested more than {MAX_DEPTH} deep")
+            raise ValueError(f"nested more than {MAX_DEPTH} levels deep")

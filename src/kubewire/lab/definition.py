@@ -1,4 +1,4 @@
-"""A definition file, read whole or refused with everything that is wrong in it, by line and column."""
+"""Read a definition file; errors are collected and name line and column."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ START = Mark(1, 1)
 
 
 class LabFileError(DefinitionError):
-    """A definition that can't be used; `errors` has everything that is wrong, one `place: message` each."""
+    """An invalid definition; `errors` has all its errors as `place: message`."""
 
     def __init__(self, errors: Iterable[str]) -> None:
         self.errors = tuple(_printable(error) for error in errors)
@@ -23,7 +23,7 @@ class LabFileError(DefinitionError):
 
 
 def display_path(path: FilePath) -> str:
-    """A path as people write it: relative below the current folder, else absolute."""
+    """A path for messages: relative if it is below the current folder, else absolute."""
     try:
         return str(path.relative_to(FilePath.cwd()))
     except ValueError:
@@ -31,34 +31,36 @@ def display_path(path: FilePath) -> str:
 
 
 def read_definition(path: FilePath, shown: str, what: str, shortest: str) -> Document:
-    """The one document of a definition file, its data a dict; `what` it is (`lab`) and the `shortest` one are
-    for messages. Raises LabFileError where nothing below it can be judged.
+    """The only document of a definition file; its data is a dict. Raises LabFileError if it can't be parsed.
+
+    `what` it is (`lab`) and the `shortest` valid one are for messages.
     """
     documents = read_documents(read_text(path, shown))
     for document in documents:
         if document.data is None and document.errors:
             raise LabFileError(f"{_at(shown, mark)}: {message}" for mark, message in document.errors)
     if not documents or documents[0].data is None:
-        raise LabFileError([f"{_at(shown, START)}: there is nothing in it; {shortest}"])
+        raise LabFileError([f"{_at(shown, START)}: the file is empty; {shortest}"])
     first, *others = documents
     if not isinstance(first.data, dict):
         place = _at(shown, first.values[()])
-        raise LabFileError([f"{place}: a {what} is keys and values; {shortest}"])
+        raise LabFileError([f"{place}: a {what} is a mapping of keys and values; {shortest}"])
     first.errors += [
-        (other.values[()], f"a {what} file holds one document, here begins another") for other in others
+        (other.values[()], f"a {what} file has only one document; a second one starts here")
+        for other in others
     ]
     return first
 
 
-def told(
+def messages(
     issues: Iterable[Issue],
     document: Document,
     shown: str,
     changes: Sequence[Override] = (),
     refused: Iterable[tuple[int, str]] = (),
 ) -> list[str]:
-    """Everything that is wrong, in the order of the places: the file's own errors, the issues, and which of
-    the overrides (by index) were refused.
+    """All error messages, sorted by place: of the YAML itself, of the issues, and of rejected overrides (by
+    index).
     """
     said = [((0, *_order(mark)), f"{_at(shown, mark)}: {message}") for mark, message in document.errors]
     unread = {place for place, _ in said}
@@ -84,7 +86,7 @@ def _at(shown: str, mark: Mark) -> str:
 def _place(
     issue: Issue, document: Document, changes: Sequence[Override], shown: str
 ) -> tuple[tuple[int, int, int], str]:
-    """Where an issue is to be mended: the option or the place in the file of the first field that was set."""
+    """Where to fix an issue: the option or the place in the file of the first of its fields that is set."""
     for path in issue.paths:
         for index, change in enumerate(changes):
             made_here = path not in document.values and change.path[: len(path)] == path

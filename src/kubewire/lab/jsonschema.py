@@ -1,4 +1,4 @@
-"""The JSON Schema of lab files, for editors. `python -m kubewire.lab.jsonschema` writes it anew."""
+"""The JSON Schema of lab files, for editors. `make schema` writes it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KUBERNETES_OR_UNSET = {"anyOf": [*KUBERNETES["anyOf"], {"type": "null"}]}
 
 
 def lab_json_schema() -> dict[str, Any]:
-    """The schema of what a person writes: only `mode` is required, and a subnet may be one string."""
+    """The schema of a lab file: only `mode` is required, and a subnet may be a string."""
     schema = without_titles(Lab.model_json_schema(by_alias=True))
     properties = schema["properties"]
     written_otherwise: dict[str, dict[str, Any]] = {
@@ -38,7 +38,7 @@ def render_json_schema() -> str:
 
 
 def without_titles(node: Any) -> Any:
-    """pydantic's made-up titles say nothing that the keys don't; descriptions become one line."""
+    """Remove the titles that pydantic generates from the keys; put descriptions on one line."""
     if isinstance(node, list):
         return [without_titles(each) for each in node]
     if not isinstance(node, dict):
@@ -53,7 +53,7 @@ def without_titles(node: Any) -> Any:
 
 
 def main() -> None:
-    """Write the schema where the repository keeps it."""
+    """Write the schema into the repository."""
     path = resources.root() / "schemas" / "lab.schema.json"
     path.write_text(render_json_schema(), encoding="utf-8")
 

@@ -15,8 +15,8 @@ def kube_proxy_config(
 ) -> dict[str, Any]:
     """The KubeProxyConfiguration v1alpha1 of one node; `kubeconfig` is a path as kube-proxy sees it.
 
-    Where conntrack's sysctls can't be set (nf_conntrack_max is read-only in a child network namespace),
-    kube-proxy is told to leave them alone, as kind does. Healthz and metrics listen where kubeadm's do.
+    If conntrack's sysctls can't be set (nf_conntrack_max is read-only in a child network namespace),
+    kube-proxy is configured not to set them, as in kind. Healthz and metrics use kubeadm's addresses.
     """
     return {
         "apiVersion": API_VERSION,
@@ -26,16 +26,16 @@ def kube_proxy_config(
         "clusterCIDR": ",".join(map(str, lab.pod_subnet)),
         "healthzBindAddress": "0.0.0.0:10256" if lab.pod_subnet[0].version == 4 else "[::]:10256",
         "metricsBindAddress": "127.0.0.1:10249" if lab.pod_subnet[0].version == 4 else "[::1]:10249",
-        **({} if conntrack_tunable else {"conntrack": _conntrack_left_alone()}),
+        **({} if conntrack_tunable else {"conntrack": _conntrack_unchanged()}),
         **mode_options(lab),
     }
 
 
 def mode_options(lab: Lab) -> dict[str, Any]:
-    """The part of a KubeProxyConfiguration that the lab's mode and kubeProxy options decide, written out.
+    """The part of a KubeProxyConfiguration that depends on the lab's mode and kubeProxy options.
 
-    In mode nftables the iptables section is not read; its own section has the same names. Mode ipvs takes
-    masquerading from the iptables section (upstream cmd/kube-proxy/app/server_linux.go).
+    Mode nftables reads its own section, with the same keys, not that of iptables. Mode ipvs reads the
+    masquerading options from the iptables section (upstream cmd/kube-proxy/app/server_linux.go).
     """
     proxy = lab.kube_proxy
     masquerade = {"masqueradeAll": proxy.masquerade_all, "masqueradeBit": proxy.masquerade_bit}
@@ -58,7 +58,7 @@ def mode_options(lab: Lab) -> dict[str, Any]:
 
 
 def feature_gates(lab: Lab) -> dict[str, bool]:
-    """The lab's gates, with the one that mode nftables needs before Kubernetes 1.31 (KEP-3866)."""
+    """The lab's feature gates, and the one that mode nftables needs before Kubernetes 1.31 (KEP-3866)."""
     needed = {"NFTablesProxyMode": True} if lab.mode is Mode.NFTABLES and kubernetes_minor(lab) < 31 else {}
     return {**needed, **lab.kube_proxy.feature_gates}
 
@@ -73,5 +73,5 @@ def _local_detection(proxy: KubeProxy) -> dict[str, Any]:
             return {}
 
 
-def _conntrack_left_alone() -> dict[str, Any]:
+def _conntrack_unchanged() -> dict[str, Any]:
     return {"maxPerCore": 0, "tcpCloseWaitTimeout": "0s", "tcpEstablishedTimeout": "0s"}

@@ -1,4 +1,4 @@
-"""From a lab's name or path, and the options of the call, to a complete Lab."""
+"""Load a complete Lab from its name or path and the command's options."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kubewire.core import resources
 from kubewire.core.errors import DefinitionError
 from kubewire.core.provider_rules import problems
 from kubewire.core.refusals import given
-from kubewire.lab.definition import LabFileError, display_path, read_definition, told
+from kubewire.lab.definition import LabFileError, display_path, messages, read_definition
 from kubewire.lab.overrides import apply_overrides, as_written, parse_overrides
 from kubewire.lab.schema import Lab
 from kubewire.lab.validation import STAND_INS, Issue, validate
@@ -21,12 +21,12 @@ __all__ = ["LabFileError", "available_labs", "display_path", "find_lab", "load_l
 
 SUFFIXES = (".yml", ".yaml")
 MATRIX = "matrix"
-"""The file in labs/ that is no lab: which labs a nightly runs in which versions and modes."""
+"""The file in labs/ that is not a lab but the matrix of a nightly."""
 SHORTEST = "the shortest lab is “mode: iptables”"
 
 
 def available_labs() -> dict[str, Path]:
-    """Every lab by name: those in `labs/` of the current folder, then those that come with kubewire."""
+    """Every lab file by name: in `labs/` of the current folder, then those shipped with kubewire."""
     found: dict[str, Path] = {}
     for folder in (Path.cwd() / "labs", resources.labs_dir()):
         if folder.is_dir():
@@ -52,9 +52,9 @@ def find_lab(lab: str) -> Path:
 
 
 def load_lab(path_or_name: str | Path, overrides: Mapping[str, object] | None = None) -> Lab:
-    """The complete Lab of a file, `overrides` laid over it: dotted camelCase key → value, text read as YAML.
+    """The complete Lab of a file. `overrides` maps dotted camelCase keys to values; text is parsed as YAML.
 
-    Raises LabFileError with all that is wrong: in the file by line and column, in an override by option.
+    Raises LabFileError with all errors, by line and column in the file, or by option.
     """
     path = find_lab(path_or_name) if isinstance(path_or_name, str) else path_or_name.absolute()
     shown = display_path(path)
@@ -64,7 +64,7 @@ def load_lab(path_or_name: str | Path, overrides: Mapping[str, object] | None = 
     lab, issues = validate({"name": path.stem, **data}, Lab, STAND_INS)
     issues += _missing_manifests(path, data.get("manifests"))
     issues += [Issue(message, tuple((key,) for key in keys)) for message, keys in problems(data)]
-    said = told(issues, document, shown, changes, refused)
+    said = messages(issues, document, shown, changes, refused)
     if lab is None or said:
         raise LabFileError(said)
     return lab.model_copy(update={"manifests": tuple(_beside(path, each) for each in lab.manifests)})
@@ -74,7 +74,7 @@ def _known(lab: str) -> str:
     labs = available_labs()
     guess = nearest(lab, labs)
     hint = f"did you mean “{guess}”? " if guess else ""
-    return f"{hint}known labs: {', '.join(labs)}" if labs else "no lab is known here"
+    return f"{hint}known labs: {', '.join(labs)}" if labs else "no labs were found"
 
 
 def _beside(lab_file: Path, manifest: str | Path) -> Path:
@@ -82,7 +82,7 @@ def _beside(lab_file: Path, manifest: str | Path) -> Path:
 
 
 def _missing_manifests(lab_file: Path, manifests: Any) -> list[Issue]:
-    """An Issue for each manifest that is no file; what is no list of text at all, others complain about."""
+    """An Issue for each manifest that is not a file; wrong types are reported elsewhere."""
     listed = manifests if isinstance(manifests, list) else []
     return [
         Issue(f"manifests: there is no file {display_path(_beside(lab_file, each))}", (("manifests", index),))

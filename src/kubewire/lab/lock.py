@@ -1,4 +1,4 @@
-"""One maker at a time: a lab's lock, which says who holds it."""
+"""A lab's lock: one command at a time changes a lab. The lock file names its holder."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ POLL = 0.2  # seconds
 def lab_lock(
     name: str, command: str, *, wait: bool = True, tell: Callable[[str], None] = lambda _: None
 ) -> Iterator[None]:
-    """Hold the lab's lock; while another holds it, `tell` who once and wait, or LabError with `wait=False`.
+    """Hold the lab's lock. If it is taken, `tell` its holder once and wait; LabError with `wait=False`.
 
     A process whose parent holds the lock (the environment variable KUBEWIRE_LOCK_HELD names the lab)
-    doesn't take it again. The kernel frees it when its holder dies.
+    doesn't take it again. The kernel releases it when its holder dies.
     """
     if os.environ.get(HELD) == name:
         yield
@@ -35,7 +35,7 @@ def lab_lock(
     try:
         holder = {"pid": os.getpid(), "command": command, "since": time.strftime("%H:%M:%S")}
         os.ftruncate(descriptor, 0)
-        with contextlib.suppress(OSError):  # a full disk must not keep anybody from removing a lab
+        with contextlib.suppress(OSError):  # on a full disk a lab can still be removed
             os.pwrite(descriptor, json.dumps(holder).encode(), 0)
         os.environ[HELD] = name
         yield
@@ -45,7 +45,7 @@ def lab_lock(
             os.environ[HELD] = outer
         path.unlink(missing_ok=True)
         os.close(descriptor)
-        with contextlib.suppress(OSError):  # the state folder goes with its last file
+        with contextlib.suppress(OSError):  # an empty state folder is removed
             path.parent.rmdir()
             path.parent.parent.rmdir()
 
@@ -60,21 +60,21 @@ def _path(name: str) -> Path:
 
 
 def _acquire(path: Path, name: str, wait: bool, tell: Callable[[str], None]) -> int:
-    told = False
+    reported = False
     while True:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             descriptor = open_lock(path)
         except FileNotFoundError:  # the last holder removed the folder in between
             continue
-        if not try_lock(descriptor, 0.0 if wait else POLL):  # one who only looks lets go at once
+        if not try_lock(descriptor, 0.0 if wait else POLL):  # is_locked holds it only for a moment
             holder = _holder(descriptor)
             os.close(descriptor)
             if not wait:
                 raise LabError(f"lab {name} is in use by {holder}", hint="try again when it is done")
-            if not told:
+            if not reported:
                 tell(f"waiting for {holder}")
-                told = True
+                reported = True
             time.sleep(POLL)
             continue
         if _is_current(descriptor, path):
@@ -83,7 +83,7 @@ def _acquire(path: Path, name: str, wait: bool, tell: Callable[[str], None]) -> 
 
 
 def _is_current(descriptor: int, path: Path) -> bool:
-    """The locked file is still the one at its path; its last holder removes it."""
+    """Whether the locked file is still the one at its path: its last holder removes it."""
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Which lab and which node the user means. Kept free of heavy imports: `kubewire exec` starts with it."""
+"""Find a lab by its name or file. Light imports only: `kubewire exec` starts with this module."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 
 
 def is_recorded(lab: str) -> bool:
-    """A lab of that name was brought up on this machine and not removed."""
+    """Whether this machine has a record of a lab of that name."""
     return bool(NAME.fullmatch(lab)) and (lab_dir(lab) / "record.json").is_file()
 
 
 def lab_name(lab: str) -> str:
-    """The name of a lab given by its name or its file; one that was brought up needs no file any more."""
+    """The name of a lab given by its name or its file; a recorded lab needs no file."""
     if is_recorded(lab):
         return lab
     if os.sep in lab and (made := made_from(Path(lab))):
@@ -34,9 +34,9 @@ def lab_name(lab: str) -> str:
 
 
 def name_to_remove(lab: str) -> str:
-    """As `lab_name`; where neither a record nor a file says anything, the name that the argument itself has.
+    """As `lab_name`, but without a record and a file the argument itself is the name.
 
-    What isn't there needs no definition to be gone.
+    Removing a lab needs no definition.
     """
     try:
         return lab_name(lab)
@@ -48,7 +48,7 @@ def name_to_remove(lab: str) -> str:
 
 
 def owner_of(directory: Path) -> str:
-    """The provider that the record in a lab's folder names, "" without one, "?" where it can't be read."""
+    """The provider in the record of a lab's folder; "" without a record, "?" if it can't be read."""
     try:
         return str(read_own_json(directory / "record.json").get("provider", ""))
     except FileNotFoundError:
@@ -66,7 +66,7 @@ def recorded_labs() -> list[str]:
 
 
 def made_from(source: Path) -> str:
-    """The name of the recorded lab that was made from this file, "" if none was."""
+    """The name of the recorded lab that was created from this file, "" if there is none."""
     for name in recorded_labs():
         try:
             recorded = read_own_json(lab_dir(name) / "record.json")["source"]
@@ -82,12 +82,12 @@ def not_up(lab: str) -> LabError:
 
 
 def required_record(lab: str) -> Record:
-    """The record of a lab, given by its name or its file; LabError naming the line that brings it up."""
+    """The record of a lab, given by its name or its file; LabError, with the command that creates it."""
     return required_record_of(lab_name(lab))
 
 
 def required_record_of(name: str) -> Record:
-    """The record of the lab of that name; its file is not looked at."""
+    """The record of the lab of that name; its file is not read."""
     from kubewire.lab.record import read_record
 
     record = read_record(name)

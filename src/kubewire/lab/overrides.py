@@ -1,4 +1,4 @@
-"""What the call sets over the lab file: `--set httpbin.replicas=7`, `--mode nftables`."""
+"""Options that override the lab file: `--set httpbin.replicas=7`, `--mode nftables`."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ SHORTHANDS = {
     "httpbin.replicas": "--replicas",
     "provider": "--provider",
 }
-"""Keys that have an option of their own beside `--set key=value`."""
+"""Keys with an option of their own."""
 VERSIONS = ("kubernetes", "controlPlane")
-"""Keys whose value is a version, which YAML may take for a number."""
+"""Keys with a version, which YAML may parse as a number."""
 
 
 @dataclass(frozen=True)
 class Override:
-    """One value that the call sets: the `option` as a person writes it, the field's path, the value."""
+    """One override: the `option` as written on the command line, the field's path, the value."""
 
     option: str
     path: Path
@@ -32,14 +32,14 @@ class Override:
 
 
 def parse_overrides(settings: Mapping[str, object]) -> list[Override]:
-    """Overrides from dotted camelCase keys; text values are read as YAML, others taken as they are."""
+    """Overrides from dotted camelCase keys; text values are parsed as YAML."""
     return [_parse(key, value) for key, value in settings.items()]
 
 
 def apply_overrides(
     data: Mapping[str, Any], overrides: Iterable[Override]
 ) -> tuple[dict[str, Any], list[tuple[int, str]]]:
-    """The data with every override in it, and which overrides (by index) found no place, and why."""
+    """The data with every override applied, and the rejected overrides (by index) with the reason."""
     changed = copy.deepcopy(dict(data))
     refused = []
     for index, override in enumerate(overrides):
@@ -49,7 +49,7 @@ def apply_overrides(
 
 
 def as_written(document: Document) -> Any:
-    """The document's data, where a `kubernetes` of 1.30 stays `1.30` and does not become the number 1.3."""
+    """The document's data; versions stay as written, so that `kubernetes: 1.30` isn't the number 1.3."""
     data = document.data
     if not isinstance(data, dict):
         return data
@@ -61,18 +61,18 @@ def _parse(key: str, value: object) -> Override:
     path: Path = tuple(key.split("."))
     option = f"{SHORTHANDS[key]} {value}" if key in SHORTHANDS else f"--set {key}={value}"
     if not all(path):
-        return Override(option, path, value, "the key is words with dots between, such as httpbin.replicas")
+        return Override(option, path, value, "a key is words separated by dots, such as httpbin.replicas")
     if not isinstance(value, str) or key in VERSIONS:
         return Override(option, path, str(value) if key in VERSIONS else value)
     documents = read_documents(value)
     error = next((message for document in documents for _, message in document.errors), "")
     if not error and len(documents) != 1:
-        error = "the value is missing" if not documents else "the value holds several documents"
+        error = "the value is missing" if not documents else "the value has several YAML documents"
     return Override(option, path, None if error else documents[0].data, error)
 
 
 def _put(data: dict[str, Any], override: Override) -> str:
-    """Set the value in place; otherwise say why it has no place."""
+    """Set the value in `data`; the reason if that is impossible, else ""."""
     container: Any = data
     *parents, last = override.path
     for depth, key in enumerate(parents, 1):

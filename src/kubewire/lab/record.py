@@ -1,4 +1,4 @@
-"""What `up` remembers of a lab in its state folder: its definition, and the choices it made."""
+"""The record of a lab in its state folder: its definition, and what `up` chose."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from kubewire.lab.rendering import lab_data
 from kubewire.lab.schema import Lab, Model
 
 FILE = "record.json"
-MEND = "remove the lab with “kubewire down {name}”, or all such leftovers with “kubewire gc”"
+HINT = "remove the lab with “kubewire down {name}”, or all leftovers with “kubewire gc”"
 WORKLOAD_KEYS = frozenset({"httpbin", "manifests", "tools", "checks"})
 UNMARKED_KEYS = frozenset({"description", "provider"})
-"""Keys whose change changes nothing: the provider of a lab is chosen once, and recorded."""
+"""Keys that need no action when they change: the provider of a lab is chosen once, and recorded."""
 
 
 class Record(Model):
-    """One lab's record. `kubernetes` is the exact version, `overrides` what the call set over the file."""
+    """One lab's record. `kubernetes` is the exact version; `overrides` are the options of the command."""
 
     schema_number: Literal[1] = Field(default=1, alias="schema")
     source: Path
@@ -42,7 +42,7 @@ def record_path(name: str) -> Path:
 
 
 def read_record(name: str) -> Record | None:
-    """The record of a lab; None if there is none; LabError if it can't be understood."""
+    """The record of a lab; None if there is none; LabError if it is invalid."""
     path = record_path(name)
     if not path.parent.is_dir():
         return None
@@ -54,29 +54,29 @@ def read_record(name: str) -> Record | None:
         raise LabError(
             f"the record of lab {name} can't be read: {_first_line(error)}",
             where=str(path),
-            hint=MEND.format(name=name),
+            hint=HINT.format(name=name),
         ) from error
 
 
 def write_record(record: Record) -> None:
-    """Keep a lab's record, atomically; DefinitionError if a lab of this name came from another file."""
+    """Write a lab's record atomically; DefinitionError if the name belongs to another file's lab."""
     require_same_source(record.lab.name, record.source)
     write_atomically(record_path(record.lab.name), record.model_dump_json(by_alias=True, indent=2) + "\n")
 
 
 def require_same_source(name: str, source: Path) -> None:
-    """Raise DefinitionError if a lab of this name is there, made from another file than `source`."""
+    """Raise DefinitionError if a lab of this name was created from another file than `source`."""
     known = read_record(name)
     if known and not _same_file(known.source, source):
         raise DefinitionError(
-            f"the lab {name} is already there, made from {known.source}",
+            f"the lab {name} already exists, created from {known.source}",
             where=str(source),
             hint=f"give one of the two another “name:”, or remove the first with “kubewire down {name}”",
         )
 
 
 def changes_between(old: Lab, new: Lab) -> tuple[list[str], list[str]]:
-    """What differs, as `key: old → new`: what needs the cluster made anew, and what only the workload."""
+    """The changes, as `key: old → new`: those that need a new cluster, and those of the workload only."""
     before, after = lab_data(old), lab_data(new)
     cluster: list[str] = []
     workload: list[str] = []

@@ -1,6 +1,6 @@
-"""A lab as other tools read it: its effective YAML, an Ansible inventory.
+"""A lab for other tools: its effective YAML, an Ansible inventory.
 
-Everything is plain data dumped as YAML, so no user text ever goes through a template.
+Everything is dumped as YAML, so no user text goes through a template.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from kubewire.lab.schema import Lab, node_names
 
 
 class _Dumper(yaml.SafeDumper):
-    """Text of several lines as a block, never an alias."""
+    """Writes text of several lines as a block, and no aliases."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
         return True
@@ -33,7 +33,7 @@ def dump_yaml(data: Mapping[str, Any]) -> str:
 
 
 def lab_data(lab: Lab) -> dict[str, Any]:
-    """The effective definition as plain data with camelCase keys; what is unset (None) is left out."""
+    """The effective definition as plain data with camelCase keys; unset (None) values are left out."""
     return lab.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 

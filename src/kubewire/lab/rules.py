@@ -1,4 +1,4 @@
-"""What the fields of a lab must be to each other. Pure: a Lab in, problems out."""
+"""Rules between the fields of a lab. Pure: a Lab in, problems out."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 Path = tuple[str | int, ...]
 NODE_NETWORKS = (ip_network("172.18.0.0/16"), ip_network("fc00:f853:ccd:e793::/64"))
-"""The network that the nodes themselves are on, as kind's `kind` network in Docker."""
+"""The network of the nodes, the same as kind's network in Docker."""
 NODE_PORT_KEYWORDS = {"primary": 31, "localhost": 37, "all": 37}
-"""Keyword of nodePortAddresses → the first minor that knows it (kubernetes#123105, #138427)."""
+"""Keyword of nodePortAddresses → the first minor that supports it (kubernetes#123105, #138427)."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong, and the camelCase paths of all fields that it follows from, the first one to blame."""
+    """An error, and the camelCase paths of all fields that cause it; it is reported at the first."""
 
     message: str
     paths: tuple[Path, ...]
@@ -37,13 +37,13 @@ def problem(message: str, *keys: str) -> Problem:
 
 
 def problems(lab: Lab) -> list[Problem]:
-    """Everything in which the fields of a lab disagree."""
+    """All conflicts between the fields of a lab."""
     parts = (_names, _repeats, _skew, _subnets, _mode_options, _local_detection, _node_ports, _service)
     return [found for part in parts for found in part(lab)]
 
 
 def notes(lab: Lab) -> list[str]:
-    """What is allowed but worth saying."""
+    """Warnings about what is allowed."""
     minor = _minor(lab)
     said = []
     if minor > NEWEST_MINOR:
@@ -54,12 +54,12 @@ def notes(lab: Lab) -> list[str]:
     if lab.mode == "ipvs" and minor >= 35:
         said.append("kube-proxy's ipvs mode is deprecated since Kubernetes 1.35 (KEP-5495)")
     if lab.httpbin.type == "LoadBalancer":
-        said.append("nothing here hands out load balancer addresses: httpbin answers on its node port")
+        said.append("no load balancer assigns addresses in a lab: httpbin answers on its node port")
     return said
 
 
 def enforce(lab: Lab) -> None:
-    """Raise all problems as one pydantic ValidationError; each error's ctx has `message` and `paths`."""
+    """Raise all problems as a pydantic ValidationError; each error's ctx has `message` and `paths`."""
     found = problems(lab)
     if found:
         raise ValidationError.from_exception_data(
@@ -87,7 +87,7 @@ def _names(lab: Lab) -> Iterator[Problem]:
     longest = max(node_names(lab), key=len)
     if len(longest) > 63:
         yield problem(
-            f"the name is too long: node {longest} would have {len(longest)} characters, 63 are possible",
+            f"the name is too long: node {longest} would have {len(longest)} characters, the limit is 63",
             "name",
         )
 
@@ -106,8 +106,8 @@ def _skew(lab: Lab) -> Iterator[Problem]:
         return
     if not 0 <= int(lab.control_plane.split(".")[1]) - _minor(lab) <= MAX_SKEW:
         yield problem(
-            f"controlPlane {lab.control_plane} doesn't go with kube-proxy {lab.kubernetes}: "
-            f"it may be up to {MAX_SKEW} minors newer, and never older",
+            f"controlPlane {lab.control_plane} doesn't support kube-proxy {lab.kubernetes}: "
+            f"it may be up to {MAX_SKEW} minors newer, but not older",
             "controlPlane",
             "kubernetes",
         )
@@ -150,7 +150,7 @@ def _unusable(subnet: Network) -> str:
         "is for multicast": subnet.is_multicast,
         "is for link-local addresses": subnet.is_link_local,
         "is reserved": subnet.is_reserved,
-        "holds the unspecified address": subnet.network_address.is_unspecified,
+        "contains the unspecified address": subnet.network_address.is_unspecified,
     }
     return next((kind for kind, holds in kinds.items() if holds), "")
 
@@ -217,13 +217,13 @@ def _node_ports(lab: Lab) -> Iterator[Problem]:
                 yield Problem(f"{error.message()}; or primary, localhost, all", (path,))
         elif _minor(lab) < since:
             yield Problem(
-                f"nodePortAddresses knows “{value}” from Kubernetes 1.{since}, the lab's is {lab.kubernetes}",
+                f"nodePortAddresses has “{value}” since Kubernetes 1.{since}, the lab's is {lab.kubernetes}",
                 (path, ("kubernetes",)),
             )
         elif value == "primary" and len(addresses) > 1 and _minor(lab) < NODE_PORT_KEYWORDS["all"]:
             yield Problem(
-                f"nodePortAddresses takes “primary” only alone before Kubernetes 1.37, "
-                f"the lab's is {lab.kubernetes}",
+                f"before Kubernetes 1.37 “primary” must be the only value of nodePortAddresses, "
+                f"the lab has {lab.kubernetes}",
                 (path, ("kubernetes",)),
             )
         if value in addresses[:index]:

@@ -1,4 +1,4 @@
-"""The lab definition: what a user writes in `labs/*.yml`, validated, every default filled in."""
+"""The lab definition in `labs/*.yml`: its keys, their types and defaults."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ CheckGroup = Literal["dataplane", "routes", "traffic"]
 
 
 class Model(BaseModel):
-    """Keys are camelCase in YAML and snake_case in Python; unknown keys are errors; values never change."""
+    """Keys are camelCase in YAML and snake_case in Python; unknown keys are errors; immutable."""
 
     model_config = ConfigDict(
         alias_generator=to_camel,
@@ -88,7 +88,7 @@ def _default_services(data: dict[str, Any]) -> tuple[Network, ...]:
 
 
 class Nodes(Model):
-    """How many nodes. Control planes carry the control-plane taint when there are workers."""
+    """The number of nodes. Control planes have the control-plane taint if there are workers."""
 
     control_planes: Annotated[Whole, Field(ge=1, le=9)] = 1
     """Nodes that run a kube-apiserver; without workers they also run pods."""
@@ -98,42 +98,42 @@ class Nodes(Model):
 
 @dataclass(frozen=True)
 class OnlyIn:
-    """Marks an option of kube-proxy that stands in one mode's section alone."""
+    """Marks a kube-proxy option that only the section of one mode has."""
 
     mode: str
 
 
 class KubeProxy(Model):
-    """The KubeProxyConfiguration fields a lab may set; null leaves kube-proxy's own default."""
+    """The KubeProxyConfiguration fields that a lab may set; null is kube-proxy's default."""
 
     scheduler: Annotated[
         Literal["rr", "wrr", "lc", "wlc", "lblc", "lblcr", "sh", "dh", "sed", "nq", "mh"] | None,
         OnlyIn("ipvs"),
     ] = None
-    """How IPVS picks a real server; only in mode ipvs, where kube-proxy takes rr by default."""
+    """The IPVS scheduler; only in mode ipvs. Unset: kube-proxy's default, rr."""
     strict_arp: Annotated[Flag, OnlyIn("ipvs")] = Field(default=False, alias="strictARP")
     """Set arp_ignore=1 and arp_announce=2 on the nodes; only in mode ipvs."""
     masquerade_all: Flag = False
-    """Masquerade everything sent to a cluster IP, also what comes from pods."""
+    """Masquerade all traffic to cluster IPs, also from pods."""
     masquerade_bit: Annotated[Whole, Field(ge=0, le=31)] = 14
-    """The bit of the packet mark that asks for masquerading: 14 is the mark 0x4000."""
+    """The bit of the packet mark for masquerading: 14 is the mark 0x4000."""
     node_port_addresses: tuple[str, ...] = ()
-    """Where NodePorts answer: CIDRs, or `primary` (the node's own address, from Kubernetes 1.31),
-    `localhost`, `all` (from 1.37). Unset: every address in iptables and ipvs, `primary` in nftables."""
+    """The addresses of NodePorts: CIDRs, or `primary` (the node's own address, since Kubernetes 1.31),
+    `localhost`, `all` (since 1.37). Unset: every address in iptables and ipvs, `primary` in nftables."""
     localhost_node_ports: Annotated[Flag, OnlyIn("iptables")] = True
-    """Whether NodePorts answer on 127.0.0.1 of the node; only in mode iptables."""
+    """Whether NodePorts work on 127.0.0.1 of the node; only in mode iptables."""
     detect_local_mode: Literal["ClusterCIDR", "NodeCIDR", "BridgeInterface", "InterfaceNamePrefix"] = (
         "ClusterCIDR"
     )
-    """How kube-proxy tells that a packet comes from a pod of this cluster."""
+    """How kube-proxy detects packets from pods of this cluster."""
     bridge_interface: Interface = ""
-    """The bridge that pods' packets come from; with detectLocalMode BridgeInterface."""
+    """The bridge of the pods; with detectLocalMode BridgeInterface."""
     interface_name_prefix: Interface = ""
-    """How pods' interfaces on the node begin (`veth`); with detectLocalMode InterfaceNamePrefix."""
+    """The prefix of pods' interfaces on the node (`veth`); with detectLocalMode InterfaceNamePrefix."""
     sync_period: Duration = "30s"
-    """How often the whole dataplane is looked over, as a Go duration."""
+    """The interval between full syncs, as a Go duration."""
     min_sync_period: Duration = "1s"
-    """The least time between two syncs, as a Go duration."""
+    """The minimum interval between two syncs, as a Go duration."""
     feature_gates: dict[Annotated[str, Field(pattern=FEATURE_GATE)], Flag] = Field(default_factory=dict)
     """Feature gates of kube-proxy, each true or false."""
 
@@ -150,74 +150,74 @@ class Httpbin(Model):
     """The httpbin Deployment and its Service."""
 
     replicas: Annotated[Whole, Field(ge=0, le=200)] = 4
-    """Pods of the Deployment; 0 makes a Service without endpoints."""
+    """Pods of the Deployment; with 0 the Service has no endpoints."""
     port: PortNumber = 8000
     """The Service's port."""
     target_port: PortNumber = 80
     """The port that the pods listen on."""
     port_name: DnsLabel = "http"
-    """The Service port's name; it is part of what kube-proxy hashes into chain names."""
+    """The Service port's name; kube-proxy hashes it into chain names."""
     image: ImageReference | None = None
-    """Another image for the pods, answering HTTP on the target port; only kind runs any image.
-    Unset: PyPI's httpbin, saying in X-Served-By which pod answered."""
+    """Another image for the pods, which serves HTTP on the target port; only on kind.
+    Unset: PyPI's httpbin, with the pod's name in the header X-Served-By."""
     namespace: DnsLabel = "default"
-    """Where the Deployment and the Service live; made if it does not exist."""
+    """The namespace of the Deployment and the Service; created if it does not exist."""
     type: Literal["ClusterIP", "NodePort", "LoadBalancer"] = "ClusterIP"
     """The Service's type."""
     node_port: Annotated[Whole, Field(ge=30000, le=32767)] | None = None
-    """A fixed node port; with type NodePort or LoadBalancer. Unset: Kubernetes picks one."""
+    """A fixed node port; with type NodePort or LoadBalancer. Unset: Kubernetes assigns one."""
     internal_traffic_policy: Literal["Cluster", "Local"] = "Cluster"
-    """Local sends traffic to the cluster IP only to pods of the same node."""
+    """Local sends traffic to the cluster IP only to pods on the same node."""
     external_traffic_policy: Literal["Cluster", "Local"] | None = None
-    """Local sends traffic from outside only to pods of the node it reached, and keeps the client's address;
+    """Local sends external traffic only to pods on the node that receives it, and keeps the client's address;
     with type NodePort or LoadBalancer."""
     session_affinity: Literal["None", "ClientIP"] = "None"
-    """ClientIP sends a client to the same pod again."""
+    """ClientIP sends all connections of a client to the same pod."""
     session_affinity_seconds: Annotated[Whole, Field(ge=1, le=86400)] | None = None
-    """How long a client is remembered; with sessionAffinity ClientIP. Unset: 10800 (3 hours)."""
+    """The timeout of the session affinity; with sessionAffinity ClientIP. Unset: 10800 (3 hours)."""
 
 
 class Lab(Model):
-    """One lab, complete: the effective definition that a lab's record keeps."""
+    """The complete, effective definition of a lab, as in its record."""
 
     name: DnsLabel
-    """The lab's name, the beginning of its nodes' names. Unset: the file's name without its ending."""
+    """The lab's name, and the prefix of its nodes' names. Unset: the file's name without its suffix."""
     description: str = ""
-    """What the lab shows, in a sentence."""
+    """What the lab shows, in one sentence."""
     mode: Annotated[Mode, BeforeValidator(mode)]
     """How kube-proxy programs the node's dataplane."""
     provider: str = "auto"
-    """What makes the nodes: network namespaces (netns), kind, or whichever this machine has (auto)."""
+    """The provider of the nodes: netns (network namespaces), kind, or auto, which chooses one."""
     node_image: ImageReference | None = None
-    """The node image for kind. Unset: one built here (`kubewire image build`), else the one that kind's
-    project published for the Kubernetes version."""
+    """The node image for kind. Unset: one built on this machine (`kubewire image build`), else the one that
+    the kind project published for the Kubernetes version."""
     kubernetes: KubernetesVersion = f"1.{NEWEST_MINOR}"
-    """The Kubernetes version: 1.34 means its newest patch that can be had, 1.34.4 that very one."""
+    """The Kubernetes version: 1.34 is its newest available patch, 1.34.4 exactly that patch."""
     control_plane: KubernetesVersion | None = None
-    """The control plane's version, where it is to be another one than kube-proxy's: up to three minors newer;
-    only on netns. Unset: the same version, where it can be had."""
+    """The control plane's version, if it differs from kube-proxy's: up to three minors newer; only on netns.
+    Unset: the same version, if it is available."""
     nodes: Nodes = Nodes()
-    """How many nodes of which role."""
+    """The number of nodes of each role."""
     ip_family: IpFamily = IpFamily.IPV4
-    """The families of pod and Service addresses."""
+    """The IP families of pods and Services."""
     pod_subnet: Subnets = Field(default_factory=_default_pods)
-    """Where pod addresses come from, a /24 (IPv6: a /64) for each node; for dual an IPv4 and an IPv6 subnet.
+    """The subnet of the pods, a /24 (IPv6: a /64) for each node; for dual an IPv4 and an IPv6 subnet.
     Unset: 10.244.0.0/16 and fd00:10:244::/56."""
     service_subnet: Subnets = Field(default_factory=_default_services)
-    """Where cluster IPs come from; for dual an IPv4 and an IPv6 subnet.
+    """The subnet of cluster IPs; for dual an IPv4 and an IPv6 subnet.
     Unset: 10.96.0.0/16 and fd00:10:96::/112."""
     api_server_port: Annotated[Whole, Field(ge=0, le=65535)] = 0
-    """The port on 127.0.0.1 of the host where kubectl reaches the API; 0 takes a free one."""
+    """The port of the API server on 127.0.0.1 of the host; 0 takes a free one."""
     kube_proxy: KubeProxy = KubeProxy()
     """Options of kube-proxy."""
     httpbin: Httpbin = Httpbin()
-    """The workload whose path through the node's dataplane is shown and checked."""
+    """The workload: an httpbin Deployment and its Service."""
     dns: Flag = False
     """Run CoreDNS as the Service kube-system/kube-dns."""
     manifests: tuple[Path, ...] = ()
-    """More Kubernetes manifests to apply, by path relative to this file."""
+    """Further Kubernetes manifests to apply; paths are relative to this file."""
     tools: tuple[Tool, ...] = ("ipset", "ipvsadm")
-    """Tools that must be there on every node."""
+    """Tools that every node must have."""
     checks: tuple[CheckGroup, ...] = ("dataplane", "routes", "traffic")
     """What `verify` checks: kube-proxy's objects, routes to pods, real requests."""
 
@@ -238,7 +238,7 @@ def node_names(lab: Lab) -> tuple[str, ...]:
 
 
 def control_planes_run_pods(lab: Lab) -> bool:
-    """Whether control planes go without the node-role.kubernetes.io/control-plane:NoSchedule taint."""
+    """Whether control planes have no node-role.kubernetes.io/control-plane:NoSchedule taint."""
     return lab.nodes.workers == 0
 
 

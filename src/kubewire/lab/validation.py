@@ -1,4 +1,4 @@
-"""From plain data to a definition (a Lab, or another Model), or to everything that is wrong with it."""
+"""Validate plain data: the result is a definition (a Lab, or another Model), or all its errors."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from kubewire.lab.values import PATTERNS, nearest
 
 Definition = TypeVar("Definition", bound=Model)
 STAND_INS: Mapping[str, Any] = {"mode": "iptables", "name": "lab"}
-"""What a lab must have, for a look at the rest of one that lacks it."""
+"""Values for missing required keys of a lab, so that its other keys are still validated."""
 
 
 @dataclass(frozen=True)
 class Issue:
-    """One thing that is wrong; `paths` are the fields it follows from; `at_key` blames the key."""
+    """One error; `paths` are the fields that cause it; with `at_key` the key is wrong, not the value."""
 
     message: str
     paths: tuple[Path, ...]
@@ -33,10 +33,9 @@ class Issue:
 def validate(
     data: Mapping[str, Any], model: type[Definition], stand_ins: Mapping[str, Any]
 ) -> tuple[Definition | None, list[Issue]]:
-    """What `data` (camelCase keys) defines, or None and every Issue. `stand_ins` has all required keys.
+    """The definition in `data` (camelCase keys), or None and all issues. `stand_ins` has all required keys.
 
-    Fields that are wrong by themselves are left out for a second look, so that what does not depend on them
-    is judged as well.
+    A second pass without the invalid fields finds the errors that don't depend on them.
     """
     try:
         return _defined(data, model), []
@@ -112,7 +111,7 @@ def _message(error: ErrorDetails, path: Path, model: type[Model]) -> str:  # noq
     kind, value, context = error["type"], error["input"], error.get("ctx", {})
     key = _dotted(path)
     if value is None:
-        return f"{key} has no value: give it one, or leave the line out for its default"
+        return f"{key} has no value: set one, or remove the line to use the default"
     match kind:
         case "missing":
             return f"{key} is missing{_choices(key)}"
@@ -124,7 +123,7 @@ def _message(error: ErrorDetails, path: Path, model: type[Model]) -> str:  # noq
             allowed = _allowed(context)
             guess = nearest(value, allowed) if isinstance(value, str) else ""
             return (
-                f"{key}: {_shown(value)} is not known{_guess(guess) or ';'} possible are {', '.join(allowed)}"
+                f"{key}: {_shown(value)} is not known{_guess(guess) or ';'} allowed are {', '.join(allowed)}"
             )
         case "greater_than_equal" | "less_than_equal":
             bound = f"at least {context['ge']}" if "ge" in context else f"at most {context['le']}"
@@ -143,7 +142,7 @@ def _message(error: ErrorDetails, path: Path, model: type[Model]) -> str:  # noq
         case "string_too_short":
             return f"{key} is empty"
         case "date_type" | "date_parsing" | "date_from_datetime_parsing" | "date_from_datetime_inexact":
-            return f"{key}: {_shown(value)} is not a day: write it as 2026-12-31"
+            return f"{key}: {_shown(value)} is not a date: write it as 2026-12-31"
         case "string_too_long":
             return f"{key}: {_shown(value)} has more than {context['max_length']} characters"
         case "model_type" | "dict_type" | "model_attributes_type":
@@ -164,7 +163,7 @@ def _choices(key: str) -> str:
 
 
 def _allowed(context: Mapping[str, Any]) -> list[str]:
-    """The values that pydantic's `expected` ('a', 'b' or 'c') names."""
+    """The values in pydantic's `expected` ('a', 'b' or 'c')."""
     return [part for part in str(context["expected"]).split("'")[1::2] if part]
 
 
@@ -173,7 +172,7 @@ def _keys(model: type[Model]) -> list[str]:
 
 
 def _model_at(path: Path, model: type[Model]) -> type[Model] | None:
-    """The model of the mapping at `path` below `model`; None where there is no such mapping."""
+    """The model of the mapping at `path` below `model`; None if there is no such mapping."""
     found: Any = model
     for key in path:
         if isinstance(key, int):
@@ -209,7 +208,7 @@ def _unknown_key(path: Path, model: type[Model]) -> str:
 
 
 def _homes(key: str, model: type[Model]) -> Iterator[str]:
-    """Where else in the definition a key of this name belongs; in a lab, a value may stand for a key."""
+    """Other places in the definition for a key of this name; in a lab, a mode or IP family used as a key."""
     if key in _keys(model):
         yield f"{key}, at the top of the file"
     for name, field in model.model_fields.items():

@@ -1,4 +1,4 @@
-"""Single values of a lab file: how each is read, and what is said about one that can't be."""
+"""Single values of a lab file: how each is parsed, and the message if that fails."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ IMAGE_REFERENCE = r"^[a-z0-9][-a-zA-Z0-9._:/]*(@sha256:[0-9a-f]{64})?$"
 PATTERNS = {
     DNS_LABEL: "a DNS label: lower-case letters, digits and “-”, a letter or digit at both ends",
     INTERFACE: "an interface name: at most 15 characters, without space, “/”, “%” and “:”",
-    IMAGE_REFERENCE: "an image: name, perhaps a tag, perhaps @sha256:digest",
-    FEATURE_GATE: "a feature gate's name: letters and digits, a letter first",
+    IMAGE_REFERENCE: "an image reference: a name, optionally a tag and @sha256:digest",
+    FEATURE_GATE: "a feature gate's name: letters and digits, starting with a letter",
 }
 NOT_A_MODE = {
-    "userspace": "is not a mode since Kubernetes 1.26, which removed it; use iptables, ipvs or nftables",
+    "userspace": "was removed in Kubernetes 1.26; use iptables, ipvs or nftables",
     "kernelspace": "is for Windows only (HNS); use iptables, ipvs or nftables",
-    "none": "means no kube-proxy, and there would be no dataplane to prove; use iptables, ipvs or nftables",
+    "none": "means no kube-proxy, so there is no dataplane to verify; use iptables, ipvs or nftables",
 }
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ns|us|µs|ms|s|m|h)")
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def wrong(message: str) -> PydanticCustomError:
-    """A pydantic error that says `message`, whatever characters it holds."""
+    """A pydantic error with this message, whose braces are not expanded."""
     return PydanticCustomError("lab_value", "{message}", {"message": message})
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """The known word that `word` was probably meant to be, or ""."""
+    """The known word closest to `word`, or ""."""
     by_fold = {candidate.casefold().replace("_", ""): candidate for candidate in known}
     found = get_close_matches(word.casefold().replace("_", ""), by_fold, n=1, cutoff=0.6)
     return by_fold[found[0]] if found else ""
 
 
 def mode(value: Any) -> Any:
-    """Say why a value that once was, or elsewhere is, a mode of kube-proxy is none here."""
+    """Reject former and Windows modes of kube-proxy, with the reason."""
     if isinstance(value, str) and value in NOT_A_MODE:
         raise wrong(f"“{value}” {NOT_A_MODE[value]}")
     return value
@@ -60,7 +60,7 @@ def kubernetes_version(value: Any) -> str:
     if not match:
         raise wrong(f"“{text}” is not a Kubernetes version: write 1.34 for its newest patch, or 1.34.4")
     if int(match[1]) < OLDEST_MINOR:
-        raise wrong(f"“{text}” is too old: known are 1.{OLDEST_MINOR} to 1.{NEWEST_MINOR}")
+        raise wrong(f"“{text}” is too old: supported are 1.{OLDEST_MINOR} to 1.{NEWEST_MINOR}")
     return text.removeprefix("v")
 
 
@@ -78,7 +78,7 @@ def seconds(text: str) -> float:
 
 
 def split_networks(value: Any) -> Any:
-    """A subnet or several with commas between, as in kind and kubeadm, become a list."""
+    """Split a comma-separated list of subnets, as in kind and kubeadm."""
     return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
 
 
@@ -93,5 +93,5 @@ def network(value: Any) -> IPv4Network | IPv6Network:
     except ValueError:
         raise wrong(f"“{value}” is not a subnet: write address/length, such as 10.244.0.0/16") from None
     if str(loose.network_address) != str(ip_network(value.split("/")[0]).network_address):
-        raise wrong(f"“{value}” is an address within a subnet: write {loose}")
+        raise wrong(f"“{value}” has host bits set: write {loose}")
     return loose

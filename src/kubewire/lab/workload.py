@@ -1,4 +1,4 @@
-"""The Kubernetes objects a lab runs: httpbin, and the manifests that the lab names."""
+"""The Kubernetes objects of a lab: httpbin, and the lab's manifests."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ Manifest = dict[str, Any]
 NAME = "httpbin"
 LABELS = {"app": NAME}
 IMAGE = "docker.io/kubewire/httpbin:1"
-"""PyPI's httpbin that names its pod in X-Served-By; the tag counts the image's recipe."""
+"""PyPI's httpbin, with the pod's name in X-Served-By; the tag is the version of the image's build."""
 
 IMAGE_PORT = 80
 
 
 def workload_manifests(lab: Lab) -> list[Manifest]:
-    """Every object to apply, in order: httpbin's own, then those of the lab's manifests.
+    """All objects to apply, in order: httpbin's, then those of the lab's manifests.
 
-    Raises LabFileError with all that is wrong in the manifests, each by file, line and column.
+    Raises LabFileError with all errors in the manifests, each with file, line and column.
     """
     objects = [*httpbin_manifests(lab)]
     seen = {_identity(each): "the lab itself" for each in objects}
@@ -45,7 +45,7 @@ def workload_manifests(lab: Lab) -> list[Manifest]:
 def httpbin_manifests(lab: Lab) -> list[Manifest]:
     """httpbin's Namespace (unless it is `default`), Service and Deployment.
 
-    The Service has exactly one port, so that default/httpbin:http gives the article's chain names.
+    The Service has one port, default/httpbin:http, so its chain names are always the same.
     """
     httpbin = lab.httpbin
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": httpbin.namespace}}
@@ -115,7 +115,7 @@ def _deployment_spec(httpbin: Httpbin) -> Manifest:
 
 
 def _manifest_objects(path: Path) -> Iterator[tuple[str, Manifest, str]]:
-    """(place, object, what is wrong or "") for each object of a file; a v1 List is taken apart."""
+    """(place, object, error or "") for each object of a file, and of its v1 Lists."""
     shown = display_path(path)
     try:
         documents = read_documents(read_text(path, shown))
@@ -148,11 +148,11 @@ def _wrong_object(data: Any) -> str:
         "metadata.name": metadata.get("name") if isinstance(metadata, dict) else None,
     }
     missing = [key for key, value in required.items() if not isinstance(value, str) or not value]
-    return f"not a Kubernetes object: {' and '.join(missing)} must be there, as text" if missing else ""
+    return f"not a Kubernetes object: {' and '.join(missing)} must be set, as text" if missing else ""
 
 
 def _identity(manifest: Manifest) -> tuple[str, str, str, str]:
-    """API group, kind, namespace (`default` where none is given) and name."""
+    """API group, kind, namespace (`default` if unset) and name."""
     group = manifest["apiVersion"].rpartition("/")[0]
     metadata = manifest["metadata"]
     return group, manifest["kind"], metadata.get("namespace") or "default", metadata["name"]

@@ -1,4 +1,4 @@
-"""YAML as plain data that remembers where each value was written. Scalars, lists and mappings only."""
+"""Parse YAML as plain data with the position of each value. Scalars, lists and mappings only."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SCALARS = frozenset(_TAG + name for name in ("str", "int", "float", "bool", "nu
 
 @dataclass(frozen=True, order=True)
 class Mark:
-    """A place in a file, both from 1."""
+    """A place in a file; both count from 1."""
 
     line: int
     column: int
@@ -28,9 +28,9 @@ class Mark:
 
 @dataclass
 class Document:
-    """One YAML document: its `data`, where its values and keys stand by path, and what is wrong with it.
+    """One YAML document: its `data`, the positions of its values and keys by path, and its errors.
 
-    `source` has the text of each scalar as it was written (`1.30` where the data says 1.3).
+    `source` has the text of each scalar as written (`1.30`, where the data has 1.3).
     """
 
     data: Any = None
@@ -41,7 +41,7 @@ class Document:
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader that leaves dates as text."""
+    """SafeLoader that reads dates as text."""
 
     yaml_implicit_resolvers = RESOLVERS
 
@@ -49,14 +49,14 @@ class _Loader(yaml.SafeLoader):
 def read_text(path: FilePath, where: str) -> str:
     """A definition file's text; DefinitionError if it can't be read, isn't UTF-8 or is too large.
 
-    `where` is how messages name the file.
+    Messages name the file as `where`.
     """
     try:
         raw = read_bounded(path, MAX_BYTES)
     except FileNotFoundError:
-        raise DefinitionError("there is no such file", where=where) from None
+        raise DefinitionError("no such file", where=where) from None
     except UnsafeFileError as error:
-        what = "this is a directory, not a file" if path.is_dir() else error.what
+        what = "it is a directory, not a file" if path.is_dir() else error.what
         raise DefinitionError(what, where=where) from error
     try:
         return raw.decode("utf-8-sig")
@@ -69,7 +69,7 @@ def read_text(path: FilePath, where: str) -> str:
 
 
 def read_documents(text: str) -> list[Document]:
-    """All documents of a YAML text; a syntax error ends the last one, in its `errors`."""
+    """All documents of a YAML text; after a syntax error the last one has it in `errors`."""
     documents: list[Document] = []
     try:
         loader = _Loader(text)
@@ -82,7 +82,7 @@ def read_documents(text: str) -> list[Document]:
         before = text[: error.position]
         place = Mark(before.count("\n") + 1, error.position - before.rfind("\n"))
         shown = f"U+{error.character:04X}" if isinstance(error.character, int) else repr(error.character)
-        documents.append(Document(errors=[(place, f"not YAML: the character {shown} can't be in it")]))
+        documents.append(Document(errors=[(place, f"not YAML: the character {shown} is not allowed")]))
     except RecursionError:
         documents.append(Document(errors=[(Mark(1, 1), "not a definition: nested too deeply")]))
     return documents
@@ -102,11 +102,11 @@ def _syntax_problem(error: yaml.MarkedYAMLError) -> str:
 
 
 class _TooMuchError(Exception):
-    """The document is larger than any definition once its aliases are followed."""
+    """The document is too large, or nested too deeply."""
 
 
 class _Reader:
-    """Turns one node tree into a Document, within bounds of size and depth."""
+    """Turns a YAML node tree into a Document of limited size and depth."""
 
     def __init__(self, loader: yaml.SafeLoader) -> None:
         self.loader = loader
@@ -125,9 +125,9 @@ class _Reader:
     def _plain(self, node: yaml.Node, path: Path) -> Any:
         self.seen += 1
         if self.seen > MAX_NODES:
-            raise _TooMuchError(f"more than {MAX_NODES} values (aliases followed)")
+            raise _TooMuchError(f"more than {MAX_NODES} values (with aliases expanded)")
         if len(path) > MAX_DEPTH:
-            raise _TooMuchError(f"nested more than {MAX_DEPTH} deep")
+            raise _TooMuchError(f"nested more than {MAX_DEPTH} levels deep")
         self.document.values.setdefault(path, _mark(node.start_mark))
         if isinstance(node, yaml.MappingNode) and node.tag == _TAG + "map":
             return self._mapping(node, path)
@@ -140,24 +140,24 @@ class _Reader:
                     return self.loader.construct_object(node)
             except (ValueError, KeyError, OverflowError):
                 pass
-            self._wrong(node, f"“{node.value[:80]}” does not fit its tag {node.tag.removeprefix(_TAG)}")
+            self._wrong(node, f"“{node.value[:80]}” doesn't match its tag {node.tag.removeprefix(_TAG)}")
             return None
         shown = node.tag.replace(_TAG, "!!")
-        self._wrong(node, f"the tag {shown} is not used here: write plain values, lists and mappings")
+        self._wrong(node, f"the tag {shown} is not supported: write plain values, lists and mappings")
         return None
 
     def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
         plain: dict[str, Any] = {}
         for key_node, value_node in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
-                self._wrong(key_node, "a key must be a word, not a list or mapping")
+                self._wrong(key_node, "a key must be a scalar, not a list or mapping")
                 continue
             key = key_node.value
             if key_node.tag == _TAG + "merge":
-                self._wrong(key_node, "merging by << is not supported: write the keys out")
+                self._wrong(key_node, "merge keys (<<) are not supported: write the keys out")
             elif key in plain:
                 first = self.document.keys[(*path, key)]
-                self._wrong(key_node, f"the key “{key}” is here twice, first in line {first.line}")
+                self._wrong(key_node, f"duplicate key “{key}”, first in line {first.line}")
             else:
                 self.document.keys.setdefault((*path, key), _mark(key_node.start_mark))
                 plain[key] = self._plain(value_node, (*path, key))

@@ -8,7 +8,7 @@ from typing import Any
 
 from kubewire.core import resources
 from kubewire.core.errors import DefinitionError
-from kubewire.lab.definition import LabFileError, display_path, read_definition, told
+from kubewire.lab.definition import LabFileError, display_path, messages, read_definition
 from kubewire.lab.loading import MATRIX, find_lab
 from kubewire.lab.validation import Issue, validate
 from kubewire.lab.yaml_positions import Document
@@ -32,7 +32,7 @@ def load_matrix(path: Path) -> Matrix:
     document = read_definition(path, shown, "matrix", SHORTEST)
     matrix, issues = validate(_as_written(document), Matrix, STAND_INS)
     labs = document.data.get("labs")
-    said = told([*issues, *_unknown_labs(labs, path)], document, shown)
+    said = messages([*issues, *_unknown_labs(labs, path)], document, shown)
     if matrix is None or said:
         raise LabFileError(said)
     return matrix

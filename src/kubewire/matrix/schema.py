@@ -39,7 +39,7 @@ def _selector(value: Any) -> Any:
 
 def _provider(name: str) -> str:
     if not is_known(name):
-        raise wrong(f"“{name}” is not known; possible are {', '.join(names())}")
+        raise wrong(f"“{name}” is not known; allowed are {', '.join(names())}")
     return name
 
 

@@ -79,7 +79,7 @@ def _term(part: str, whole: str) -> Term:
             raise DefinitionError(f"“{whole}”: {value} is no Kubernetes version", hint="as: kubernetes>=1.34")
     elif key != "lab" and value not in (values := tuple(Mode) if key == "mode" else names()):
         guess = nearest(value, values)
-        hint = f"did you mean “{guess}”?" if guess else f"possible are {', '.join(values)}"
+        hint = f"did you mean “{guess}”?" if guess else f"allowed are {', '.join(values)}"
         raise DefinitionError(f"“{whole}”: there is no {key} “{value}”; {hint}", hint=EXAMPLE)
     elif sign not in ("=", "!="):
         raise DefinitionError(f"“{whole}”: {key} has no order, use {key}= or {key}!=", hint=EXAMPLE)

@@ -102,7 +102,7 @@ def lab_problems(data: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, ...]
     known = (AUTO, *names())
     guess = nearest(name, known)
     hint = f": did you mean “{guess}”?" if guess else ";"
-    yield f"provider: “{name}” is not known{hint} possible are {', '.join(known)}", ("provider",)
+    yield f"provider: “{name}” is not known{hint} allowed are {', '.join(known)}", ("provider",)
 
 
 def get_provider(name: str) -> Provider:

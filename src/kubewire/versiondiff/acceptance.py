@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from kubewire.lab.definition import LabFileError, display_path, read_definition, told
+from kubewire.lab.definition import LabFileError, display_path, messages, read_definition
 from kubewire.lab.schema import Model
 from kubewire.lab.validation import validate
 from kubewire.versiondiff.model import Change, Drift, Group
@@ -54,7 +54,7 @@ def load_acceptances(path: Path) -> tuple[Acceptance, ...]:
     shown = display_path(path)
     document = read_definition(path, shown, "list of accepted drift", SHORTEST)
     found, issues = validate(document.data, Acceptances, {})
-    said = told(issues, document, shown)
+    said = messages(issues, document, shown)
     if found is None or said:
         raise LabFileError(said)
     return found.accepted

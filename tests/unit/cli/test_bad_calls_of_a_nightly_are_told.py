@@ -101,9 +101,9 @@ def test_an_acceptance_file_that_is_wrong() -> None:
     assert isinstance(error, LabFileError)
     assert list(error.errors) == [
         "a.yml:3:13: accepted.reason is empty",
-        "a.yml:4:14: accepted.expires: “2026-13-01” is not a day: write it as 2026-12-31",
+        "a.yml:4:14: accepted.expires: “2026-13-01” is not a date: write it as 2026-12-31",
         "a.yml:6:5: unknown key “objct” in accepted: did you mean “object”?",
-        "a.yml:8:14: accepted.expires: “soon” is not a day: write it as 2026-12-31",
+        "a.yml:8:14: accepted.expires: “soon” is not a date: write it as 2026-12-31",
         "a.yml:9:1: unknown key “accept”: did you mean “accepted”?",
     ]
     assert str(told("diff", "a", "b", "--accept", "a.yml")) == str(error)

@@ -69,5 +69,5 @@ def test_what_follows_from_a_wrong_field_is_not_said(tmp_path: Path) -> None:
     path.write_text("mode: iptables\nhttpbin: {type: Nodeport, nodePort: 30080}\n")
     assert str(refusal(str(path))) == (
         f"{path}:2:17: httpbin.type: “Nodeport” is not known: did you mean “NodePort”? "
-        "possible are ClusterIP, NodePort, LoadBalancer"
+        "allowed are ClusterIP, NodePort, LoadBalancer"
     )

@@ -41,7 +41,7 @@ def test_an_override_mends_the_file(tmp_path: Path) -> None:
     [
         ({"httpbin.replicas": "-1"}, "--replicas -1: httpbin.replicas: -1 is out of range"),
         ({"httpbin.replicas": "many"}, "--replicas many: httpbin.replicas: “many” is not a whole number"),
-        ({"mode": "userspace"}, "--mode userspace: mode: “userspace” is not a mode since Kubernetes 1.26"),
+        ({"mode": "userspace"}, "--mode userspace: mode: “userspace” was removed in Kubernetes 1.26"),
         ({"kubernetes": "1.28"}, "--kubernetes 1.28: kubernetes: “1.28” is too old"),
         (
             {"kubeProxy.sheduler": "rr"},
@@ -50,10 +50,13 @@ def test_an_override_mends_the_file(tmp_path: Path) -> None:
         ({"htpbin.replicas": "1"}, "--set htpbin.replicas=1: unknown key “htpbin”: did you mean “httpbin”?"),
         ({"kubeProxy.scheduler": "rr"}, "--set kubeProxy.scheduler=rr: kubeProxy.scheduler is only for mode"),
         ({"mode.x": "1"}, "--set mode.x=1: mode has no keys of its own"),
-        ({"httpbin..port": "1"}, "--set httpbin..port=1: the key is words with dots between"),
+        ({"httpbin..port": "1"}, "--set httpbin..port=1: a key is words separated by dots"),
         ({"dns": "[true"}, "--set dns=[true: not YAML:"),
         ({"dns": ""}, "--set dns=: the value is missing"),
-        ({"httpbin.port": "!!binary aGk="}, "--set httpbin.port=!!binary aGk=: the tag !!binary is not used"),
+        (
+            {"httpbin.port": "!!binary aGk="},
+            "--set httpbin.port=!!binary aGk=: the tag !!binary is not supported",
+        ),
     ],
 )
 def test_a_wrong_override_is_named_by_its_option(overrides: dict[str, str], said: str) -> None:

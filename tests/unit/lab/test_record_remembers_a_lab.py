@@ -53,7 +53,7 @@ def test_every_lab_that_comes_along_can_be_recorded(state: Path) -> None:
 def test_the_same_name_from_another_file_is_refused(state: Path) -> None:
     write_record(record(state / "x.yml"))
     write_record(record(state / "x.yml", dns=True))
-    with pytest.raises(DefinitionError, match="is already there, made from") as caught:
+    with pytest.raises(DefinitionError, match="already exists, created from") as caught:
         write_record(record(state / "other.yml"))
     assert caught.value.exit_code == 2
     kept = read_record("x")

@@ -102,7 +102,7 @@ def test_manifests_follow_and_lists_are_taken_apart(tmp_path: Path) -> None:
         ),
         (
             "apiVersion: v1\nkind: Pod\nkind: Job\nmetadata: {name: a}",
-            "more.yaml:3:1: the key “kind” is here twice",
+            "more.yaml:3:1: duplicate key “kind”",
         ),
         (b"a: \xff", "more.yaml:1:4: byte 0xff is not UTF-8"),
     ],

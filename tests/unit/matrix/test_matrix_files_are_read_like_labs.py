@@ -34,9 +34,9 @@ def test_everything_that_is_wrong_is_told_with_its_place(tmp_path: Path) -> None
     )
     places = "1:12 1:35 2:19 2:28 3:18 4:12 5:22 6:11 7:1"
     assert [line.partition(": ")[0] for line in said] == places.split()
-    assert "too old: known are 1.29 to 1.37" in said[0]
+    assert "too old: supported are 1.29 to 1.37" in said[0]
     assert "did you mean “nftables”" in said[2]
-    assert "removed it" in said[3]
+    assert "was removed in" in said[3]
     assert "did you mean “nodeport”" in said[4]
     assert "known are kubernetes" in said[6]
     assert "did you mean “jobs”" in said[8]
@@ -45,8 +45,8 @@ def test_everything_that_is_wrong_is_told_with_its_place(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "1:1: there is nothing in it; the shortest matrix is"),
-        ("- a\n", "1:1: a matrix is keys and values"),
+        ("", "1:1: the file is empty; the shortest matrix is"),
+        ("- a\n", "1:1: a matrix is a mapping of keys and values"),
         ("modes: [ipvs]\n", "1:1: labs is missing"),
         ("labs: []\n", "labs"),
         ("labs: [iptables]\nversions: []\n", "versions"),

@@ -76,7 +76,7 @@ def test_a_version_is_compared_in_as_many_parts_as_are_written(text: str, holds:
         ("mode>ipvs", "no order"),
         ("mode=nftables,", "is no selector"),
         ("mode=nftable", "there is no mode “nftable”; did you mean “nftables”"),
-        ("provider!=docker", "there is no provider “docker”; possible are netns, kind"),
+        ("provider!=docker", "there is no provider “docker”; allowed are netns, kind"),
     ],
 )
 def test_a_wrong_selector_is_refused(text: str, said: str) -> None:

@@ -142,7 +142,7 @@ def test_a_lost_route_is_named(copied: Callable[[Path], Path]) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[" * 20_000, "nested more than 64 deep"),
+        ("[" * 20_000, "nested more than 64 levels deep"),
         ("x" * (2 << 20), "larger than 1 MiB"),
         ('{"kind": "KubeProxyConfiguration", "iptables": {"masqueradeBit": 99999999999}}', "masqueradeBit"),
         ('{"kind": "KubeProxyConfiguration", "iptables": {"masqueradeBit": 32}}', "masqueradeBit"),
