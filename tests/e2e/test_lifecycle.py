@@ -138,7 +138,7 @@ def test_components_killed_or_stopped_are_named_and_mended_by_the_next_up(kubewi
     assert "SIGKILL" in named
     os.kill(inside(kubewire, "kube-proxy"), signal.SIGSTOP)
     assert "kube-proxy" in kubewire.ok("up", LAB).text
-    assert "nothing was to be done" in kubewire.ok("up", LAB).text
+    assert "nothing to do" in kubewire.ok("up", LAB).text
     kubewire.ok("down", LAB)
 
 

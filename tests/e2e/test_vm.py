@@ -52,7 +52,7 @@ def test_the_summary_shows_the_set_and_the_virtual_servers(vm: Kubewire) -> None
 
 
 def test_a_second_up_changes_nothing(vm: Kubewire) -> None:
-    assert "nothing was to be done" in vm.ok("up", LAB, *SLOWLY).text
+    assert "nothing to do" in vm.ok("up", LAB, *SLOWLY).text
 
 
 def test_it_answers_like_any_lab(vm: Kubewire, tmp_path: Path) -> None:

@@ -1,6 +1,4 @@
-"""The use cases: up, verify, down, list, gc, doctor and the rest, each a function that a command, a
-playbook or a test calls.
-"""
+"""The use cases (up, verify, down, list, gc, doctor, …) as functions for the CLI and the playbooks."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Where the cells of a nightly keep their labs: state folders, swept once the process of a cell is gone."""
+"""The state folders of a nightly's cells, removed when the process of a cell has ended."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from kubewire.core.temporary import held, left_folders
 
 WHAT = "cell"
 DOWN_SECONDS = 600.0
-"""What removing one left lab may take; what takes longer is left for `gc`."""
+"""The timeout for removing one leftover lab; on timeout it is left for `gc`."""
 
 
 def garbage() -> list[Leftover]:
-    """The labs and files of cells that were killed: a state folder in each, one for each cell of a run."""
+    """The labs and files of killed cells: folders with a state folder for each cell of a run."""
     return [Leftover(f"the cell {folder}", partial(_forget, folder)) for folder in left_folders(WHAT)]
 
 
@@ -31,17 +31,17 @@ def _forget(folder: Path) -> bool:
         for state in folder.iterdir():
             with contextlib.suppress(OSError):
                 sweep(state)
-        if any(folder.glob("*/kubewire/labs/*")):  # one can't be removed now
+        if any(folder.glob("*/kubewire/labs/*")):  # a lab couldn't be removed now
             return False
         shutil.rmtree(folder, ignore_errors=True)
         return True
 
 
 def sweep(state: Path) -> None:
-    """Remove the labs of a state folder whose process is gone, then the folder.
+    """Remove the labs of a state folder whose process has ended, then the folder.
 
-    Only what runs on this machine: what it may know of labs on other hosts is not followed. A lab whose
-    removal doesn't end keeps its state, for `gc`.
+    Only labs on this machine: records of labs on other hosts are ignored. If a removal times out, the state
+    is kept for `gc`.
     """
     labs = state / "kubewire" / "labs"
     try:
@@ -49,7 +49,7 @@ def sweep(state: Path) -> None:
         names = sorted(entry.name for entry in labs.iterdir())
     except FileNotFoundError:
         names = []
-    except UnsafeFileError:  # not made by us: nothing in it is believed
+    except UnsafeFileError:  # not created by this user: not trusted
         return
     for name in names:
         done = run(

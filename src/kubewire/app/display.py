@@ -1,4 +1,4 @@
-"""A calm picture of a run: which step, how long, what changed. Plain lines where there is no terminal."""
+"""The progress of a run: steps, durations, changes. Plain lines without a terminal."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from kubewire.core.progress import WARNED, WARNING
 from kubewire.lab.lock import lab_lock
 
 PLAIN_PAUSE = 10.0
-"""Seconds between two lines about the same step where there is no terminal."""
+"""Seconds between two lines about the same step without a terminal."""
 DIFF_STYLES = {"-": "red", "+": "green", "@": "cyan"}
 
 
 class Display:
-    """Shows one run on standard error. Text from nodes and clusters is never taken for markup."""
+    """Shows one run on standard error. Text from nodes and clusters is never parsed as markup."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._screen = Screen(console, stderr=True)
@@ -38,22 +38,22 @@ class Display:
         self._screen.line(text, style=style)
 
     def paragraph(self, text: str, style: str = "") -> None:
-        """A text that may have several lines."""
+        """Print a text of one or more lines."""
         self._screen.paragraph(text, style)
 
     def step(self, name: str) -> None:
-        """A task begins; the one before it is done."""
+        """Start a step; the previous one is done."""
         self._close("✔", "green")
         self._name, self._detail = name.rpartition(" : ")[2], ""
         self._started = self._said = time.monotonic()
         self.tick()
 
     def skipped(self) -> None:
-        """The step had nothing to do, and isn't worth a line."""
+        """The step had nothing to do; no line is printed."""
         self._name = ""
 
     def progress(self, line: Mapping[str, Any]) -> None:
-        """A line of the progress file (see kubewire.core.progress)."""
+        """Show a line of the progress file (see kubewire.core.progress)."""
         if line.get("step") == WARNING:
             self.line(f"{WARNED}{line.get('detail') or ''}", "yellow")
             return
@@ -68,18 +68,18 @@ class Display:
             self.line(f"    {self._detail}", "dim")
 
     def tell(self, step: str, detail: str = "", done: int | None = None, total: int | None = None) -> None:
-        """kubewire.core.progress.Progress, for work in this process."""
+        """Report progress of work in this process; a kubewire.core.progress.Progress."""
         self.progress({"step": step, "detail": detail, "done": done, "total": total})
         self.tick()
 
     def lab_lock(self, lab: str, command: str, *, wait: bool) -> AbstractContextManager[None]:
-        """The lab's lock, for the command line at hand; a line where another command has it."""
+        """The lab's lock for this command; prints a line while another command holds it."""
         words = " ".join(sys.argv[1:]) or command
         return lab_lock(lab, words, wait=wait, tell=lambda who: self.line(f"lab {lab}: {who}", "yellow"))
 
     @contextmanager
     def running(self, name: str) -> Iterator[None]:
-        """A step that is done in this process."""
+        """Run a step in this process."""
         self.step(name)
         try:
             yield
@@ -92,11 +92,11 @@ class Display:
         self._changes += lines
 
     def diffs(self, entries: Sequence[Mapping[str, Any]]) -> None:
-        """Entries of Ansible's `diff`."""
+        """Add entries of Ansible's `diff`."""
         self._diffs += entries
 
     def tick(self) -> None:
-        """Show how long the step has taken so far; only a terminal shows it."""
+        """Update the duration of the current step, on a terminal."""
         if not self._screen.is_terminal or not self._name:
             return
         seconds = time.monotonic() - self._started
@@ -115,7 +115,7 @@ class Display:
         self.line("interrupted: ending Ansible", "yellow")
 
     def close(self) -> None:
-        """The run is over."""
+        """End the last step."""
         self._close("✔", "green")
 
     def _close(self, mark: str, style: str) -> None:

@@ -1,4 +1,4 @@
-"""What this machine can run, and what it lacks."""
+"""Check what this machine can run, and what is missing."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ APPARMOR = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
 
 
 def examine() -> list[Finding]:
-    """Everything `doctor` tells about this machine."""
-    return [*_versions(), *_providers(), *_vm(), *_known_bites(), *_cache()]
+    """All findings of `doctor`."""
+    return [*_versions(), *_providers(), *_vm(), *_known_pitfalls(), *_cache()]
 
 
 def _versions() -> list[Finding]:
@@ -37,20 +37,20 @@ def _providers() -> Iterator[Finding]:
 
 
 def _vm() -> list[Finding]:
-    """Whether this machine can run a lab in a VM: what mode ipvs takes where the kernel has no ip_vs."""
+    """Whether this machine can run a lab in a VM, which mode ipvs needs if the kernel has no ip_vs."""
     from kubewire.hosts.vm import preflight
     from kubewire.hosts.vm.qemu import own_qemu
 
     lacks = preflight.missing()
     qemu = own_qemu()
-    which = qemu.which if qemu else "QEMU of Debian, fetched when it is needed"
+    which = qemu.which if qemu else "Debian's QEMU, downloaded when needed"
     text = "; ".join(what for what, _ in lacks) or f"can run here ({which})"
     hint = "\n".join(hint for _, hint in lacks)
     return [Finding("VM (--host vm)", "note" if lacks else "ok", text, hint)]
 
 
-def _known_bites() -> list[Finding]:
-    """What is known to bite, where it doesn't yet."""
+def _known_pitfalls() -> list[Finding]:
+    """Settings of this system that are known to cause trouble."""
     found = []
     if APPARMOR.exists():
         limited = APPARMOR.read_text().strip() == "1"
@@ -66,7 +66,9 @@ def _known_bites() -> list[Finding]:
         )
     if Path("/.dockerenv").exists() or Path("/run/.containerenv").exists():
         found.append(
-            Finding("container", "note", "in a container, /proc must not be masked and namespaces be allowed")
+            Finding(
+                "container", "note", "in a container, /proc must not be masked and namespaces must be allowed"
+            )
         )
     if "microsoft" in platform.release().lower():
         found.append(Finding("WSL", "note", "its kernel may lack ip_vs; iptables and nftables labs run"))
@@ -82,7 +84,7 @@ def _cache() -> list[Finding]:
     from kubewire.binaries.store import complete_versions
 
     versions = sorted(complete_versions(CONTROL_PLANE))
-    text = ", ".join(versions) or "nothing yet; the first `up` fetches or builds it"
+    text = ", ".join(versions) or "none yet; the first `up` downloads or builds it"
     return [
         Finding("Kubernetes in the cache", "ok" if versions else "note", f"{text} ({cache_dir()})"),
         _hashes(),
@@ -90,7 +92,7 @@ def _cache() -> list[Finding]:
 
 
 def _hashes() -> Finding:
-    """Whether the official files' hashes ship with this kubewire."""
+    """Whether binaries.lock has the hashes of all official files."""
     from kubewire.binaries import hashes
 
     entries = hashes.shipped()
@@ -100,7 +102,7 @@ def _hashes() -> Finding:
     return Finding(
         "hashes of binaries",
         "note",
-        f"{unseen} of {len(entries)} official files have none in binaries.lock: the first download is taken "
-        f"with the checksum that its host publishes, and remembered in {hashes.known_file()}",
-        "where the official hosts can be reached: make lock-binaries",
+        f"{unseen} of {len(entries)} official files have none in binaries.lock: a first download is checked "
+        f"against the checksum that its host publishes, which is recorded in {hashes.known_file()}",
+        "on a machine that reaches the official hosts: make lock-binaries",
     )

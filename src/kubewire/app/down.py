@@ -1,4 +1,4 @@
-"""`down` of a lab here: the step of playbooks/down.yml, without the wait for Ansible around it."""
+"""`down` of a lab on this machine: the step of playbooks/down.yml without Ansible, which is faster."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ def down_here(name: str, *, wait: bool = True) -> int:
             removed = remove_here(name)
         forget_logs(name)
         display.line(f"lab {name} is removed" if removed else f"there was no lab {name}", "green")
-    forget_unused()  # what the lock has kept until now: the definition that another machine sent
+    forget_unused()  # the definition that another machine sent, in use until the lock is released
     return 0

@@ -1,4 +1,4 @@
-"""Become a command on a node. No Ansible, and only light imports: it starts in a blink."""
+"""Run a command on a node in place of this process. Light imports only, so that it starts fast."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def enter(name: str, node: str, command: Sequence[str], *, prompt: str = "") -> 
     handle = find_node(name, node, provider.nodes(name))
     argv, environment = provider.entry(handle, command, prompt)
     try:
-        os.execvpe(argv[0], argv, environment)  # noqa: S606 - the point: no shell
+        os.execvpe(argv[0], argv, environment)  # noqa: S606 - without a shell on purpose
     except OSError as error:
         raise LabError(f"{argv[0]}: {error.strerror}", where=handle.name) from error
 
 
 def shell(name: str, node: str) -> NoReturn:
-    """As `enter`, with a shell that says where it is."""
+    """As `enter`, with a shell; its prompt has the lab and the node."""
     enter(name, node, [shutil.which("bash") or "/bin/sh"], prompt=f"{name}/{node}")

@@ -1,4 +1,4 @@
-"""What crashes left: found, and removed."""
+"""Find and remove what crashes left."""
 
 from __future__ import annotations
 
@@ -19,14 +19,20 @@ from kubewire.lab.lookup import is_recorded, recorded_labs
 from kubewire.providers.registry import providers, recorded_provider
 
 EMPTIED = ("definitions", "errors", "logs", "labs", "locks", "tmp", "vm")
-"""Folders of the state folder that go once they are empty."""
+"""Folders of the state folder that are removed when empty."""
 
 
 def garbage() -> list[Leftover]:
-    """What crashes left, found without changing anything; each is removed under its lock, if it is proved
-    dead: labs of every provider (for kind where a Docker engine answers, its network too), definitions sent
-    by other machines, records of labs on hosts that say they are gone, folders of SSH sockets, VMs, cells
-    of nightlies, build folders, then the logs of labs that are not there, tracebacks and lock files.
+    """What crashes left, found without changing anything. Each is removed under its lock, if it is unused:
+
+    - dead labs of every provider; of kind its Docker network too, if a Docker engine answers
+    - definitions that other machines sent
+    - records and SSH tunnels of labs that their hosts no longer have
+    - folders of SSH sockets
+    - VMs
+    - cells of nightlies
+    - build folders
+    - logs of labs that don't exist, tracebacks, lock files
     """
     from kubewire.app import cells
     from kubewire.binaries import workspace
@@ -48,7 +54,7 @@ def garbage() -> list[Leftover]:
 
 
 def collect_garbage(found: Sequence[Leftover]) -> list[str]:
-    """Remove what `garbage` found, and the folders that become empty; a line for each thing removed."""
+    """Remove what `garbage` found, and folders that are empty then; a line for each thing removed."""
     removed = remove(found)
     state = state_dir()
     remove_empty([*(state / name for name in EMPTIED), state])
@@ -56,7 +62,7 @@ def collect_garbage(found: Sequence[Leftover]) -> list[str]:
 
 
 def left_alone() -> list[str]:
-    """Why labs can't be judged from here, so that nothing removes them."""
+    """The labs whose state can't be determined, with the reason; they are not removed."""
     unknown = []
     for lab in recorded_labs():
         try:
@@ -67,7 +73,7 @@ def left_alone() -> list[str]:
 
 
 def _logs(gone: AbstractSet[str]) -> Iterator[Leftover]:
-    """The logs of labs that aren't there, beyond those that go with a lab in `gone`."""
+    """The logs of labs that don't exist, except those that are removed with a lab in `gone`."""
     folder = state_dir() / "logs"
     for logs in sorted(folder.iterdir()) if folder.is_dir() else ():
         lab = logs.name
@@ -78,7 +84,7 @@ def _logs(gone: AbstractSet[str]) -> Iterator[Leftover]:
 
 
 def _remove_logs(folder: Path) -> bool:
-    with lab_lock(folder.name, "gc", wait=False):  # held: they are being written
+    with lab_lock(folder.name, "gc", wait=False):  # if locked, they are being written
         if is_recorded(folder.name):
             return False
         shutil.rmtree(folder, ignore_errors=True)
@@ -86,7 +92,7 @@ def _remove_logs(folder: Path) -> bool:
 
 
 def _files() -> Iterator[Leftover]:
-    """Tracebacks, and the locks that killed holders left."""
+    """Tracebacks, and lock files of killed processes."""
     for log in sorted((state_dir() / "errors").glob("*.log")):
         yield Leftover(f"the traceback {log}", partial(_unlink, log))
     for lock in sorted((state_dir() / "locks").glob("*.lock")):
@@ -101,13 +107,13 @@ def _unlink(file: Path) -> bool:
 
 
 def _release(lab: str) -> bool:
-    """Take a lab's lock and give it back, with which its file goes."""
+    """Take and release a lab's lock, which removes its file."""
     with lab_lock(lab, "gc", wait=False):
         return True
 
 
 def remove_empty(folders: Iterable[Path]) -> None:
-    """Remove those of the folders that are empty, in this order."""
+    """Remove the empty ones of these folders, in this order."""
     for folder in folders:
         try:
             folder.rmdir()
@@ -116,7 +122,7 @@ def remove_empty(folders: Iterable[Path]) -> None:
 
 
 def clean_up(*, dry_run: bool) -> Iterator[str]:
-    """`gc` here: a line for each thing that is removed, would be, or is left alone."""
+    """`gc` on this machine: a line for each thing that is or would be removed."""
     found = garbage()
     for reason in left_alone():
         console.err(f"left alone: {reason}")
@@ -124,4 +130,4 @@ def clean_up(*, dry_run: bool) -> Iterator[str]:
     yield from (f"would remove {line}" if dry_run else f"removed {line}" for line in lines)
     if not lines:
         yield "nothing to remove"
-    yield from (f"kept: the record of {line}" for line in overview.broken_records())
+    yield from (f"not removed: the record of {line}" for line in overview.broken_records())

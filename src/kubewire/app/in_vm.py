@@ -1,4 +1,4 @@
-"""A lab in a VM of its own: the VM first, then as on any other host."""
+"""Run a lab in a VM of its own: start the VM, then proceed as on any other host."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from kubewire.providers.registry import embedded
 
 
 def up_in_vm(name: str, request: Request, why: str) -> int:
-    """Start the lab's VM unless it runs, make or repair the lab in it; the exit code."""
+    """Start the lab's VM unless it runs, create or repair the lab in it; the exit code."""
     display = Display()
     display.line(f"vm: {why}")
     with display.lab_lock(name, "up", wait=request.wait):
@@ -27,7 +27,7 @@ def up_in_vm(name: str, request: Request, why: str) -> int:
         if request.check and not lived:
             if (missing := missing_packages(programs())) and can_install():
                 display.line(f"the OS packages {', '.join(missing)} would be installed")
-            display.line(f"lab {name} would be made in a VM of its own")
+            display.line(f"lab {name} would be created in a VM of its own")
             return 0
         if not lived:
             _remove(name)
@@ -53,7 +53,7 @@ def down_in_vm(away: RemoteLab, *, wait: bool) -> int:
     with display.lab_lock(away.lab, "down", wait=wait):
         tunnel.close(away)
         was_there = _remove(away.lab)
-        display.line(f"lab {away.lab}: its VM {'is gone' if was_there else 'was gone already'}")
+        display.line(f"lab {away.lab}: its VM {'is removed' if was_there else 'was removed already'}")
         forget_logs(away.lab)
     return 0
 

@@ -1,4 +1,4 @@
-"""The labs, here and on other hosts: which there are, how each is, what is left of those that are gone."""
+"""List labs on this machine and other hosts, and show the status of one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COLUMNS = ("lab", "phase", "provider", "kubernetes", "definition")
 
 
 def listed() -> list[Row]:
-    """A row for each lab that is up somewhere or has a known file."""
+    """A row for each lab that is up on any host or has a known file."""
     away = overview.listed()
     names = {row[0] for row in away}
     return sorted([*away, *(row for row in listed_here() if row[0] not in names)])
@@ -41,8 +41,8 @@ def listed_here() -> list[Row]:
 
 
 def status(lab: str, host: str = "", *, absent: bool) -> tuple[LabStatus, list[tuple[str, str]]]:
-    """How a lab is wherever it is, as data and as lines. LabError for one that isn't up; with `absent` that
-    has a status, too, and needs no file.
+    """The status of a lab on any host, as data and as lines. LabError if it isn't up; with `absent` that is a
+    status too, and the lab needs no file.
     """
     placement = resolve(lab, host, _plain_name if absent else lab_name)
     found = placement.status()
@@ -53,13 +53,13 @@ def status(lab: str, host: str = "", *, absent: bool) -> tuple[LabStatus, list[t
 
 
 def _plain_name(lab: str) -> str:
-    """A name as it is, without a look at any file; of a path the lab's name."""
+    """A name unchanged, without reading any file; for a path, the lab's name."""
     return lab if NAME.fullmatch(lab) else name_to_remove(lab)
 
 
 def status_here(name: str) -> LabStatus:
-    """How a lab here is; one without a record, in the making or gone, is as its providers know it. LabError
-    for a broken record.
+    """The status of a lab on this machine. Without a record the providers are asked: it may be starting.
+    LabError for an invalid record.
     """
     if not is_recorded(name):
         found = [provider.status(name) for provider in providers()]
@@ -85,7 +85,7 @@ def _typed(status: Status, nodes: list[Node]) -> LabStatus:
 
 
 def _lines(status: LabStatus) -> list[tuple[str, str]]:
-    """(label, text), for people."""
+    """The status as lines of (label, text)."""
     reason = f": {status.reason}" if status.reason else ""
     return [
         ("lab", status.lab),
@@ -99,7 +99,7 @@ def _lines(status: LabStatus) -> list[tuple[str, str]]:
 
 
 def rendered(request: Request, form: str) -> str:
-    """The lab that would be used, as a lab file, kind's configuration or an Ansible inventory."""
+    """The effective lab as a lab file, a kind configuration or an Ansible inventory."""
     lab = request.definition
     require_exists(lab.kubernetes, lab.control_plane)
     own = {"lab": rendering.render_lab, "inventory": rendering.render_inventory}

@@ -1,4 +1,4 @@
-"""What this machine has for a nightly: CPUs, memory, and what it lacks for a mode or a provider."""
+"""Check this machine for a nightly: CPUs, memory, and what is missing for a mode or a provider."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kubewire.matrix.results import MachineResult
 from kubewire.providers.registry import get_provider
 
 BUILD_BYTES = 3072 << 20
-"""What compiling a kube-apiserver takes at its peak."""
+"""The peak memory of compiling kube-apiserver."""
 
 
 def examine(
@@ -25,10 +25,10 @@ def examine(
     labs: Collection[str],
     progress: Progress | None = None,
 ) -> dict[tuple[str, str], str]:
-    """Why this machine can't run a mode, by provider and mode; `labs` as `find_lab` takes them. A lack that a
-    package mends is no reason to skip anything: with `progress` it is installed; HostError names the packages
-    where that can't be. DefinitionError where a lab
-    can't be in a mode.
+    """Why this machine can't run a mode, by provider and mode; `labs` are names or paths.
+
+    A missing package is no such reason: with `progress` it is installed; HostError if that is impossible.
+    DefinitionError if a lab doesn't support a mode.
     """
     loaded = [load_lab(lab, {"mode": mode}) for lab in labs for mode in modes]
     lacking: dict[tuple[str, str], str] = {}

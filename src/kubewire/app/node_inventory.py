@@ -22,7 +22,7 @@ class NodeHost:
 
 
 def lab_group(name: str) -> str:
-    """`lab_no_endpoints` for the lab no-endpoints: an Ansible group name holds no hyphen."""
+    """`lab_no_endpoints` for the lab no-endpoints: an Ansible group name must not have a hyphen."""
     return f"lab_{name.replace('-', '_')}"
 
 
@@ -42,7 +42,7 @@ def node_host(lab: str, node: NodeHandle) -> NodeHost:
 
 
 def node_hosts() -> list[NodeHost]:
-    """The hosts of every lab that runs; a lab that doesn't, or can't tell its nodes, has none."""
+    """The hosts of all running labs; labs whose nodes can't be listed are skipped."""
     hosts: list[NodeHost] = []
     for lab in recorded_labs():
         try:

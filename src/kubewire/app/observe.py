@@ -1,4 +1,4 @@
-"""What a lab, or a snapshot folder, shows now: for the commands that explain it."""
+"""Snapshots for the commands that explain them: of a lab, or from a folder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def observe(lab: str, folder: Path | None) -> Snapshot:
 
 
 def take(name: str) -> Snapshot:
-    """A new snapshot of a lab on this machine; LabError for one that isn't up."""
+    """A new snapshot of a lab on this machine; LabError if it isn't up."""
     from kubewire.cluster.api import Api
     from kubewire.lab.lookup import required_record_of
     from kubewire.providers.registry import get_provider

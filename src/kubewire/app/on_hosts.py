@@ -29,7 +29,7 @@ from kubewire.verify.report import Report
 
 
 def up_on_hosts(name: str, request: Request, target: Target) -> int:
-    """Make or repair the lab on every host of the target, side by side; the worst exit code."""
+    """Create or repair the lab on every host of the target in parallel; the highest exit code."""
     display = Display()
     display.line(target.headline)
     with display.lab_lock(name, "up", wait=request.wait):
@@ -44,20 +44,19 @@ def up_on_hosts(name: str, request: Request, target: Target) -> int:
             )
         except (KeyboardInterrupt, Terminated):
             _forget_absent(name, known, display, keep=request.keep)
-            display.line(f"interrupted; what wasn't ready is gone from {target.pattern}", "yellow")
+            display.line(f"interrupted; what wasn't ready is removed from {target.pattern}", "yellow")
             raise
         if run.failures:
             _forget_absent(name, known, display, keep=request.keep)
     if not run.failures:
         tell_changes(run, name, display, check=request.check)
-    return _tell(run, target, name, display, verify=request.verifies, reports=request.output)
+    return _report(run, target, name, display, verify=request.verifies, reports=request.output)
 
 
 def verify_on_hosts(name: str, request: Request, target: Target) -> int:
-    """Verify the lab on every host that it is on; the worst exit code.
+    """Verify the lab on all its hosts; the highest exit code.
 
-    Of several hosts the request's output is a folder that gets a file for each; DefinitionError where it
-    can't be one.
+    With several hosts the request's output is a folder for their files; DefinitionError if it can't be.
     """
     form, output = request.form, request.output
     several = len(target.hosts) > 1
@@ -65,18 +64,18 @@ def verify_on_hosts(name: str, request: Request, target: Target) -> int:
         make_report_folder(output)
     elif several and form == "junit":
         raise DefinitionError(
-            f"lab {name} is up on {', '.join(target.hosts)}, and a JUnit file tells of one",
-            hint="give a folder for their files with --output DIR, or name one with --host NAME",
+            f"lab {name} is up on {', '.join(target.hosts)}, and a JUnit file is for one host",
+            hint="set a folder for their files with --output DIR, or choose a host with --host NAME",
         )
     display = Display()
     run = run_playbook("verify", name, {"lab": name}, display, report=True, target=target)
     if not several:
         return print_report(run, display, form=form, output=output)
-    return _tell(run, target, name, display, verify=True, form=form, kept=form, reports=output)
+    return _report(run, target, name, display, verify=True, form=form, kept=form, reports=output)
 
 
 def down_on_hosts(name: str, known: Mapping[str, RemoteLab], *, wait: bool) -> int:
-    """Remove the lab from every host of `known`; the worst exit code."""
+    """Remove the lab from every host of `known`; the highest exit code."""
     display = Display()
     with display.lab_lock(name, "down", wait=wait), ThreadPoolExecutor(AT_ONCE) as pool:
         codes = list(pool.map(lambda away: _remove(away, display, wait=wait), known.values()))
@@ -101,26 +100,24 @@ def _remove(away: RemoteLab, display: Display, *, wait: bool) -> int:
 
 
 def _forget_absent(name: str, known: Mapping[str, RemoteLab], display: Display, *, keep: bool) -> None:
-    """Keep no record of a new lab that didn't come to be, nor its files there; one whose host doesn't answer
-    is kept, and with `keep` every one.
+    """Remove the records and files of new labs whose creation failed. The record is kept if the host doesn't
+    answer, and with `keep` those of dead labs are kept.
     """
     new = [away for host, away in records.read(name).items() if host not in known]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for away, phase in zip(new, pool.map(_settled, new), strict=True):
             if phase in GONE and not (keep and phase == DEAD):
                 with suppress(KubewireError):
-                    remote.call(away, ["down", name])  # waits for what is still ending there
+                    remote.call(away, ["down", name])  # waits for processes that are still ending
                     remote.call(away, ["gc"])
                 records.forget(name, away.place.name)
             elif phase != READY:
-                display.line(
-                    f"kubewire down {name} --host {away.place.name} removes what is left there", "dim"
-                )
+                display.line(f"kubewire down {name} --host {away.place.name} removes what is left", "dim")
 
 
 def _settled(away: RemoteLab) -> str:
-    """The phase in which a lab whose making has ended stays: it has some seconds to go. "" for a host that
-    doesn't answer.
+    """The final phase of a lab after its creation has ended; its removal may take some seconds. "" if the
+    host doesn't answer.
     """
     deadline = time.monotonic() + REMOVAL
     phase = ""
@@ -134,7 +131,7 @@ def _settled(away: RemoteLab) -> str:
     return phase
 
 
-def _tell(
+def _report(
     run: Run,
     target: Target,
     name: str,
@@ -145,8 +142,8 @@ def _tell(
     kept: str = "json",
     reports: Path | None = None,
 ) -> int:
-    """The report of one host as everywhere; of several a table, and each one's report in a folder, or as JSON
-    on standard output. `form` is what is printed, `kept` what the files in the folder `reports` are.
+    """Print the report of one host; for several hosts a table, and their reports in a folder or as JSON on
+    standard output. `form` is the format that is printed, `kept` that of the files in `reports`.
     """
     if not target.is_group:
         if verify and reports:
@@ -163,8 +160,8 @@ def _tell(
     as_document = form == "json" and reports is None
     _print_table(gathered, codes, run, Screen(stderr=as_document))
     if as_document:
-        told = {host: report.to_dict() for host, report in gathered.items()}
-        console.document(json.dumps(told, indent=1) + "\n")
+        found = {host: report.to_dict() for host, report in gathered.items()}
+        console.document(json.dumps(found, indent=1) + "\n")
     else:
         folder = reports or log_folder(name) / "reports"
         store(gathered, folder, kept if reports else "json")
@@ -181,8 +178,8 @@ def _print_table(gathered: Mapping[str, Report], codes: Mapping[str, int], run: 
     rows: list[list[str | tuple[str, str]]] = []
     for host, report in gathered.items():
         style = {"passed": "green", "failed": "red"}.get(report.status, "yellow")
-        judged = bool(report.nodes or report.checks)
-        counts = [str(report.count(status)) if judged else "" for status in ("passed", "failed", "skipped")]
+        verified = bool(report.nodes or report.checks)
+        counts = [str(report.count(status)) if verified else "" for status in ("passed", "failed", "skipped")]
         first = _first_failure(report, run, host) if codes[host] else ""
         rows.append([host, (report.status, style), *counts, first])
     screen.table(["HOST", "RESULT", "PASSED", "FAILED", "SKIPPED", "FIRST FAILURE"], rows)

@@ -1,4 +1,4 @@
-"""How the end of a run is told, and what its exit code is."""
+"""Print the outcome of a run, and return its exit code."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ if TYPE_CHECKING:
     from kubewire.app.playbook import Run
 
 REMOVAL = 15.0
-"""Seconds that a lab in the making is given to vanish after its maker."""
+"""Seconds to wait until a lab whose creation was interrupted has removed itself."""
 REMOVAL_IF_LIVED = 2.0
-"""The same for one that was up before: it vanishes only if it was being made anew."""
+"""The same for a lab that was up before: it removes itself only if it was being recreated."""
 
 
 def finish(run: Run, display: Display) -> int:
-    """Tell the failing task's real message and where the log is; the exit code it means."""
+    """Print the failed task's message and the path of the log; the exit code."""
     display.close()
     if run.failure is None:
         return 0
@@ -27,21 +27,21 @@ def finish(run: Run, display: Display) -> int:
 
 
 def tell_changes(run: Run, name: str, display: Display, *, check: bool = False) -> None:
-    """The last line: on which hosts something was changed, or with `check` would be."""
+    """Print the last line: the hosts that were changed, or with `check` would be."""
     display.close()
     changed = [f"{host} changed={count}" for host, count in sorted(run.changed.items()) if count]
     if check:
         would = f"up would change it: {', '.join(changed)}"
         display.line(f"lab {name}: {would if changed else 'up would change nothing'}", "green")
         return
-    what = ", ".join(changed) or "nothing was to be done, changed=0 for every host"
+    what = ", ".join(changed) or "nothing to do, changed=0 for every host"
     display.line(f"lab {name} is up: {what}", "green")
 
 
 def tell_removal(name: str, display: Display, *, lived: bool) -> None:
-    """After an interrupt: a lab that wasn't ready vanishes with its maker; wait for that, and say so.
+    """After an interrupt: wait until a lab that wasn't ready has removed itself, and report it.
 
-    `lived` says that the lab was up before.
+    `lived`: the lab was up before.
     """
     from kubewire.app.playbook import forget_logs
     from kubewire.providers.registry import providers
@@ -59,4 +59,4 @@ def tell_removal(name: str, display: Display, *, lived: bool) -> None:
             display.line(f"interrupted; nothing is left of lab {name}", "yellow")
             return
         time.sleep(0.1)
-    display.line(f"interrupted; lab {name} is still there, kubewire up {name} finishes the work", "yellow")
+    display.line(f"interrupted; lab {name} still exists, kubewire up {name} continues", "yellow")

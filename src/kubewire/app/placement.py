@@ -1,7 +1,7 @@
 """Where a lab runs: on this machine, in a VM of its own, or on hosts that SSH reaches.
 
-Decided once in a command, from the lab, its options and the records; a lab never moves under anybody.
-Light: `kubewire exec` starts with it.
+Each command decides it once, from the lab, its options and the records; an existing lab never moves.
+Light imports only: `kubewire exec` starts with this module.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from kubewire.lab.schema import Lab
 
 LOCAL = "local"
-"""What `--host` calls this machine."""
+"""The name of this machine in `--host`."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a command was asked to do with a lab: the options that any way of doing it takes."""
+    """A command's options for a lab, wherever it runs."""
 
     lab: str
     host: str = ""
@@ -46,18 +46,18 @@ class Request:
     wait: bool = True
     form: str = "text"
     output: Path | None = None
-    """Where the report goes, or the folder of several hosts' reports."""
+    """The file for the report, or the folder for reports of several hosts."""
 
     @cached_property
     def definition(self) -> Lab:
-        """The effective lab; its file is read here and nowhere else in the command."""
+        """The effective lab; a command reads its file only here."""
         from kubewire.lab.loading import load_lab
 
         return load_lab(self.lab, self.overrides)
 
     @property
     def verifies(self) -> bool:
-        """With --check nothing is there to be verified."""
+        """Whether to verify the lab; with --check there is nothing to verify."""
         return self.verify and not self.check
 
     @property
@@ -66,7 +66,7 @@ class Request:
 
     @property
     def variables(self) -> dict[str, object]:
-        """The playbook's."""
+        """The variables of the playbook."""
         return {
             "lab": self.lab,
             "lab_overrides": dict(self.overrides),
@@ -98,7 +98,7 @@ class Local:
         return down_here(self.lab, wait=wait)
 
     def run(self, command: Sequence[str], *, terminal: bool = False) -> None:
-        """The lab is here: the command itself goes on."""
+        """Nothing to do: this process runs the command itself."""
 
     def snapshot(self) -> Snapshot:
         from kubewire.app.observe import take
@@ -118,7 +118,7 @@ class Local:
 
 @dataclass(frozen=True)
 class Remote:
-    """Hosts that SSH reaches: `target` has those that a playbook runs on, `known` their records."""
+    """Hosts that SSH reaches: `target` has the hosts of a playbook, `known` the lab's records."""
 
     lab: str
     target: Target
@@ -126,11 +126,11 @@ class Remote:
 
     @property
     def one(self) -> RemoteLab:
-        """The one host; DefinitionError where there are several."""
+        """The only host; DefinitionError if there are several."""
         if len(self.known) > 1:
             raise DefinitionError(
                 f"lab {self.lab} is up on {', '.join(self.known)}",
-                hint="name one of them with --host NAME, before the lab",
+                hint="choose one of them with --host NAME, before the lab",
             )
         return next(iter(self.known.values()))
 
@@ -150,7 +150,7 @@ class Remote:
         return down_on_hosts(self.lab, self.known, wait=wait)
 
     def run(self, command: Sequence[str], *, terminal: bool = False) -> None:
-        """End as `kubewire COMMAND` over there; with `terminal` its streams are this process's."""
+        """Run `kubewire COMMAND` on the host and exit as it does; with `terminal` it gets this terminal."""
         (remote.become if terminal else remote.relay)(self.one, command)
 
     def snapshot(self) -> Snapshot:
@@ -171,13 +171,13 @@ class Remote:
 
 @dataclass(frozen=True)
 class Vm(Remote):
-    """A VM of the lab's own, which SSH reaches, too; `why` it is in one."""
+    """A VM of the lab's own, reached by SSH; `why` the lab runs in one."""
 
     why: str = ""
 
     @property
     def one(self) -> RemoteLab:
-        """LabError for a VM that has ended."""
+        """The VM; LabError if it has ended."""
         require_alive(self.lab)
         return self.known[VM]
 
@@ -205,11 +205,11 @@ Placement = Local | Remote | Vm
 
 
 def up(request: Request) -> int:
-    """Make a lab, or bring it back to its definition, where it is or is to be; the exit code."""
+    """Create a lab, or restore its definition, on its host or that of the request; the exit code."""
     if request.output and not request.verify:
-        raise DefinitionError("--reports are those of --verify", hint="give --verify, or leave --reports out")
+        raise DefinitionError("--reports needs --verify", hint="add --verify, or remove --reports")
     if request.inventory and request.host in ("", LOCAL, VM):
-        raise DefinitionError("--inventory knows the hosts of --host NAME", hint="name one, or leave it out")
+        raise DefinitionError("--inventory needs --host NAME", hint="add --host NAME, or remove --inventory")
     if request.check:
         from kubewire.binaries.resolving import require_exists
 
@@ -222,9 +222,9 @@ def up(request: Request) -> int:
 
 
 def resolve(lab: str, host: str = "", named: Callable[[str], str] = lab_name) -> Placement:
-    """Where a lab is, of several hosts only on `host`; this machine for one that is nowhere.
+    """The hosts of a lab, or only `host` of them; this machine if there is no record of it.
 
-    DefinitionError for a host that it isn't on. `named` says what lab is meant.
+    DefinitionError for a host that it isn't on. `named` returns the lab's name.
     """
     if host == LOCAL or (not host and is_recorded(lab)):
         return Local(named(lab))
@@ -233,15 +233,15 @@ def resolve(lab: str, host: str = "", named: Callable[[str], str] = lab_name) ->
         name = named(lab)
         known = records.read(name)
     if host and host not in known:
-        there = f"it is up on {', '.join(known)}" if known else f"kubewire up {lab} --host {host}"
-        raise DefinitionError(f"lab {lab} isn't up on {host}", hint=there)
+        hint = f"it is up on {', '.join(known)}" if known else f"kubewire up {lab} --host {host}"
+        raise DefinitionError(f"lab {lab} isn't up on {host}", hint=hint)
     return _recorded(name, {host: known[host]} if host else known)
 
 
 def resolve_up(request: Request) -> Placement:
-    """Where `up` is to make or repair a lab: where it is, else where the request says.
+    """Where `up` creates or repairs a lab: on its current hosts, else those of the request.
 
-    DefinitionError where that would leave a lab behind on another host.
+    DefinitionError if the request would leave the lab running on another host.
     """
     name = request.definition.name
     known = records.read(name)
@@ -264,8 +264,9 @@ def resolve_up(request: Request) -> Placement:
 
 
 def why_in_vm(request: Request) -> str:
-    """Why the lab is to run in a VM, "" for elsewhere: asked for, there already, or this kernel lacks what
-    it needs. DefinitionError where it runs elsewhere, or is to be of another provider.
+    """Why the lab runs in a VM, or "": requested, in one already, or this kernel lacks what it needs.
+
+    DefinitionError if it runs on another host, or another provider is requested.
     """
     if request.host not in ("", VM):
         return ""
@@ -277,10 +278,10 @@ def why_in_vm(request: Request) -> str:
         from kubewire.providers.registry import embedded
 
         if request.provider not in ("auto", inside := embedded().name):
-            raise DefinitionError(f"a VM's nodes are made by provider {inside}, not {request.provider}")
+            raise DefinitionError(f"labs in a VM use provider {inside}, not {request.provider}")
         return "asked for"
     if known:
-        return "it is there already" if set(known) == {VM} else ""
+        return "the lab is in one already" if set(known) == {VM} else ""
     if is_recorded(lab.name) or lab.mode.value != "ipvs":
         return ""
     from kubewire.providers.registry import choose, get_provider
@@ -291,7 +292,7 @@ def why_in_vm(request: Request) -> str:
 
 
 def recorded_target(known: Mapping[str, RemoteLab]) -> Target:
-    """The hosts that a lab was brought up on, by the inventories that named them then."""
+    """The hosts in a lab's records, and the inventories that they came from."""
     from kubewire.hosts.inventory import Target
 
     sources = dict.fromkeys(source for away in known.values() for source in away.inventory)
@@ -305,8 +306,8 @@ def _recorded(name: str, known: Mapping[str, RemoteLab]) -> Placement:
     return kind(name, recorded_target(known), known)
 
 
-def _moved(name: str, there: str, wanted: str) -> DefinitionError:
+def _moved(name: str, current: str, wanted: str) -> DefinitionError:
     return DefinitionError(
-        f"lab {name} runs on {there}; it can't move to {wanted} under it",
+        f"lab {name} runs on {current}; it can't be moved to {wanted}",
         hint=f"remove it first: kubewire down {name}",
     )

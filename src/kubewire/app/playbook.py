@@ -1,4 +1,4 @@
-"""Run one of our playbooks by ansible-runner: its steps shown as they go, its logs kept, its failure told."""
+"""Run a playbook of kubewire with ansible-runner: show its steps, keep its logs, collect failures."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TICK = 0.1  # seconds
 
 @dataclass
 class Failure:
-    """The first task that failed: its real message, the exit code it means, and its whole result."""
+    """A failed task: its message, exit code, and full result."""
 
     task: str
     host: str
@@ -41,9 +41,9 @@ class Failure:
 
 @dataclass
 class Run:
-    """How a playbook ended. `failures` has each host's first; `changed` counts changed tasks by host.
+    """The outcome of a playbook: each host's first failure, and the number of its changed tasks.
 
-    `results` has each host's last result of every action; `seen` are the hosts on which a task succeeded.
+    `results` has each action's last result, by host; `seen` are the hosts with a successful task.
     """
 
     folder: Path
@@ -54,7 +54,7 @@ class Run:
 
     @property
     def failure(self) -> Failure | None:
-        """The failure that came first."""
+        """The first failure."""
         return next(iter(self.failures.values()), None)
 
     def fail(self, failure: Failure) -> None:
@@ -62,12 +62,12 @@ class Run:
 
     @property
     def reports(self) -> Path:
-        """The folder with each lab host's JSON report, HOST.json."""
+        """The folder of the JSON reports, HOST.json."""
         return self.folder / "reports"
 
 
 class Unsafe(str):
-    """Text that Ansible must never take for a template."""
+    """Text that Ansible must not template."""
 
 
 class _Dumper(yaml.SafeDumper):
@@ -78,7 +78,7 @@ _Dumper.add_representer(Unsafe, lambda dumper, text: dumper.represent_scalar("!u
 
 
 def log_folder(lab: str) -> Path:
-    """Where a lab's runs keep their logs."""
+    """The folder of a lab's logs."""
     return state_dir() / "logs" / lab
 
 
@@ -93,10 +93,10 @@ def run_playbook(
     report: bool = False,
     target: Target | None = None,
 ) -> Run:
-    """Run `playbooks/NAME.yml` with these extra variables, none of which can become a template.
+    """Run `playbooks/NAME.yml` with these extra variables, which are never templated.
 
-    On this machine, or on the hosts of `target`. With `report`, `Run.reports` gets the JSON reports.
-    Ctrl-C and SIGTERM end Ansible, then come back as KeyboardInterrupt and Terminated.
+    It runs on this machine, or on the hosts of `target`. With `report`, `Run.reports` gets the JSON reports.
+    Ctrl-C and SIGTERM end Ansible, then raise KeyboardInterrupt and Terminated.
     """
     folder = _new_folder(lab)
     (folder / "env").mkdir()
@@ -128,7 +128,7 @@ def run_playbook(
         _tidy(folder)
     for host in target.hosts if target else ():
         if host not in run.seen:
-            run.fail(Failure("", host, "no task was done on it: is it still in the inventory?", 4))
+            run.fail(Failure("", host, "no task ran on it: is it still in the inventory?", 4))
     return run
 
 
@@ -157,7 +157,7 @@ def _ansible(
             event_handler=handle,
             cancel_callback=stop.is_set,
         )
-    except Exception as error:  # runner's own fault: the main thread tells it
+    except Exception as error:  # an error of ansible-runner itself
         run.fail(Failure("ansible-runner", "", f"{type(error).__name__}: {error}", 4))
         return
     if outcome.status != "successful" and run.failure is None and not stop.is_set():
@@ -165,7 +165,7 @@ def _ansible(
 
 
 def note_event(event: Mapping[str, Any], run: Run, display: Display) -> None:
-    """Take one event of ansible-runner into the run's outcome and onto the display."""
+    """Add an event of ansible-runner to the run's outcome and the display."""
     data = event.get("event_data") or {}
     result = data.get("res") or {}
     match event.get("event"):
@@ -199,8 +199,8 @@ def note_event(event: Mapping[str, Any], run: Run, display: Display) -> None:
 
 
 def tail_of(path: Path, lines: int = 12) -> str:
-    """The end of Ansible's own output, for a failure that no task told."""
-    return "\n".join(last_lines(path, lines)) or "ansible-playbook said nothing"
+    """The end of Ansible's output, for a failure that no task reported."""
+    return "\n".join(last_lines(path, lines)) or "ansible-playbook printed nothing"
 
 
 def _unsafe(value: object) -> object:
@@ -212,7 +212,7 @@ def _unsafe(value: object) -> object:
 
 
 def forget_logs(lab: str) -> None:
-    """Remove a lab's logs, and the state's folders where they are empty then."""
+    """Remove a lab's logs, and folders of the state that are empty then."""
     shutil.rmtree(log_folder(lab), ignore_errors=True)
     for folder in (state_dir() / "logs", state_dir() / "labs", state_dir()):
         with suppress(OSError):
@@ -220,7 +220,7 @@ def forget_logs(lab: str) -> None:
 
 
 def _new_folder(lab: str) -> Path:
-    """A folder of this run's own; the newest few are kept."""
+    """A new folder for this run; the folders of the newest few runs are kept."""
     base = log_folder(lab) / "ansible"
     base.mkdir(parents=True, exist_ok=True, mode=0o700)
     for old in sorted(base.iterdir())[: -KEPT_RUNS + 1]:
@@ -231,14 +231,14 @@ def _new_folder(lab: str) -> Path:
 
 
 def _link_collection(folder: Path) -> None:
-    """`ansible_collections/kubewire/lab` as Ansible wants it, wherever kubewire is installed."""
+    """Link `ansible_collections/kubewire/lab`, where Ansible looks for it, to the installed kubewire."""
     place = folder / "collections" / "ansible_collections" / "kubewire"
     place.mkdir(parents=True)
     (place / "lab").symlink_to(resources.root())
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """What Ansible runs with: its configuration is ours, and its own files stay in the run's folder."""
+    """The environment of Ansible: kubewire's configuration, and all files in the run's folder."""
     scripts = str(Path(sys.executable).parent)
     return {
         "PATH": os.pathsep.join([scripts, os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"]),
@@ -249,7 +249,7 @@ def _environment(folder: Path) -> dict[str, str]:
         "ANSIBLE_REMOTE_TEMP": str(folder / "tmp"),
         "ANSIBLE_FORCE_COLOR": "0",
         "ANSIBLE_NOCOLOR": "1",
-        # ansible-runner would not look at them
+        # ansible-runner doesn't use the caller's
         "ANSIBLE_HOST_KEY_CHECKING": os.environ.get("ANSIBLE_HOST_KEY_CHECKING", "True"),
         progress.VARIABLE: str(folder / "progress.jsonl"),
         "KUBEWIRE_MAKER_PID": str(os.getpid()),
@@ -257,7 +257,7 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 def _tidy(folder: Path) -> None:
-    """Keep what tells how the run went; the command file holds the caller's whole environment."""
+    """Keep only the logs; the file `command` has the caller's whole environment."""
     (folder / "run" / "command").unlink(missing_ok=True)
     for name in ("collections", "home", "tmp", "env", "run/job_events", "run/fact_cache"):
         shutil.rmtree(folder / name, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Everything that `up` will need, fetched or built before; and what there is to fetch."""
+"""Download or build what `up` needs in advance, and list available versions."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from kubewire.report.versions_text import kind_line, kubernetes_lines, to_json, 
 
 
 def prefetch(request: Request) -> None:
-    """Into this machine's cache; DefinitionError where the request names another host."""
+    """Fill this machine's cache; DefinitionError if the request names another host."""
     if request.host not in ("", LOCAL, VM):
         raise DefinitionError(
-            f"prefetch fills this machine's cache, or a VM's (--host {VM}); not that of {request.host}",
-            hint=f"run it there: ssh {request.host} kubewire prefetch {request.lab}; `up --host` fetches by"
-            " itself, too",
+            f"prefetch fills the cache of this machine or a VM (--host {VM}), not of {request.host}",
+            hint=f"run it there: ssh {request.host} kubewire prefetch {request.lab}; `up --host` also"
+            " downloads by itself",
         )
     display, lab = Display(), request.definition
     if why := why_in_vm(request):
         console.out(f"vm: {why}")
-        with display.running("what a VM is made of"):
+        with display.running("the parts of a VM"):
             parts, version = prepare_parts(lab, display.tell)
         console.out(f"Kubernetes {version} and a VM's parts ({parts.about}) are in the cache")
         return
@@ -60,16 +60,16 @@ def build_image(version: str, *, overlay: Path | None, output: Path | None, fres
     display = Display()
     with display.running(f"node image of Kubernetes {version}"):
         builder = next(provider for provider in providers() if provider.builds_images)
-        made = builder.build_image(
+        image = builder.build_image(
             version, overlay=overlay, output=output, fresh=fresh, progress=display.tell
         )
-    console.out(made)
+    console.out(image)
 
 
 def known_versions(form: str) -> str:
-    """The versions that are known, in the cache, and newly offered, as text or JSON."""
+    """The versions that are known, cached, and newly released, as text or JSON."""
     display = Display()
-    with display.running("asking for newer versions"):
+    with display.running("checking for newer versions"):
         kubernetes, kind = offers(progress=display.tell)
     lines = kubernetes_lines(store.complete_versions((KUBE_PROXY,)), kubernetes)
     own = kind_line(KIND, store.complete_versions(("kind",), "kind"), kind)

@@ -1,4 +1,4 @@
-"""The reports of a verify run: printed, written to a file, or a file for each of several hosts."""
+"""Print the report of a verify run, or write it to a file; for several hosts a file each."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from kubewire.verify.report import Report
 
 ENDINGS = {"text": "txt", "json": "json", "junit": "xml"}
-"""How the file of a host's report in each form is called after the host."""
+"""Format → suffix of a report's file."""
 
 
 def print_report(run: Run, display: Display, *, form: str = "text", output: Path | None = None) -> int:
-    """Print the report that the run's verify step wrote; without one, the failure that kept it from it."""
+    """Print the report of the run's verify step, or the failure if there is none."""
     from kubewire.app.outcome import finish
     from kubewire.app.steps.verify import read_report
 
@@ -31,7 +31,7 @@ def print_report(run: Run, display: Display, *, form: str = "text", output: Path
 
 
 def emit_report(report: Report, form: str, output: Path | None) -> int:
-    """Write the report to standard output or, atomically, to a file; the exit code it means."""
+    """Write the report to standard output or, atomically, to a file; the exit code."""
     from kubewire.verify import exit_code
 
     if output is not None:
@@ -46,9 +46,9 @@ def emit_report(report: Report, form: str, output: Path | None) -> int:
 
 
 def write_report(output: Path, text: str) -> None:
-    """Write a report to a file, whole or not at all; into a device, pipe or link (`/dev/stdout`) as it is.
+    """Write a report to a file atomically; to a device, pipe or link (`/dev/stdout`) directly.
 
-    Raises DefinitionError (exit 2) when it can't be written there.
+    Raises DefinitionError (exit 2) if that fails.
     """
     from kubewire.core.files import write_atomically
 
@@ -71,19 +71,19 @@ def formatted(report: Report, form: str) -> str:
 
 
 def make_report_folder(folder: Path) -> None:
-    """Have the folder for reports there before anything is done; DefinitionError where it can't be."""
+    """Create the folder for reports before the run starts; DefinitionError if that fails."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DefinitionError(
-            f"the reports of several hosts go into a folder, and this can't be one: {error.strerror}",
+            f"the folder for the hosts' reports can't be created: {error.strerror}",
             where=str(folder),
         ) from error
 
 
 def gather(run: Run, hosts: Iterable[str], lab: str) -> dict[str, Report]:
-    """Each host's report. One that can't be read is that host's failure; a host without one has an empty
-    report that says why.
+    """Each host's report. An unreadable one is a failure of the host; without one the report is empty, with a
+    note that gives the reason.
     """
     from kubewire.app.playbook import Failure
     from kubewire.app.steps.verify import read_report
@@ -99,12 +99,12 @@ def gather(run: Run, hosts: Iterable[str], lab: str) -> dict[str, Report]:
         except LabError as error:
             run.fail(Failure("", host, error.what, error.exit_code))
         failure = run.failures.get(host)
-        why = failure.message if failure else "it gave no report"
+        why = failure.message if failure else "there is no report"
         found[host] = Report(lab, "", "", "", "error", (), (), notes=(f"{host}: {why}",))
     return found
 
 
 def store(gathered: Mapping[str, Report], folder: Path, form: str) -> None:
-    """A file for each host: HOST.txt, HOST.json or HOST.xml."""
+    """Write a file for each host: HOST.txt, HOST.json or HOST.xml."""
     for host, report in gathered.items():
         write_report(folder / f"{host}.{ENDINGS[form]}", formatted(report, form))

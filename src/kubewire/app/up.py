@@ -1,4 +1,4 @@
-"""`up` of a lab here: the provider told, the binaries fetched, the playbook run, the outcome told."""
+"""`up` of a lab on this machine: choose the provider, get the binaries, run the playbook."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def up_here(request: Request) -> int:
     intent = intent_of(lab, source, request.provider)
     display.line(f"{intent.choice.name}: {intent.choice.why}")
     with display.lab_lock(lab.name, "up", wait=request.wait):
-        intent = intent_of(lab, source, request.provider)  # another command may have worked on it
+        intent = intent_of(lab, source, request.provider)  # another command may have changed it
         try:
             run = _run(request, intent, display)
         except (KeyboardInterrupt, Terminated):

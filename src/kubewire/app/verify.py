@@ -1,4 +1,4 @@
-"""What `kubewire verify` does: by the playbook for a lab, directly for a snapshot."""
+"""`kubewire verify`: of a lab by the playbook, of a snapshot without it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def verify_here(name: str, request: Request) -> int:
 
 
 def verify_snapshot(folder: Path, form: str, output: Path | None) -> int:
-    """Judge a snapshot folder, without lab or Ansible; the exit code."""
+    """Verify a snapshot folder, without lab or Ansible; the exit code."""
     from kubewire.verify.offline import verify_folder
 
     return emit_report(verify_folder(folder), form, output)

@@ -99,7 +99,7 @@ def test_a_file_in_place_of_the_folder_is_refused_before_anything_runs(
     (tmp_path / "file").write_text("kept")
     for path in ("file", "file/below"):
         assert verify("--format", form, "--output", path) == 2
-        assert f"kubewire: {path}: the reports of several hosts go into a folder" in capsys.readouterr().err
+        assert f"kubewire: {path}: the folder for the hosts' reports can't be" in capsys.readouterr().err
     assert ran == []
     assert (tmp_path / "file").read_text() == "kept"
 

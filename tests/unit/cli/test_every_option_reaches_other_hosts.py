@@ -293,5 +293,5 @@ def test_reports_without_verify_are_refused(effects: Effects) -> None:
 
 
 def test_prefetch_says_that_it_is_for_this_machine(effects: Effects) -> None:
-    with pytest.raises(KubewireError, match="not that of alice"):
+    with pytest.raises(KubewireError, match="not of alice"):
         effects("prefetch", "iptables", *HOST)
