@@ -1,1 +1,1 @@
-"""The command `kubewire`: one file a command, which parses, calls app and prints."""
+"""The CLI: a module for each command, which parses options, calls `app` and prints."""

@@ -9,20 +9,22 @@ import typer
 
 
 def diff(
-    before: Annotated[Path, typer.Argument(help="A nightly (its folder), or a snapshot.", metavar="BEFORE")],
+    before: Annotated[Path, typer.Argument(help="The folder of a run or of a snapshot.", metavar="BEFORE")],
     after: Annotated[
         Path | None,
         typer.Argument(
-            help="Another one; left out: each version of BEFORE against the next.", metavar="AFTER"
+            help="Another one. Without it, each version of BEFORE is compared with the next.", metavar="AFTER"
         ),
     ] = None,
-    accept: Annotated[Path | None, typer.Option(help="A file of accepted drift.", metavar="FILE")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Every object, also of known causes.")] = False,
+    accept: Annotated[Path | None, typer.Option(help="A file with accepted changes.", metavar="FILE")] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Show all changes, also those with a known cause.")
+    ] = False,
 ) -> None:
     """What changed in the dataplane between two runs or snapshots: chains, rules, maps, and why.
 
-    Addresses and pods are compared by their roles. Exit code 0: nothing drifted but for causes that the
-    version table knows or that are accepted; 1: something else did; 2: there is nothing to compare.
+    Addresses and pods are compared by their roles. Exit code 0: every change is explained by the version
+    table or accepted; 1: there are other changes; 2: there is nothing to compare.
 
     **Examples**
 

@@ -6,7 +6,7 @@ MARKS = {"ok": ("✔", "green"), "missing": ("✘", "red"), "note": ("·", "dim"
 
 
 def doctor() -> None:
-    """What this machine can run and what is missing, and how to fix it.
+    """Check what this machine can run, what is missing, and how to fix it.
 
     Exit code 3 if it can't run an embedded lab in mode iptables or nftables.
     """

@@ -8,7 +8,7 @@ from kubewire.cli import options
 
 
 def down(lab: options.Lab, host: options.OnHost = "", wait: options.Wait = True) -> None:
-    """Remove a lab and all that belongs to it: its nodes, processes and files.
+    """Remove a lab with its nodes, processes and files.
 
     **Example**
 

@@ -16,7 +16,7 @@ def exec_(
     node: options.Node,
     command: Annotated[list[str], typer.Argument(help="The command and its arguments.", metavar="CMD…")],
 ) -> None:
-    """Run a command on a node of a lab that is up; its exit code is the command's.
+    """Run a command on a node of a running lab; the exit code is the command's.
 
     **Examples**
 

@@ -13,12 +13,12 @@ from kubewire.cli.forwarding import where_the_lab_is
 
 @where_the_lab_is
 def explain(
-    lab: Annotated[str, typer.Argument(help="A lab that is up.", autocompletion=options.complete_up)] = "",
+    lab: Annotated[str, typer.Argument(help="A running lab.", autocompletion=options.complete_up)] = "",
     *,
     service: Annotated[str, typer.Option(help="The Service.", metavar="[NAMESPACE/]NAME[:PORT]")],
-    node: Annotated[str, typer.Option(help="The node; the last worker if left out.", metavar="NODE")] = "",
+    node: Annotated[str, typer.Option(help="The node; by default the last worker.", metavar="NODE")] = "",
     snapshot: Annotated[
-        Path | None, typer.Option(help="Explain from this snapshot folder; needs no lab.", metavar="DIR")
+        Path | None, typer.Option(help="Use this snapshot folder instead of a lab.", metavar="DIR")
     ] = None,
 ) -> None:
     """Show a Service's path on a node: every chain, set and rule that kube-proxy must have written for it, as

@@ -1,4 +1,4 @@
-"""Commands that run where the lab is: kubewire there gets the same command line."""
+"""Commands that run on the lab's host: kubewire on the host gets the same command line."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from kubewire.cli import options
 
 
 def command_line(context: typer.Context, lab: str = "") -> list[str]:
-    """The call as kubewire on the lab's host is to get it: every parameter that isn't as by default, the lab
-    by its name, and no --host, since the lab is there.
+    """The command line for kubewire on the lab's host: all parameters that aren't the default, the lab by
+    its name, and no --host.
     """
     named: list[str] = []
     positional: list[str] = []
@@ -37,9 +37,9 @@ def command_line(context: typer.Context, lab: str = "") -> list[str]:
 
 
 def where_the_lab_is(command: Callable[..., None], *, terminal: bool = False) -> Callable[..., None]:
-    """Give the command --host. For a lab of this machine, or a snapshot folder, it runs here, and gets the
-    lab's name; otherwise it runs on the lab's host, with `terminal` on this process's own streams, and this
-    process ends as it ends there.
+    """Add --host to the command. For a lab on this machine, or a snapshot folder, it runs in this process and
+    gets the lab's name. Otherwise it runs on the lab's host, with `terminal` on this terminal, and this
+    process exits as it does.
     """
 
     @functools.wraps(command)

@@ -18,9 +18,10 @@ def gc(
 ) -> None:
     """Remove what crashes left: dead labs, kind clusters, VMs, SSH sockets, build folders, logs, locks.
 
-    **Example**
+    **Examples**
 
     `kubewire gc --dry-run`
+
     `kubewire gc --host alice`
     """
     from kubewire.app.gc import clean_up

@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Node images for kind, made without a registry.", no_args_is_help=True)
+app = typer.Typer(help="Build node images for kind without a registry.", no_args_is_help=True)
 
 
 @app.callback()
 def image() -> None:
-    """Node images for kind, made without a registry."""
+    """Build node images for kind without a registry."""
 
 
 @app.command("build")
@@ -20,12 +20,12 @@ def build(
     version: Annotated[str, typer.Argument(help="Kubernetes version, as 1.37 (its newest patch) or 1.37.2.")],
     overlay: Annotated[
         Path | None,
-        typer.Option(help="A folder whose files are copied over the node's root.", metavar="DIR"),
+        typer.Option(help="A folder with files to copy into the image's root.", metavar="DIR"),
     ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
-            help="Write an archive for `docker load` there, instead of loading it into the engine here.",
+            help="Write an archive for `docker load` to this file instead of loading the image.",
             metavar="FILE",
         ),
     ] = None,
@@ -33,11 +33,11 @@ def build(
         bool, typer.Option("--fresh", help="Rebuild it, for Debian's updates, even if it exists.")
     ] = False,
 ) -> None:
-    """Make a kind node image from Debian packages and Kubernetes binaries.
+    """Build a kind node image from Debian packages and Kubernetes binaries.
 
-    For rooms without a registry, and versions that nobody published an image of. httpbin and the node tools
-    are in it, so a lab needs no network. Its archive stays in the cache: the same version and overlay are
-    built once. Building needs root and mmdebstrap.
+    For networks without a registry, and for versions without a published image. It includes httpbin and the
+    node tools, so a lab needs no network. Its archive is cached: each version and overlay is built once.
+    Building needs root and mmdebstrap.
 
     **Examples**
 

@@ -6,7 +6,7 @@ from kubewire.cli import options
 
 
 def kubeconfig(lab: options.RunningLab, host: options.OnHost = "", form: options.Form = "text") -> None:
-    """The path of the lab's kubeconfig, for kubectl on this machine; as JSON its credentials themselves.
+    """Print the path of the lab's kubeconfig, for kubectl on this machine; as JSON its credentials.
 
     **Example**
 

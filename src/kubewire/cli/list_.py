@@ -6,7 +6,7 @@ from kubewire.cli import options
 
 
 def list_(form: options.Form = "text") -> None:
-    """The labs that can be brought up, and how those that were are now.
+    """List the known labs and their state.
 
     **Example**
 

@@ -1,4 +1,4 @@
-"""The command `kubewire`: its commands and their arguments."""
+"""The command `kubewire` and its subcommands."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import typer
 
-import kubewire.app  # noqa: F401 - hands the providers to what reads lab files
+import kubewire.app  # noqa: F401 - registers the providers' checks of lab files
 from kubewire.cli import (
     diff,
     doctor,
@@ -36,13 +36,13 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="""Labs that show, and prove, how Kubernetes networking really works on a node.
+    help="""Labs that show and verify how Kubernetes networking works on a node.
 
     Start with `kubewire up iptables --verify`, then look around:
     `kubewire exec iptables worker -- iptables -t nat -L KUBE-SERVICES`.
-    LAB is the name of a lab (see the folder `labs/`) or the path of a lab's file.
+    LAB is the name of a lab (see the folder `labs/`) or the path of a lab file.
 
-    Exit codes: 0 all checks hold, 1 a check failed, 2 the definition or the call is wrong,
+    Exit codes: 0 all checks passed, 1 a check failed, 2 the lab file or the command line is invalid,
     3 this machine can't run it, 4 the lab or the tool failed, 130 and 143 on Ctrl-C and SIGTERM.
     """,
 )

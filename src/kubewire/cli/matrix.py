@@ -12,31 +12,34 @@ from kubewire.cli import options
 
 def matrix(
     file: Annotated[
-        Path | None, typer.Argument(help="The matrix file; labs/matrix.yml if left out.", metavar="FILE")
+        Path | None, typer.Argument(help="The matrix file; by default labs/matrix.yml.", metavar="FILE")
     ] = None,
     *,
     only: Annotated[
         list[str] | None,
         typer.Option(
-            help="Only these cells, as mode=nftables,kubernetes>=1.34; repeatable.", metavar="SELECTOR"
+            help="Run only these cells, such as mode=nftables,kubernetes>=1.34; repeatable.",
+            metavar="SELECTOR",
         ),
     ] = None,
-    shard: Annotated[str, typer.Option(help="The K-th of N parts, for N runners.", metavar="K/N")] = "",
-    jobs: Annotated[int | None, typer.Option(help="Cells side by side at most.", min=1, max=64)] = None,
+    shard: Annotated[
+        str, typer.Option(help="Run the K-th of N parts, to use N runners.", metavar="K/N")
+    ] = "",
+    jobs: Annotated[int | None, typer.Option(help="The maximum of parallel cells.", min=1, max=64)] = None,
     host: Annotated[
         str,
         typer.Option(
-            help="Where the cells run: here, in a VM where this kernel lacks a mode, on hosts or groups of an"
-            " Ansible inventory; several with commas.",
+            help="Where the cells run: on this machine, in a VM if this kernel lacks the mode, or on hosts or"
+            " groups of an Ansible inventory; separate several with commas.",
             metavar="local|vm|NAME",
         ),
     ] = "",
     inventory: options.Inventory = None,
     fail_fast: Annotated[
-        bool, typer.Option("--fail-fast", help="Start no cell after one that failed.")
+        bool, typer.Option("--fail-fast", help="Start no more cells after one has failed.")
     ] = False,
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Look for patches that are newer than what the cache holds.")
+        bool, typer.Option("--fresh", help="Check for patches that are newer than the cached ones.")
     ] = False,
     resume: Annotated[
         bool,
@@ -48,15 +51,15 @@ def matrix(
         Path | None, typer.Option(help="The folder for results and snapshots.", metavar="DIR")
     ] = None,
     baseline: Annotated[
-        Path | None, typer.Option(help="An earlier run; drift since then fails.", metavar="DIR")
+        Path | None, typer.Option(help="An earlier run; changes since then fail.", metavar="DIR")
     ] = None,
-    accept: Annotated[Path | None, typer.Option(help="A file of accepted drift.", metavar="FILE")] = None,
+    accept: Annotated[Path | None, typer.Option(help="A file with accepted changes.", metavar="FILE")] = None,
     show: Annotated[bool, typer.Option("--plan", help="Print the cells and exit.")] = False,
 ) -> None:
-    """Run many labs: every version in every mode, one cell each, and report what is wrong with which.
+    """Run many labs, one cell for each version and mode, and report which of them failed and why.
 
-    Exit code 0: every cell that can run here passed; 1: a check failed; 2: the matrix or the call is wrong;
-    3: no cell can run here; 4: a cell could not be verified. An interrupted run keeps its finished cells.
+    Exit code 0: every cell that can run passed; 1: a check failed; 2: the matrix file or the command line is
+    invalid; 3: no cell can run; 4: a cell could not be verified. An interrupted run keeps its finished cells.
 
     **Examples**
 

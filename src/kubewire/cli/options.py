@@ -1,4 +1,4 @@
-"""Arguments and options that several commands share, and completion of names."""
+"""Arguments and options of several commands, and completion of names."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def _complete_node(context: typer.Context, incomplete: str) -> list[str]:
 
 
 Lab = Annotated[
-    str, typer.Argument(help="A lab's name, or the path of its file.", autocompletion=_complete_lab)
+    str, typer.Argument(help="The lab's name or the path of its file.", autocompletion=_complete_lab)
 ]
-RunningLab = Annotated[str, typer.Argument(help="A lab that is up.", autocompletion=complete_up)]
+RunningLab = Annotated[str, typer.Argument(help="A running lab.", autocompletion=complete_up)]
 Node = Annotated[
     str,
     typer.Argument(
@@ -52,55 +52,58 @@ Provider = Annotated[
 Host = Annotated[
     str,
     typer.Option(
-        help="Where the lab runs: here, in a VM, on a host or group of an Ansible inventory. For good.",
+        help="Where the lab runs: on this machine, in a VM, on a host or group of an Ansible inventory."
+        " It can't be moved later.",
         metavar="local|vm|NAME",
     ),
 ]
 OnHost = Annotated[
-    str, typer.Option("--host", help="Which of its hosts, for a lab that is up on several.", metavar="NAME")
+    str, typer.Option("--host", help="The host, for a lab that runs on several.", metavar="NAME")
 ]
 Inventory = Annotated[
     list[str] | None,
     typer.Option(
         "--inventory",
         "-i",
-        help="The inventory that has the host; else $KUBEWIRE_INVENTORY, $ANSIBLE_INVENTORY, `inventories/`,"
-        " /etc/ansible/hosts.",
+        help="The inventory with the host; by default $KUBEWIRE_INVENTORY, $ANSIBLE_INVENTORY,"
+        " `inventories/`, /etc/ansible/hosts.",
         metavar="FILE",
     ),
 ]
 Kubernetes = Annotated[
     str | None,
-    typer.Option(help="Kubernetes version, as 1.34 (its newest patch) or 1.34.2.", metavar="VERSION"),
+    typer.Option(
+        help="The Kubernetes version, such as 1.34 (its newest patch) or 1.34.2.", metavar="VERSION"
+    ),
 ]
 Mode = Annotated[
-    str | None, typer.Option(help="kube-proxy's mode: iptables, nftables or ipvs.", metavar="MODE")
+    str | None, typer.Option(help="The mode of kube-proxy: iptables, nftables or ipvs.", metavar="MODE")
 ]
-Replicas = Annotated[int | None, typer.Option(help="Pods of httpbin.", metavar="N")]
+Replicas = Annotated[int | None, typer.Option(help="The number of httpbin pods.", metavar="N")]
 Set = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", help="Any key of the lab's file, as `httpbin.port=9000`; repeatable.", metavar="KEY=VALUE"
+        "--set",
+        help="Set a key of the lab file, such as `httpbin.port=9000`; repeatable.",
+        metavar="KEY=VALUE",
     ),
 ]
 Form = Annotated[
-    Literal["text", "json"], typer.Option("--format", help="How to print it.", metavar="text|json")
+    Literal["text", "json"], typer.Option("--format", help="The output format.", metavar="text|json")
 ]
 Wait = Annotated[
-    bool, typer.Option("--wait/--no-wait", help="Whether to wait while another command works on this lab.")
+    bool, typer.Option("--wait/--no-wait", help="Wait while another command works on this lab, or fail.")
 ]
 
 
 def require_lab_or_snapshot(command: str, lab: str, snapshot: object, host: str) -> None:
-    """DefinitionError unless one of the two is named, and a host only with a lab."""
+    """DefinitionError unless there is either a lab or a snapshot, and a host only with a lab."""
     if bool(lab) == (snapshot is not None):
         raise DefinitionError(
-            f"{command} needs a lab or --snapshot DIR, one of the two", hint=f"kubewire {command} --help"
+            f"{command} needs either a lab or --snapshot DIR", hint=f"kubewire {command} --help"
         )
     if snapshot is not None and host:
-        raise DefinitionError(
-            "--host says where a lab is, and --snapshot judges a folder, here", hint="leave one of them out"
-        )
+        raise DefinitionError("--host can't be used with --snapshot", hint="remove one of them")
 
 
 def overrides(
@@ -109,14 +112,14 @@ def overrides(
     replicas: int | None = None,
     settings: list[str] | None = None,
 ) -> dict[str, str]:
-    """The options as dotted key → value as text, `--set` last; DefinitionError for one without `=`."""
+    """The options as dotted key → text, `--set` last; DefinitionError for one without `=`."""
     named = {"kubernetes": kubernetes, "mode": mode, "httpbin.replicas": replicas}
     found = {key: str(value) for key, value in named.items() if value is not None}
     for setting in settings or ():
         key, equals, value = setting.partition("=")
         if not equals or not key:
             raise DefinitionError(
-                f"--set {setting}: a setting is KEY=VALUE", hint="as: --set httpbin.replicas=7"
+                f"--set {setting}: it must be KEY=VALUE", hint="for example: --set httpbin.replicas=7"
             )
         found[key.strip()] = value
     return found

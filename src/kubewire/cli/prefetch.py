@@ -14,9 +14,9 @@ def prefetch(
     provider: options.Provider = "auto",
     host: options.Host = "",
 ) -> None:
-    """Fetch or build all that `up` will need, so that it needs no network then.
+    """Download or build everything that `up` needs, so that it needs no network.
 
-    A lab that will run in a VM, since it is asked for or this kernel has no ip_vs, gets the VM's parts too.
+    For a lab in a VM (--host vm, or mode ipvs if this kernel has no ip_vs) this includes the parts of the VM.
 
     **Examples**
 

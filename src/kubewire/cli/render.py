@@ -25,7 +25,7 @@ def render(
     replicas: options.Replicas = None,
     settings: options.Set = None,
 ) -> None:
-    """What would be used, every default filled in: the lab, kind's configuration, an Ansible inventory.
+    """Print the effective lab with all defaults, or its kind configuration or Ansible inventory.
 
     **Examples**
 

@@ -8,7 +8,7 @@ from kubewire.cli.forwarding import in_the_terminal
 
 @in_the_terminal
 def shell(lab: options.RunningLab, node: options.Node) -> None:
-    """A shell on a node of a lab that is up.
+    """Open a shell on a node of a running lab.
 
     **Example**
 

@@ -12,10 +12,10 @@ from kubewire.cli import options
 
 def snapshot(
     lab: options.RunningLab,
-    folder: Annotated[Path, typer.Argument(help="A folder that doesn't exist yet.", metavar="DIR")],
+    folder: Annotated[Path, typer.Argument(help="A new folder.", metavar="DIR")],
     host: options.OnHost = "",
 ) -> None:
-    """Keep everything that verify looks at, as files that anybody can judge without the lab.
+    """Save everything that `verify` reads as files, to verify it later without the lab.
 
     **Example**
 

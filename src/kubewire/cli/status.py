@@ -6,9 +6,9 @@ from kubewire.cli import options
 
 
 def status(lab: options.Lab, host: options.OnHost = "", form: options.Form = "text") -> None:
-    """How a lab is now: its phase, its nodes, each component. Exit code 4 unless the lab is ready.
+    """Show a lab's phase, nodes and components. Exit code 4 unless the lab is ready.
 
-    As JSON also a lab of which nothing is known has a phase, `absent`.
+    As JSON a lab that doesn't exist has the phase `absent`.
 
     **Examples**
 

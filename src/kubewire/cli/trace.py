@@ -13,24 +13,27 @@ from kubewire.cli.forwarding import where_the_lab_is
 
 @where_the_lab_is
 def trace(
-    lab: Annotated[str, typer.Argument(help="A lab that is up.", autocompletion=options.complete_up)] = "",
+    lab: Annotated[str, typer.Argument(help="A running lab.", autocompletion=options.complete_up)] = "",
     *,
     source: Annotated[
-        str, typer.Option("--from", help="Who sends.", metavar="pod/NAME|node/NAME|external[/IP]")
+        str, typer.Option("--from", help="The sender.", metavar="pod/NAME|node/NAME|external[/IP]")
     ],
-    target: Annotated[str, typer.Option("--to", help="Where to.", metavar="IP:PORT[/tcp|udp|sctp]")],
+    target: Annotated[str, typer.Option("--to", help="The destination.", metavar="IP:PORT[/tcp|udp|sctp]")],
     node: Annotated[
-        str, typer.Option(help="Where a packet from outside comes in; else chosen by --to.", metavar="NODE")
+        str,
+        typer.Option(
+            help="The node that receives an external packet; by default it depends on --to.", metavar="NODE"
+        ),
     ] = "",
     snapshot: Annotated[
-        Path | None, typer.Option(help="Trace through this snapshot folder; needs no lab.", metavar="DIR")
+        Path | None, typer.Option(help="Use this snapshot folder instead of a lab.", metavar="DIR")
     ] = None,
 ) -> None:
-    """Follow the first packet of a connection through the rules that the nodes really have: each rule that
-    matches, every branch with its probability, and where it ends. No packet is sent.
+    """Follow the first packet of a connection through the actual rules of the nodes: each matching rule, each
+    branch with its probability, and where it ends. No packet is sent.
 
-    Understands iptables and nftables mode, as seen by a client without session affinity yet. At a rule that
-    it can't evaluate the way ends with that rule's text, and the exit code is 4.
+    Supports modes iptables and nftables, for a client without session affinity so far. The trace ends at a
+    rule that it can't evaluate, with the text of the rule and exit code 4.
 
     **Examples**
 

@@ -21,29 +21,31 @@ def up(
     replicas: options.Replicas = None,
     settings: options.Set = None,
     verify: Annotated[
-        bool, typer.Option("--verify", help="Prove the lab afterwards, in the same run.")
+        bool, typer.Option("--verify", help="Verify the lab afterwards, in the same run.")
     ] = False,
     recreate: Annotated[
-        bool, typer.Option("--recreate", help="Remove a lab that is up and recreate it.")
+        bool, typer.Option("--recreate", help="Remove and recreate a lab that is up.")
     ] = False,
     keep: Annotated[
-        bool, typer.Option("--keep", help="On kind: keep what a failed creation made, to look into it.")
+        bool, typer.Option("--keep", help="On kind: keep the containers of a failed creation, to debug it.")
     ] = False,
     check: Annotated[
         bool, typer.Option("--check", help="Dry run: print the changes, write nothing.")
     ] = False,
     diff: Annotated[
-        bool, typer.Option("--diff", help="Show what is changed before and after, also with --check.")
+        bool, typer.Option("--diff", help="Show what changes, before and after; also with --check.")
     ] = False,
     reports: Annotated[
         Path | None,
-        typer.Option(help="With --verify: a folder for each host's report, HOST.json.", metavar="DIR"),
+        typer.Option(
+            help="With --verify: write each host's report to this folder, as HOST.json.", metavar="DIR"
+        ),
     ] = None,
     wait: options.Wait = True,
 ) -> None:
-    """Make a lab, or bring one that is up back to its definition.
+    """Create a lab, or restore a running lab to its definition.
 
-    A second run changes nothing and says so. What had drifted is named: changed replicas, a stopped
+    A second run changes nothing and reports that. Each repair is listed: changed replicas, a stopped
     kube-proxy, a rule deleted by hand.
 
     **Examples**

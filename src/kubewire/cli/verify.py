@@ -18,23 +18,23 @@ class Format(StrEnum):
 
 
 def verify(
-    lab: Annotated[str, typer.Argument(help="A lab that is up.", autocompletion=options.complete_up)] = "",
+    lab: Annotated[str, typer.Argument(help="A running lab.", autocompletion=options.complete_up)] = "",
     snapshot: Annotated[
-        Path | None, typer.Option(help="Judge this snapshot folder; needs no lab.", metavar="DIR")
+        Path | None, typer.Option(help="Verify this snapshot folder instead of a lab.", metavar="DIR")
     ] = None,
     form: Annotated[Format, typer.Option("--format", help="Output format.")] = Format.TEXT,
     output: Annotated[
         Path | None,
         typer.Option(
-            help="Write the report to this file instead; of several hosts a file each, into this folder.",
+            help="Write the report to this file; for several hosts, to a file each in this folder.",
             metavar="FILE|DIR",
         ),
     ] = None,
     host: options.OnHost = "",
 ) -> None:
-    """Prove that every node's dataplane is what kube-proxy must have written, then send real traffic.
+    """Verify that every node's dataplane is what kube-proxy must have written, then send real traffic.
 
-    Writes nothing to the cluster. Exit code 0: all checks passed, 1: one failed, 4: nothing could be checked.
+    Changes nothing in the cluster. Exit code 0: all checks passed, 1: one failed, 4: none could run.
 
     **Examples**
 

@@ -9,13 +9,13 @@ import typer
 
 def versions(
     form: Annotated[
-        Literal["text", "json"], typer.Option("--format", help="Output format.", metavar="text|json")
+        Literal["text", "json"], typer.Option("--format", help="The output format.", metavar="text|json")
     ] = "text",
 ) -> None:
-    """The Kubernetes and kind versions that are known, in the cache, and newly to be had.
+    """List the Kubernetes and kind versions that are known, cached, and newly released.
 
-    Asks the official releases, else the Go module proxy; fetches nothing. Exit code 0 also where neither
-    answers: then it shows what is known and in the cache.
+    Queries the official releases, else the Go module proxy; downloads nothing. If neither answers, it shows
+    the known and cached versions, with exit code 0.
 
     **Examples**
 

@@ -103,9 +103,9 @@ def test_the_commands(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("argv", "code", "words"),
     [
-        (["explain", "--service", "x"], 2, "one of the two"),
+        (["explain", "--service", "x"], 2, "needs either a lab or --snapshot DIR"),
         (["explain", "iptables"], 2, "--service"),
-        (["trace", "--from", "node/x", "--to", "1.2.3.4:5"], 2, "one of the two"),
+        (["trace", "--from", "node/x", "--to", "1.2.3.4:5"], 2, "needs either a lab or --snapshot DIR"),
         (
             ["trace", "--snapshot", str(GOLDEN / LABS["iptables"]), "--from", "node/x", "--to", "1.2.3.4:5"],
             2,
