@@ -1,4 +1,4 @@
-"""Draws the packages: `python docs/house.py > docs/house.svg`, from .importlinter's layers and docstrings."""
+"""Draw the packages from .importlinter's layers and docstrings: `python docs/house.py > docs/house.svg`."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def layers() -> list[list[str]]:
     contracts.read(ROOT / ".importlinter")
     lines = contracts["importlinter:contract:layers"]["layers"].split("\n")
     rows = [[name.strip(" ()") for name in line.split(":")] for line in lines if line.strip()]
-    there = [[name for name in row if _file(name).exists()] for row in rows]
-    return [row for row in there if row]
+    existing = [[name for name in row if _file(name).exists()] for row in rows]
+    return [row for row in existing if row]
 
 
 def says(package: str) -> str:
@@ -38,7 +38,7 @@ def says(package: str) -> str:
 
 
 def svg() -> str:
-    """The picture: a row for each layer, which imports only what stands below it."""
+    """The picture: a row for each layer."""
     parts, top = [], MARGIN
     for row in layers():
         width = (WIDTH - 2 * MARGIN - GAP * (len(row) - 1)) / len(row)
@@ -52,7 +52,7 @@ def svg() -> str:
                 down = top + 34 + LINE * number
                 parts.append(f'<text x="{left + 10:.0f}" y="{down}">{escape(line)}</text>')
         top += height + GAP
-    title = "kubewire's packages: each layer imports only what stands below it"
+    title = "kubewire's packages: each layer imports only the layers below it"
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {top + 2}" role="img">'
     return "\n".join([head, f"<title>{escape(title)}</title>", f"<style>{STYLE}</style>", *parts, "</svg>\n"])
 
