@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Build node images for kind without a registry.", no_args_is_help=True)
+app = typer.Typer(name="image", no_args_is_help=True, rich_markup_mode="markdown", add_completion=False)
 
 
 @app.callback()
