@@ -17,12 +17,23 @@ from kubewire.core.signals import Terminated, raise_on_terminate
 
 
 def end_with(command: Callable[[], object]) -> NoReturn:
-    """Run the command and end the process with the exit code it means; a command may raise SystemExit."""
+    """Run the command and end the process with the exit code it means; a command may raise SystemExit.
+
+    The process ends at once: to free what a big snapshot became takes Python longer than to start.
+    """
     raise_on_terminate()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a character that the locale lacks is no reason to fail
             stream.reconfigure(errors="replace")
-    sys.exit(_exit_code(command))
+    os._exit(_exit_code(lambda: _run(command)))
+
+
+def _run(command: Callable[[], object]) -> None:
+    try:
+        command()
+    finally:
+        for stream in filter(None, (sys.stdout, sys.stderr)):  # None where it is closed
+            stream.flush()
 
 
 def _exit_code(command: Callable[[], object]) -> int:
