@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
-from kubewire.core.decoding import read_json
 from kubewire.core.errors import DefinitionError, KubewireError, LabError
 from kubewire.core.files import read_bounded, size_text
 from kubewire.core.printable import text_of
 from kubewire.core.refusals import given
+from kubewire.core.serialization import read_json
 from kubewire.dataplane.core.snapshot import NODE_FILES, NodeSnapshot, Snapshot
 
 FILE_LIMIT = 128 << 20
@@ -143,7 +143,7 @@ class Texts:
     def text(self, data: bytes, path: PurePath) -> str:
         """The file's text (bytes that are not UTF-8 as `\\xNN`); LabError for too many lines or values."""
         if path.suffix == ".json":
-            if sum(map(data.count, (b"{", b"[", b","))) > VALUES_LIMIT:
+            if len(data) > VALUES_LIMIT < sum(map(data.count, (b"{", b"[", b","))):
                 raise LabError(f"more than {VALUES_LIMIT} JSON values", where=str(path))
         else:
             self._lines -= data.count(b"\n")
