@@ -96,7 +96,7 @@ def read_record(path: Path, kind: type[T], schema: int) -> T | None:
 
     UnsafeFileError where it is not this user's own: what it describes must not be touched.
     """
-    from kubewire.core.decoding import convert  # slow to import
+    from kubewire.core.serialization import convert  # slow to import
 
     try:
         value = read_own_json(path)
@@ -105,6 +105,13 @@ def read_record(path: Path, kind: type[T], schema: int) -> T | None:
         raise
     except (FileNotFoundError, LabError, ValueError):
         return None
+
+
+def write_record(path: Path, record: object, schema: int) -> None:
+    """Write a record so that `read_record` reads it: its fields as a JSON object, and the schema's number."""
+    from msgspec import to_builtins
+
+    write_atomically(path, json.dumps({"schema": schema, **to_builtins(record)}, indent=2) + "\n")
 
 
 def open_own_folder(path: Path) -> int:

@@ -18,11 +18,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
 
-import msgspec
+from msgspec import Struct
 
 from kubewire.core import console
 from kubewire.core.owners import makers
-from kubewire.core.proc import set_process_name
+from kubewire.core.prctl import set_process_name
+from kubewire.core.serialization import encode
 
 SIGNALS = {signal.SIGUSR1: "commit", signal.SIGTERM: "end", signal.SIGINT: "end"}
 TAIL = 1 << 16
@@ -50,7 +51,7 @@ class Monitored:
 
 
 def start(
-    module: str, lab: str, order: msgspec.Struct, log: Path, descriptors: Sequence[int] = ()
+    module: str, lab: str, order: Struct, log: Path, descriptors: Sequence[int] = ()
 ) -> subprocess.Popen[bytes]:
     """Start `python -m module LAB OWNER…` with this order; the child inherits `descriptors` by number."""
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -65,7 +66,7 @@ def start(
         )
     assert monitor.stdin is not None  # noqa: S101 - it was started with a pipe
     with suppress(BrokenPipeError), monitor.stdin as pipe:  # the wait notices one that died
-        pipe.write(msgspec.json.encode(order))
+        pipe.write(encode(order))
     return monitor
 
 

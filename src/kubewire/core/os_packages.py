@@ -7,18 +7,18 @@ import shutil
 from collections.abc import Mapping
 
 from kubewire.core.errors import HostError
-from kubewire.core.processes import run
+from kubewire.core.processes import run, search_path
 from kubewire.core.progress import Progress
 
-SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/sbin"
 SECONDS = 1800
 """What apt may take on a slow network."""
 
 
 def missing_packages(commands: Mapping[str, str]) -> list[str]:
     """The packages of those commands (command → package) that aren't found."""
-    path = os.pathsep.join([os.environ.get("PATH", os.defpath), SYSTEM_PATH])
-    return sorted({package for command, package in commands.items() if not shutil.which(command, path=path)})
+    return sorted(
+        {package for command, package in commands.items() if not shutil.which(command, path=search_path())}
+    )
 
 
 def can_install(become: bool = False) -> bool:

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import platform
 import select
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from kubewire.core.errors import LabError
+from msgspec import Struct
 
-_PR_SET_PDEATHSIG = 1
-_PR_SET_NAME = 15
-_libc = ctypes.CDLL(None, use_errno=True)
+from kubewire.core.errors import LabError
 
 MAX_PID = 1 << 22
 """The kernel's own bound (PID_MAX_LIMIT)."""
 
 
-@dataclass(frozen=True)
-class Process:
+class Process(Struct, frozen=True):
     """A process, identified by pid and start time (in clock ticks since boot): pids alone are reused."""
 
     pid: int
@@ -107,19 +102,3 @@ def made_elsewhere(what: str, unknown: str, folder: Path) -> LabError:
         where=str(folder),
         hint=f"run kubewire where it was made; if that is gone for good: rm -r {folder}",
     )
-
-
-def die_with_parent(signal: int) -> None:
-    """Have the kernel send `signal` to this process when its parent ends."""
-    _prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal))
-
-
-def set_process_name(name: str) -> None:
-    """The name that `ps -o comm` shows, at most 15 bytes."""
-    _prctl(_PR_SET_NAME, ctypes.c_char_p(name.encode()[:15]))
-
-
-def _prctl(option: int, value: ctypes.c_ulong | ctypes.c_char_p) -> None:
-    if _libc.prctl(option, value, 0, 0, 0) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"prctl {option}: {os.strerror(number)}")

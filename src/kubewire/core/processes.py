@@ -22,6 +22,9 @@ TIMED_OUT = 124
 TOO_LONG = 125
 NOT_STARTED = 127
 
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""PATH with the sbin folders of iptables and others, which ordinary users often lack."""
+
 OUTPUT_LIMIT = 1 << 30
 """Bytes that a command may print on each stream before it is ended."""
 
@@ -154,9 +157,15 @@ def kill_group(pid: int) -> None:
 
 
 def c_locale() -> dict[str, str]:
-    """The caller's environment in the C locale, with sbin folders, which ordinary users may lack, in PATH."""
-    path = os.environ.get("PATH", "/usr/bin:/bin")
-    return {**os.environ, "LC_ALL": "C", "PATH": f"{path}:/usr/local/sbin:/usr/sbin:/sbin"}
+    """The caller's environment in the C locale, with the system's folders in PATH."""
+    return {**os.environ, "LC_ALL": "C", "PATH": search_path()}
+
+
+def search_path() -> str:
+    """The caller's PATH, then the system's folders that it lacks."""
+    found = os.environ.get("PATH", os.defpath)
+    missing = [folder for folder in SYSTEM_PATH.split(":") if folder not in found.split(":")]
+    return ":".join([found, *missing])
 
 
 def dying_with_us() -> list[str]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from kubewire.core import decoding
+from kubewire.core import serialization
 from kubewire.core.errors import KubewireError, LabError
 from kubewire.core.printable import one_line
 
@@ -45,9 +45,9 @@ def call(path: Path, request: object, kind: type[T], *, timeout: float = 10.0) -
     or for an answer of another type.
     """
     line = exchange(path, _line(request), timeout=timeout)
-    if refused := decoding.decode(line, _Refused).error:
+    if refused := serialization.decode(line, _Refused).error:
         raise ValueError(refused)
-    return decoding.decode(line, kind)
+    return serialization.decode(line, kind)
 
 
 def exchange(path: Path, line: bytes, *, timeout: float, limit: int = LIMIT) -> bytes:
@@ -88,7 +88,7 @@ async def serve(
         try:
             while line := await asyncio.wait_for(reader.readline(), IDLE_SECONDS):
                 try:
-                    answer = await handler(decoding.decode(line, kind))
+                    answer = await handler(serialization.decode(line, kind))
                 except Exception as error:
                     answer = _refusal(error)
                 writer.write(_line(answer))
@@ -128,7 +128,7 @@ def answer(
     with suppress(OSError), connection, connection.makefile("rwb") as stream:
         while (line := stream.readline(limit)).endswith(b"\n"):
             try:
-                found = handler(decoding.decode(line, kind))
+                found = handler(serialization.decode(line, kind))
             except Exception as error:
                 found = _refusal(error)
             stream.write(_line(found))
@@ -138,13 +138,13 @@ def answer(
 def decode(data: str | bytes, kind: type[T], host: str, what: str) -> T:
     """A JSON value of that type; LabError: `HOST: WHAT answered an unknown key add_host`."""
     try:
-        return decoding.decode(data, kind)
+        return serialization.decode(data, kind)
     except (ValueError, RecursionError) as error:
         raise LabError(f"{what} answered {_fault(str(error))}", where=host) from error
 
 
 def _line(value: object) -> bytes:
-    return msgspec.json.encode(value, enc_hook=str) + b"\n"
+    return serialization.encode(value) + b"\n"
 
 
 def _refusal(error: Exception) -> dict[str, str]:

@@ -28,6 +28,7 @@ from kubewire.app.steps.registry import failure, perform
 from kubewire.core import progress, rpc
 from kubewire.core.errors import LabError
 from kubewire.core.paths import state_dir
+from kubewire.core.processes import search_path
 from kubewire.core.signals import Terminated, raise_on_terminate
 from kubewire.hosts import definitions
 from kubewire.lab.lock import lab_lock
@@ -38,7 +39,6 @@ TOLD = 100
 """Lines of progress in one answer: the newest."""
 MERCY = 20.0
 """Seconds that the current step has to clean up once the connection has ended."""
-SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/sbin"
 
 
 class Request(msgspec.Struct):
@@ -174,7 +174,7 @@ def main(arguments: list[str]) -> int:
         socket.socket(fileno=int(arguments[1])),
         Path(arguments[2]),
     )
-    os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", os.defpath), SYSTEM_PATH])
+    os.environ["PATH"] = search_path()
     raise_on_terminate()
     session = Session()
     threading.Thread(target=serve, args=(session, listener, connection), daemon=True).start()

@@ -7,7 +7,6 @@ import binascii
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from msgspec import Meta, Struct
@@ -17,6 +16,7 @@ from kubewire.core.bounded_yaml import read_yaml
 from kubewire.core.errors import LabError
 from kubewire.core.files import RECORD_LIMIT, read_own
 from kubewire.core.rpc import decode
+from kubewire.core.serialization import encode
 
 Pem = Annotated[str, Meta(max_length=1 << 16)]
 
@@ -46,7 +46,7 @@ def read_credentials(path: Path) -> Credentials:
 
 
 def to_json(credentials: Credentials) -> str:
-    return msgspec.json.encode(credentials).decode() + "\n"
+    return encode(credentials).decode() + "\n"
 
 
 def received(data: bytes, host: str) -> Credentials:

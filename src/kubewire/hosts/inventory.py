@@ -11,9 +11,9 @@ from pathlib import Path
 import msgspec
 
 from kubewire.core import resources
-from kubewire.core.decoding import decode
 from kubewire.core.errors import DefinitionError
 from kubewire.core.processes import run
+from kubewire.core.serialization import decode
 from kubewire.core.timeouts import scaled
 from kubewire.lab.values import nearest
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote, unquote
 
 from kubewire.core.errors import LabError
-from kubewire.core.files import read_own_json, write_atomically
+from kubewire.core.files import read_own_json, write_record
 from kubewire.core.paths import state_dir
 from kubewire.hosts.ssh_target import SshTarget
 from kubewire.lab.lookup import lab_name
@@ -35,8 +34,7 @@ def folder(lab: str, host: str = "") -> Path:
 
 
 def write(away: RemoteLab) -> None:
-    path = folder(away.lab, away.place.name) / "record.json"
-    write_atomically(path, json.dumps({"schema": SCHEMA, **asdict(away)}, indent=2) + "\n")
+    write_record(folder(away.lab, away.place.name) / "record.json", away, SCHEMA)
 
 
 def read(lab: str) -> dict[str, RemoteLab]:
@@ -101,7 +99,7 @@ def forget(lab: str, host: str) -> None:
 
 
 def _read(path: Path) -> RemoteLab:
-    from kubewire.core.decoding import convert
+    from kubewire.core.serialization import convert
 
     try:
         away = convert(read_own_json(path), RemoteLab)

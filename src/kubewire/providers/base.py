@@ -7,9 +7,10 @@ import os
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+
+from msgspec import Struct
 
 from kubewire.core.errors import DefinitionError
 
@@ -26,8 +27,7 @@ GONE: tuple[Phase, ...] = ("absent", "dead")
 """Phases of a lab that no longer runs."""
 
 
-@dataclass(frozen=True)
-class NodeHandle:
+class NodeHandle(Struct, frozen=True):
     """A node and the argv prefix that runs a command on it (`[*prefix, "iptables", "-L"]`)."""
 
     name: str
@@ -43,8 +43,7 @@ class Entry(NamedTuple):
     environment: dict[str, str]
 
 
-@dataclass(frozen=True)
-class NodeRecord:
+class NodeRecord(Struct, frozen=True):
     """A node as a provider's state file has it: its name, its role, its addresses when last looked at."""
 
     name: str
@@ -52,8 +51,7 @@ class NodeRecord:
     ips: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(Struct, frozen=True):
     """One change that `up` made, or would make: where (a node or the lab's name), what, and why.
 
     `before` and `after` are the texts that --diff compares. `anew`: the cluster is new and empty. `reported`:
@@ -69,8 +67,7 @@ class Change:
     reported: bool = False
 
 
-@dataclass(frozen=True)
-class Status:
+class Status(Struct, frozen=True):
     """A lab's state. `components` maps each supervised component to a description of its state."""
 
     name: str
@@ -78,13 +75,12 @@ class Status:
     provider: str = ""
     kubernetes: str = ""
     reason: str = ""
-    components: dict[str, str] = field(default_factory=dict)
+    components: dict[str, str] = {}
     pod_limits: str = ""
     """A description of the limits of one pod."""
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """One line of `doctor`: with `missing`, labs in mode iptables and nftables can't run on this machine."""
 
     name: str

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct
 
 from kubewire.core.bounded import Count
-from kubewire.core.decoding import decode
+from kubewire.core.serialization import decode
 from kubewire.dataplane.core.findings import Check
 from kubewire.verify.report import Report, ReportNode, Status
 

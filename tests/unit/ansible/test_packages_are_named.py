@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kubewire.app.steps.packages import missing_packages
-from kubewire.core import os_packages
+from kubewire.core import processes
 from kubewire.core.os_packages import can_install, not_installable
 from kubewire.lab.loading import load_lab
 
@@ -16,7 +16,7 @@ from kubewire.lab.loading import load_lab
 def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A machine whose only commands are those put into this folder."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(os_packages, "SYSTEM_PATH", str(tmp_path))
+    monkeypatch.setattr(processes, "SYSTEM_PATH", str(tmp_path))
     return tmp_path
 
 

@@ -81,7 +81,7 @@ def test_yaml_is_loaded_by_the_bounded_readers() -> None:
 def test_msgspec_reads_in_one_module_which_prepares_each_type_under_a_lock() -> None:
     def wrong(path: Path) -> object:
         reading = {"decode", "convert", "Decoder"}
-        return place(path) != "core/decoding.py" and (
+        return place(path) != "core/serialization.py" and (
             {name for module, name in uses(path) if module in ("msgspec", "msgspec.json")} & reading
         )
 

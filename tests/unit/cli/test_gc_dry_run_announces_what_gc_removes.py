@@ -9,10 +9,10 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from msgspec import to_builtins
 
 from kubewire.core import leftovers
 from kubewire.core.proc import Process, boot_id
@@ -145,7 +145,7 @@ def test_a_cluster_and_its_network_are_announced_as_removed(
     mounts = ((str(owner), state.OWNER_MOUNT),)
     engine = FakeEngine(NodeContainer("demo-worker", "0", "worker", "running", "image", (), mounts))
     network._mark().write_text("n\n")
-    text = json.dumps({"schema": 1, **asdict(state.ClusterState("demo", "v1", "image", (), {}))})
+    text = json.dumps({"schema": 1, **to_builtins(state.ClusterState("demo", "v1", "image", (), {}))})
     (owner.parent / state.FILE).write_text(text)
     monkeypatch.setattr("kubewire.providers.kind.engine.answers", lambda: True)
     for module in ("engine.engine", "garbage.engine", "network.connected"):

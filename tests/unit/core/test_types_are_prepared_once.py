@@ -7,7 +7,7 @@ import sys
 
 READING = """
 import sys, threading
-from kubewire.core.decoding import convert, decode
+from kubewire.core.serialization import convert, decode
 from kubewire.hosts.status import LabStatus
 
 def read():

@@ -25,7 +25,12 @@ PURE = (
         "hashlib",
     ),
     *("ipaddress", "itertools", "json", "re", "typing", "msgspec"),
-    *("kubewire.core.bounded_yaml", "kubewire.core.errors", "kubewire.core.decoding", "kubewire.dataplane"),
+    *(
+        "kubewire.core.bounded_yaml",
+        "kubewire.core.errors",
+        "kubewire.core.serialization",
+        "kubewire.dataplane",
+    ),
 )
 BUILTINS = {"__import__", "breakpoint", "compile", "eval", "exec", "input", "open", "print"}
 

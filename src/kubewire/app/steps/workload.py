@@ -24,11 +24,11 @@ from kubewire.cluster.object_diff import (
     without,
 )
 from kubewire.cluster.rollout import wait_for_rollout
-from kubewire.core.decoding import decode
 from kubewire.core.errors import LabError
 from kubewire.core.files import UnsafeFileError, read_own, write_atomically
 from kubewire.core.paths import lab_dir
 from kubewire.core.progress import emit
+from kubewire.core.serialization import decode
 from kubewire.core.timeouts import scaled
 from kubewire.lab.loading import load_lab
 from kubewire.lab.lookup import lab_name, required_record

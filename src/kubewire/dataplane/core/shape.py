@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from kubewire.core.decoding import convert
 from kubewire.core.errors import LabError
+from kubewire.core.serialization import convert
 
 Texts = list[str] | None
 

@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from kubewire.core.decoding import read_json
+from kubewire.core.serialization import read_json
 from kubewire.dataplane.core.findings import FAMILIES, IpFamily
 from kubewire.dataplane.core.links import parse_link
 from kubewire.dataplane.core.model import Dataplane, Link, Problem, Sysctl

@@ -11,8 +11,8 @@ from typing import Any
 
 from msgspec import Raw, Struct
 
-from kubewire.core.decoding import decode, read_json
 from kubewire.core.errors import LabError
+from kubewire.core.serialization import decode, read_json
 from kubewire.dataplane.core.findings import IpFamily
 from kubewire.dataplane.core.model import (
     Chain,

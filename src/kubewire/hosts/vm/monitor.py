@@ -11,13 +11,14 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
-from dataclasses import replace
 
 import msgspec
+from msgspec.structs import replace
 
 from kubewire.core import monitor
-from kubewire.core.decoding import decode
-from kubewire.core.proc import Process, boot_id, die_with_parent, host_id, pid_namespace
+from kubewire.core.prctl import die_with_parent
+from kubewire.core.proc import Process, boot_id, host_id, pid_namespace
+from kubewire.core.serialization import decode
 from kubewire.hosts.vm.state import CONSOLE, LOG, VmState, folder, post_mortem, write_state
 
 

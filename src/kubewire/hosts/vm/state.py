@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from kubewire.core.files import read_record, write_atomically
+from msgspec import Struct
+
+from kubewire.core.files import read_record, write_record
 from kubewire.core.paths import state_dir
 from kubewire.core.proc import Process, seen_from_here
 from kubewire.hosts.vm.endpoint import Endpoint
@@ -21,8 +21,7 @@ LOG = "qemu.log"
 SCHEMA = 1
 
 
-@dataclass(frozen=True)
-class VmState:
+class VmState(Struct, frozen=True):
     """A VM as its monitor (`keeper`) recorded it. `parts` are its disks; `about` describes it for people."""
 
     lab: str
@@ -62,9 +61,7 @@ def alias(lab: str) -> str:
 
 
 def write_state(state: VmState) -> None:
-    write_atomically(
-        folder(state.lab) / FILE, json.dumps({"schema": SCHEMA, **asdict(state)}, indent=2) + "\n"
-    )
+    write_record(folder(state.lab) / FILE, state, SCHEMA)
 
 
 def read_state(lab: str) -> VmState | None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct, field
+from msgspec.structs import replace
+
 from kubewire.core import paths
-from kubewire.core.files import read_record, write_atomically
+from kubewire.core.files import read_record, write_record
 from kubewire.core.proc import boot_id, host_id, made_elsewhere, pid_namespace, seen_from_here
 from kubewire.providers.base import NodeRecord
 
@@ -21,8 +22,7 @@ OWNER_MOUNT = "/etc/kubewire"
 SCHEMA = 1
 
 
-@dataclass(frozen=True)
-class ClusterState:
+class ClusterState(Struct, frozen=True):
     """A cluster as `up` made it. `ready` is false until the whole lab is: then it is not kept, unless `kept`
     says that a failed creation's nodes are to be looked into.
     """
@@ -59,8 +59,7 @@ def read(name: str) -> ClusterState | None:
 
 
 def write(state: ClusterState) -> None:
-    text = json.dumps({"schema": SCHEMA, **asdict(state)}, indent=2)
-    write_atomically(paths.lab_dir(state.lab) / FILE, text + "\n")
+    write_record(paths.lab_dir(state.lab) / FILE, state, SCHEMA)
 
 
 def mark_ready(name: str) -> None:

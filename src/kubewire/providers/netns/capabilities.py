@@ -6,9 +6,8 @@ import os
 import shutil
 from pathlib import Path
 
-from kubewire.core.processes import run
+from kubewire.core.processes import run, search_path
 from kubewire.providers.netns import linux
-from kubewire.providers.netns.plan import SYSTEM_PATH
 
 PATIENCE = 60.0
 """Seconds: an emulated machine is slow to load the modules that a first rule needs."""
@@ -61,7 +60,7 @@ def in_throwaway(argv: tuple[str, ...], text: str) -> str:
 
     Also "" for a tool that isn't installed, which proves nothing about the kernel.
     """
-    path = f"{os.environ.get('PATH', '')}:{SYSTEM_PATH}"
+    path = search_path()
     if shutil.which(argv[0], path=path) is None:
         return ""
     user = () if linux.may_make_namespaces() else ("--user", "--map-root-user")

@@ -7,7 +7,8 @@ import os
 from pathlib import Path
 
 from kubewire.core.errors import LabError
-from kubewire.providers.netns.plan import AGENT, SYSTEM_PATH, node_entry
+from kubewire.core.processes import search_path
+from kubewire.providers.netns.plan import AGENT, node_entry
 from kubewire.providers.netns.state import SandboxState
 
 PODS = f"{AGENT}/pods.json"
@@ -49,10 +50,8 @@ def _common(state: SandboxState) -> tuple[str, ...]:
 
 
 def _search_path() -> tuple[str, ...]:
-    """PATH with the sbin folders of iptables and others, which ordinary users often lack."""
-    found = os.environ.get("PATH", "")
-    missing = [folder for folder in SYSTEM_PATH.split(":") if folder not in found.split(":")]
-    return ("env", f"PATH={':'.join([found, *missing])}") if missing else ()
+    path = search_path()
+    return ("env", f"PATH={path}") if path != os.environ.get("PATH") else ()
 
 
 def _init_pid(state: SandboxState) -> int:

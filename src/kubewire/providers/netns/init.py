@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kubewire.core import rpc
-from kubewire.core.proc import die_with_parent, set_process_name
+from kubewire.core.prctl import die_with_parent, set_process_name
+from kubewire.core.processes import SYSTEM_PATH
 from kubewire.providers.netns import cgroups, control, relay, sandbox
-from kubewire.providers.netns.plan import LOGS, SYSTEM_PATH, Plan
+from kubewire.providers.netns.plan import LOGS, Plan
 from kubewire.providers.netns.supervisor import Reaper, Supervisor
 
 

@@ -12,16 +12,16 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from kubewire.core import console, monitor
-from kubewire.core.decoding import decode
 from kubewire.core.paths import lab_dir
 from kubewire.core.proc import Process, boot_id, host_id, pid_namespace
+from kubewire.core.serialization import decode
 from kubewire.providers.base import NodeRecord
 from kubewire.providers.netns import cgroups, linux
 from kubewire.providers.netns.plan import LOGS, Plan

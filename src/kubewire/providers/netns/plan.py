@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct
 
+from kubewire.core.processes import SYSTEM_PATH
 from kubewire.core.timeouts import inherited
 
 RUN = "/run/kubewire"
 LOGS = f"{RUN}/logs"
 AGENT = f"{RUN}/agent"
-SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def component_environment() -> dict[str, str]:
@@ -17,8 +17,7 @@ def component_environment() -> dict[str, str]:
     return {"HOME": f"{RUN}/home", "TMPDIR": f"{RUN}/scratch", "PATH": SYSTEM_PATH, **inherited()}
 
 
-@dataclass(frozen=True)
-class Check:
+class Check(Struct, frozen=True):
     """A URL that answers 200 once a component is ready. Paths name PEM files inside the sandbox."""
 
     url: str
@@ -26,8 +25,7 @@ class Check:
     client: str = ""
 
 
-@dataclass(frozen=True)
-class Component:
+class Component(Struct, frozen=True):
     """A supervised process on `node` ("" for the sandbox itself), started once all of `after` succeeds.
 
     It counts as running once `ready` succeeds. `cleanup` removes what it leaves, before a clean restart.
@@ -36,14 +34,13 @@ class Component:
     name: str
     argv: tuple[str, ...]
     node: str = ""
-    env: dict[str, str] = field(default_factory=dict)
+    env: dict[str, str] = {}
     after: tuple[Check, ...] = ()
     ready: Check | None = None
     cleanup: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class File:
+class File(Struct, frozen=True):
     """A file to write inside the sandbox, or with `node` in that node's own /run."""
 
     path: str
@@ -52,8 +49,7 @@ class File:
     node: str = ""
 
 
-@dataclass(frozen=True)
-class NodePlan:
+class NodePlan(Struct, frozen=True):
     """A node's namespaces: its name, eth0's addresses with prefix length, and its default gateways."""
 
     name: str
@@ -61,8 +57,7 @@ class NodePlan:
     gateways: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """A complete sandbox. `endpoints` are the targets of the host's kubectl port, in order of preference."""
 
     lab: str

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from kubewire.core.serialization import encode
 from kubewire.lab.kubeproxy import kube_proxy_config
 from kubewire.lab.schema import Lab
 from kubewire.providers.netns import control_plane, topology
+from kubewire.providers.netns.agent.config import Config, KubeletTls, Node
 from kubewire.providers.netns.control_plane import API_PORT, KUBECONFIGS, PKI, Binaries, Credentials
 from kubewire.providers.netns.plan import (
     AGENT,
@@ -47,7 +47,7 @@ def make_plan(lab: Lab, credentials: Credentials, tools: Tools, *, rootful: bool
         for node in nodes
     }
     gateways = topology.gateways(lab)
-    agent = File(AGENT_CONFIG, json.dumps(agent_config(lab, nodes, tools, rootful=rootful), indent=2))
+    agent = File(AGENT_CONFIG, encode(agent_config(lab, nodes, tools, rootful=rootful)).decode())
     return Plan(
         lab=lab.name,
         rootful=rootful,
@@ -66,36 +66,30 @@ def make_plan(lab: Lab, credentials: Credentials, tools: Tools, *, rootful: bool
     )
 
 
-def agent_config(
-    lab: Lab, nodes: tuple[topology.Node, ...], tools: Tools, *, rootful: bool
-) -> dict[str, Any]:
+def agent_config(lab: Lab, nodes: tuple[topology.Node, ...], tools: Tools, *, rootful: bool) -> Config:
     """The node agent's configuration."""
-    return {
-        "kubeconfig": f"{KUBECONFIGS}/agent",
-        "nodes": [
-            {
-                "name": node.name,
-                "role": node.role,
-                "ips": list(node.ips),
-                "netns": namespace_path(node.name),
-                "mountns": pin_path(node.name, "mnt"),
-                "taint": node.tainted,
-            }
+    return Config(
+        kubeconfig=Path(f"{KUBECONFIGS}/agent"),
+        nodes=tuple(
+            Node(
+                node.name,
+                node.role,
+                node.ips,
+                netns=Path(namespace_path(node.name)),
+                mountns=Path(pin_path(node.name, "mnt")),
+                taint=node.tainted,
+            )
             for node in nodes
-        ],
-        "podSubnets": [str(subnet) for subnet in lab.pod_subnet],
-        "cniBin": str(tools.cni),
-        "runDir": AGENT,
-        "clusterDNS": control_plane.cluster_dns_ip(lab) if lab.dns else None,
-        "coredns": str(tools.coredns) if tools.coredns else None,
-        "rootful": rootful,
-        "kubelet": {
-            "cert": f"{PKI}/kubelet.crt",
-            "key": f"{PKI}/kubelet.key",
-            "clientCA": f"{PKI}/ca.crt",
-        },
-        "kubernetesVersion": tools.version,
-    }
+        ),
+        pod_subnets=tuple(map(str, lab.pod_subnet)),
+        cni_bin=tools.cni,
+        run_dir=Path(AGENT),
+        cluster_dns=control_plane.cluster_dns_ip(lab) if lab.dns else None,
+        coredns=tools.coredns,
+        rootful=rootful,
+        kubelet=KubeletTls(Path(f"{PKI}/kubelet.crt"), Path(f"{PKI}/kubelet.key"), Path(f"{PKI}/ca.crt")),
+        kubernetes_version=tools.version,
+    )
 
 
 def _agent() -> Component:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from kubewire.core import os_packages
 from kubewire.core.errors import HostError
 from kubewire.core.os_packages import require_installable
+from kubewire.core.processes import search_path
 from kubewire.providers.base import tool_command
 from kubewire.providers.netns import linux, modules
 from kubewire.providers.netns.capabilities import in_throwaway, try_sandbox
-from kubewire.providers.netns.plan import SYSTEM_PATH
 
 if TYPE_CHECKING:
     from kubewire.lab.schema import Lab
@@ -216,7 +216,7 @@ def _tools() -> Iterator[Requirement]:
     """The OS tools; those that only mode ipvs needs are marked so."""
     for packages, modes in ((DEBIAN_PACKAGES, ()), (IPVS_PACKAGES, ("ipvs",))):
         for tool, package in packages.items():
-            found = shutil.which(tool) or shutil.which(tool, path=SYSTEM_PATH)
+            found = shutil.which(tool, path=search_path())
             hint = "" if found else f"install {tool} (Debian, Ubuntu: sudo apt-get install {package})"
             yield Requirement(tool, bool(found), found or "not installed", hint, modes)
 

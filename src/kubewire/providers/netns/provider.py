@@ -5,25 +5,23 @@ Only light modules are imported here, since `kubewire exec` passes through; the 
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal
 
-from kubewire.core import paths, rpc
+from kubewire.core import paths
 from kubewire.core.errors import DefinitionError, LabError
-from kubewire.core.os_packages import SYSTEM_PATH
 from kubewire.core.proc import await_end
+from kubewire.core.processes import search_path
 from kubewire.providers.base import Change, Entry, Finding, NodeHandle, Phase, Provider, Status
-from kubewire.providers.netns import control, entry, state
+from kubewire.providers.netns import entry, state
 
 if TYPE_CHECKING:
     from kubewire.core.leftovers import Leftover
     from kubewire.core.progress import Progress
     from kubewire.lab.schema import Lab
-
-T = TypeVar("T")
+    from kubewire.providers.netns import control
 
 
 class NetnsProvider(Provider):
@@ -88,7 +86,7 @@ class NetnsProvider(Provider):
         return reconcile.up(lab, check=check)
 
     def commit(self, name: str) -> None:
-        _call(name, control.Request("commit"), control.Done)
+        _tell(name, "commit")
 
     def abandon(self, name: str) -> None:
         """Nothing to do: a sandbox that isn't ready ends with its owner."""
@@ -109,6 +107,8 @@ class NetnsProvider(Provider):
         return removal.left_alone()
 
     def status(self, name: str) -> Status:
+        from kubewire.providers.netns import control
+
         directory = paths.lab_dir(name)
         recorded = state.read_state(directory)
         if recorded is None:
@@ -148,17 +148,16 @@ class NetnsProvider(Provider):
     def entry(self, node: NodeHandle, command: Sequence[str], prompt: str = "") -> Entry:
         """Nodes have this machine's commands."""
         argv, environment = super().entry(node, command, prompt)
-        path = os.pathsep.join([os.environ.get("PATH", os.defpath), SYSTEM_PATH])
+        path = search_path()
         if not shutil.which(command[0], path=path):
             raise DefinitionError(f"there is no command {command[0]!r} on {node.name}")
         return Entry(argv, environment | {"PATH": path})
 
     def restart_kube_proxy(self, name: str, node: str) -> None:
-        _call(
-            name, control.Request("restart", f"kube-proxy@{node}", cleanup=True), control.Done, timeout=60.0
-        )
+        _tell(name, "restart", f"kube-proxy@{node}", cleanup=True, timeout=60.0)
 
     def repair_routes(self, name: str, node: str, *, check: bool = False) -> list[Change]:
+        from kubewire.core import rpc
         from kubewire.providers.netns import agent_control
 
         socket = Path(f"{entry.root(_living(name))}{entry.AGENT_SOCKET}")
@@ -199,12 +198,22 @@ def _living(name: str) -> state.SandboxState:
     return recorded
 
 
-def _call(name: str, request: control.Request, kind: type[T], *, timeout: float = 10.0) -> T:
+def _tell(
+    name: str,
+    command: Literal["commit", "restart"],
+    component: str = "",
+    *,
+    cleanup: bool = False,
+    timeout: float = 10.0,
+) -> None:
+    from kubewire.providers.netns import control
+
     _living(name)
+    request = control.Request(command, component, cleanup=cleanup)
     try:
-        return control.call(paths.lab_dir(name), request, kind, timeout=timeout)
+        control.call(paths.lab_dir(name), request, control.Done, timeout=timeout)
     except (OSError, ValueError) as error:
-        raise LabError(f"{request.command}: {error}", where=f"lab {name}") from error
+        raise LabError(f"{command}: {error}", where=f"lab {name}") from error
 
 
 def _why_dead(name: str) -> str:

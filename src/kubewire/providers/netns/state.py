@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
+
 from kubewire.core import paths
-from kubewire.core.files import read_record, write_atomically
+from kubewire.core.files import read_record, write_record
 from kubewire.core.proc import Process, made_elsewhere, seen_from_here
 from kubewire.providers.base import NodeRecord
 
@@ -22,8 +22,7 @@ LEDGER = "workload.json"
 SCHEMA = 1
 
 
-@dataclass(frozen=True)
-class SandboxState:
+class SandboxState(Struct, frozen=True):
     """A sandbox as its monitor (`keeper`) recorded it. `definition` is the effective lab."""
 
     lab: str
@@ -58,7 +57,7 @@ def require_here(directory: Path) -> None:
 
 
 def write_state(directory: Path, state: SandboxState) -> None:
-    write_atomically(directory / FILE, json.dumps({"schema": SCHEMA, **asdict(state)}, indent=2) + "\n")
+    write_record(directory / FILE, state, SCHEMA)
 
 
 def read_state(directory: Path) -> SandboxState | None:

@@ -13,7 +13,7 @@ from kubewire.app import machine as matrix_machine
 from kubewire.app import prefetch
 from kubewire.binaries import supply
 from kubewire.cli.main import app
-from kubewire.core import os_packages
+from kubewire.core import os_packages, processes
 from kubewire.core.errors import HostError
 from kubewire.hosts.vm import cache, preflight, recipe
 from kubewire.nightly.hosts import Runners, Task, at_hand
@@ -27,7 +27,7 @@ ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root installs")
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A machine with sh and an apt-get that notes what it is asked, and that makes what it installs."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(os_packages, "SYSTEM_PATH", str(tmp_path))
+    monkeypatch.setattr(processes, "SYSTEM_PATH", str(tmp_path))
     (tmp_path / "sh").symlink_to("/bin/sh")
     apt = tmp_path / "apt-get"
     apt.write_text(

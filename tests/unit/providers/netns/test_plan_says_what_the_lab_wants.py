@@ -117,7 +117,7 @@ def test_only_public_files_are_readable_by_others(plain_lab: Lab) -> None:
 def test_the_agent_is_told_of_every_node(plain_lab: Lab) -> None:
     (config,) = [json.loads(f.content) for f in plan_of(plain_lab).files if f.path == AGENT_CONFIG]
     assert [node["name"] for node in config["nodes"]] == [node.name for node in nodes(plain_lab)]
-    assert config["clusterDNS"] is None
+    assert config["cluster_dns"] is None
 
 
 @pytest.mark.parametrize("name", ["plain_lab", "dual_lab", "v6_lab"])

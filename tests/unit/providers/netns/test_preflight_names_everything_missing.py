@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from kubewire.core import processes
 from kubewire.core.errors import HostError
 from kubewire.lab.schema import Lab, Mode
 from kubewire.providers.netns import capabilities, preflight
@@ -48,7 +49,7 @@ def test_another_system_is_told_that_namespaces_are_linuxs(
 
 def test_a_missing_tool_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(preflight, "SYSTEM_PATH", str(tmp_path))
+    monkeypatch.setattr(processes, "SYSTEM_PATH", str(tmp_path))
     missing = {need.name: need.hint for need in preflight._tools() if not need.ok}
     assert "apt-get install iproute2" in missing["ip"]
     assert "apt-get install ipvsadm" in missing["ipvsadm"]

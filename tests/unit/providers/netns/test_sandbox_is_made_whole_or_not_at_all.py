@@ -177,7 +177,7 @@ def test_a_sandbox_that_cannot_be_built_tells_why(
     whole = creation.plan_builder.make_plan
 
     def broken(*arguments: object, **options: object) -> Plan:
-        from dataclasses import replace
+        from msgspec.structs import replace
 
         plan = whole(*arguments, **options)  # type: ignore[arg-type]
         return replace(plan, nodes=(NodePlan("plain-worker", ("not-an-address",), ()),))

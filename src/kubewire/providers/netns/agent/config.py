@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
+
+from msgspec import Struct
 
 from kubewire.core.errors import DefinitionError
+from kubewire.core.serialization import decode
 
 
-@dataclass(frozen=True)
-class Node:
+class Node(Struct, frozen=True):
     """One node: its addresses, its network namespace, its mount namespace (None: the agent's own)."""
 
     name: str
@@ -28,8 +27,7 @@ class Node:
         return ("nsenter", f"--net={self.netns}", *mount, "--")
 
 
-@dataclass(frozen=True)
-class KubeletTls:
+class KubeletTls(Struct, frozen=True):
     """PEM files: the serving certificate and its key, and the authority that signs allowed clients."""
 
     cert: Path
@@ -37,8 +35,7 @@ class KubeletTls:
     client_ca: Path
 
 
-@dataclass(frozen=True)
-class Config:
+class Config(Struct, frozen=True):
     kubeconfig: Path
     nodes: tuple[Node, ...]
     pod_subnets: tuple[str, ...]
@@ -54,47 +51,11 @@ class Config:
         return next((node for node in self.nodes if node.name == name), None)
 
 
-def parse(data: dict[str, Any]) -> Config:
-    """The configuration in `data` (camelCase keys); DefinitionError names the key that is wrong."""
-    try:
-        tls = data.get("kubelet")
-        return Config(
-            kubeconfig=Path(data["kubeconfig"]),
-            nodes=tuple(_node(entry) for entry in data["nodes"]),
-            pod_subnets=tuple(str(ip_network(subnet)) for subnet in data["podSubnets"]),
-            cni_bin=Path(data["cniBin"]),
-            run_dir=Path(data["runDir"]),
-            kubernetes_version=str(data["kubernetesVersion"]),
-            kubelet=tls and KubeletTls(Path(tls["cert"]), Path(tls["key"]), Path(tls["clientCA"])),
-            cluster_dns=str(ip_address(data["clusterDNS"])) if data.get("clusterDNS") else None,
-            coredns=Path(data["coredns"]) if data.get("coredns") else None,
-            rootful=bool(data.get("rootful", True)),
-        )
-    except KeyError as error:
-        raise DefinitionError(f"the node agent's configuration lacks the key {error}") from error
-    except (TypeError, ValueError) as error:
-        raise DefinitionError(f"the node agent's configuration is wrong: {error}") from error
-
-
 def load(path: Path) -> Config:
-    """Read and parse the JSON file at `path`."""
+    """Read the JSON file that the sandbox's plan has; DefinitionError names what is wrong in it."""
     try:
-        data = json.loads(path.read_text())
+        return decode(path.read_bytes(), Config)
     except (OSError, ValueError) as error:
         raise DefinitionError(
             f"the node agent's configuration can't be read: {error}", where=str(path)
         ) from error
-    return parse(data)
-
-
-def _node(entry: dict[str, Any]) -> Node:
-    if entry["role"] not in ("control-plane", "worker"):
-        raise ValueError(f"role {entry['role']!r} is neither control-plane nor worker")
-    return Node(
-        name=entry["name"],
-        role=entry["role"],
-        ips=tuple(str(ip_address(ip)) for ip in entry["ips"]),
-        netns=Path(entry["netns"]),
-        mountns=Path(entry["mountns"]) if entry.get("mountns") else None,
-        taint=bool(entry.get("taint", False)),
-    )

@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from kubewire.core.proc import die_with_parent
+from kubewire.core.prctl import die_with_parent
 from kubewire.providers.netns import cgroups, linux
 
 NOT_FOUND, NOT_EXECUTABLE, SETUP_FAILED = 127, 126, 125
