@@ -79,9 +79,11 @@ def test_what_a_kill_leaves_is_found_by_gc(moment: str, tmp_path: Path, kubewire
     process.kill()
     process.communicate()
 
+    said: list[str] = []
+
     def gone() -> bool:
-        kubewire.run("gc")
+        said[:] = [kubewire.run("gc").text]
         return engine_picture() == before and kept_files(kubewire) == []
 
-    eventually(gone, f"left: {engine_picture()} {kept_files(kubewire)}")
+    eventually(gone, lambda: f"left: {engine_picture()} {kept_files(kubewire)}; before: {before}; gc: {said}")
     assert kubewire.run("list").out.count("ready") == 0

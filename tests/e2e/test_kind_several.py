@@ -61,7 +61,7 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Three]:
         three = Three(command, own)
         makers = [command.popen("up", lab, "--provider", "kind", *three.options(lab)) for lab in three.labs]
         told = [maker.communicate(timeout=3 * DEADLINE) for maker in makers]
-        assert [maker.returncode for maker in makers] == [0, 0, 0], told
+        assert [maker.returncode for maker in makers] == [0, 0, 0], "\n".join(err for _, err in told)
         yield three
         with ThreadPoolExecutor() as pool:
             for outcome in pool.map(lambda lab: command.run("down", lab), three.labs):
