@@ -20,7 +20,7 @@ from kubewire.dataplane.core.snapshot import IPTABLES_FILES, NFT_FILES, NodeSnap
 from kubewire.dataplane.iptables.compare import check_foreign, compare_iptables
 from kubewire.dataplane.iptables.foreign import Traffic
 from kubewire.dataplane.iptables.names import owned
-from kubewire.dataplane.iptables.observed import known_lines, parse_iptables_save
+from kubewire.dataplane.iptables.observed import parse_iptables_save
 from kubewire.dataplane.node import Inputs, expected_dataplane, read_inputs
 from kubewire.dataplane.unused import dump_file, unused_families
 
@@ -145,7 +145,7 @@ def observe(
 ) -> tuple[Dataplane | None, Check]:
     """The dump that the mode needs, and the check that it exists, is complete and was parsed.
 
-    Lines that equal those of `expected` are not parsed.
+    The words of rules that stand in `expected` are not looked at.
     """
     files, errors = node.snapshot.files, node.snapshot.errors
     name = dump_file(node.config.mode, family)
@@ -158,7 +158,8 @@ def observe(
             return parse_nft_json(files[name], family), _present(node, family, name, [])
         except ParseError as error:
             return None, _present(node, family, name, [str(error)])
-    dataplane = parse_iptables_save(files[name], family, known_lines(expected) if expected else {})
+    known = {rule.text for chain in expected.chains for rule in chain.rules()} if expected else ()
+    dataplane = parse_iptables_save(files[name], family, known)
     cut = any(problem.where in ("", "end") for problem in dataplane.problems)
     return None if cut else dataplane, _present(node, family, name, dataplane.problems)
 

@@ -171,18 +171,20 @@ def _extra(place: Place, label: str, extra: Sequence[str], service: str, *, twic
 
 
 def compare_chain(
-    place: Place, label: str, expected: Chain, observed: Chain | None, line: Callable[[Chain, Rule], str]
+    place: Place, label: str, expected: Chain, observed: Chain | None, head: str = ""
 ) -> list[Check]:
-    """Check a chain that only kube-proxy writes: its rules, no others, and their order."""
-    if observed is not None and observed.groups == expected.groups:
-        return _hold(
-            place, label, [(rule.origin or _NOBODY, line(expected, rule)) for rule in expected.rules()]
-        )
-    items = [rule_item(rule) for rule in expected.rules()]
+    """Check a chain that only kube-proxy writes: its rules, no others, and their order.
+
+    `head` is what the tool prints before each rule's text.
+    """
+    wanted = list(expected.rules())
     texts = [rule.text for rule in observed.rules()] if observed else []
+    if observed is not None and texts == [rule.text for rule in wanted]:
+        return _hold(place, label, [(rule.origin or _NOBODY, head + rule.text) for rule in wanted])
+    items = [rule_item(rule) for rule in wanted]
 
     def render(text: str) -> str:
-        return line(expected, Rule(text))
+        return head + text
 
     service = expected.origin.service if expected.origin else ""
     absent = "" if observed else f"(no chain {expected.name})"

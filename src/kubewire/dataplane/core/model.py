@@ -89,6 +89,8 @@ class Chain(Struct, frozen=True, gc=False):
 
     def rules(self) -> Iterator[Rule]:
         """Every rule of the chain in order."""
+        if len(self.groups) == 1:
+            return self.groups[0].flat()
         return chain.from_iterable(map(RuleGroup.flat, self.groups))
 
 

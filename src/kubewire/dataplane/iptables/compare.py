@@ -98,7 +98,7 @@ class _Comparer:
         if wanted.shared:
             return list(self.jumps(wanted, observed))
         label, origin = self.label(wanted.table, wanted.name), wanted.origin
-        checks = compare_chain(self.place, label, wanted, observed, rule_line)
+        checks = compare_chain(self.place, label, wanted, observed, f"-A {wanted.name} ")
         if origin is None or origin.service:
             return checks
         declared, exists = f":{wanted.name} - [0:0]", observed is not None
@@ -196,7 +196,7 @@ class _Comparer:
         extra = [
             chain
             for (where, name), chain in self.seen.items()
-            if where == table and self.dialect.owned(table, name) and (table, name) not in self.wanted
+            if where == table and (table, name) not in self.wanted and self.dialect.owned(table, name)
         ]
         if not extra:
             return []
@@ -248,8 +248,11 @@ class _Comparer:
         """Notes on other owners' chains, one for each owner and table."""
         groups: dict[tuple[str, str], list[str]] = defaultdict(list)
         for (table, name), chain in self.seen.items():
-            ours = (table, name) in self.wanted or self.dialect.owned(table, name)
-            if chain.hook is None and not ours:
+            if (
+                chain.hook is None
+                and (table, name) not in self.wanted
+                and not self.dialect.owned(table, name)
+            ):
                 groups[table, owner_of_chain(name) or "an unknown owner"].append(name)
         for (table, owner), members in groups.items():
             self.say(f"{self.label(table)}: chains of {owner}, left alone: {', '.join(sorted(members))}")

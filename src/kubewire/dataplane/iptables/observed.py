@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection
 
 from msgspec import Struct, field
 
@@ -12,30 +12,17 @@ from kubewire.dataplane.core.model import Chain, Dataplane, Hook, Problem, Rule,
 from kubewire.dataplane.iptables.spec import is_whole
 
 _CHAIN = re.compile(r":(\S+) (ACCEPT|DROP|QUEUE|RETURN|-) \[\d+:\d+\]")
-_APPEND = re.compile(r"(?:\[\d+:\d+\] )?-A (\S+)(?: (.*))?")
-
-Known = Mapping[str, tuple[str, Rule]]
-"""Lines of a dump that need no parsing: each with its chain's name and its rule."""
-_NOTHING: Known = {}
+_COUNTERS = re.compile(r"^\[\d+:\d+\] ")
 
 
-def known_lines(dataplane: Dataplane) -> Known:
-    """The lines by which the rules of a Dataplane would be saved."""
-    return {
-        rule_line(chain, rule): (chain.name, rule) for chain in dataplane.chains for rule in chain.rules()
-    }
-
-
-def parse_iptables_save(text: str, family: IpFamily, known: Known = _NOTHING) -> Dataplane:
+def parse_iptables_save(text: str, family: IpFamily, known: Collection[str] = ()) -> Dataplane:
     """Read a dump; every line that is not understood, and a dump that is cut or empty, becomes a Problem.
 
-    A line in `known` is not parsed: its rule is used as it is, with its origin.
+    `known` has texts of rules that are printed whole, so that they need no look at their words.
     """
-    reader = _Reader()
+    reader = _Reader(known)
     problems = []
     for number, line in enumerate(text.split("\n"), 1):
-        if line in known and reader.append(*known[line]):
-            continue
         why = reader.take(line)
         if why:
             problems.append(Problem(f"line {number}", line, why))
@@ -78,14 +65,15 @@ class _Table(Struct):
 class _Reader:
     """Reads line by line; `take` returns why a line can't be used, "" if it was."""
 
-    def __init__(self) -> None:
+    def __init__(self, known: Collection[str]) -> None:
         self.tables: dict[str, _Table] = {}
         self.remarks: list[str] = []
         self.current: _Table | None = None
+        self._known = known
 
     def take(self, line: str) -> str:
         if line.startswith(("-A ", "[")):
-            return self._append(line)
+            return self._append(line if line[0] == "-" else _COUNTERS.sub("", line))
         if line.startswith(":"):
             return self._declare(line)
         if line.startswith("*"):
@@ -120,23 +108,16 @@ class _Reader:
             self.current.policies[name] = policy
         return ""
 
-    def append(self, name: str, rule: Rule) -> bool:
-        """Add a rule to a chain of the current table; False if there is no such chain."""
-        rules = self.current.rules.get(name) if self.current else None
-        if rules is None:
-            return False
-        rules.append(rule)
-        return True
-
     def _append(self, line: str) -> str:
-        match = _APPEND.fullmatch(line)
+        option, _, rest = line.partition(" ")
+        name, _, text = rest.partition(" ")
         if self.current is None:
             return "a rule outside a table"
-        if match is None:
+        if option != "-A" or not name:
             return "not a rule as iptables-save prints it"
-        name, text = match[1], match[2] or ""
-        if name not in self.current.rules:
+        rules = self.current.rules.get(name)
+        if rules is None:
             return "a rule of a chain that was not declared"
-        understood = "[unsupported" not in text and is_whole(text)
-        self.append(name, Rule(text, understood=understood))
+        understood = text in self._known or ("[unsupported" not in text and is_whole(text))
+        rules.append(Rule(text, None, False, (), understood))
         return "" if understood else "iptables could not print this rule whole"

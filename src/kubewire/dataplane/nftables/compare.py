@@ -8,7 +8,7 @@ from msgspec import Struct, field
 
 from kubewire.dataplane.core.compare import Item, Place, compare_chain, compare_items
 from kubewire.dataplane.core.findings import Check, IpFamily, Note, Status
-from kubewire.dataplane.core.model import Chain, Dataplane, Element, Hook, Origin, Rule, Set
+from kubewire.dataplane.core.model import Chain, Dataplane, Element, Hook, Origin, Set
 from kubewire.dataplane.nftables.layout import is_leftover
 from kubewire.dataplane.nftables.names import TABLE, WORDS, is_service_chain
 from kubewire.dataplane.nftables.text import member_text, priority_text
@@ -107,7 +107,7 @@ class _Comparison(Struct):
         found = {chain.name: chain for chain in self.observed.chains}
         for chain in self.expected.chains:
             label, seen = self._label("chain", chain.name), found.get(chain.name)
-            self.checks += compare_chain(self.place, label, chain, seen, _line)
+            self.checks += compare_chain(self.place, label, chain, seen)
             if chain.hook or not any(chain.rules()):
                 self._compare_declaration(chain, label, seen)
         extra = found.keys() - {chain.name for chain in self.expected.chains}
@@ -256,7 +256,3 @@ def _item(element: Element, origin: Origin) -> Item:
 
 def _kind(item: Set) -> str:
     return "map" if item.value_type else "set"
-
-
-def _line(_chain: Chain, rule: Rule) -> str:
-    return rule.text
