@@ -83,17 +83,17 @@ class Local:
     lab: str
 
     def up(self, request: Request) -> int:
-        from kubewire.app.up import up_here
+        from kubewire.app.on_this_machine import up_here
 
         return up_here(request)
 
     def verify(self, request: Request) -> int:
-        from kubewire.app.verify import verify_here
+        from kubewire.app.on_this_machine import verify_here
 
         return verify_here(self.lab, request)
 
     def down(self, *, wait: bool) -> int:
-        from kubewire.app.down import down_here
+        from kubewire.app.on_this_machine import down_here
 
         return down_here(self.lab, wait=wait)
 
@@ -154,7 +154,7 @@ class Remote:
         (remote.become if terminal else remote.relay)(self.one, command)
 
     def snapshot(self) -> Snapshot:
-        from kubewire.hosts.snapshot import bring_snapshot
+        from kubewire.app.observe import bring_snapshot
 
         return bring_snapshot(self.one)
 

@@ -46,9 +46,10 @@ def verify(
     """
     options.require_lab_or_snapshot("verify", lab, snapshot, host)
     if snapshot is not None:
-        from kubewire.app.verify import verify_snapshot
+        from kubewire.app.reports import emit_report
+        from kubewire.verify.offline import verify_folder
 
-        raise typer.Exit(verify_snapshot(snapshot, form.value, output))
+        raise typer.Exit(emit_report(verify_folder(snapshot), form.value, output))
     from kubewire.app.placement import Request, resolve
 
     request = Request(lab, host, form=form.value, output=output)

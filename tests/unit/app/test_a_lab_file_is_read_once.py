@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from kubewire.app import in_vm, on_hosts, up
+from kubewire.app import in_vm, on_hosts, on_this_machine
 from kubewire.app.playbook import Run
 from kubewire.binaries import supply
 from kubewire.cli.main import app
@@ -42,7 +42,7 @@ def reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lab: str) -> Calls:
 
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setattr(os, "open", opening)
-    for module in (up, on_hosts):
+    for module in (on_this_machine, on_hosts):
         monkeypatch.setattr(module, "run_playbook", lambda *_, **__: Run(tmp_path / "run"))
     monkeypatch.setattr(NetnsProvider, "require_possible", lambda *_: None)
     monkeypatch.setattr(supply, "ensure", lambda *_, **__: None)

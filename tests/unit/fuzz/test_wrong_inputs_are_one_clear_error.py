@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
+from kubewire.app import observe
 from kubewire.app.steps.remote import perform_there
 from kubewire.cli.main import app
 from kubewire.core import exits
 from kubewire.core.processes import Outcome
 from kubewire.hosts import credentials, remote
-from kubewire.hosts import snapshot as far_snapshot
 from kubewire.hosts.agent import STEP_MARK
 from kubewire.hosts.records import RemoteLab, SshTarget
 from kubewire.hosts.status import remote_status
@@ -387,7 +387,7 @@ TEXTS = {
 
 def _brought(data: bytes, monkeypatch: pytest.MonkeyPatch) -> object:
     monkeypatch.setattr(remote, "run", lambda *_, limit: Outcome(0, data[:limit]))
-    return far_snapshot.bring_snapshot(HOST)
+    return observe.bring_snapshot(HOST)
 
 
 def _step(data: bytes, _: pytest.MonkeyPatch) -> object:

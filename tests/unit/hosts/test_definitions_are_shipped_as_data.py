@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kubewire.app.down import down_here
+from kubewire.app.on_this_machine import down_here
 from kubewire.core import bundle
 from kubewire.core.errors import DefinitionError
 from kubewire.hosts import definitions

@@ -1,24 +1,32 @@
-"""`up` of a lab on this machine: choose the provider, get the binaries, run the playbook."""
+"""`up`, `verify` and `down` of a lab on this machine."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from kubewire.app.display import Display
 from kubewire.app.outcome import finish, tell_changes, tell_removal
 from kubewire.app.placement import Request
 from kubewire.app.playbook import Run, forget_logs, run_playbook
 from kubewire.app.reports import gather, print_report, store
-from kubewire.app.steps.cluster import Intent, intent_of
-from kubewire.binaries import supply
+from kubewire.app.steps.remove import remove_here
 from kubewire.core.signals import Terminated
+from kubewire.hosts.definitions import forget_unused
 from kubewire.lab.loading import find_lab
+from kubewire.lab.lookup import required_record_of
 from kubewire.providers.registry import get_provider
+
+if TYPE_CHECKING:
+    from kubewire.app.steps.cluster import Intent
 
 HERE = "localhost"
 """This machine's name in inventories/local."""
 
 
 def up_here(request: Request) -> int:
-    """Run the playbook under the lab's lock; the exit code."""
+    """Choose the provider, get the binaries, run the playbook under the lab's lock; the exit code."""
+    from kubewire.app.steps.cluster import intent_of  # slow to import, as supply: `down` needs neither
+
     display = Display()
     lab, source = request.definition, find_lab(request.lab)
     intent = intent_of(lab, source, request.provider)
@@ -44,10 +52,35 @@ def up_here(request: Request) -> int:
     return code
 
 
+def verify_here(name: str, request: Request) -> int:
+    """Run the verify playbook and print its report; the exit code."""
+    required_record_of(name)
+    display = Display()
+    run = run_playbook("verify", name, {"lab": name}, display, report=True)
+    return print_report(run, display, form=request.form, output=request.output)
+
+
+def down_here(name: str, *, wait: bool = True) -> int:
+    """Remove a lab under its lock, then its logs; the exit code.
+
+    It is the step of playbooks/down.yml without Ansible, which is faster.
+    """
+    display = Display()
+    with display.lab_lock(name, "down", wait=wait):
+        with display.running("Remove the lab and everything that belongs to it"):
+            removed = remove_here(name)
+        forget_logs(name)
+        display.line(f"lab {name} is removed" if removed else f"there was no lab {name}", "green")
+    forget_unused()  # the definition that another machine sent, in use until the lock is released
+    return 0
+
+
 def _run(request: Request, intent: Intent, display: Display) -> Run:
     provider = get_provider(intent.choice.name)
     provider.require_possible(intent.lab)
     if provider.uses_binaries and not request.check and not intent.has_binaries:
+        from kubewire.binaries import supply
+
         with display.running(f"Kubernetes {intent.lab.kubernetes}"):
             supply.ensure(
                 intent.lab.kubernetes,
