@@ -1,14 +1,20 @@
-"""What a VM has beside its root: disks of Python packages and of binaries, and kubewire itself."""
+"""A VM's disks beside its root: Python packages, binaries, kubewire itself, and the seed disk."""
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import shutil
 import sys
-from collections.abc import Iterable
+import tarfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from kubewire.binaries import store
 from kubewire.binaries.fetchplan import Need
@@ -20,6 +26,8 @@ from kubewire.hosts.vm.debian import Tools
 
 SITE, SEED = "/opt/kubewire/site-packages", "/opt/kubewire/seed"
 MIB = 2**20
+STARTED = ("init", "sshd_config", "modules")
+"""Files of `guest/` on each seed disk."""
 
 
 def packages(tools: Tools, progress: Progress) -> Path:
@@ -111,3 +119,48 @@ def library(tools: Tools, progress: Progress) -> Path:
         tools.compile(folder, f"{SEED}/lib")
 
     return part("source", bundle.digest(), 0.1, make, progress)
+
+
+@dataclass(frozen=True)
+class KeyPair:
+    """An Ed25519 key pair as OpenSSH writes it."""
+
+    private: str
+    public: str
+
+
+def new_key() -> KeyPair:
+    key = Ed25519PrivateKey.generate()
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode()
+    return KeyPair(private, key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode())
+
+
+def write_seed(target: Path, library: Path, hostname: str, host_key: KeyPair, login: str) -> None:
+    """The seed disk of one VM, a plain tar: keys, settings and kubewire itself.
+
+    `login` is the public key that may log in as root.
+    """
+    texts = {
+        "hostname": f"{hostname}\n",
+        "host_key": host_key.private,
+        "authorized_keys": f"{login}\n",
+        **{name: recipe.guest_file(name) for name in STARTED},
+    }
+    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file, tarfile.open(fileobj=file, mode="w") as tar:
+        _add_texts(tar, texts)
+        tar.add(library, "lib", filter=_as_root)
+
+
+def _add_texts(tar: tarfile.TarFile, texts: Mapping[str, str]) -> None:
+    for name, text in texts.items():
+        data = text.encode()
+        member = tarfile.TarInfo(name)
+        member.size, member.mode = len(data), 0o700 if name == "init" else 0o600
+        tar.addfile(member, io.BytesIO(data))
+
+
+def _as_root(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    member.uid = member.gid = 0
+    member.uname = member.gname = "root"
+    return member

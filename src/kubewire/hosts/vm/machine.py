@@ -19,7 +19,7 @@ from kubewire.core.leftovers import Leftover
 from kubewire.core.ports import free_port
 from kubewire.core.proc import await_end, made_elsewhere
 from kubewire.core.progress import Progress, emit
-from kubewire.hosts.vm import preflight, qemu, seed, state
+from kubewire.hosts.vm import disks, preflight, qemu, state
 from kubewire.hosts.vm.cache import STEP, require_space
 from kubewire.hosts.vm.endpoint import Endpoint
 from kubewire.hosts.vm.monitor import Order
@@ -160,10 +160,10 @@ def _start(lab: str, parts: Parts, progress: Progress) -> Endpoint:
 
 def _write_keys(lab: str, library: Path) -> None:
     directory = state.folder(lab)
-    host, login = seed.new_key(), seed.new_key()
+    host, login = disks.new_key(), disks.new_key()
     write_atomically(directory / state.KEY, login.private)
     write_atomically(directory / state.KNOWN_HOSTS, f"{state.alias(lab)} {host.public}\n")
-    seed.write_seed(directory / state.SEED, library, lab, host, login.public)
+    disks.write_seed(directory / state.SEED, library, lab, host, login.public)
 
 
 def _wait(lab: str, directory: Path, started: subprocess.Popen[bytes], port: int, deadline: float) -> None:

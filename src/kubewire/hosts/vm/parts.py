@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from kubewire.binaries.fetchplan import Need
 from kubewire.core import os_packages
+from kubewire.core.errors import LabError
+from kubewire.core.files import read_own_json, write_atomically
+from kubewire.core.proc import boot_id
+from kubewire.core.processes import run
 from kubewire.core.progress import Progress, emit
-from kubewire.hosts.vm import debian, disks, kvm, preflight
+from kubewire.hosts.vm import cache, debian, disks, preflight
 from kubewire.hosts.vm.debian import Root
-from kubewire.hosts.vm.qemu import Accelerator, Qemu, debians_qemu, own_qemu
+from kubewire.hosts.vm.qemu import Accelerator, Qemu, base, debians_qemu, own_qemu
+
+DEVICE = Path("/dev/kvm")
+PATIENCE = 10.0
+"""Seconds. Where KVM works, a kernel without a root panics, which ends QEMU, within two."""
 
 
 @dataclass(frozen=True)
@@ -65,5 +75,32 @@ def prepare(needs: Iterable[Need], progress: Progress = emit) -> Parts:
         disks.packages(tools, progress),
         disks.binaries(tools, needs, progress),
         disks.library(tools, progress),
-        "kvm" if kvm.works(program, root) else "tcg",
+        "kvm" if _kvm_works(program, root) else "tcg",
     )
+
+
+def _kvm_works(qemu: Qemu, root: Root) -> bool:
+    """Whether KVM really runs the guest's kernel here: it may hang although /dev/kvm exists.
+
+    Tried once for each boot of this machine and each kernel; the result is cached.
+    """
+    if not os.access(DEVICE, os.R_OK | os.W_OK):
+        return False
+    verdict, key = cache.folder() / "kvm.json", f"{boot_id()} {root.kernel} {qemu.which}"
+    try:
+        known = read_own_json(verdict)
+        if known["key"] == key:
+            return bool(known["works"])
+    except (OSError, LabError, KeyError):
+        pass
+    answer = _boots(qemu, root)
+    write_atomically(verdict, json.dumps({"key": key, "works": answer}))
+    return answer
+
+
+def _boots(qemu: Qemu, root: Root) -> bool:
+    argv = [
+        *base(qemu, "kvm", "host", 512, 1),
+        *("-kernel", str(root.kernel), "-append", "panic=-1 quiet", "-serial", "null"),
+    ]
+    return run(argv, timeout=PATIENCE).code == 0

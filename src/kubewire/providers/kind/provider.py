@@ -77,7 +77,7 @@ class KindProvider(Provider):
         return f"{made.node} and {made.httpbin} are {where} ({made.how})"
 
     def prefetch(self, lab: Lab, progress: Progress) -> list[str]:
-        from kubewire.providers.kind.prefetch import prefetch
+        from kubewire.providers.kind.pull import prefetch
 
         return prefetch(lab, progress)
 

@@ -1,4 +1,4 @@
-"""Pull a node image into the engine, with its size printed first, and read its version."""
+"""Get a lab's images into the engine before they are needed, and read a node image's version."""
 
 from __future__ import annotations
 
@@ -10,12 +10,42 @@ from kubewire.core.errors import DefinitionError, HostError, LabError
 from kubewire.core.progress import Progress
 from kubewire.core.tarball import Bounds, read_members
 from kubewire.lab.schema import Lab
-from kubewire.providers.kind.engine import Engine
-from kubewire.providers.kind.images import DOWNLOAD, fits
+from kubewire.lab.workload import IMAGE
+from kubewire.providers.kind import httpbin, tool, tools
+from kubewire.providers.kind.engine import Engine, engine
+from kubewire.providers.kind.images import DOWNLOAD, choose_image, fits
 
 VERSION_FILE = "/kind/version"
 VERSION_BYTES = 1 << 16
 VERSION_BOUNDS = Bounds(file=1024, total=VERSION_BYTES, members=8)
+BAKED = "kubewire/node:"
+"""Node images of our own hold the tools already."""
+
+
+def prefetch(lab: Lab, progress: Progress) -> list[str]:
+    """Get all that `up` will need into the cache and the engine; a line for each.
+
+    HostError where one can't be had.
+    """
+    tool.require_docker_command()
+    lines = [f"kind: {tool.find(progress)}"]
+    with engine() as docker:
+        image = choose_image(lab, docker.images())
+        if not image.present:
+            pull(docker, image.reference, progress)
+        lines.append(f"node image: {image.reference}")
+        if not image.reference.startswith(BAKED) and lab.tools:
+            progress("packages", ", ".join(lab.tools))
+            lines.append(f"node tools: {tools.prefetch(image.reference, lab.tools)}")
+        wanted = lab.httpbin.image or IMAGE
+        if not (wanted == IMAGE and httpbin.is_baked(docker, image.reference)):
+            if docker.image(wanted) is None:
+                if wanted == IMAGE:
+                    httpbin.build(docker, progress)
+                else:
+                    pull(docker, wanted, progress)
+            lines.append(f"workload image: {wanted}")
+    return lines
 
 
 def pull(engine: Engine, reference: str, progress: Progress) -> None:

@@ -44,3 +44,12 @@ def user_processes(rootful: bool) -> int:
     """
     release = tuple(int(part) for part in re.findall(r"[0-9]+", os.uname().release)[:2])
     return PROCESSES if rootful or release >= (5, 14) else 0
+
+
+def described(controllers: list[str], *, rootful: bool) -> str:
+    """A description of one pod's limits, with these cgroup controllers."""
+    bounded = "pids" in controllers or user_processes(rootful)
+    processes = f"{PROCESSES} processes" if bounded else "any number of processes"
+    if "memory" in controllers:
+        return f"{processes}; {MEMORY >> 20} MiB for a container without a limit of its own"
+    return f"{processes}; memory is not limited (no writable control group)"

@@ -14,8 +14,8 @@ from kubewire.core import os_packages
 from kubewire.core.errors import HostError
 from kubewire.core.os_packages import require_installable
 from kubewire.core.processes import search_path
-from kubewire.providers.base import tool_command
-from kubewire.providers.netns import linux, modules
+from kubewire.providers.base import Finding, tool_command
+from kubewire.providers.netns import cgroups, limits, linux, modules
 from kubewire.providers.netns.capabilities import in_throwaway, try_sandbox
 
 if TYPE_CHECKING:
@@ -156,6 +156,31 @@ def survey(*, load: bool = False) -> list[Requirement]:
     namespaces = _namespaces()
     kernel = [*_netfilter(load=load), *_ip_vs(load=load)] if namespaces.ok else []
     return [system, namespaces, *_tools(), *kernel]
+
+
+def findings() -> list[Finding]:
+    """What `doctor` finds for embedded labs on this machine."""
+    return [
+        *(
+            Finding(
+                need.name if not need.modes else f"{need.name} ({', '.join(need.modes)})",
+                "ok" if need.ok else "note" if need.modes else "missing",
+                need.detail,
+                "" if need.ok else need.hint,
+            )
+            for need in survey()
+        ),
+        _pod_limits(),
+    ]
+
+
+def _pod_limits() -> Finding:
+    """The limits of a lab's pods on this machine."""
+    controllers = sorted(cgroups.homes(cgroups.own_groups()))
+    text = limits.described(controllers, rootful=linux.may_make_namespaces())
+    whole = len(controllers) == len(cgroups.CONTROLLERS)
+    hint = "" if whole else "run the lab as root, or in a session of systemd --user (delegated cgroup v2)"
+    return Finding("limits of each pod", "ok" if whole else "note", text, hint)
 
 
 def _system() -> Requirement:

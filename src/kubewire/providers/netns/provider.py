@@ -70,9 +70,9 @@ class NetnsProvider(Provider):
         return [f"Kubernetes {found.version} is in the cache"]
 
     def findings(self) -> list[Finding]:
-        from kubewire.providers.netns import doctor
+        from kubewire.providers.netns.preflight import findings
 
-        return doctor.findings()
+        return findings()
 
     def preflight(self, lab: Lab) -> None:
         from kubewire.providers.netns.preflight import require
@@ -107,7 +107,7 @@ class NetnsProvider(Provider):
         return removal.left_alone()
 
     def status(self, name: str) -> Status:
-        from kubewire.providers.netns import control
+        from kubewire.providers.netns import control, limits
 
         directory = paths.lab_dir(name)
         recorded = state.read_state(directory)
@@ -124,8 +124,8 @@ class NetnsProvider(Provider):
             )
         phase, reason = _phase(answer.components)
         components = {name: unit.state for name, unit in answer.components.items()}
-        limits = pod_limits(answer.limited, rootful=recorded.rootful)
-        return Status(name, phase, self.name, recorded.kubernetes, reason, components, limits)
+        limited = limits.described(answer.limited, rootful=recorded.rootful)
+        return Status(name, phase, self.name, recorded.kubernetes, reason, components, limited)
 
     def wait_until_gone(self, name: str) -> None:
         recorded = state.read_state(paths.lab_dir(name))
@@ -176,17 +176,6 @@ class NetnsProvider(Provider):
     def kubeconfig(self, name: str) -> Path:
         _living(name)
         return paths.lab_dir(name) / state.KUBECONFIG
-
-
-def pod_limits(controllers: list[str], *, rootful: bool) -> str:
-    """A description of one pod's limits, with these cgroup controllers."""
-    from kubewire.providers.netns import limits
-
-    bounded = "pids" in controllers or limits.user_processes(rootful)
-    processes = f"{limits.PROCESSES} processes" if bounded else "any number of processes"
-    if "memory" in controllers:
-        return f"{processes}; {limits.MEMORY >> 20} MiB for a container without a limit of its own"
-    return f"{processes}; memory is not limited (no writable control group)"
 
 
 def _living(name: str) -> state.SandboxState:

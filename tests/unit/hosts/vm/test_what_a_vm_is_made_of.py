@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 
 from kubewire.core.errors import HostError
-from kubewire.hosts.vm import cache, qemu, recipe, seed
+from kubewire.hosts.vm import cache, disks, qemu, recipe
 from kubewire.hosts.vm.debian import Root
 from kubewire.hosts.vm.hosting import write_inventory
 from kubewire.hosts.vm.qemu import Machine, Qemu
@@ -120,8 +120,8 @@ def test_an_old_qemu_is_passed_over(
 def test_the_seed_holds_keys_for_root_alone_and_kubewire(tmp_path: Path) -> None:
     (tmp_path / "lib").mkdir()
     (tmp_path / "lib" / "kubewire.py").write_text("")
-    host, login = seed.new_key(), seed.new_key()
-    seed.write_seed(tmp_path / "seed", tmp_path / "lib", "ipvs", host, login.public)
+    host, login = disks.new_key(), disks.new_key()
+    disks.write_seed(tmp_path / "seed", tmp_path / "lib", "ipvs", host, login.public)
     assert (tmp_path / "seed").stat().st_mode & 0o777 == 0o600
     assert (tmp_path / "seed").stat().st_size % 512 == 0
     with tarfile.open(tmp_path / "seed") as tar:

@@ -12,7 +12,7 @@ from kubewire.core.bundle import picked
 from kubewire.core.errors import DefinitionError, HostError
 from kubewire.core.progress import emit
 from kubewire.providers.kind import node_image
-from kubewire.providers.kind.image import pods, stored
+from kubewire.providers.kind.image import pods
 
 VERSION = "v1.37.2"
 
@@ -69,16 +69,20 @@ def test_all_that_decides_the_content_is_in_the_key(tmp_path: Path) -> None:
     (overlay / "bin").mkdir(parents=True)
     program = overlay / "bin" / "runc"
     program.write_text("#!/bin/sh\n")
-    keys = [stored.inputs(VERSION, overlay), stored.inputs(VERSION, None), stored.inputs("v1.36.3", overlay)]
+    keys = [
+        node_image.inputs(VERSION, overlay),
+        node_image.inputs(VERSION, None),
+        node_image.inputs("v1.36.3", overlay),
+    ]
     program.chmod(0o755)
-    keys.append(stored.inputs(VERSION, overlay))
+    keys.append(node_image.inputs(VERSION, overlay))
     program.write_text("#!/bin/sh\nexit\n")
-    keys.append(stored.inputs(VERSION, overlay))
+    keys.append(node_image.inputs(VERSION, overlay))
     program.unlink()
     program.symlink_to("/usr/bin/runc")
-    keys.append(stored.inputs(VERSION, overlay))
+    keys.append(node_image.inputs(VERSION, overlay))
     assert len(set(keys)) == len(keys)
-    assert keys[-1] == stored.inputs(VERSION, overlay)
+    assert keys[-1] == node_image.inputs(VERSION, overlay)
 
 
 def test_a_wheel_that_is_not_the_locked_one_is_refused(
