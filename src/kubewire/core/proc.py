@@ -8,7 +8,7 @@ import select
 from pathlib import Path
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from kubewire.core.errors import LabError
 
@@ -85,20 +85,32 @@ def pid_namespace() -> int:
     return os.stat("/proc/self/ns/pid").st_ino  # noqa: PTH116 - not a path but a namespace
 
 
-def seen_from_here(boot: str, host: str, namespace: int) -> Literal["here", "gone", "elsewhere"]:
-    """Whether recorded process ids are valid here, ended with an earlier boot, or can't be checked.
+class Origin(Struct, frozen=True, kw_only=True):
+    """A record with the boot, host and PID namespace that it was made in: process ids are valid only there.
 
-    Records of earlier releases name no host ("") and no namespace (0): they count as local.
+    Records of earlier releases name no host and no namespace: they count as local.
     """
-    if boot == boot_id():
-        return "here" if namespace in (0, pid_namespace()) else "elsewhere"
-    return "gone" if host in ("", host_id()) else "elsewhere"
 
+    boot: str = field(default_factory=boot_id)
+    host: str = field(default_factory=host_id)
+    pid_namespace: int = field(default_factory=pid_namespace)
 
-def made_elsewhere(what: str, unknown: str, folder: Path) -> LabError:
-    """The error for something from another PID namespace or host, where `unknown` can't be seen."""
-    return LabError(
-        f"{what} in another PID namespace or on another host: whether {unknown} can't be seen from here",
-        where=str(folder),
-        hint=f"run kubewire where it was made; if that is gone for good: rm -r {folder}",
-    )
+    def seen(self) -> Literal["here", "gone", "elsewhere"]:
+        """Whether its process ids are valid here, ended with an earlier boot, or can't be checked."""
+        if self.boot == boot_id():
+            return "here" if self.pid_namespace in (0, pid_namespace()) else "elsewhere"
+        return "gone" if self.host in ("", host_id()) else "elsewhere"
+
+    def all_alive(self, *processes: Process | None) -> bool:
+        """Whether its processes live, all that it has of these."""
+        return self.seen() == "here" and all(process.alive() for process in processes if process)
+
+    def require_seen(self, what: str, unknown: str, folder: Path) -> None:
+        """LabError if it was made in another PID namespace or on another host, so that nobody can tell."""
+        if self.seen() == "elsewhere":
+            elsewhere = "in another PID namespace or on another host"
+            raise LabError(
+                f"{what} {elsewhere}: whether {unknown} can't be seen from here",
+                where=str(folder),
+                hint=f"run kubewire where it was made; if that is gone for good: rm -r {folder}",
+            )

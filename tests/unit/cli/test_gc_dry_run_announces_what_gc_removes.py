@@ -45,7 +45,7 @@ def leave_one_of_each(home: Path) -> None:
     mine, dead = home / "state/kubewire", Process(GONE, 1)
     lab = mine / "labs/crashed"
     lab.mkdir(parents=True)
-    write_state(lab, SandboxState("crashed", "v1.37.2", True, boot_id(), dead, None, (), {}))
+    write_state(lab, SandboxState(boot_id(), "crashed", "v1.37.2", True, dead, None, (), {}))
     definition = {"name": "crashed", "origin": "x", "text": "name: crashed\n", "manifests": {}}
     (lab / RECORD).write_text(
         json.dumps({"provider": "netns", "source": str(definitions.unpack(definition))})
@@ -54,7 +54,7 @@ def leave_one_of_each(home: Path) -> None:
         (mine / "logs" / logs).parent.mkdir(parents=True, exist_ok=True)
         (mine / "logs" / logs).touch()
     (mine / "vm/in-vm").mkdir(parents=True)
-    vm.write_state(vm.VmState("in-vm", boot_id(), dead, None, 22, (), ""))
+    vm.write_state(vm.VmState(boot_id(), "in-vm", dead, None, 22, (), ""))
     for file in ("errors/traceback.log", "locks/crashed.lock", "locks/other.lock"):
         (mine / file).parent.mkdir(exist_ok=True)
         (mine / file).touch()

@@ -53,7 +53,7 @@ def _sandbox() -> Path:
     me = Process.of(os.getpid())
     node = netns_state.NodeRecord("a", "worker", ("10.0.0.1",))
     found = netns_state.SandboxState(
-        LAB, "v1.37.2", True, "b", me, me, (node,), {"name": LAB}, ("/cg",), "h", 1
+        *("b", LAB, "v1.37.2", True, me, me, (node,), {"name": LAB}, ("/cg",)), host="h", pid_namespace=1
     )
     netns_state.write_state(paths.lab_dir(LAB), found)
     assert netns_state.read_state(paths.lab_dir(LAB)) == found
@@ -62,7 +62,7 @@ def _sandbox() -> Path:
 
 def _vm() -> Path:
     me = Process.of(os.getpid())
-    found = vm_state.VmState(LAB, "b", me, None, 22, ("root",), "about", "h", 1)
+    found = vm_state.VmState("b", LAB, me, None, 22, ("root",), "about", host="h", pid_namespace=1)
     vm_state.write_state(found)
     assert vm_state.read_state(LAB) == found
     return vm_state.folder(LAB) / vm_state.FILE

@@ -17,7 +17,7 @@ from kubewire.core.errors import LabError
 from kubewire.core.files import last_lines, write_atomically
 from kubewire.core.leftovers import Leftover
 from kubewire.core.ports import free_port
-from kubewire.core.proc import await_end, made_elsewhere
+from kubewire.core.proc import await_end
 from kubewire.core.progress import Progress, emit
 from kubewire.hosts.vm import disks, preflight, qemu, state
 from kubewire.hosts.vm.cache import STEP, require_space
@@ -80,8 +80,8 @@ def remove(lab: str) -> bool:
     LabError, and nothing is changed, if its processes can't be seen from here.
     """
     found = state.read_state(lab)
-    if found is not None and found.seen() == "elsewhere":
-        raise made_elsewhere(f"the VM of lab {lab} was started", "it runs", state.folder(lab))
+    if found:
+        found.require_seen(f"the VM of lab {lab} was started", "it runs", state.folder(lab))
     keeper = found.keeper.open() if found and found.seen() == "here" else None
     if keeper is not None:
         signal.pidfd_send_signal(keeper, signal.SIGTERM)

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from kubewire.core import monitor
 from kubewire.core.prctl import die_with_parent
-from kubewire.core.proc import Process, boot_id, host_id, pid_namespace
+from kubewire.core.proc import Process, boot_id
 from kubewire.core.serialization import decode
 from kubewire.hosts.vm.state import CONSOLE, LOG, VmState, folder, post_mortem, write_state
 
@@ -49,8 +49,6 @@ class Vm(monitor.Monitored):
             port=told.port,
             parts=told.parts,
             about=told.about,
-            host=host_id(),
-            pid_namespace=pid_namespace(),
         )
         write_state(state)
         qemu = subprocess.Popen(

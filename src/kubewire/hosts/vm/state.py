@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
-
-from msgspec import Struct
 
 from kubewire.core.files import read_record, write_record
 from kubewire.core.paths import state_dir
-from kubewire.core.proc import Process, seen_from_here
+from kubewire.core.proc import Origin, Process
 from kubewire.hosts.vm.endpoint import Endpoint
 
 FILE = "vm.json"
@@ -21,25 +18,19 @@ LOG = "qemu.log"
 SCHEMA = 1
 
 
-class VmState(Struct, frozen=True):
+class VmState(Origin, frozen=True):
     """A VM as its monitor (`keeper`) recorded it. `parts` are its disks; `about` describes it for people."""
 
+    boot: str  # without it a record proves nothing
     lab: str
-    boot: str
     keeper: Process
     qemu: Process | None
     port: int
     parts: tuple[str, ...]
     about: str
-    host: str = ""
-    pid_namespace: int = 0
-
-    def seen(self) -> Literal["here", "gone", "elsewhere"]:
-        return seen_from_here(self.boot, self.host, self.pid_namespace)
 
     def alive(self) -> bool:
-        here = self.seen() == "here"
-        return here and self.keeper.alive() and (self.qemu is None or self.qemu.alive())
+        return self.all_alive(self.keeper, self.qemu)
 
     def endpoint(self) -> Endpoint:
         directory = folder(self.lab)

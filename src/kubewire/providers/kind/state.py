@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct, field
 from msgspec.structs import replace
 
 from kubewire.core import paths
 from kubewire.core.files import read_record, write_record
-from kubewire.core.proc import boot_id, host_id, made_elsewhere, pid_namespace, seen_from_here
+from kubewire.core.proc import Origin
 from kubewire.providers.base import NodeRecord
 
 FILE = "kind.json"
@@ -22,7 +21,7 @@ OWNER_MOUNT = "/etc/kubewire"
 SCHEMA = 1
 
 
-class ClusterState(Struct, frozen=True):
+class ClusterState(Origin, frozen=True):
     """A cluster as `up` made it. `ready` is false until the whole lab is: then it is not kept, unless `kept`
     says that a failed creation's nodes are to be looked into.
     """
@@ -34,16 +33,12 @@ class ClusterState(Struct, frozen=True):
     definition: dict[str, Any]
     ready: bool = False
     kept: bool = False
-    boot: str = field(default_factory=boot_id)
-    host: str = field(default_factory=host_id)
-    pid_namespace: int = field(default_factory=pid_namespace)
 
 
 def require_here(name: str) -> None:
     """LabError if a cluster's owners can't be seen from here."""
-    found = read(name)
-    if found and seen_from_here(found.boot, found.host, found.pid_namespace) == "elsewhere":
-        raise made_elsewhere(f"lab {name} was made", "its cluster is in use", paths.lab_dir(name))
+    if found := read(name):
+        found.require_seen(f"lab {name} was made", "its cluster is in use", paths.lab_dir(name))
 
 
 def owner_folder(name: str) -> Path:

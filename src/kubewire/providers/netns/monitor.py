@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from kubewire.core import console, monitor
 from kubewire.core.paths import lab_dir
-from kubewire.core.proc import Process, boot_id, host_id, pid_namespace
+from kubewire.core.proc import Process, boot_id
 from kubewire.core.serialization import decode
 from kubewire.providers.base import NodeRecord
 from kubewire.providers.netns import cgroups, linux
@@ -73,8 +73,6 @@ class Sandbox(monitor.Monitored):
             nodes=told.nodes,
             definition=told.definition,
             cgroups=tuple(map(str, self._cgroups)),
-            host=host_id(),
-            pid_namespace=pid_namespace(),
         )
         write_state(lab_dir(self._lab), state)
         with _unlimited_if_refused():

@@ -6,11 +6,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct
-
 from kubewire.core import paths
 from kubewire.core.files import read_record, write_record
-from kubewire.core.proc import Process, made_elsewhere, seen_from_here
+from kubewire.core.proc import Origin, Process
 from kubewire.providers.base import NodeRecord
 
 FILE = "sandbox.json"
@@ -22,25 +20,22 @@ LEDGER = "workload.json"
 SCHEMA = 1
 
 
-class SandboxState(Struct, frozen=True):
+class SandboxState(Origin, frozen=True):
     """A sandbox as its monitor (`keeper`) recorded it. `definition` is the effective lab."""
 
+    boot: str  # without it a record proves nothing
     lab: str
     kubernetes: str
     rootful: bool
-    boot: str
     keeper: Process
     init: Process | None
     nodes: tuple[NodeRecord, ...]
     definition: dict[str, Any]
     cgroups: tuple[str, ...] = ()
-    host: str = ""
-    pid_namespace: int = 0
 
     def alive(self) -> bool:
         """Whether its monitor lives, and its PID 1 unless it isn't created yet."""
-        here = seen_from_here(self.boot, self.host, self.pid_namespace) == "here"
-        return here and self.keeper.alive() and (self.init is None or self.init.alive())
+        return self.all_alive(self.keeper, self.init)
 
 
 def post_mortem(lab: str) -> Path:
@@ -50,10 +45,8 @@ def post_mortem(lab: str) -> Path:
 
 def require_here(directory: Path) -> None:
     """LabError if the processes of this lab can't be seen from here, so that it must not be changed."""
-    found = read_state(directory)
-    if found is None or seen_from_here(found.boot, found.host, found.pid_namespace) != "elsewhere":
-        return
-    raise made_elsewhere(f"lab {found.lab} was made", "it runs", directory)
+    if found := read_state(directory):
+        found.require_seen(f"lab {found.lab} was made", "it runs", directory)
 
 
 def write_state(directory: Path, state: SandboxState) -> None:
