@@ -16,11 +16,11 @@ STEPS = {
     "tools": ("kubewire.app.steps.node_tools", "tell_all_tools"),
     "commit": ("kubewire.app.steps.cluster", "commit_cluster"),
     "workload": ("kubewire.app.steps.workload", "bring_workload"),
-    "settle": ("kubewire.app.steps.settle", "settle_dataplane"),
+    "settle": ("kubewire.app.steps.verify", "settle_dataplane"),
     "verify": ("kubewire.app.steps.verify", "verify_lab"),
     "remove": ("kubewire.app.steps.remove", "remove_lab"),
     "vm": ("kubewire.app.steps.vm", "start_vm"),
-    "cell_host": ("kubewire.app.steps.cell_host", "look_at_cell_host"),
+    "cell_host": ("kubewire.app.steps.packages", "look_at_cell_host"),
     "missing_binaries": ("kubewire.app.steps.send_binaries", "missing_binaries"),
     "adopt_binaries": ("kubewire.app.steps.send_binaries", "adopt_binaries"),
 }

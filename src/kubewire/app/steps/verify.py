@@ -1,4 +1,4 @@
-"""Verify a running lab; a task result and a report file."""
+"""Verify a running lab, and before that wait for its dataplanes to match; task results and a report file."""
 
 from __future__ import annotations
 
@@ -12,6 +12,32 @@ from kubewire.core.files import read_bounded, write_atomically
 
 if TYPE_CHECKING:
     from kubewire.verify.report import Report
+
+
+def settle_dataplane(lab: str, *, check: bool = False) -> Outcome:
+    """Wait for the nodes to match the API objects; each repair of one that stays different is a change.
+
+    With `check` the nodes are only compared; a lab that isn't up has none.
+    """
+    from kubewire.app.steps.cluster import living_record
+    from kubewire.lab.lookup import lab_name, required_record
+    from kubewire.providers.registry import get_provider
+    from kubewire.verify.settle import look, settle
+
+    if not check:
+        record = required_record(lab)
+        return Outcome(settle(get_provider(record.provider), record))
+    living = living_record(lab_name(lab))
+    if living is None:
+        return Outcome(message="the lab isn't up: there are no nodes to compare")
+    provider = get_provider(living.provider)
+    planned = [change for change in provider.up(living.lab, check=True) if not change.reported]
+    try:
+        return Outcome(look(provider, living, planned))
+    except LabError as error:
+        if not planned:
+            raise
+        return Outcome(message=f"the nodes can't be compared before the cluster is repaired: {error.what}")
 
 
 def verify_lab(lab: str, report: str | None = None, *, check: bool = False) -> Outcome:
