@@ -19,8 +19,8 @@ from kubewire.binaries.catalog import KUBE_PROXY, Artifact
 from kubewire.binaries.fetchplan import Need
 from kubewire.core import progress
 from kubewire.hosts.vm import machine
-from kubewire.hosts.vm.endpoint import CACHE_HOME
 from kubewire.hosts.vm.parts import prepare
+from kubewire.hosts.vm.state import CACHE_HOME
 
 NAME = "differential"
 API = "6443"
@@ -45,8 +45,8 @@ def needs(versions: Iterable[str]) -> list[Need]:
 def guest(versions: Iterable[str]) -> Place:
     """A VM of this sandbox's own, which ends with it; its parts are in the cache, and the bed is made."""
     os.environ["XDG_STATE_HOME"] = str(WORK / "state")
-    endpoint = machine.ensure(NAME, prepare(needs(versions)), progress.emit)
-    client, *rest = endpoint.ssh
+    vm = machine.ensure(NAME, prepare(needs(versions)), progress.emit)
+    client, *rest = vm.ssh
     forward = ("-M", "-N", "-f", "-o", "ExitOnForwardFailure=yes", "-R", f"{API}:127.0.0.1:{API}")
     subprocess.run([client, *MUX, *forward, *rest], check=True)
     place = Place((client, *MUX, *rest), Path(CACHE_HOME, "kubewire", "bin"))

@@ -11,8 +11,11 @@ import signal
 import sys
 import threading
 
+from msgspec.structs import replace
+
 from kubewire.app.cells import WHAT
 from kubewire.core.files import own_folder
+from kubewire.core.serialization import decode
 from kubewire.core.signals import Terminated, raise_on_terminate
 from kubewire.core.temporary import new_folder
 from kubewire.hosts import definitions
@@ -26,7 +29,7 @@ MERCY = 20.0
 
 def main(_arguments: list[str]) -> int:
     raise_on_terminate()
-    request = CellRequest.model_validate_json(sys.stdin.buffer.readline())
+    request = decode(sys.stdin.buffer.readline(), CellRequest)
     answer = os.dup(1)
     os.dup2(2, 1)  # the cell's output
     folder = new_folder(WHAT)
@@ -34,7 +37,7 @@ def main(_arguments: list[str]) -> int:
     try:
         os.environ["XDG_STATE_HOME"] = str(own_folder(folder / "state"))
         lab = definitions.unpack(request.definition)
-        result = run_cell(request.order.model_copy(update={"reference": str(lab)}), folder)
+        result = run_cell(replace(request.order, reference=str(lab)), folder)
         snapshot = folder / "snapshot.tar.gz"
         with os.fdopen(answer, "wb") as stream:
             stream.write(CELL_MARK + result.model_dump_json(by_alias=True).encode() + b"\n")

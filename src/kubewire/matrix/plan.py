@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from kubewire.binaries.catalog import COMPLETE, KUBE_PROXY_ONLY, MAX_SKEW, MINORS
 from kubewire.binaries.versions import parse, sort_key
@@ -17,8 +20,7 @@ from kubewire.providers.registry import get_provider
 SHARD = re.compile(r"(\d{1,4})/(\d{1,4})")
 
 
-@dataclass(frozen=True)
-class Cell:
+class Cell(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     """One lab in one mode on one version. `kubernetes` is kube-proxy's exact version; `control_plane` that of
     what runs beside it, "" for the provider's own; `skip` why it can't run on this machine, "" if it can.
     """

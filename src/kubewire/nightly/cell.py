@@ -25,6 +25,7 @@ from kubewire.core import console
 from kubewire.core.errors import KubewireError
 from kubewire.core.files import write_atomically
 from kubewire.core.refusals import refusal
+from kubewire.core.serialization import decode
 from kubewire.lab.lookup import required_record
 from kubewire.lab.record import Record
 from kubewire.matrix.results import CellResult, judged, unjudged
@@ -46,14 +47,14 @@ def main(arguments: list[str]) -> int:
 
 
 def _work(folder: Path, told: bytes) -> int:
-    result = run_cell(CellOrder.model_validate_json(told), folder)
+    result = run_cell(decode(told, CellOrder), folder)
     write_atomically(folder / "result.json", result.model_dump_json(by_alias=True) + "\n")
     return 0
 
 
 def run_cell(order: CellOrder, folder: Path) -> CellResult:
     """Create, verify, save, remove. Anything that prevents verifying is an error of the cell."""
-    cell, phases = order.cell, Phases()
+    phases = Phases()
     name = overrides_of(order)["name"]
     control_plane = ""
     provider = get_provider(order.provider)
@@ -70,11 +71,11 @@ def run_cell(order: CellOrder, folder: Path) -> CellResult:
             report = _verdict(provider, record)
         with phases.timed("snapshot"):
             _keep(provider, record, folder)
-        return judged(cell, report, phases.seconds, control_plane)
+        return judged(order, report, phases.seconds, control_plane)
     except KubewireError as error:
-        return unjudged(cell, "error", str(error), phases.seconds, control_plane)
+        return unjudged(order, "error", str(error), phases.seconds, control_plane)
     except OSError as error:
-        return unjudged(cell, "error", str(refusal(error) or error), phases.seconds, control_plane)
+        return unjudged(order, "error", str(refusal(error) or error), phases.seconds, control_plane)
     finally:
         provider.abandon(name)
         provider.down(name)
@@ -102,10 +103,10 @@ def overrides_of(order: CellOrder) -> dict[str, str]:
 
 def lab_name(order: CellOrder) -> str:
     """The lab's own name where each cell's state folder makes it unique."""
-    own = order.cell.id.split(f"-{order.mode}-")[0].lower()
+    own = order.id.split(f"-{order.mode}-")[0].lower()
     if not get_provider(order.provider).shares_names:
         return own[:40].rstrip("-")
-    return f"{own[:30].rstrip('-')}-{hashlib.sha256(order.cell.id.encode()).hexdigest()[:6]}"
+    return f"{own[:30].rstrip('-')}-{hashlib.sha256(order.id.encode()).hexdigest()[:6]}"
 
 
 def _keep(provider: Provider, record: Record, folder: Path) -> None:

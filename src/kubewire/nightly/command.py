@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from msgspec import structs
+
 from kubewire.app.display import Display
 from kubewire.core import console
 from kubewire.core.errors import DefinitionError
@@ -73,7 +75,7 @@ def show_plan(file: Path | None, wanted: Options) -> int:
     for each in order.cells:
         beside = f", control plane {each.control_plane}" if each.control_plane else ""
         skip = f"  skipped: {each.skip}" if each.skip else ""
-        console.out(f"{each.cell.id}{beside}{skip}")
+        console.out(f"{each.id}{beside}{skip}")
     return 0
 
 
@@ -123,7 +125,7 @@ def _planned(
         progress=display.tell,
     )
     inventory = runners.target.inventory if runners.target else ()
-    return order.model_copy(update={"hosts": wanted.hosts, "inventory": inventory})
+    return structs.replace(order, hosts=wanted.hosts, inventory=inventory)
 
 
 def _run(

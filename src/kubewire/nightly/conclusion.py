@@ -16,8 +16,7 @@ from kubewire.dataplane.explain_service import Explanation
 from kubewire.matrix import results
 from kubewire.matrix.results import CellResult, DriftResult, Fetch, Run, unjudged
 from kubewire.nightly import drifts
-from kubewire.nightly.folder import Order, RunFolder
-from kubewire.nightly.reading import read_run
+from kubewire.nightly.folder import Order, RunFolder, read_run
 from kubewire.nightly.run import now
 from kubewire.report.html import run_to_html
 from kubewire.report.junit import run_to_junit
@@ -62,9 +61,7 @@ def conclude(
 
     A comparison that is impossible is reported and is not a pass.
     """
-    cells = tuple(
-        found.get(each.cell.id) or unjudged(each.cell, "missing", f"not run: {why}") for each in order.cells
-    )
+    cells = tuple(found.get(each.id) or unjudged(each, "missing", f"not run: {why}") for each in order.cells)
     run = Run(
         schema_number=1,
         kubewire=version("kubewire"),

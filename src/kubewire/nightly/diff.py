@@ -10,8 +10,7 @@ from kubewire.core.console import Screen
 from kubewire.core.errors import DefinitionError
 from kubewire.dataplane.core.snapshot import Snapshot
 from kubewire.nightly import drifts
-from kubewire.nightly.folder import RunFolder
-from kubewire.nightly.reading import read_run
+from kubewire.nightly.folder import RunFolder, read_run
 from kubewire.report.drift_text import render
 from kubewire.snapshot.archive import read_archive
 from kubewire.snapshot.folder import read_snapshot

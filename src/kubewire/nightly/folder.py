@@ -4,11 +4,13 @@ order.json                   the cells, and how to run them; read by --resume
 cells/ID/result.json         a cell's result, written whole when the cell ends
 cells/ID/snapshot.tar.gz     the lab's snapshot
 cells/ID/log.txt             its output
-run.json junit.xml summary.md report.html
+run.json                     all results; read again as a baseline, and by `kubewire diff`
+junit.xml summary.md report.html
 """
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,40 +18,35 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError
+import msgspec
+from msgspec import Struct
+from pydantic import ValidationError
 
 from kubewire.core.errors import DefinitionError, LabError
 from kubewire.core.files import RECORD_LIMIT, UnsafeFileError, read_bounded, write_atomically
 from kubewire.core.locks import try_lock
-from kubewire.lab.schema import Model
+from kubewire.core.serialization import decode, encode
 from kubewire.matrix.plan import Cell
-from kubewire.matrix.results import CellResult
+from kubewire.matrix.results import SCHEMA, CellResult, Run
 
 CELL_LIMIT = 64 << 20
 """Bytes of one cell's result."""
+RUN_LIMIT = 256 << 20
+"""Bytes of a nightly's run.json: some hundred cells, each with the checks of a large lab."""
+WHICH = "name the folder of a nightly, or its run.json"
 GRACE = 1.0
 """Seconds that a killed run may still hold its lock."""
 RESERVE_BYTES = 16 << 20
 """Several times what the reports of a large nightly take."""
 
 
-class CellOrder(Model):
+class CellOrder(Cell, frozen=True, kw_only=True):
     """A planned cell; `reference` is its lab as `find_lab` takes it."""
 
-    lab: str
-    mode: str
-    provider: str
-    kubernetes: str
-    control_plane: str = ""
-    skip: str = ""
     reference: str
 
-    @property
-    def cell(self) -> Cell:
-        return Cell(self.lab, self.mode, self.provider, self.kubernetes, self.control_plane, self.skip)
 
-
-class CellRequest(BaseModel):
+class CellRequest(Struct):
     """A cell as sent to another host: `definition` as `definitions.pack` makes it; the order's own
     reference means nothing there.
     """
@@ -58,10 +55,10 @@ class CellRequest(BaseModel):
     definition: dict[str, Any]
 
 
-class Order(Model):
+class Order(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The parameters of a run, kept for a resumed one. `deadline` in seconds."""
 
-    schema_number: Literal[1] = Field(default=1, alias="schema")
+    schema: Literal[1] = 1
     matrix: str
     shard: str = ""
     started: str
@@ -95,7 +92,8 @@ class RunFolder:
                     where=str(self.path),
                     hint="name a new folder, or --resume to go on with the run in it",
                 )
-            write_atomically(self.path / "order.json", order.model_dump_json(by_alias=True, indent=1) + "\n")
+            text = msgspec.json.format(encode(order), indent=1).decode()
+            write_atomically(self.path / "order.json", text + "\n")
         except OSError as error:
             raise DefinitionError(f"can't be written: {error.strerror}", where=str(self.path)) from error
 
@@ -103,14 +101,14 @@ class RunFolder:
         """The order of the run in this folder; DefinitionError if there is none to resume."""
         file = self.path / "order.json"
         try:
-            return Order.model_validate_json(read_bounded(file, RECORD_LIMIT))
+            return decode(read_bounded(file, RECORD_LIMIT), Order)
         except FileNotFoundError as error:
             raise DefinitionError(
                 f"no nightly to resume: {error.strerror}", where=str(file), hint="start one without --resume"
             ) from error
         except UnsafeFileError as error:
             raise DefinitionError(error.what, where=str(file), hint="start one without --resume") from error
-        except ValidationError as error:
+        except (ValueError, RecursionError) as error:
             raise DefinitionError(
                 "this order can't be read, so the run can't be resumed",
                 where=str(file),
@@ -161,3 +159,39 @@ class RunFolder:
             yield
         finally:
             os.close(descriptor)
+
+
+def read_run(path: Path) -> Run:
+    """A run from its folder or its run.json; DefinitionError says what is wrong with the file."""
+    file = path / "run.json" if path.is_dir() else path
+    try:
+        text = read_bounded(file, RUN_LIMIT)
+    except FileNotFoundError as error:
+        raise DefinitionError(f"can't be read: {error.strerror}", where=str(file), hint=WHICH) from error
+    except UnsafeFileError as error:
+        raise DefinitionError(error.what, where=str(file), hint=WHICH) from error
+    try:
+        return Run.model_validate_json(text)
+    except ValidationError as error:
+        raise _refusal(file, text, error) from error
+
+
+def _refusal(file: Path, text: bytes, error: ValidationError) -> DefinitionError:
+    try:
+        schema = json.loads(text).get("schema")
+    except json.JSONDecodeError as broken:
+        place = f"{file}:{broken.lineno}:{broken.colno}"
+        return DefinitionError(
+            "this is not a result of a nightly, or it is incomplete", where=place, hint=WHICH
+        )
+    except (ValueError, AttributeError, RecursionError):
+        return DefinitionError("this is not a result of a nightly", where=str(file), hint=WHICH)
+    if schema != SCHEMA:
+        return DefinitionError(
+            f"its schema is {str(schema)[:40]}, and this kubewire reads {SCHEMA}",
+            where=str(file),
+            hint="take a nightly of this version of kubewire, or read it with the version that wrote it",
+        )
+    first = error.errors(include_url=False)[0]
+    what = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return DefinitionError(what, where=str(file), hint="it was edited, or damaged")

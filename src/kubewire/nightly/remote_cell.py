@@ -1,6 +1,6 @@
 """One cell on another host, or in a VM of its own: sends what it lacks, receives its result.
 
-`python -m kubewire.nightly.remote_cell FOLDER PARENT` with a FarOrder on standard input, in place of
+`python -m kubewire.nightly.remote_cell FOLDER PARENT` with a RemoteOrder on standard input, in place of
 kubewire.nightly.cell. HostError's exit code means that the host is lost.
 """
 
@@ -15,7 +15,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from pydantic import BaseModel, ValidationError
+from msgspec import Struct
+from pydantic import ValidationError
 
 from kubewire.app.steps.send_binaries import ship_binaries
 from kubewire.app.steps.vm import boot
@@ -23,13 +24,14 @@ from kubewire.core import console
 from kubewire.core.errors import KubewireError, LabError
 from kubewire.core.files import size_text, write_atomically
 from kubewire.core.processes import dying_with_us
+from kubewire.core.serialization import decode, encode
 from kubewire.hosts import agent, definitions
 from kubewire.hosts.agent import CELL_MARK
 from kubewire.hosts.multiplexing import shared
 from kubewire.hosts.remote import SSH_FAILED, runner
 from kubewire.hosts.ssh_errors import unreachable
 from kubewire.hosts.ssh_target import SshTarget
-from kubewire.hosts.vm import machine
+from kubewire.hosts.vm import machine, state
 from kubewire.hosts.vm.hosting import HOST as VM
 from kubewire.lab.loading import load_lab
 from kubewire.matrix.results import CellResult
@@ -44,7 +46,7 @@ ANSWER_LIMIT = PACKED_LIMIT + (64 << 20)
 LOG_LIMIT = 1 << 20
 
 
-class RemoteOrder(BaseModel):
+class RemoteOrder(Struct):
     order: CellOrder
     place: SshTarget | None
     """None for a VM."""
@@ -55,7 +57,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _work(folder: Path, told: bytes) -> int:
-    far = RemoteOrder.model_validate_json(told)
+    far = decode(told, RemoteOrder)
     try:
         with shared_host(far.order, far.place) if far.place else vm_for(far.order) as place:
             result, snapshot = _ask(_request(far.order), place)
@@ -86,15 +88,15 @@ def vm_for(order: CellOrder) -> Iterator[SshTarget]:
     _say("VM")
     boot(load_lab(order.reference, overrides))
     try:
-        if (endpoint := machine.find(overrides["name"])) is None:
+        if (vm := state.running(overrides["name"])) is None:
             raise LabError("the VM has ended", where=overrides["name"])
-        yield SshTarget(VM, endpoint.ssh, endpoint.python, endpoint.environment)
+        yield SshTarget(VM, vm.ssh, state.PYTHON, state.ENVIRONMENT)
     finally:
         machine.remove(overrides["name"])
 
 
 def _request(order: CellOrder) -> CellRequest:
-    return CellRequest(order=order, definition=definitions.pack(order.reference, overrides_of(order)))
+    return CellRequest(order, definitions.pack(order.reference, overrides_of(order)))
 
 
 def _ask(request: CellRequest, place: SshTarget) -> tuple[CellResult, bytes]:
@@ -112,7 +114,7 @@ def _ask(request: CellRequest, place: SshTarget) -> tuple[CellResult, bytes]:
     threading.Thread(target=_log, args=(there.stderr,), daemon=True).start()
     try:
         with suppress(BrokenPipeError):  # one that ends at once may have printed why
-            there.stdin.write(request.model_dump_json(by_alias=True).encode() + b"\n")
+            there.stdin.write(encode(request) + b"\n")
             there.stdin.flush()
         answer = there.stdout.read(ANSWER_LIMIT + 1)
     except BaseException:
@@ -142,9 +144,8 @@ def read_result(data: bytes, order: CellOrder, host: str) -> CellResult:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"]))
         raise LabError(f"its cell's answer is invalid: {first['msg']} at {where}", where=host) from error
-    cell = order.cell
-    if {"id": found.id, **{key: getattr(found, key) for key in cell.keys}} != {"id": cell.id, **cell.keys}:
-        raise LabError(f"it answered for another cell than {cell.id}", where=host)
+    if {"id": found.id, **{key: getattr(found, key) for key in order.keys}} != {"id": order.id, **order.keys}:
+        raise LabError(f"it answered for another cell than {order.id}", where=host)
     return found
 
 

@@ -17,6 +17,7 @@ from kubewire.core.errors import HostError
 from kubewire.core.files import last_lines
 from kubewire.core.memory import memory_available
 from kubewire.core.printable import printable
+from kubewire.core.serialization import encode
 from kubewire.core.temporary import new_folder, roomy
 from kubewire.dataplane.core.findings import brief
 from kubewire.matrix.results import CellResult, unjudged
@@ -80,18 +81,18 @@ class Nightly:
         finally:
             self._end(fetching)
         for order in waiting:
-            self._finish(order, unjudged(order.cell, "missing", f"not run: {self.stopped_by}"), write=False)
+            self._finish(order, unjudged(order, "missing", f"not run: {self.stopped_by}"), write=False)
         return fetching
 
     def _settled(self, order: CellOrder) -> bool:
         """Whether it need not or can't run: it has a result, or no worker can run it."""
-        found = self.folder.read_result(order.cell)
+        found = self.folder.read_result(order)
         if found is not None and found.status in SPENT:
             self.results[found.id] = found
             return True
-        self.folder.forget_result(order.cell)
+        self.folder.forget_result(order)
         if order.skip:
-            self._finish(order, unjudged(order.cell, "skipped", order.skip))
+            self._finish(order, unjudged(order, "skipped", order.skip))
         return bool(order.skip)
 
     def _start(self, waiting: Sequence[CellOrder], fetching: Fetching) -> list[CellOrder]:
@@ -103,12 +104,12 @@ class Nightly:
             if self.stopped_by:
                 left.append(order)
             elif why := fetching.failed.get(need, "") or self.pool.why_none(order):
-                self._finish(order, unjudged(order.cell, "error", why))
+                self._finish(order, unjudged(order, "error", why))
             elif need in fetching.ready and (
                 worker := self.pool.choose(order, self.running, building=building)
             ):
                 if worker.name == HERE and memory_available() < get_provider(order.provider).lab_bytes:
-                    self._finish(order, unjudged(order.cell, "error", _too_little_memory(order)))
+                    self._finish(order, unjudged(order, "error", _too_little_memory(order)))
                 else:
                     self.running.append(Running(order, self._child(order, worker), worker))
             else:
@@ -116,16 +117,16 @@ class Nightly:
         return left
 
     def _child(self, order: CellOrder, worker: Worker) -> Child:
-        folder, module, told = self.folder.cell(order.cell), self.module, order.model_dump_json(by_alias=True)
+        folder, module, told = self.folder.cell(order), self.module, encode(order)
         if worker.is_far:
             module = "kubewire.nightly.remote_cell"
-            told = RemoteOrder(order=order, place=worker.place).model_dump_json(by_alias=True)
+            told = encode(RemoteOrder(order, worker.place))
         return children.start(
             [module, str(folder), str(os.getpid())],
             folder / "log.txt",
             seconds=self._allowed(worker),
-            state=self._states / order.cell.id,
-            order=told.encode(),
+            state=self._states / order.id,
+            order=told,
         )
 
     def _allowed(self, worker: Worker) -> float:
@@ -142,10 +143,10 @@ class Nightly:
                     each.child.press()
                 continue
             self.running.remove(each)
-            cells.sweep(self._states / each.order.cell.id)
-            found = self.folder.read_result(each.order.cell)
+            cells.sweep(self._states / each.order.id)
+            found = self.folder.read_result(each.order)
             if found is None and code == HostError.exit_code and each.worker.name != HERE:
-                why = _last_line(self.folder.cell(each.order.cell) / "log.txt")
+                why = _last_line(self.folder.cell(each.order) / "log.txt")
                 if self.pool.lose(each.worker, why):
                     self.tell(f"lost    {each.worker.name}: {why}")
                 again.append(each.order)
@@ -155,7 +156,7 @@ class Nightly:
         return again
 
     def _without_result(self, each: Running, code: int) -> CellResult:
-        log = self.folder.cell(each.order.cell) / "log.txt"
+        log = self.folder.cell(each.order) / "log.txt"
         seconds = {"total": round(each.child.seconds, 2)}
         if each.child.stopped is not None:
             allowed = self._allowed(each.worker)
@@ -166,12 +167,12 @@ class Nightly:
             reason = f"killed by {name}{hint}"
         else:
             reason = f"its process ended with exit code {code}: {_last_line(log)}"
-        return unjudged(each.order.cell, "error", reason, seconds)
+        return unjudged(each.order, "error", reason, seconds)
 
     def _finish(self, order: CellOrder, result: CellResult, *, write: bool = True) -> None:
         self.results[result.id] = result
         if write:
-            self.folder.write_result(order.cell, result)
+            self.folder.write_result(order, result)
         reason = f": {result.reason.splitlines()[0]}" if result.reason else ""
         checks = f" {result.summary.passed} checks" if result.status == "passed" else ""
         failed = f" {result.summary.failed} checks" if result.status == "failed" else ""
@@ -191,7 +192,7 @@ class Nightly:
             children.wait_for_any(left, TICK)
             left = [child for child in left if child.ended() is None]
         for each in self.running:
-            cells.sweep(self._states / each.order.cell.id)
+            cells.sweep(self._states / each.order.id)
         cells.sweep(self._states / "fetched")
         with suppress(OSError):  # a lab that can't be removed keeps its state, for `gc`
             self._states.rmdir()

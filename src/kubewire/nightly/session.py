@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from msgspec.structs import astuple, replace
+
 from kubewire.binaries import store
 from kubewire.binaries.catalog import KUBE_PROXY, MINORS, PUBLIC
 from kubewire.binaries.offers import kubernetes_offer
@@ -69,25 +71,14 @@ def plan_order(
         started=now(),
         deadline=seconds(matrix.deadline),
         notes=chosen.notes,
-        cells=tuple(
-            CellOrder(
-                lab=cell.lab,
-                mode=cell.mode,
-                provider=cell.provider,
-                kubernetes=cell.kubernetes,
-                control_plane=cell.control_plane,
-                skip=cell.skip,
-                reference=references[cell.lab],
-            )
-            for cell in cells
-        ),
+        cells=tuple(CellOrder(*astuple(cell), reference=references[cell.lab]) for cell in cells),
     )
 
 
 def with_skips(order: Order, workers: Sequence[Worker]) -> Order:
     """The order, updated with what its workers lack."""
     skips = [(cell, why_nowhere(workers, cell.provider, cell.mode)) for cell in order.cells]
-    return order.model_copy(update={"cells": tuple(c.model_copy(update={"skip": why}) for c, why in skips)})
+    return replace(order, cells=tuple(replace(cell, skip=why) for cell, why in skips))
 
 
 def _newer_minors(progress: Progress) -> list[int]:
@@ -132,7 +123,7 @@ def run_order(
             conclude(order, folder, nightly.results, why=why)
             tell(f"{why}: what ran is kept; kubewire matrix --resume --output {folder.path} continues")
             raise
-        told = order.model_copy(update={"notes": (*order.notes, *pool.losses)})
+        told = replace(order, notes=(*order.notes, *pool.losses))
         return conclude(told, folder, nightly.results, tuple(fetching.done), baseline=baseline)
 
 

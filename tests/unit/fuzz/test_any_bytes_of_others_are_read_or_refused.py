@@ -21,8 +21,7 @@ from kubewire.dataplane.ipvs.ipvsadm import parse_ipvsadm_save
 from kubewire.dataplane.nftables.observed import parse_nft_json
 from kubewire.lab.loading import load_lab
 from kubewire.matrix.loading import load_matrix
-from kubewire.nightly.folder import RunFolder
-from kubewire.nightly.reading import read_run
+from kubewire.nightly.folder import RunFolder, read_run
 from kubewire.snapshot.archive import pack_snapshot, read_archive
 from kubewire.snapshot.folder import read_snapshot
 from kubewire.snapshot.node import node_snapshot, split_sections

@@ -308,7 +308,7 @@ ORDER = CellOrder(lab="a", mode="ipvs", provider="netns", kubernetes="v1.37.2", 
 
 
 def test_a_host_answers_for_its_own_cell_only() -> None:
-    cell = ORDER.cell
+    cell = ORDER
     result = {"id": cell.id, **cell.keys, "status": "passed"}
     assert read_result(json.dumps(result).encode(), ORDER, "alice").status == "passed"
     for change in ({"id": "../../x"}, {"mode": "iptables"}, {"status": "great"}, {"more": 1}, {"summary": 1}):

@@ -10,15 +10,16 @@ import time
 from pathlib import Path
 
 from kubewire.core.files import write_atomically
+from kubewire.core.serialization import decode
 from kubewire.matrix.results import unjudged
 from kubewire.nightly.folder import CellOrder
 
 
 def main() -> None:
     folder = Path(sys.argv[1])
-    order = CellOrder.model_validate_json(sys.stdin.buffer.read())
+    order = decode(sys.stdin.buffer.read(), CellOrder)
     with (folder.parent.parent / "started").open("a") as log:
-        log.write(f"{order.cell.id}\n")
+        log.write(f"{order.id}\n")
     (folder / "pid").write_text(str(os.getpid()))
     what = order.lab
     if what == "hang":
@@ -40,7 +41,7 @@ def main() -> None:
     if what == "silent":
         return
     status = {"red": "failed", "broken": "error"}.get(what, "passed")
-    result = unjudged(order.cell, status, "kube-apiserver ended" if what == "broken" else "")
+    result = unjudged(order, status, "kube-apiserver ended" if what == "broken" else "")
     write_atomically(folder / "result.json", result.model_dump_json(by_alias=True))
 
 

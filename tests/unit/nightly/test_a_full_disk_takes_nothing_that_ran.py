@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kubewire.nightly.folder import RunFolder
-from kubewire.nightly.reading import read_run
+from kubewire.nightly.folder import RunFolder, read_run
 
 HERE = Path(__file__).parent
 ON_TMPFS = """

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from kubewire.core.errors import DefinitionError, LabError
 from kubewire.core.proc import stat_fields
@@ -125,7 +126,7 @@ def test_what_was_fetched_in_vain_is_an_error_of_its_cells_only(
         fetching.failed["v1.36.9"] = "Kubernetes v1.36.9 can't be had"
 
     monkeypatch.setattr(Fetching, "want", want)
-    lost = [cell.model_copy(update={"kubernetes": "v1.36.9"}) for cell in orders("lost")]
+    lost = [replace(cell, kubernetes="v1.36.9") for cell in orders("lost")]
     found = nightly(tmp_path, [*lost, *orders("good")])
     assert found == {"lost": ("error", "Kubernetes v1.36.9 can't be had"), "good": ("passed", "")}
 
@@ -133,10 +134,10 @@ def test_what_was_fetched_in_vain_is_an_error_of_its_cells_only(
 def test_what_has_a_result_is_not_run_again_and_a_cut_result_is(tmp_path: Path) -> None:
     cells = orders("good", "red", "other")
     first = nightly(tmp_path, cells)
-    (tmp_path / "cells" / cells[2].cell.id / "result.json").write_text('{"id": "oth')
+    (tmp_path / "cells" / cells[2].id / "result.json").write_text('{"id": "oth')
     (tmp_path / "started").unlink()
     assert nightly(tmp_path, cells) == first
-    assert (tmp_path / "started").read_text() == f"{cells[2].cell.id}\n"
+    assert (tmp_path / "started").read_text() == f"{cells[2].id}\n"
 
 
 def test_the_lock_of_a_killed_run_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,7 +190,7 @@ def test_killed_in_the_middle_it_is_resumed_to_the_same_results(tmp_path: Path) 
         resumed = nightly(folder.path, folder.read_order().cells)
     assert resumed == nightly(tmp_path / "undisturbed", order.cells)
     started = (folder.path / "started").read_text().split()
-    assert started.count(order.cells[0].cell.id) == 1
+    assert started.count(order.cells[0].id) == 1
 
 
 def test_a_folder_in_use_or_without_a_run_is_refused(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from kubewire.core import resources
 from kubewire.core.errors import DefinitionError
 from kubewire.matrix.jsonschema import matrix_json_schema, render, run_json_schema
 from kubewire.matrix.results import EXIT_CODES, Run, status_of, to_json
-from kubewire.nightly.reading import read_run
+from kubewire.nightly.folder import read_run
 from kubewire.report.junit import run_to_junit
 from kubewire.report.run_markdown import run_to_markdown
 

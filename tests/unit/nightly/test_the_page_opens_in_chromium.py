@@ -15,7 +15,7 @@ from chromium import Browser, required_chromium, started
 from sample_page import sample_page
 
 from kubewire.matrix.results import Run
-from kubewire.nightly.reading import read_run
+from kubewire.nightly.folder import read_run
 from kubewire.report.html import run_to_html
 from repository import ROOT
 

@@ -9,25 +9,24 @@ from pathlib import Path
 from kubewire.core.errors import LabError
 from kubewire.core.files import write_atomically
 from kubewire.hosts.vm import state
-from kubewire.hosts.vm.endpoint import Endpoint
+from kubewire.hosts.vm.state import VmState
 
 HOST = "vm"
 """The inventory name of a lab's VM, as in `--host vm`."""
 INVENTORY = "inventory.json"
 
 
-def write_inventory(endpoint: Endpoint) -> Path:
+def write_inventory(vm: VmState) -> Path:
     """An Ansible inventory whose only host is the VM, with kubewire's paths on it."""
-    path = state.folder(endpoint.lab) / INVENTORY
-    options = [part for key, value in endpoint.options.items() for part in ("-o", f"{key}={value}")]
+    path = state.folder(vm.lab) / INVENTORY
     host = {
-        "ansible_host": endpoint.address,
-        "ansible_port": endpoint.port,
-        "ansible_user": endpoint.user,
-        "ansible_ssh_common_args": shlex.join(["-F", "none", *options]),
-        "ansible_python_interpreter": endpoint.python,
-        "kubewire_python": endpoint.python,
-        "kubewire_environment": dict(endpoint.environment),
+        "ansible_host": state.ADDRESS,
+        "ansible_port": vm.port,
+        "ansible_user": state.USER,
+        "ansible_ssh_common_args": shlex.join(vm.options),
+        "ansible_python_interpreter": state.PYTHON,
+        "kubewire_python": state.PYTHON,
+        "kubewire_environment": state.ENVIRONMENT,
     }
     write_atomically(path, json.dumps({"all": {"hosts": {HOST: host}}}, indent=1) + "\n")
     return path

@@ -21,9 +21,9 @@ from kubewire.core.proc import await_end
 from kubewire.core.progress import Progress, emit
 from kubewire.hosts.vm import disks, preflight, qemu, state
 from kubewire.hosts.vm.cache import STEP, require_space
-from kubewire.hosts.vm.endpoint import Endpoint
 from kubewire.hosts.vm.monitor import Order
 from kubewire.hosts.vm.parts import Parts
+from kubewire.hosts.vm.state import VmState
 from kubewire.lab.lock import is_locked, lab_lock
 
 MODULE = "kubewire.hosts.vm.monitor"
@@ -38,7 +38,7 @@ _MONITOR_DEADLINE = 60.0
 _POLL = 0.1
 
 
-def ensure(lab: str, parts: Parts, progress: Progress = emit) -> Endpoint:
+def ensure(lab: str, parts: Parts, progress: Progress = emit) -> VmState:
     """The lab's VM, started unless it runs; on any error nothing of it stays.
 
     Until `commit` it ends with its owner. LabError with the end of its console if it doesn't come up; a VM of
@@ -46,7 +46,7 @@ def ensure(lab: str, parts: Parts, progress: Progress = emit) -> Endpoint:
     """
     if running := state.running(lab):
         if running.parts == parts.names:
-            return running.endpoint()
+            return running
         remove(lab)
     for attempt in range(TRIES):
         try:
@@ -55,12 +55,6 @@ def ensure(lab: str, parts: Parts, progress: Progress = emit) -> Endpoint:
             if attempt == TRIES - 1:
                 raise
     raise AssertionError
-
-
-def find(lab: str) -> Endpoint | None:
-    """How the lab's VM is reached, if it runs."""
-    found = state.running(lab)
-    return found.endpoint() if found else None
 
 
 def parts_of(lab: str) -> tuple[str, ...]:
@@ -122,7 +116,7 @@ class _PortTakenError(LabError):
     pass
 
 
-def _start(lab: str, parts: Parts, progress: Progress) -> Endpoint:
+def _start(lab: str, parts: Parts, progress: Progress) -> VmState:
     directory = state.folder(lab)
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(mode=0o700, parents=True)
@@ -155,7 +149,7 @@ def _start(lab: str, parts: Parts, progress: Progress) -> Endpoint:
     found = state.read_state(lab)
     if found is None:
         raise LabError("the VM's record has vanished", where=f"lab {lab}")
-    return found.endpoint()
+    return found
 
 
 def _write_keys(lab: str, library: Path) -> None:

@@ -1,4 +1,4 @@
-"""A VM's files in its folder, and whether it still runs. Light."""
+"""A lab's VM: its files in its folder, whether it still runs, and how it is reached by SSH. Light."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from kubewire.core.files import read_record, write_record
 from kubewire.core.paths import state_dir
 from kubewire.core.proc import Origin, Process
-from kubewire.hosts.vm.endpoint import Endpoint
+from kubewire.core.timeouts import VARIABLE
 
 FILE = "vm.json"
 KEY = "key"
@@ -16,6 +16,15 @@ SEED = "seed.tar"
 CONSOLE = "console.log"
 LOG = "qemu.log"
 SCHEMA = 1
+ADDRESS, USER = "127.0.0.1", "root"
+PYTHON = "/usr/bin/python3"
+"""In the guest: a Python with kubewire's locked dependencies and kubewire itself."""
+CACHE_HOME = "/opt/kubewire/cache"
+"""In the guest: XDG_CACHE_HOME; the host's Kubernetes binaries lie below it, read-only."""
+PATIENCE = "5"
+"""The factor for deadlines in the guest."""
+ENVIRONMENT = {"XDG_CACHE_HOME": CACHE_HOME, "XDG_STATE_HOME": "/var/lib", VARIABLE: PATIENCE}
+"""The variables that kubewire needs in the guest to find the binaries and to keep its state."""
 
 
 class VmState(Origin, frozen=True):
@@ -32,9 +41,25 @@ class VmState(Origin, frozen=True):
     def alive(self) -> bool:
         return self.all_alive(self.keeper, self.qemu)
 
-    def endpoint(self) -> Endpoint:
-        directory = folder(self.lab)
-        return Endpoint(self.lab, self.port, directory / KEY, directory / KNOWN_HOSTS, alias(self.lab))
+    @property
+    def options(self) -> list[str]:
+        """ssh's options: kubewire generated the host key and pins it."""
+        pairs = {
+            "IdentityFile": folder(self.lab) / KEY,
+            "IdentitiesOnly": "yes",
+            "UserKnownHostsFile": folder(self.lab) / KNOWN_HOSTS,
+            "GlobalKnownHostsFile": "/dev/null",
+            "HostKeyAlias": alias(self.lab),
+            "StrictHostKeyChecking": "yes",
+            "BatchMode": "yes",
+            "LogLevel": "ERROR",
+        }
+        return ["-F", "none", *(part for key, value in pairs.items() for part in ("-o", f"{key}={value}"))]
+
+    @property
+    def ssh(self) -> tuple[str, ...]:
+        """The argv that opens a connection, without a command."""
+        return ("ssh", *self.options, "-p", str(self.port), f"{USER}@{ADDRESS}")
 
 
 def folder(lab: str) -> Path:

@@ -50,13 +50,13 @@ def nothing_stays() -> bool:
     return not state.folder(LAB).exists() and state.read_state(LAB) is None
 
 
-def test_one_that_greets_is_found_by_its_endpoint(parts_of: Make) -> None:
-    endpoint = machine.ensure(LAB, parts_of(UP))
-    assert machine.find(LAB) == endpoint
-    assert endpoint.address == "127.0.0.1"
-    assert endpoint.private_key.stat().st_mode & 0o777 == 0o600
-    assert endpoint.known_hosts.read_text().startswith(f"{endpoint.alias} ssh-ed25519 ")
-    assert machine.ensure(LAB, parts_of(UP)) == endpoint
+def test_one_that_greets_is_found(parts_of: Make) -> None:
+    vm = machine.ensure(LAB, parts_of(UP))
+    assert state.running(LAB) == vm
+    assert vm.ssh[-3:] == ("-p", str(vm.port), "root@127.0.0.1")
+    assert (state.folder(LAB) / state.KEY).stat().st_mode & 0o777 == 0o600
+    assert (state.folder(LAB) / state.KNOWN_HOSTS).read_text().startswith(f"{state.alias(LAB)} ssh-ed25519 ")
+    assert machine.ensure(LAB, parts_of(UP)) == vm
     assert machine.remove(LAB)
     assert nothing_stays()
     assert not machine.remove(LAB)
@@ -136,7 +136,7 @@ def test_what_a_crash_left_is_cleaned(parts_of: Make) -> None:
     await_end(watched, 10.0)
     os.close(watched)
     assert not recorded.qemu.alive()
-    assert machine.find(LAB) is None
+    assert state.running(LAB) is None
     assert [line.partition(":")[0] for line in remove(machine.garbage())] == [f"lab {LAB}"]
     assert nothing_stays()
 

@@ -140,7 +140,7 @@ def test_the_inventory_pins_the_hosts_key() -> None:
     from kubewire.hosts.vm.state import VmState
 
     me = Process(1, 1)
-    text = write_inventory(VmState("boot", "try", me, None, 4022, (), "").endpoint()).read_text()
+    text = write_inventory(VmState("boot", "try", me, None, 4022, (), "")).read_text()
     assert '"hosts": {\n   "vm": {' in text
     assert "StrictHostKeyChecking=yes" in text
     assert '"ansible_port": 4022' in text
