@@ -29,21 +29,9 @@ CAUSES = (
     ("timed out", "it doesn't answer", "is it switched on, and is ansible_host right?"),
     ("no route to host", "there is no route to it", "is it switched on, and is ansible_host right?"),
     ("network is unreachable", "there is no route to it", "is this machine connected?"),
-    (
-        "incorrect sudo password",
-        "sudo refuses",
-        SUDO,
-    ),
-    (
-        "sudo: a password is required",
-        "sudo asks for a password",
-        SUDO,
-    ),
-    (
-        "missing sudo password",
-        "sudo asks for a password",
-        SUDO,
-    ),
+    ("incorrect sudo password", "sudo refuses", SUDO),
+    ("sudo: a password is required", "sudo asks for a password", SUDO),
+    ("missing sudo password", "sudo asks for a password", SUDO),
 )
 """Words in ssh's message → what it means, and the fix. The first match counts."""
 

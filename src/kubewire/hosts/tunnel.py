@@ -74,14 +74,7 @@ def _open(away: RemoteLab, port: int, there: int) -> None:
     command = away.place.argv(
         agent.command(away.place, "wait", away.lab),
         *("-f", "-T", "-o", "BatchMode=yes", "-o", "ExitOnForwardFailure=yes"),
-        *(
-            "-o",
-            "ControlMaster=yes",
-            "-o",
-            f"ControlPath={sockets}/socket",
-            "-o",
-            "ControlPersist=no",
-        ),
+        *("-o", "ControlMaster=yes", "-o", f"ControlPath={sockets}/socket", "-o", "ControlPersist=no"),
         *("-L", f"127.0.0.1:{port}:127.0.0.1:{there}"),
     )
     with tempfile.TemporaryFile() as said:  # a pipe would stay open as long as the connection

@@ -77,8 +77,8 @@ def made_from(source: Path) -> str:
     return ""
 
 
-def not_up(lab: str) -> LabError:
-    return LabError(f"lab {lab} isn't up", hint=f"bring it up with: kubewire up {lab}")
+def not_up(lab: str, where: str = "") -> LabError:
+    return LabError(f"lab {lab} isn't up", where=where, hint=f"bring it up with: kubewire up {lab}")
 
 
 def required_record(lab: str) -> Record:

@@ -135,12 +135,13 @@ def recorded_provider(lab: str) -> Provider:
     """The provider in a lab's record, read without loading the lab's definition."""
     from kubewire.core.files import read_own_json
     from kubewire.core.paths import lab_dir
+    from kubewire.lab.lookup import not_up
 
     path = lab_dir(lab) / "record.json"
     try:
         name = read_own_json(path)["provider"]
     except FileNotFoundError as error:
-        raise LabError(f"lab {lab} isn't up", hint=f"bring it up with: kubewire up {lab}") from error
+        raise not_up(lab) from error
     except (LabError, KeyError) as error:
         why = error.what if isinstance(error, LabError) else f"it has no {error}"
         raise LabError(

@@ -9,14 +9,7 @@ from typing import Any
 from kubewire.core.bounded_yaml import read_yaml
 from kubewire.lab.kubeproxy import API_VERSION, KIND, mode_options
 from kubewire.lab.rendering import dump_yaml
-from kubewire.lab.schema import (
-    DEFAULT_SUBNETS,
-    IpFamily,
-    KubeProxy,
-    Lab,
-    Mode,
-    control_planes_run_pods,
-)
+from kubewire.lab.schema import DEFAULT_SUBNETS, IpFamily, KubeProxy, Lab, Mode, control_planes_run_pods
 from kubewire.lab.values import NEWEST_MINOR
 from kubewire.providers.kind.state import OWNER_MOUNT
 

@@ -58,11 +58,7 @@ def coredns_manifests(dns_ip: str, *, replicas: int = 2, domain: str = "cluster.
                 "v1",
                 "Service",
                 "kube-dns",
-                labels={
-                    **labels,
-                    "kubernetes.io/cluster-service": "true",
-                    "kubernetes.io/name": "CoreDNS",
-                },
+                labels={**labels, "kubernetes.io/cluster-service": "true", "kubernetes.io/name": "CoreDNS"},
             ),
             "spec": {
                 "clusterIP": dns_ip,

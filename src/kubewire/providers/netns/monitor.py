@@ -25,13 +25,7 @@ from kubewire.core.serialization import decode
 from kubewire.providers.base import NodeRecord
 from kubewire.providers.netns import cgroups, linux
 from kubewire.providers.netns.plan import LOGS, Plan
-from kubewire.providers.netns.state import (
-    KEEPER_LOG,
-    SandboxState,
-    post_mortem,
-    remove,
-    write_state,
-)
+from kubewire.providers.netns.state import KEEPER_LOG, SandboxState, post_mortem, remove, write_state
 
 
 class Order(msgspec.Struct):
