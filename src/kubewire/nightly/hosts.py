@@ -6,8 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from kubewire.app.display import Display
 from kubewire.app.machine import examine
 from kubewire.app.placement import LOCAL
@@ -15,6 +13,7 @@ from kubewire.app.playbook import Run, run_playbook
 from kubewire.core import os_packages
 from kubewire.core.errors import HostError
 from kubewire.core.progress import Progress
+from kubewire.core.serialization import convert
 from kubewire.hosts.inventory import Target, find_target
 from kubewire.hosts.ssh_target import SshTarget
 from kubewire.hosts.vm import preflight
@@ -121,6 +120,6 @@ def _worker(host: str, run: Run, jobs: int | None) -> Worker:
     return Worker(
         name=host,
         jobs=jobs_of(about["cpus"], about["memory_bytes"], jobs),
-        place=TypeAdapter(SshTarget).validate_python(told) if told else None,
+        place=convert(told, SshTarget) if told else None,
         lacking={(embedded().name, mode): why for mode, why in about["lacking"].items()},
     )

@@ -60,7 +60,8 @@ def _work(folder: Path, told: bytes) -> int:
     far = decode(told, RemoteOrder)
     try:
         with shared_host(far.order, far.place) if far.place else vm_for(far.order) as place:
-            result, snapshot = _ask(_request(far.order), place)
+            definition = definitions.pack(far.order.reference, overrides_of(far.order))
+            result, snapshot = _ask(CellRequest(far.order, definition), place)
         if snapshot:
             keep_packed(folder, pack_snapshot(unpack_snapshot(snapshot, "its snapshot")))
         write_atomically(folder / "result.json", result.model_dump_json(by_alias=True) + "\n")
@@ -93,10 +94,6 @@ def vm_for(order: CellOrder) -> Iterator[SshTarget]:
         yield SshTarget(VM, vm.ssh, state.PYTHON, state.ENVIRONMENT)
     finally:
         machine.remove(overrides["name"])
-
-
-def _request(order: CellOrder) -> CellRequest:
-    return CellRequest(order, definitions.pack(order.reference, overrides_of(order)))
 
 
 def _ask(request: CellRequest, place: SshTarget) -> tuple[CellResult, bytes]:
