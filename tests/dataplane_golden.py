@@ -16,7 +16,7 @@ from kubewire.dataplane.core.cluster import ClusterState
 from kubewire.dataplane.core.config import ProxyConfig
 from kubewire.dataplane.core.facts import NodeFacts
 from kubewire.dataplane.core.features import Version
-from kubewire.dataplane.core.findings import Check, IpFamily, Note
+from kubewire.dataplane.core.findings import Check, IpFamily, Note, Place
 from kubewire.dataplane.core.model import Dataplane
 from kubewire.dataplane.core.snapshot import NODE_FILES, NodeSnapshot, Snapshot
 from kubewire.dataplane.iptables.compare import compare_iptables
@@ -69,7 +69,8 @@ class Bench:
 
     def checked(self, dump: str) -> tuple[list[Check], list[Note]]:
         observed = parse_iptables_save(dump, self.family)
-        return compare_iptables(self.expected, observed, self.traffic, node=self.node, family=self.family)
+        place = Place("iptables", self.node, self.family)
+        return compare_iptables(self.expected, observed, self.traffic, place)
 
     def failed(self, dump: str) -> list[Check]:
         return [check for check in self.checked(dump)[0] if check.status == "failed"]

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
-from kubewire.dataplane.core.findings import Check, IpFamily
+from kubewire.dataplane.core.findings import Check, IpFamily, Place
 from kubewire.dataplane.core.model import Chain, Dataplane, VirtualServer
 
 _SHOWN = 5
@@ -83,12 +83,6 @@ def _agree(family: IpFamily, members: Sequence[NodeChains]) -> Check | None:
     shown = odd[:_SHOWN] + ([f"and {len(odd) - _SHOWN} more"] if len(odd) > _SHOWN else [])
     kind = members[0].kind
     same = f"{len(shared)} {kind} are the same on every node that must have them"
-    return Check(
-        "dataplane.agreement",
-        "failed" if odd else "passed",
-        family=family,
-        object=f"{family} {kind}",
-        reason=f"nodes with the same Services, configuration and version write the same {kind}",
-        expected=same,
-        observed="\n".join(shown) or same,
-    )
+    why = f"nodes with the same Services, configuration and version write the same {kind}"
+    observed = "\n".join(shown) or same
+    return Place("", "", family).check("dataplane.agreement", f"{family} {kind}", why, same, observed)

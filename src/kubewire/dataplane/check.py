@@ -14,7 +14,7 @@ from kubewire.core.errors import KubewireError, LabError
 from kubewire.dataplane.agreement import NodeChains, check_agreement, service_chains
 from kubewire.dataplane.core.cluster import ClusterState
 from kubewire.dataplane.core.features import unknown_version
-from kubewire.dataplane.core.findings import FAMILIES, Check, IpFamily, Note
+from kubewire.dataplane.core.findings import FAMILIES, Check, IpFamily, Note, Place
 from kubewire.dataplane.core.model import Dataplane, Problem
 from kubewire.dataplane.core.snapshot import IPTABLES_FILES, NFT_FILES, NodeSnapshot, Snapshot
 from kubewire.dataplane.iptables.compare import check_foreign, compare_iptables
@@ -77,17 +77,8 @@ def check_snapshot(snapshot: Snapshot) -> Checked:
 
 def _unreadable(node: NodeSnapshot, error: KubewireError) -> Check:
     reason = "without it nothing on this node can be checked"
-    return Check(
-        "dump.present",
-        "failed",
-        node.name,
-        "",
-        "",
-        error.where,
-        reason,
-        "a file as kube-proxy has it",
-        error.what,
-    )
+    wanted = "a file as kube-proxy has it"
+    return Place("", node.name, "").check("dump.present", error.where, reason, wanted, error.what, ok=False)
 
 
 def _check_node(
@@ -110,21 +101,20 @@ def _check_node(
             checks += [_present(node, family, file, told) for file, told in ipvs.problems.items()]
         if observed is None or (ipvs and not ipvs.usable):
             continue
+        place = Place(mode, name, family)
         traffic = Traffic.of(cluster, node.config, family, node.version)
         if ipvs:
             from kubewire.dataplane.ipvs.compare import compare_ipvs
 
             observed = ipvs.beside(observed, family)
             exclude = node.config.ipvs_exclude_cidrs
-            results, said = compare_ipvs(
-                expected, observed, traffic, node=name, family=family, exclude=exclude
-            )
+            results, said = compare_ipvs(expected, observed, traffic, place, exclude)
         elif mode == "iptables":
-            results, said = compare_iptables(expected, observed, traffic, node=name, family=family)
+            results, said = compare_iptables(expected, observed, traffic, place)
         else:
             from kubewire.dataplane.nftables.compare import compare_nft
 
-            results, said = compare_nft(expected, observed, node=name, family=family)
+            results, said = compare_nft(expected, observed, place)
             foreign, about = _foreign(node, traffic, family)
             results, said = [*results, *foreign], [*said, *about]
         checks += results
@@ -137,7 +127,7 @@ def _check_node(
 def _left_out(node: Inputs, family: IpFamily) -> Check:
     name = dump_file(node.config.mode, family)
     reason = f"IPv6 is {node.facts.ipv6} in the node's kernel, and kube-proxy leaves the family out"
-    return Check("dump.present", "skipped", node.snapshot.name, family, "", name, reason)
+    return Place("", node.snapshot.name, family).skip("dump.present", name, reason)
 
 
 def observe(
@@ -179,24 +169,15 @@ def _observe_ipvs(node: Inputs) -> IpvsDumps:
 
 def _present(node: Inputs, family: IpFamily, name: str, problems: Sequence[Problem | str]) -> Check:
     reason = f"mode {node.config.mode} can only be checked from a whole dump"
-    whole = "a whole dump"
-    return Check(
-        "dump.present",
-        "failed" if problems else "passed",
-        node.snapshot.name,
-        family,
-        "",
-        name,
-        reason,
-        whole,
-        _shown(problems) or whole,
-    )
+    whole, place = "a whole dump", Place("", node.snapshot.name, family)
+    actual = _shown(problems) or whole
+    return place.check("dump.present", name, reason, whole, actual, ok=not problems)
 
 
 def _foreign(node: Inputs, traffic: Traffic, family: IpFamily) -> tuple[list[Check], list[Note]]:
     """Foreign iptables rules on a node with kube-proxy in nftables mode."""
     dump = parse_iptables_save(node.snapshot.files.get(IPTABLES_FILES[family], ""), family)
-    return check_foreign(dump, traffic, node=node.snapshot.name, family=family)
+    return check_foreign(dump, traffic, node.snapshot.name, family)
 
 
 def _in_the_way(node: Inputs) -> list[Note]:

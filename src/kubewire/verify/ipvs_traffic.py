@@ -7,7 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from kubewire.dataplane.core.findings import Check, Status
+from msgspec import structs
+
+from kubewire.dataplane.core.findings import Check, Place
 from kubewire.verify.probes import Answer, Probe, Reply
 
 EXACT = frozenset({"rr", "wrr"})
@@ -80,19 +82,12 @@ def check_stats(
             if server == target:
                 address = real.rpartition(":")[0].strip("[]")
                 seen[pods.get(address, address)] += count - before.get((server, real), 0)
-        expected, observed = _told(sent), _told(seen)
-        status: Status = "passed" if sent <= seen else "failed"
-        yield Check(
-            id="traffic.ipvs-stats",
-            status=status if whole else "skipped",
-            node=node,
-            family=family,
-            service=service,
-            object=f"ipvsadm -Ln --stats {target}",
-            reason=_COUNTED if whole else "not every request was answered",
-            expected=expected,
-            observed=observed,
+        label, expected, observed = f"ipvsadm -Ln --stats {target}", _told(sent), _told(seen)
+        check = Place("traffic", node, family).check(
+            "traffic.ipvs-stats", label, _COUNTED, expected, observed, ok=sent <= seen, service=service
         )
+        why = "not every request was answered"
+        yield check if whole else structs.replace(check, status="skipped", reason=why)
 
 
 def _served(answer: Answer) -> bool:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from msgspec.structs import replace
-
-from kubewire.dataplane.core.findings import Check, Status
+from kubewire.dataplane.core import findings
+from kubewire.dataplane.core.findings import Check
 from kubewire.verify.ipvs_traffic import keeps_promise, promised
 from kubewire.verify.probes import REFUSED, TIMED_OUT, Answer, Place, Probe, Reply, Source
 from kubewire.verify.statistics import uneven
@@ -51,25 +50,15 @@ def check_probe(
     yield from _sources(probe, reply, addresses)
 
 
-def _check(probe: Probe, check_id: str, good: bool, *, expected: str, observed: str, reason: str) -> Check:
-    status: Status = "passed" if good else "failed"
-    return Check(
-        id=check_id,
-        status=status,
-        node=probe.node,
-        family=probe.family,
-        service=probe.service,
-        object=probe.object,
-        reason=reason,
-        expected=expected,
-        observed=observed,
-    )
+def _check(probe: Probe, check: str, reason: str, expected: str, observed: str, *, ok: bool) -> Check:
+    place = findings.Place("traffic", probe.node, probe.family)
+    return place.check(check, probe.object, reason, expected, observed, ok=ok, service=probe.service)
 
 
 def skipped(probe: Probe, check_id: str, why: str) -> Check:
     """The check that could not run, with the reason."""
-    check = _check(probe, check_id, True, expected="", observed="", reason=why)
-    return replace(check, status="skipped")
+    place = findings.Place("traffic", probe.node, probe.family)
+    return place.skip(check_id, probe.object, why, service=probe.service)
 
 
 def _unanswered(probe: Probe, reply: Reply) -> Check:
@@ -78,7 +67,7 @@ def _unanswered(probe: Probe, reply: Reply) -> Check:
     expected = "connection refused at once" if refused else "no answer (dropped)"
     reason = NO_ENDPOINTS if refused else LOCAL_ONLY
     observed = expected if good else _seen(reply)
-    return _check(probe, probe.check, good, expected=expected, observed=observed, reason=reason)
+    return _check(probe, probe.check, reason, expected, observed, ok=good)
 
 
 def _seen(reply: Reply) -> str:
@@ -97,14 +86,8 @@ def _answered(probe: Probe, reply: Reply) -> Check:
         observed += f"; then {reply.complaint or f'curl ended with code {reply.code}'}"
     good = right == probe.count and not wrong and not reply.code
     expected = f"{probe.count} of {probe.count} requests answered by a ready replica"
-    return _check(
-        probe,
-        probe.check,
-        good,
-        expected=expected,
-        observed=observed,
-        reason=SCHEDULED if probe.scheduler else ANSWERED,
-    )
+    reason = SCHEDULED if probe.scheduler else ANSWERED
+    return _check(probe, probe.check, reason, expected, observed, ok=good)
 
 
 def _odd(answer: Answer) -> str:
@@ -137,7 +120,7 @@ def _spread(probe: Probe, reply: Reply, claims: int) -> Check:
     good = not missing and not odd
     if len(reply.answers) < probe.count:
         return skipped(probe, "traffic.spread", "not every request was answered")
-    return _check(probe, "traffic.spread", good, expected=expected, observed=observed, reason=reason)
+    return _check(probe, "traffic.spread", reason, expected, observed, ok=good)
 
 
 def _sticky(probe: Probe, reply: Reply) -> Check:
@@ -145,7 +128,7 @@ def _sticky(probe: Probe, reply: Reply) -> Check:
     good = len(seen) == 1 and seen[0] in probe.replicas
     observed = "one replica" if good else f"{len(seen)} replicas: {', '.join(seen)}"
     reason = HASHED.format(probe.scheduler) if probe.scheduler else STICKY
-    return _check(probe, "traffic.affinity", good, expected="one replica", observed=observed, reason=reason)
+    return _check(probe, "traffic.affinity", reason, "one replica", observed, ok=good)
 
 
 def _sources(probe: Probe, reply: Reply, addresses: Mapping[str, frozenset[str]]) -> Iterator[Check]:
@@ -166,7 +149,7 @@ def _sources(probe: Probe, reply: Reply, addresses: Mapping[str, frozenset[str]]
         wrong = {answer.origin for answer in answers if answer.origin not in own}
     expected = "the client's own address" if probe.source == "client" else NODE_ADDRESS
     observed = ", ".join(sorted(wrong)) or expected
-    yield _check(probe, check_id, not wrong, expected=expected, observed=observed, reason=reason)
+    yield _check(probe, check_id, reason, expected, observed, ok=not wrong)
 
 
 def _hairpin(probe: Probe, itself: list[Answer], own: frozenset[str]) -> Check:
@@ -177,6 +160,4 @@ def _hairpin(probe: Probe, itself: list[Answer], own: frozenset[str]) -> Check:
         sticky = f"with {how} this pod stays with another replica"
         why = sticky if probe.sticky else "none of its requests came back to the pod"
         return skipped(probe, "traffic.hairpin", why)
-    return _check(
-        probe, "traffic.hairpin", not wrong, expected=NODE_ADDRESS, observed=observed, reason=HAIRPIN
-    )
+    return _check(probe, "traffic.hairpin", HAIRPIN, NODE_ADDRESS, observed, ok=not wrong)

@@ -12,7 +12,7 @@ from kubewire.core.processes import run
 from kubewire.core.timeouts import scaled
 from kubewire.dataplane.core.config import ProxyConfig
 from kubewire.dataplane.core.features import Version
-from kubewire.dataplane.core.findings import Check
+from kubewire.dataplane.core.findings import Check, Place
 from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
 from kubewire.lab.schema import Lab
 from kubewire.providers.base import Provider
@@ -52,14 +52,10 @@ def check_traffic(provider: Provider, lab: Lab, snapshot: Snapshot) -> list[Chec
         (s.namespace, s.name) == (lab.httpbin.namespace, "httpbin") and s.cluster_ips
         for s in scene.cluster.services
     )
-    present = Check(
-        id="traffic.service",
-        status="passed" if known else "failed",
-        service=service,
-        object=f"Service {service}",
-        reason="the lab's definition has it",
-        expected="a Service with a cluster IP",
-        observed="a Service with a cluster IP" if known else "no such Service",
+    why, wanted = "the lab's definition has it", "a Service with a cluster IP"
+    actual = wanted if known else "no such Service"
+    present = Place("traffic", "", "").check(
+        "traffic.service", f"Service {service}", why, wanted, actual, service=service
     )
     judged = [c for probe in probes for c in check_probe(probe, replies[probe], addresses, claims)]
     return [present, *judged, *_counted(scene, prefixes, replies, before)]

@@ -11,20 +11,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from msgspec import Struct, field
 
-from kubewire.dataplane.core.findings import Check, IpFamily
+from kubewire.dataplane.core.findings import Check, Place
 from kubewire.dataplane.core.model import Chain, Origin, Rule, RuleGroup
 
+UNASKED = "nothing that the API knows asks for it"
+_SHOWN = 8
 _SIMILAR = 0.3
 _PAIRING_LIMIT = 250_000
 _NOBODY = Origin("", "", "", "")
-
-
-class Place(Struct, frozen=True):
-    """The node and family that are checked. `prefix` is the mode's part of the ids (`iptables`)."""
-
-    prefix: str
-    node: str
-    family: IpFamily
 
 
 class Item(Struct, frozen=True, gc=False):
@@ -86,7 +80,8 @@ def compare_items(
     checks = [_tell(place, label, key, story, absent) for key, story in stories.items()]
     if extra:
         twice = {item.text for item in items}.issuperset(extra)
-        checks.append(_extra(place, label, [render(text) for text in extra], service, twice=twice))
+        why = "it is there more than once" if twice else UNASKED
+        checks.append(place.unasked(label, why, "\n".join(map(render, extra)), service))
     return checks
 
 
@@ -137,37 +132,10 @@ def _pair(missing: Sequence[Item], extra: list[str]) -> tuple[dict[int, str], li
 
 
 def _tell(place: Place, label: str, key: tuple[str, str], story: _Story, absent: str) -> Check:
-    origin = story.origin
-    reason = f"{origin.why} ({origin.source})" if origin else ""
-    if not story.wanting:
-        text = "\n".join(story.expected)
-        return Check(key[0], "passed", place.node, place.family, key[1], label, reason, text, text)
-    return Check(
-        key[0],
-        "failed",
-        place.node,
-        place.family,
-        key[1],
-        label,
-        reason,
-        "\n".join(story.wanting),
-        "\n".join(story.instead) or absent or "(missing)",
-    )
-
-
-def _extra(place: Place, label: str, extra: Sequence[str], service: str, *, twice: bool) -> Check:
-    reason = "it is there more than once" if twice else "nothing that the API knows asks for it"
-    return Check(
-        f"{place.prefix}.extra",
-        "failed",
-        place.node,
-        place.family,
-        service,
-        label,
-        reason,
-        "(nothing)",
-        "\n".join(extra),
-    )
+    expected = "\n".join(story.wanting or story.expected)
+    observed = "\n".join(story.instead) or absent or "(missing)" if story.wanting else expected
+    ok, reason = not story.wanting, story.origin.reason if story.origin else ""
+    return place.check(key[0], label, reason, expected, observed, ok=ok, service=key[1])
 
 
 def compare_chain(
@@ -191,20 +159,24 @@ def compare_chain(
     checks = compare_items(place, label, items, texts, render=render, service=service, absent=absent)
     disorder = None if _stand(items, texts) else misplaced(expected.groups, match_items(items, texts)[1])
     if disorder is not None:
+        why = "the kernel takes the first rule that matches, so these must stand in this order"
+        wanted, actual = "\n".join(render(rule.text) for rule in disorder), "\n".join(map(render, texts))
         checks.append(
-            Check(
-                f"{place.prefix}.order",
-                "failed",
-                place.node,
-                place.family,
-                service,
-                label,
-                "the kernel takes the first rule that matches, so these must stand in this order",
-                "\n".join(map(render, (rule.text for rule in disorder))),
-                "\n".join(map(render, texts)),
-            )
+            place.check(f"{place.prefix}.order", label, why, wanted, actual, ok=False, service=service)
         )
     return checks
+
+
+def whole(checks: Iterable[Check], good: str) -> str:
+    """What is observed of all that the checks are about: `good`, or how many of them failed."""
+    failed = sum(check.status == "failed" for check in checks)
+    return f"{failed} {'difference' if failed == 1 else 'differences'}" if failed else good
+
+
+def listed(texts: Sequence[str]) -> str:
+    """The first of many names, sorted, and how many more there are."""
+    more = f" and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
+    return ", ".join(sorted(texts)[:_SHOWN]) + more
 
 
 def _hold(place: Place, label: str, texts: Iterable[tuple[Origin, str]]) -> list[Check]:

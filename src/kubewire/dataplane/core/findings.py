@@ -30,6 +30,39 @@ class Check(Struct, frozen=True, gc=False):
     observed: str = ""
 
 
+class Place(Struct, frozen=True):
+    """The node and family that are checked. `prefix` is the mode's part of the ids (`iptables`)."""
+
+    prefix: str
+    node: str
+    family: IpFamily
+
+    def check(
+        self,
+        check: str,
+        label: str,
+        reason: str,
+        expected: str,
+        observed: str,
+        *,
+        ok: bool | None = None,
+        service: str = "",
+    ) -> Check:
+        """A check that ran; it passed where both texts are the same, unless `ok` tells."""
+        status: Status = "passed" if (expected == observed if ok is None else ok) else "failed"
+        return Check(check, status, self.node, self.family, service, label, reason, expected, observed)
+
+    def skip(self, check: str, label: str, reason: str, expected: str = "", *, service: str = "") -> Check:
+        """A check that could not run."""
+        return Check(check, "skipped", self.node, self.family, service, label, reason, expected)
+
+    def unasked(self, label: str, reason: str, observed: str, service: str = "") -> Check:
+        """A failure: something that must not be there."""
+        return self.check(
+            f"{self.prefix}.extra", label, reason, "(nothing)", observed, ok=False, service=service
+        )
+
+
 class Note(Struct, frozen=True, gc=False):
     """An observation that is neither passed nor failed: a foreign object, a harmless leftover."""
 

@@ -26,6 +26,11 @@ class Origin(Struct, frozen=True, gc=False):
     source: str
     check: str
 
+    @property
+    def reason(self) -> str:
+        """Why, with the source."""
+        return f"{self.why} ({self.source})"
+
 
 class Rule(Struct, frozen=True, gc=False):
     """One rule; `text` is the canonical text as the tool prints it (iptables: all that follows `-A CHAIN `).

@@ -8,10 +8,9 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from kubewire.core.errors import LabError
-from kubewire.dataplane.core.findings import Check
+from kubewire.dataplane.core.findings import Check, Place
 from kubewire.dataplane.core.objects import Node, family_of
 from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
 
@@ -121,19 +120,13 @@ def _route(entry: Mapping[str, Any]) -> Route:
 def _routes(node: NodeSnapshot) -> tuple[Route, ...] | Check:
     if ROUTES not in node.files:
         why = node.errors.get(ROUTES) or f"the snapshot has no {ROUTES}"
-        return Check("route.pod-cidr", "skipped", node.name, object=ROUTES, reason=why)
+        return Place("route", node.name, "").skip("route.pod-cidr", ROUTES, why)
     try:
         return parse_routes(node.files[ROUTES])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        return Check(
-            "route.pod-cidr",
-            "failed",
-            node.name,
-            object=ROUTES,
-            reason="routes can only be checked from `ip -j route`",
-            expected="the output of `ip -j route`",
-            observed=f"not understood: {error}",
-        )
+        why, wanted = "routes can only be checked from `ip -j route`", "the output of `ip -j route`"
+        actual = f"not understood: {error}"
+        return Place("route", node.name, "").check("route.pod-cidr", ROUTES, why, wanted, actual)
 
 
 def _to_node(here: str, other: Node, routes: Sequence[Route]) -> Iterator[Check]:
@@ -147,8 +140,8 @@ def _to_node(here: str, other: Node, routes: Sequence[Route]) -> Iterator[Check]
         narrower = [route for route in routes if _inside(route.destination, cidr) and route not in found]
         good = len(found) == 1 and found[0].gateways == (gateway,) and not narrower
         why = f"pods on {other.name} are reached by way of its address ({_CIDR_SOURCE})"
-        check = Check("route.pod-cidr", "skipped", here, family, "", f"{cidr} of {other.name}", why, wanted)
-        yield _check(check, [*found, *narrower], good=good)
+        label, actual = f"{cidr} of {other.name}", _texts([*found, *narrower])
+        yield Place("route", here, family).check("route.pod-cidr", label, why, wanted, actual, ok=good)
 
 
 def _to_pod(here: str, pod: Pod, routes: Sequence[Route], down: frozenset[str]) -> Iterator[Check]:
@@ -158,15 +151,15 @@ def _to_pod(here: str, pod: Pod, routes: Sequence[Route], down: frozenset[str]) 
         found = [route for route in routes if route.destination == host]
         good = len(found) == 1 and not found[0].gateways and found[0].on_veth
         why = f"{pod.name} lives on this node ({_POD_SOURCE})"
-        check = Check("route.pod", "skipped", here, family, "", f"{ip} of {pod.name}", why, f"{ip} dev veth…")
         dead = sorted(down.intersection(*(route.devices for route in found))) if good else []
-        judged = _check(check, found, good=good and not dead)
-        yield replace(judged, observed=f"{judged.observed} ({dead[0]} is down)") if dead else judged
+        label, wanted = f"{ip} of {pod.name}", f"{ip} dev veth…"
+        actual = _texts(found) + (f" ({dead[0]} is down)" if dead else "")
+        ok = good and not dead
+        yield Place("route", here, family).check("route.pod", label, why, wanted, actual, ok=ok)
 
 
-def _check(check: Check, found: Iterable[Route], *, good: bool) -> Check:
-    observed = "\n".join(route.text for route in found) or "(no such route)"
-    return replace(check, status="passed" if good else "failed", observed=observed)
+def _texts(found: Iterable[Route]) -> str:
+    return "\n".join(route.text for route in found) or "(no such route)"
 
 
 def _inside(destination: str, cidr: str) -> bool:

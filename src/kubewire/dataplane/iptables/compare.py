@@ -6,8 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from kubewire.dataplane.core.compare import Place, compare_chain
-from kubewire.dataplane.core.findings import Check, IpFamily, Note, Status
+from kubewire.dataplane.core.compare import compare_chain, listed, whole
+from kubewire.dataplane.core.findings import Check, IpFamily, Note, Place
 from kubewire.dataplane.core.model import Chain, Dataplane, Rule
 from kubewire.dataplane.iptables import names
 from kubewire.dataplane.iptables.foreign import Traffic, harm, owner_of_chain, owner_of_rule
@@ -15,35 +15,26 @@ from kubewire.dataplane.iptables.observed import rule_line
 from kubewire.dataplane.iptables.spec import Spec, parse_rule
 
 Key = tuple[str, str]
-_SHOWN = 8
 
 
 class Dialect(NamedTuple):
     """What differs between the modes that write iptables rules.
 
-    `prefix`: the mode's part of the check ids; `owned`: whether kube-proxy writes a chain of that table and
-    name; `source`: where upstream does.
+    `owned`: whether kube-proxy writes a chain of that table and name; `source`: where upstream does.
     """
 
-    prefix: str
     owned: Callable[[str, str], bool]
     source: str
 
 
-IPTABLES = Dialect("iptables", names.owned, "pkg/proxy/iptables/proxier.go")
+IPTABLES = Dialect(names.owned, "pkg/proxy/iptables/proxier.go")
 
 
 def compare_iptables(
-    expected: Dataplane,
-    observed: Dataplane,
-    traffic: Traffic,
-    *,
-    node: str,
-    family: IpFamily,
-    dialect: Dialect = IPTABLES,
+    expected: Dataplane, observed: Dataplane, traffic: Traffic, place: Place, dialect: Dialect = IPTABLES
 ) -> tuple[list[Check], list[Note]]:
     """Whole tables: kube-proxy's chains exactly, its jumps once each, foreign rules by what they match."""
-    work = _Comparer(expected, observed, Place(dialect.prefix, node, family), traffic, dialect)
+    work = _Comparer(expected, observed, place, traffic, dialect)
     checks: list[Check] = []
     for table in expected.tables:
         found = [check for chain in work.tables[table.name] for check in work.chain(chain)]
@@ -58,10 +49,10 @@ def compare_iptables(
 
 
 def check_foreign(
-    observed: Dataplane, traffic: Traffic, *, node: str, family: IpFamily
+    observed: Dataplane, traffic: Traffic, node: str, family: IpFamily
 ) -> tuple[list[Check], list[Note]]:
     """In another mode than iptables: only whether foreign iptables rules touch service or pod traffic."""
-    work = _Comparer(Dataplane(), observed, Place(IPTABLES.prefix, node, family), traffic, IPTABLES)
+    work = _Comparer(Dataplane(), observed, Place("iptables", node, family), traffic, IPTABLES)
     checks = [check for table in observed.tables for check in work.foreign_rules(table.name)]
     work.foreign_notes()
     return checks, work.notes
@@ -88,11 +79,6 @@ class _Comparer:
     def label(self, table: str, name: str = "") -> str:
         return f"{tool(self.place.family)} {table} {name}".rstrip()
 
-    def check(self, check_id: str, ok: bool, label: str, reason: str, texts: Sequence[str]) -> Check:
-        place, (expected, observed) = self.place, texts
-        status: Status = "passed" if ok else "failed"
-        return Check(check_id, status, place.node, place.family, "", label, reason, expected, observed)
-
     def chain(self, wanted: Chain) -> list[Check]:
         observed = self.seen.get((wanted.table, wanted.name))
         if wanted.shared:
@@ -101,10 +87,10 @@ class _Comparer:
         checks = compare_chain(self.place, label, wanted, observed, f"-A {wanted.name} ")
         if origin is None or origin.service:
             return checks
-        declared, exists = f":{wanted.name} - [0:0]", observed is not None
+        declared = f":{wanted.name} - [0:0]"
         name = f"{self.place.prefix}.{'canary' if wanted.name == names.CANARY else 'chain'}"
-        texts = (declared, declared if exists else "(missing)")
-        return [self.check(name, exists, label, f"{origin.why} ({origin.source})", texts), *checks]
+        actual = "(missing)" if observed is None else declared
+        return [self.place.check(name, label, origin.reason, declared, actual), *checks]
 
     def jumps(self, wanted: Chain, observed: Chain | None) -> Iterator[Check]:
         """Each jump of a built-in chain to a kube-proxy chain must exist exactly once, in its exact form."""
@@ -115,12 +101,13 @@ class _Comparer:
             target = parse_rule(rule.text).target
             texts = present[target]
             line = rule_line(wanted, rule)
-            reason = f"{rule.origin.why} ({rule.origin.source})" if rule.origin else ""
+            reason = rule.origin.reason if rule.origin else ""
             if len(texts) > 1:
                 reason = f"the jump must be there exactly once; {reason}"
             label = f"{self.label(wanted.table, wanted.name)} -> {target}"
             lines = "\n".join(rule_line(wanted, Rule(text)) for text in texts) or "(missing)"
-            yield self.check(f"{self.place.prefix}.jump", texts == [rule.text], label, reason, (line, lines))
+            ok = texts == [rule.text]
+            yield self.place.check(f"{self.place.prefix}.jump", label, reason, line, lines, ok=ok)
 
     def foreign_rules(self, table: str) -> Iterator[Check]:
         """Rules of built-in chains that are not kube-proxy's: those that can touch service traffic fail."""
@@ -158,16 +145,13 @@ class _Comparer:
             label = self.label(chain.table, chain.name)
             self.say(f"{label}: {count} {'rule' if count == 1 else 'rules'} of {owner}, left alone")
         why = "a foreign rule in a built-in chain must not touch service or pod traffic"
-        yield Check(
+        yield self.place.check(
             f"{self.place.prefix}.stray",
-            "failed" if bad else "passed",
-            self.place.node,
-            self.place.family,
-            services.pop() if len(services) == 1 else "",
             self.label(chain.table, chain.name),
             f"{why}: {'; '.join(dict.fromkeys(reasons))}" if bad else why,
             "(nothing)",
             "\n".join(bad) or "(nothing)",
+            service=services.pop() if len(services) == 1 else "",
         )
 
     def is_anybodys(self, table: str) -> bool:
@@ -201,19 +185,13 @@ class _Comparer:
         if not extra:
             return []
         reachable = self.reachable(table)
-        stale = sorted(chain.name for chain in extra if chain.name not in reachable)
-        if stale:
-            shown = ", ".join(stale[:_SHOWN]) + (
-                f" and {len(stale) - _SHOWN} more" if len(stale) > _SHOWN else ""
-            )
-            self.say(f"{self.label(table)}: stale chains that no packet reaches: {shown}")
+        if stale := [chain.name for chain in extra if chain.name not in reachable]:
+            self.say(f"{self.label(table)}: stale chains that no packet reaches: {listed(stale)}")
         return [
-            self.check(
-                f"{self.place.prefix}.extra",
-                False,
+            self.place.unasked(
                 self.label(table, chain.name),
                 "packets reach this chain, but no Service that the API knows asks for it",
-                ("(nothing)", "\n".join(rule_line(chain, rule) for rule in chain.rules()) or "(empty)"),
+                "\n".join(rule_line(chain, rule) for rule in chain.rules()) or "(empty)",
             )
             for chain in extra
             if chain.name in reachable
@@ -231,18 +209,13 @@ class _Comparer:
         return found
 
     def table(self, name: str, found: Sequence[Check]) -> Check:
-        failed = sum(check.status == "failed" for check in found)
         chains = [chain for chain in self.tables[name] if not chain.shared]
         rules = sum(len(tuple(chain.rules())) for chain in self.tables[name])
         good = f"{len(chains)} chains, {rules} rules"
-        if all(table.name != name for table in self.observed.tables):
-            state = f"(no table {name})"
-        else:
-            state = f"{failed} {'difference' if failed == 1 else 'differences'}" if failed else good
+        there = any(table.name == name for table in self.observed.tables)
+        state = whole(found, good) if there else f"(no table {name})"
         reason = f"all that kube-proxy keeps in this table, and nothing else ({self.dialect.source})"
-        return self.check(
-            f"{self.place.prefix}.table", state == good, self.label(name), reason, (good, state)
-        )
+        return self.place.check(f"{self.place.prefix}.table", self.label(name), reason, good, state)
 
     def foreign_notes(self) -> None:
         """Notes on other owners' chains, one for each owner and table."""

@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from ipaddress import ip_address, ip_interface, ip_network
 
-from kubewire.dataplane.core.compare import Item, Place, compare_items
-from kubewire.dataplane.core.findings import Check, IpFamily, Note, Status
+from kubewire.dataplane.core.compare import UNASKED, Item, compare_items, listed, whole
+from kubewire.dataplane.core.findings import Check, Note, Place
 from kubewire.dataplane.core.links import address_text
 from kubewire.dataplane.core.model import Dataplane, Element, Origin, RealServer, Set, VirtualServer
 from kubewire.dataplane.iptables.compare import Dialect, compare_iptables
@@ -17,18 +17,14 @@ from kubewire.dataplane.ipvs.ipset import create_line
 from kubewire.dataplane.ipvs.ipvsadm import real_lines, server_line, service_text
 from kubewire.dataplane.ipvs.service import SOURCE
 
-IPVS = Dialect("ipvs", names.owned, SOURCE)
-_UNASKED = "nothing that the API knows asks for it"
-_SHOWN = 8
+IPVS = Dialect(names.owned, SOURCE)
 
 
 def compare_ipvs(
     expected: Dataplane,
     observed: Dataplane,
     traffic: Traffic,
-    *,
-    node: str,
-    family: IpFamily,
+    place: Place,
     exclude: Sequence[str] = (),
 ) -> tuple[list[Check], list[Note]]:
     """Rules, ipsets, virtual and real servers, kube-ipvs0, sysctls; nothing missing, nothing extra.
@@ -36,13 +32,11 @@ def compare_ipvs(
     `exclude`: the CIDRs (ipvs.excludeCIDRs) in which kube-proxy leaves foreign virtual servers alone.
     Notes name what no packet reaches: foreign sets, real servers that are being removed.
     """
-    checks, notes = compare_iptables(expected, observed, traffic, node=node, family=family, dialect=IPVS)
-    work = _Comparison(expected, observed, Place("ipvs", node, family), exclude)
+    checks, notes = compare_iptables(expected, observed, traffic, place, IPVS)
+    work = _Comparison(expected, observed, place, exclude)
     for part, label, good in work.parts():
-        failed = sum(check.status == "failed" for check in part)
-        state = f"{failed} {'difference' if failed == 1 else 'differences'}" if failed else good
         why = f"all that kube-proxy keeps there, and nothing else ({SOURCE})"
-        checks += [*part, work.check("table", label, why, good, state)]
+        checks += [*part, place.check("ipvs.table", label, why, good, whole(part, good))]
     checks += work.sysctls()
     return checks, notes + work.notes
 
@@ -70,11 +64,6 @@ class _Comparison:
         addresses = sum(len(link.addresses) for link in self.expected.links)
         yield list(self.links()), f"{names.INTERFACE} {family}", f"{addresses} addresses"
 
-    def check(self, kind: str, label: str, reason: str, expected: str, observed: str) -> Check:
-        status: Status = "passed" if expected == observed else "failed"
-        place = self.place
-        return Check(f"ipvs.{kind}", status, place.node, place.family, "", label, reason, expected, observed)
-
     def say(self, text: str) -> None:
         self.notes.append(Note(text, self.place.node))
 
@@ -84,17 +73,17 @@ class _Comparison:
             yield from self.set(item, found.pop(item.name, None))
         ours = [name for name in found if name.startswith("KUBE-")]
         if ours:
-            self.say(f"ipset: sets that this kube-proxy does not use: {_listed(ours)}")
+            self.say(f"ipset: sets that this kube-proxy does not use: {listed(ours)}")
         foreign = [name for name in found if name not in ours]
         if foreign:
-            self.say(f"ipset: sets of an unknown owner, left alone: {_listed(foreign)}")
+            self.say(f"ipset: sets of an unknown owner, left alone: {listed(foreign)}")
 
     def set(self, item: Set, seen: Set | None) -> Iterator[Check]:
         label = f"ipset {item.name}"
         origin = item.origin or Origin("", "", SOURCE, "ipvs.set")
         wanted = create_line(item, volatile=False)
         actual = create_line(seen, volatile=False) if seen else f"(no set {item.name})"
-        yield self.check("set", label, f"{origin.why} ({origin.source})", wanted, actual)
+        yield self.place.check("ipvs.set", label, origin.reason, wanted, actual)
         items = [_item(element, element.key) for element in item.elements]
         texts = [element.key for element in seen.elements] if seen else []
         yield from compare_items(
@@ -118,15 +107,14 @@ class _Comparison:
                 yield from self.server(key, _likest(candidates, seen), seen, leaving)
         if leaving:
             text = f"{len(leaving)} real servers on their way out, with weight 0 until their connections end"
-            self.say(f"ipvsadm: {text}: {_listed(leaving)}")
+            self.say(f"ipvsadm: {text}: {listed(leaving)}")
         for key, server in found.items():
             yield from self.unasked(key, server)
 
     def server(
         self, key: str, wanted: VirtualServer, seen: VirtualServer | None, leaving: list[str]
     ) -> Iterator[Check]:
-        label = f"ipvsadm {key}"
-        place = self.place
+        label, place = f"ipvsadm {key}", self.place
         origin = wanted.origin or Origin("", "", SOURCE, "ipvs.virtual-server")
         items = [Item(server_line(wanted), origin)]
         texts = [server_line(seen)] if seen else []
@@ -153,7 +141,7 @@ class _Comparison:
             self.say(f"ipvsadm: {key} is not kube-proxy's, left alone (ipvs.excludeCIDRs)")
             return
         lines = [server_line(server), *real_lines(server, server.servers)]
-        yield self.check("extra", f"ipvsadm {key}", _UNASKED, "(nothing)", "\n".join(lines))
+        yield self.place.unasked(f"ipvsadm {key}", UNASKED, "\n".join(lines))
 
     def links(self) -> Iterator[Check]:
         found = {link.name: link for link in self.observed.links}
@@ -162,8 +150,7 @@ class _Comparison:
             seen, label = found.get(link.name), f"{link.name} {family}"
             origin = link.origin or Origin("", "", SOURCE, "ipvs.interface")
             actual = link.name if seen else "(missing)"
-            reason = f"{origin.why} ({origin.source})"
-            yield self.check("interface", label, reason, link.name, actual)
+            yield self.place.check("ipvs.interface", label, origin.reason, link.name, actual)
             if seen and seen.up and not link.up:
                 self.say(f"{link.name} is up and may answer for service addresses; kube-proxy leaves it down")
             keys = {element.key for element in link.addresses}
@@ -184,15 +171,16 @@ class _Comparison:
 
     def sysctls(self) -> Iterator[Check]:
         found = {item.name: item.value for item in self.observed.sysctls}
+        place = Place("ipvs", self.place.node, "")
         for item in self.expected.sysctls:
             origin = item.origin or Origin("", "", SOURCE, "ipvs.sysctl")
             wanted, value = f"{item.name} = {item.value}", found.get(item.name)
-            status: Status = "skipped" if value is None else "passed" if value == item.value else "failed"
-            reason = f"{origin.why} ({origin.source})"
             if value is None:
-                reason = f"the snapshot's facts.json does not tell {item.name}"
-            actual = "" if value is None else f"{item.name} = {value}"
-            yield Check("ipvs.sysctl", status, self.place.node, "", "", item.name, reason, wanted, actual)
+                why = f"the snapshot's facts.json does not tell {item.name}"
+                yield place.skip("ipvs.sysctl", item.name, why, wanted)
+            else:
+                actual = f"{item.name} = {value}"
+                yield place.check("ipvs.sysctl", item.name, origin.reason, wanted, actual)
 
 
 def _item(element: Element, text: str) -> Item:
@@ -223,8 +211,3 @@ def _kept_anyway(key: str) -> bool:
     """Addresses that kube-proxy does not remove from kube-ipvs0 (isValidForSet in netlink_linux.go)."""
     ip = ip_interface(key).ip
     return ip.is_loopback or (ip.version == 6 and ip.is_link_local)
-
-
-def _listed(texts: Sequence[str]) -> str:
-    more = f" and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
-    return ", ".join(sorted(texts)[:_SHOWN]) + more

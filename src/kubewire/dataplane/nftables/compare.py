@@ -6,31 +6,24 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct, field
 
-from kubewire.dataplane.core.compare import Item, Place, compare_chain, compare_items
-from kubewire.dataplane.core.findings import Check, IpFamily, Note, Status
+from kubewire.dataplane.core.compare import UNASKED, Item, compare_chain, compare_items
+from kubewire.dataplane.core.findings import Check, Note, Place
 from kubewire.dataplane.core.model import Chain, Dataplane, Element, Hook, Origin, Set
 from kubewire.dataplane.nftables.layout import is_leftover
 from kubewire.dataplane.nftables.names import TABLE, WORDS, is_service_chain
 from kubewire.dataplane.nftables.text import member_text, priority_text
 from kubewire.dataplane.nftables.words import references
 
-_UNASKED = "nothing that the API knows asks for it"
 _NOT_UNDERSTOOD = "it is nothing that kube-proxy writes, and it was not understood"
 
 
-def compare_nft(
-    expected: Dataplane,
-    observed: Dataplane,
-    *,
-    node: str,
-    family: IpFamily,
-) -> tuple[list[Check], list[Note]]:
+def compare_nft(expected: Dataplane, observed: Dataplane, place: Place) -> tuple[list[Check], list[Note]]:
     """Check every object of the table, and the table as a whole.
 
     Notes name what no packet can reach: stale service chains (kube-proxy deletes them a moment after emptying
     them), unreferenced chains and sets, leftovers of another kube-proxy version.
     """
-    comparison = _Comparison(expected, observed, Place("nftables", node, family))
+    comparison = _Comparison(expected, observed, place)
     comparison.run()
     return comparison.checks, comparison.notes
 
@@ -88,20 +81,14 @@ class _Comparison(Struct):
         self._compare_counters()
         for problem in self.observed.problems:
             if not problem.where.startswith("rule of chain "):  # checked with its chain
-                self._add(
-                    "nftables.extra",
-                    "failed",
-                    problem.where,
-                    f"{_NOT_UNDERSTOOD}: {problem.why}",
-                    expected="(nothing)",
-                    observed=problem.text,
+                self.checks.append(
+                    self.place.unasked(problem.where, f"{_NOT_UNDERSTOOD}: {problem.why}", problem.text)
                 )
         failed = sum(check.status == "failed" for check in self.checks)
         text = f"{len(self.expected.chains)} chains, {len(self.expected.sets)} sets and maps"
         differing = f"{failed} of its objects differ" if failed else text
         why = "kube-proxy rewrites this table whole: nothing may be missing, nothing else may be in it"
-        status: Status = "failed" if failed else "passed"
-        self._add("nftables.table", status, self._label("table", ""), why, expected=text, observed=differing)
+        self.checks.append(self.place.check("nftables.table", self._label("table", ""), why, text, differing))
 
     def _compare_chains(self) -> None:
         found = {chain.name: chain for chain in self.observed.chains}
@@ -121,38 +108,22 @@ class _Comparison(Struct):
         actual = hook_text(seen.hook) if seen else f"(no chain {chain.name})"
         check = "nftables.base-chain" if chain.hook else "nftables.chain"
         same = seen is not None and seen.hook == chain.hook
-        reason = f"{origin.why} ({origin.source})"
-        self._add(
-            check,
-            "passed" if same else "failed",
-            label,
-            reason,
-            expected=wanted,
-            observed=actual,
-            service=origin.service,
+        self.checks.append(
+            self.place.check(check, label, origin.reason, wanted, actual, ok=same, service=origin.service)
         )
 
     def _check_extra_chain(self, chain: Chain, *, reachable: bool) -> None:
         rules = tuple(rule.text for rule in chain.rules())
         label = self._label("chain", chain.name)
         if is_leftover(chain):
-            self.notes.append(
-                Note(f"{label} is left over from another version of kube-proxy", self.place.node)
-            )
+            self._say(f"{label} is left over from another version of kube-proxy")
         elif not reachable:
             stale = is_service_chain(chain.name) and not rules
             what = "was emptied and will be deleted soon" if stale else "is reached by no packet"
-            self.notes.append(Note(f"{label} {what}", self.place.node))
+            self._say(f"{label} {what}")
         else:
             text = "\n".join((hook_text(chain.hook), *rules) if chain.hook else rules)
-            self._add(
-                "nftables.extra",
-                "failed",
-                label,
-                _UNASKED,
-                expected="(nothing)",
-                observed=text or "(an empty chain)",
-            )
+            self.checks.append(self.place.unasked(label, UNASKED, text or "(an empty chain)"))
 
     def _compare_sets(self) -> None:
         found = {item.name: item for item in self.observed.sets}
@@ -163,16 +134,10 @@ class _Comparison(Struct):
         for name in sorted(extra):
             label = self._label(_kind(found[name]), name)
             if name not in used:
-                self.notes.append(Note(f"{label} is used by no rule that a packet reaches", self.place.node))
+                self._say(f"{label} is used by no rule that a packet reaches")
             else:
-                why = f"{_UNASKED}; chain {used[name]} uses it"
-                self._add(
-                    "nftables.extra",
-                    "failed",
-                    label,
-                    why,
-                    expected="(nothing)",
-                    observed=set_text(found[name]),
+                self.checks.append(
+                    self.place.unasked(label, f"{UNASKED}; chain {used[name]} uses it", set_text(found[name]))
                 )
 
     def _compare_set(self, item: Set, seen: Set | None) -> None:
@@ -180,10 +145,8 @@ class _Comparison(Struct):
         origin = item.origin or Origin("", "", "", "")
         wanted = set_text(item)
         actual = set_text(seen) if seen else f"(no {_kind(item)} {item.name})"
-        status: Status = "passed" if actual == wanted else "failed"
-        reason = f"{origin.why} ({origin.source})"
-        self._add(
-            "nftables.set", status, label, reason, expected=wanted, observed=actual, service=origin.service
+        self.checks.append(
+            self.place.check("nftables.set", label, origin.reason, wanted, actual, service=origin.service)
         )
         if item.dynamic:
             return
@@ -201,7 +164,7 @@ class _Comparison(Struct):
             return element_text(seen)
         if "/" not in seen.comment:  # no name of a Service's port
             return element_text(seen)
-        self.notes.append(Note(f"{label}: {seen.key} keeps the former name {seen.comment}", self.place.node))
+        self._say(f"{label}: {seen.key} keeps the former name {seen.comment}")
         return element_text(wanted)
 
     def _compare_counters(self) -> None:
@@ -209,12 +172,10 @@ class _Comparison(Struct):
         for counter in self.expected.counters:
             origin = counter.origin or Origin("", "", "", "")
             label, text = self._label("counter", counter.name), f"counter {counter.name}"
-            status: Status = "passed" if counter.name in found else "failed"
             actual = text if counter.name in found else "(missing)"
-            reason = f"{origin.why} ({origin.source})"
-            self._add(origin.check, status, label, reason, expected=text, observed=actual)
+            self.checks.append(self.place.check(origin.check, label, origin.reason, text, actual))
         for name in sorted(found - {counter.name for counter in self.expected.counters}):
-            self.notes.append(Note(f"{self._label('counter', name)} is not kube-proxy's", self.place.node))
+            self._say(f"{self._label('counter', name)} is not kube-proxy's")
 
     def _used_sets(self) -> Mapping[str, str]:
         """Each set that a reachable chain uses, with one such chain."""
@@ -231,22 +192,8 @@ class _Comparison(Struct):
         """As in a command of nft: `chain ip kube-proxy services`."""
         return f"{kind} {WORDS[self.place.family].ip} {TABLE} {name}".rstrip()
 
-    def _add(
-        self,
-        check: str,
-        status: Status,
-        label: str,
-        reason: str,
-        *,
-        expected: str,
-        observed: str,
-        service: str = "",
-    ) -> None:
-        self.checks.append(
-            Check(
-                check, status, self.place.node, self.place.family, service, label, reason, expected, observed
-            )
-        )
+    def _say(self, text: str) -> None:
+        self.notes.append(Note(text, self.place.node))
 
 
 def _item(element: Element, origin: Origin) -> Item:

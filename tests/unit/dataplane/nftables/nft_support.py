@@ -15,7 +15,7 @@ from kubewire.dataplane.core.cluster import ClusterState
 from kubewire.dataplane.core.config import ProxyConfig
 from kubewire.dataplane.core.facts import NodeFacts
 from kubewire.dataplane.core.features import Version
-from kubewire.dataplane.core.findings import Check, IpFamily, Note
+from kubewire.dataplane.core.findings import Check, IpFamily, Note, Place
 from kubewire.dataplane.core.model import Dataplane
 from kubewire.dataplane.nftables.compare import compare_nft
 from kubewire.dataplane.nftables.expected import expected_nftables
@@ -77,7 +77,7 @@ def recorded(folder: Path) -> Recorded:
 
 
 def compare(expected: Dataplane, dump: str, family: IpFamily) -> tuple[list[Check], list[Note]]:
-    return compare_nft(expected, parse_nft_json(dump, family), node="n", family=family)
+    return compare_nft(expected, parse_nft_json(dump, family), Place("nftables", "n", family))
 
 
 def failed(checks: list[Check]) -> list[Check]:

@@ -11,6 +11,7 @@ from kubewire.dataplane.core.cluster import ClusterState
 from kubewire.dataplane.core.config import ProxyConfig
 from kubewire.dataplane.core.facts import NodeFacts
 from kubewire.dataplane.core.features import Version
+from kubewire.dataplane.core.findings import Place
 from kubewire.dataplane.core.model import Dataplane, Element
 from kubewire.dataplane.nftables.compare import compare_nft
 from kubewire.dataplane.nftables.expected import expected_nftables
@@ -67,6 +68,8 @@ def test_either_service_may_have_the_address_but_no_third() -> None:
     (element,) = (e for item in expected.sets for e in item.elements if e.key == ADDRESS)
     assert len(element.alternatives) == 1
     for value in (element.value, element.alternatives[0][0]):
-        assert not failed(compare_nft(expected, with_value(expected, value), node="n", family="ipv4")[0])
-    other = compare_nft(expected, with_value(expected, "drop"), node="n", family="ipv4")[0]
+        assert not failed(
+            compare_nft(expected, with_value(expected, value), Place("nftables", "n", "ipv4"))[0]
+        )
+    other = compare_nft(expected, with_value(expected, "drop"), Place("nftables", "n", "ipv4"))[0]
     assert [check.id for check in failed(other)] == ["nftables.services.dispatch", "nftables.table"]
