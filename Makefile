@@ -108,7 +108,6 @@ test: lint test-unit test-e2e
 test-ci test-all: export GOCACHE := $(or $(GOCACHE),$(HOME)/.cache/kubewire/go-build)
 
 schema: $(RUNTIME)
-	$(VENV)/bin/python -m kubewire.lab.jsonschema
 	$(VENV)/bin/python -m kubewire.matrix.jsonschema
 
 # What CI runs. Of the suites that need a VM or a Docker engine: one lab each, damaged and repaired.

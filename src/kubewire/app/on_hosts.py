@@ -24,7 +24,6 @@ from kubewire.hosts.overview import AT_ONCE, DEAD, READY
 from kubewire.hosts.records import RemoteLab
 from kubewire.hosts.status import remote_status
 from kubewire.providers.base import GONE
-from kubewire.verify import exit_code
 from kubewire.verify.report import Report
 
 
@@ -171,7 +170,7 @@ def _report(
 
 def _row_code(host: str, gathered: Mapping[str, Report], run: Run) -> int:
     failure = run.failures.get(host)
-    return failure.exit_code if failure else exit_code(gathered[host])
+    return failure.exit_code if failure else gathered[host].exit_code
 
 
 def _print_table(gathered: Mapping[str, Report], codes: Mapping[str, int], run: Run, screen: Screen) -> None:

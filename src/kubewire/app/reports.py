@@ -32,8 +32,6 @@ def print_report(run: Run, display: Display, *, form: str = "text", output: Path
 
 def emit_report(report: Report, form: str, output: Path | None) -> int:
     """Write the report to standard output or, atomically, to a file; the exit code."""
-    from kubewire.verify import exit_code
-
     if output is not None:
         write_report(output, formatted(report, form))
     elif form == "text":
@@ -42,7 +40,7 @@ def emit_report(report: Report, form: str, output: Path | None) -> int:
         text.show(report)
     else:
         console.document(formatted(report, form))
-    return exit_code(report)
+    return report.exit_code
 
 
 def write_report(output: Path, text: str) -> None:
@@ -63,11 +61,11 @@ def write_report(output: Path, text: str) -> None:
 
 def formatted(report: Report, form: str) -> str:
     """The report as plain text, JSON or JUnit."""
-    from kubewire.report import json as as_json
     from kubewire.report import junit, text
 
-    makers = {"json": as_json.to_json, "junit": junit.to_junit, "text": text.to_text}
-    return makers[form](report)
+    if form == "json":
+        return report.to_json()
+    return junit.to_junit(report) if form == "junit" else text.to_text(report)
 
 
 def make_report_folder(folder: Path) -> None:

@@ -12,7 +12,7 @@ from jinja2 import Environment, StrictUndefined, Template
 
 from kubewire.binaries.versions import sort_key
 from kubewire.core.printable import printable
-from kubewire.dataplane.core.registry import KINDS
+from kubewire.dataplane.core.registry import title_of
 from kubewire.dataplane.explain_service import Explanation
 from kubewire.matrix.results import CellResult, CheckResult, Run, counts
 
@@ -164,7 +164,7 @@ def _failed(check: CheckResult) -> dict[str, Any]:
     )
     return {
         "id": check.id,
-        "title": _title(check.id),
+        "title": title_of(check.id),
         "about": [(name, value) for name, value in about if value],
         "expected": check.expected or "nothing",
         "observed": check.observed or "nothing",
@@ -181,11 +181,7 @@ def _others(checks: Sequence[CheckResult]) -> Iterator[dict[str, Any]]:
             )
             groups.setdefault((check.status, check.id), []).append(line)
     for (status, name), lines in sorted(groups.items()):
-        yield {"status": status, "id": name, "title": _title(name), "count": len(lines), "lines": lines}
-
-
-def _title(name: str) -> str:
-    return KINDS[name].title if name in KINDS else ""
+        yield {"status": status, "id": name, "title": title_of(name), "count": len(lines), "lines": lines}
 
 
 def _pair(older: Explanation, newer: Explanation) -> dict[str, Any]:

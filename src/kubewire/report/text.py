@@ -13,10 +13,9 @@ from kubewire.core import console
 from kubewire.core.console import Screen
 from kubewire.core.printable import printable
 from kubewire.dataplane.core.findings import Check, adds_up
-from kubewire.dataplane.core.registry import KINDS
+from kubewire.dataplane.core.registry import title_of
 from kubewire.report.layout import Line, columns, plain
 from kubewire.report.layout import fold as fold_text
-from kubewire.verify.registry import TRAFFIC_KINDS
 from kubewire.verify.report import Report
 
 WIDTH = 80
@@ -127,8 +126,8 @@ def _kinds(report: Report) -> Iterator[tuple[str, str]]:
 
 def _finding(folded: Folded, total: int, width: int) -> Iterator[Line]:
     check = folded.check
-    title = KINDS[check.id].title if check.id in KINDS else TRAFFIC_KINDS.get(check.id, "")
-    yield from fold_text([("✗ ", "bold red"), (check.id, "bold"), (f"  {title}", "")], width)
+    title = f"  {title_of(check.id)}"
+    yield from fold_text([("✗ ", "bold red"), (check.id, "bold"), (title, "")], width)
     fields = (
         ("node", folded.where(total)),
         ("family", check.family),

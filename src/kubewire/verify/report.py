@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import Any, Literal
@@ -40,6 +41,15 @@ class Report(Struct, frozen=True):
     def count(self, status: str) -> int:
         """How many checks have that status."""
         return sum(check.status == status for check in self.checks)
+
+    @property
+    def exit_code(self) -> int:
+        """0: all that ran passed, and enough ran; 1: a check failed; 4: too little could be checked."""
+        return {"passed": 0, "failed": 1, "error": 4}[self.status]
+
+    def to_json(self) -> str:
+        """The contract's JSON, indented, ASCII only (so that no control character reaches a terminal)."""
+        return json.dumps(self.to_dict(), indent=1) + "\n"
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON report of the contract."""

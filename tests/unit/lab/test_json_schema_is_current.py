@@ -1,8 +1,7 @@
-"""The schema in the repository is the models' own, teaches every field, and agrees with the loader."""
+"""The schema of lab files teaches every field and agrees with the loader."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,19 +10,13 @@ import jsonschema
 import pytest
 import yaml
 
-from kubewire.core import resources
-from kubewire.lab.jsonschema import lab_json_schema, render_json_schema
 from kubewire.lab.loading import available_labs
+from kubewire.matrix.jsonschema import lab_json_schema
 from repository import GOLDEN
 
 RECORDED = GOLDEN / "lab"
 VALID = [*available_labs().values(), *sorted((RECORDED / "render").glob("*.yml"))]
 SEEN_BY_EDITORS = ["unknown-keys", "numbers", "mode-missing", "mode-near", "wrong-kinds", "lists", "a-list"]
-
-
-def test_the_kept_schema_is_what_the_models_say() -> None:
-    kept = resources.root() / "schemas" / "lab.schema.json"
-    assert kept.read_text() == render_json_schema(), "run: python -m kubewire.lab.jsonschema"
 
 
 def properties(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -36,10 +29,6 @@ def test_every_field_has_a_description_and_its_default() -> None:
     for key, field in properties(lab_json_schema()):
         assert field.get("description"), key
         assert key in computed or "default" in field, key
-
-
-def test_the_schema_is_a_schema() -> None:
-    jsonschema.Draft202012Validator.check_schema(json.loads(render_json_schema()))
 
 
 @pytest.mark.parametrize("path", VALID, ids=lambda path: path.stem)

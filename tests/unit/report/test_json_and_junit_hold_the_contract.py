@@ -9,7 +9,6 @@ from junitparser import JUnitXml
 from msgspec.structs import replace
 
 from kubewire.dataplane.core.findings import Check, Note
-from kubewire.report.json import to_json
 from kubewire.report.junit import to_junit
 from kubewire.verify.report import Report
 
@@ -29,7 +28,7 @@ SKIPPED = Check("traffic.hairpin", "skipped", "iptables-worker2", "ipv4", reason
 
 
 def test_the_json_report_has_exactly_the_contracts_keys(make_report: Make) -> None:
-    report = json.loads(to_json(make_report([FAILED, SKIPPED], [Note("said")])))
+    report = json.loads(make_report([FAILED, SKIPPED], [Note("said")]).to_json())
     assert list(report) == [
         *("schema", "lab", "provider", "kubernetes", "mode", "status", "summary", "notes", "nodes", "checks")
     ]
@@ -43,7 +42,7 @@ def test_the_json_report_has_exactly_the_contracts_keys(make_report: Make) -> No
 
 
 def test_json_holds_no_raw_control_character(make_report: Make) -> None:
-    assert "\x1b" not in to_json(make_report([FAILED]))
+    assert "\x1b" not in make_report([FAILED]).to_json()
 
 
 def test_junit_has_a_suite_per_node_and_the_evidence_in_the_failure(make_report: Make) -> None:

@@ -7,19 +7,18 @@ from collections.abc import Callable
 import pytest
 
 from kubewire.dataplane.core.findings import Check, Note
-from kubewire.verify import exit_code
 from kubewire.verify.report import Report, unique
 
 Make = Callable[..., Report]
 
 
 def test_a_passed_table_on_every_node_is_a_success(make_report: Make) -> None:
-    assert (make_report().status, exit_code(make_report())) == ("passed", 0)
+    assert (make_report().status, make_report().exit_code) == ("passed", 0)
 
 
 def test_one_failed_check_fails_it(make_report: Make) -> None:
     report = make_report([Check("route.pod", "failed", "iptables-worker")])
-    assert (report.status, exit_code(report)) == ("failed", 1)
+    assert (report.status, report.exit_code) == ("failed", 1)
 
 
 @pytest.mark.parametrize(
@@ -29,7 +28,7 @@ def test_one_failed_check_fails_it(make_report: Make) -> None:
 )
 def test_too_little_judged_is_an_error(make_report: Make, fields: dict[str, object]) -> None:
     report = make_report(**fields)
-    assert (report.status, exit_code(report)) == ("error", 4)
+    assert (report.status, report.exit_code) == ("error", 4)
     assert any("checked" in note for note in report.notes)
 
 
@@ -46,12 +45,12 @@ def test_skipped_checks_alone_are_an_error() -> None:
         checks=[Check("iptables.table", "skipped", "n", "ipv4")],
         notes=[],
     )
-    assert exit_code(report) == 4
+    assert report.exit_code == 4
 
 
 def test_a_failure_outweighs_what_was_not_judged(make_report: Make) -> None:
     report = make_report([Check("dump.present", "failed", "iptables-worker")], families=("ipv6",))
-    assert exit_code(report) == 1
+    assert report.exit_code == 1
 
 
 def test_notes_carry_their_node(make_report: Make) -> None:

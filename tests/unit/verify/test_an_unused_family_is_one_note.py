@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from kubewire.verify import exit_code
 from kubewire.verify.offline import verify_folder
 from kubewire.verify.report import Report
 from repository import GOLDEN
@@ -90,7 +89,7 @@ def test_it_is_one_note(folder: Path, mode: str, text: str | None) -> None:
     report = verify_folder(folder)
     assert failures(report) == set()
     assert [note for note in report.notes if "IPv6" in note] == [NOTE]
-    assert (report.status, exit_code(report)) == ("passed", 0)
+    assert (report.status, report.exit_code) == ("passed", 0)
     tables = {check.node for check in report.checks if check.id.endswith(".table")}
     assert tables == {node.name for node in nodes(folder)}
 
@@ -114,14 +113,14 @@ def test_one_node_that_has_it_leaves_the_others_failing(folder: Path, mode: str,
     shutil.copyfile(tmp_path / f"{first.name}-whole-{FILES[mode]}", first / FILES[mode])
     report = verify_folder(folder)
     assert {(node.name, "ipv6") for node in others} <= failures(report)
-    assert exit_code(report) == 1
+    assert report.exit_code == 1
 
 
 def test_a_service_that_uses_it_fails(folder: Path, mode: str) -> None:
     change_services(folder, ipv6=True)
     report = verify_folder(folder)
     assert {(node.name, "ipv6") for node in nodes(folder)} <= failures(report)
-    assert exit_code(report) == 1
+    assert report.exit_code == 1
 
 
 @pytest.mark.parametrize(
@@ -141,9 +140,9 @@ def test_what_may_have_been_programmed_fails(
     spoil(folder, mode)
     report = verify_folder(folder)
     assert {(node.name, "ipv6") for node in nodes(folder)} <= failures(report)
-    assert exit_code(report) == 1
+    assert report.exit_code == 1
 
 
 def test_ipv4_in_use_and_empty_is_never_green(folder: Path, mode: str) -> None:
     put(folder, FILES[mode].replace("6", "", 1) if mode != "nftables" else "nft-ip.json", "")
-    assert exit_code(verify_folder(folder)) == 1
+    assert verify_folder(folder).exit_code == 1

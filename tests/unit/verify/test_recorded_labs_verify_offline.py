@@ -13,10 +13,8 @@ from typing import Any
 import pytest
 
 from kubewire.core.errors import KubewireError, LabError
-from kubewire.report.json import to_json
 from kubewire.report.junit import to_junit
 from kubewire.report.text import to_text
-from kubewire.verify import exit_code
 from kubewire.verify.offline import verify_folder
 from repository import GOLDEN
 
@@ -46,7 +44,7 @@ def copied(tmp_path: Path) -> Callable[[Path], Path]:
 def test_a_healthy_lab_passes_on_one_screen(lab: Path) -> None:
     report = verify_folder(lab)
     failed = [check for check in report.checks if check.status == "failed"]
-    assert (failed, exit_code(report)) == ([], 0)
+    assert (failed, report.exit_code) == ([], 0)
     assert report.mode == MODES[lab]
     assert len(to_text(report).splitlines()) <= 24
     identities = {(c.id, c.node, c.service, c.object) for c in report.checks}
@@ -102,7 +100,7 @@ def test_a_dump_that_is_not_whole_fails(
     if damage != "missing":
         path.write_bytes(damaged[damage])
     report = verify_folder(folder)
-    assert exit_code(report) == 1
+    assert report.exit_code == 1
     assert any(check.node.endswith("worker") and check.status == "failed" for check in report.checks)
 
 
@@ -111,14 +109,14 @@ def test_a_node_that_gave_nothing_fails(copied: Callable[[Path], Path], lab: Pat
     folder = copied(lab)
     for path in first_worker(folder).iterdir():
         path.unlink()
-    assert exit_code(verify_folder(folder)) == 1
+    assert verify_folder(folder).exit_code == 1
 
 
 @pytest.mark.parametrize("name", ["kube-proxy.yaml", "kube-proxy-version"])
 def test_without_knowing_the_kube_proxy_a_node_fails(copied: Callable[[Path], Path], name: str) -> None:
     folder = copied(LABS[0])
     (first_worker(folder) / name).unlink()
-    assert exit_code(verify_folder(folder)) == 1
+    assert verify_folder(folder).exit_code == 1
 
 
 def test_a_cluster_without_services_cannot_be_judged(copied: Callable[[Path], Path]) -> None:
@@ -198,5 +196,5 @@ def test_strange_files_are_findings_or_errors_and_never_a_crash(
     except KubewireError as error:
         assert str(error)
         return
-    for text in (to_json(report), to_text(report), to_junit(report)):
+    for text in (report.to_json(), to_text(report), to_junit(report)):
         text.encode()

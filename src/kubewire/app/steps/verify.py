@@ -50,7 +50,6 @@ def verify_lab(lab: str, report: str | None = None, *, check: bool = False) -> O
     from kubewire.lab.lookup import required_record
     from kubewire.providers.registry import get_provider
     from kubewire.report.text import to_text
-    from kubewire.verify import exit_code
     from kubewire.verify.live import verify
     from kubewire.verify.stored import to_stored
 
@@ -59,7 +58,7 @@ def verify_lab(lab: str, report: str | None = None, *, check: bool = False) -> O
     data = to_stored(found)
     if report:
         write_atomically(Path(report), json.dumps(data, indent=1) + "\n")
-    return Outcome(facts={"report": data["summary"]}, message=to_text(found), exit_code=exit_code(found))
+    return Outcome(facts={"report": data["summary"]}, message=to_text(found), exit_code=found.exit_code)
 
 
 def read_report(path: Path) -> Report:

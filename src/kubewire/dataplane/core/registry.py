@@ -22,6 +22,22 @@ KINDS: dict[str, Kind] = {
     "dataplane.agreement": Kind("Nodes with the same duty carry the same service chains", _ALL),
     "route.pod-cidr": Kind("Every other node's pod CIDR is routed by way of that node", _ALL),
     "route.pod": Kind("Each local pod has a host route on its veth", _ALL),
+    "traffic.service": Kind("The lab's Service is there", _ALL),
+    "traffic.clusterip": Kind("Every request to the cluster IP is answered by a ready replica", _ALL),
+    "traffic.spread": Kind("Requests spread over all ready replicas", _ALL),
+    "traffic.affinity": Kind(
+        "With ClientIP affinity or a hashing scheduler a client stays with one replica", _ALL
+    ),
+    "traffic.ipvs-stats": Kind("The kernel's count of connections agrees with the requests sent", _ALL),
+    "traffic.source.pod": Kind("A pod's requests keep the pod's address", _ALL),
+    "traffic.source.node": Kind("A node's requests arrive from an address of that node", _ALL),
+    "traffic.source.nodeport": Kind(
+        "A node port's requests arrive from the node, or from the client where local", _ALL
+    ),
+    "traffic.hairpin": Kind("A pod that reaches itself is masqueraded", _ALL),
+    "traffic.nodeport": Kind("Every request to a node port is answered by a ready replica", _ALL),
+    "traffic.no-endpoints": Kind("A Service without endpoints is refused at once", _ALL),
+    "traffic.local-only": Kind("A Local policy drops what no replica on the node can answer", _ALL),
     "nftables.table": Kind("A family's whole table holds exactly what kube-proxy must have written", _NFT),
     "nftables.base-chain": Kind("Base chains sit at the right hook and priority", _NFT),
     "nftables.jump": Kind("Base chains jump to kube-proxy's checks, services and masquerading", _NFT),
@@ -90,3 +106,8 @@ KINDS: dict[str, Kind] = {
     "ipvs.address": Kind("kube-ipvs0 and KUBE-IPVS-IPS hold every service address", _IPVS),
     "ipvs.sysctl": Kind("Kernel settings that ipvs mode needs", _IPVS),
 }
+
+
+def title_of(check: str) -> str:
+    """A kind's title, "" for one that this version does not know."""
+    return KINDS[check].title if check in KINDS else ""
