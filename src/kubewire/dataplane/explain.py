@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from kubewire.dataplane.core.cluster import ServicePort
-from kubewire.dataplane.core.links import address_text
+from kubewire.dataplane.core.iproute import address_text
 from kubewire.dataplane.core.model import Chain, Dataplane, Element, Hook, Origin, Rule, Set
 from kubewire.dataplane.iptables.observed import rule_line
 from kubewire.dataplane.iptables.spec import Spec, parse_rule

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ipaddress import ip_address, ip_network
 from typing import Any
@@ -11,26 +10,12 @@ from msgspec import Struct
 
 from kubewire.core.errors import LabError
 from kubewire.dataplane.core.findings import Check, Place
+from kubewire.dataplane.core.iproute import ADDRESSES, ROUTES, WRONG, Route, links_down, read_routes
 from kubewire.dataplane.core.objects import Node, family_of
 from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
 
-ROUTES = "ip-route.json"
-ADDRESSES = "ip-addr.json"
 _CIDR_SOURCE = "the Kubernetes network model; kindnet routes every node's podCIDRs by its InternalIP"
 _POD_SOURCE = "the CNI plugin ptp gives each pod a veth pair and the node a host route to it"
-
-
-class Route(Struct, frozen=True):
-    """A unicast route; `destination` is a network, `default` the zero one."""
-
-    destination: str
-    gateways: tuple[str, ...]
-    devices: tuple[str, ...]
-    text: str
-
-    @property
-    def on_veth(self) -> bool:
-        return len(self.devices) == 1 and self.devices[0].startswith("veth")
 
 
 class Pod(Struct, frozen=True):
@@ -64,66 +49,13 @@ def check_routes(snapshot: Snapshot) -> list[Check]:
     return checks
 
 
-def parse_routes(text: str) -> tuple[Route, ...]:
-    """Read `ip -j route` of one or both families; raises ValueError for anything else."""
-    entries = json.loads(text)
-    if not isinstance(entries, list):
-        raise ValueError("not a JSON list")  # noqa: TRY004
-    return tuple(_route(entry) for entry in entries if entry.get("type", "unicast") == "unicast")
-
-
-def links_down(text: str) -> frozenset[str]:
-    """The links that `ip -j address` shows without UP; empty for what is not understood.
-
-    Setting a link down leaves its routes of scope host in place (fib_sync_down_dev in net/ipv4).
-    """
-    try:
-        links = json.loads(text)
-        return frozenset(str(link["ifname"]) for link in links if link and "UP" not in link["flags"])
-    except (ValueError, KeyError, TypeError):
-        return frozenset()
-
-
-def route_text(entry: Mapping[str, Any]) -> str:
-    """A route as `ip route` prints it."""
-    words = [str(entry.get("dst", ""))]
-    words += _hop_words(entry)
-    for key, word in (("protocol", "proto"), ("scope", "scope"), ("prefsrc", "src"), ("metric", "metric")):
-        if key in entry:
-            words += [word, str(entry[key])]
-    words += [str(flag) for flag in entry.get("flags") or ()]
-    for hop in entry.get("nexthops") or ():
-        words += ["nexthop", *_hop_words(hop), "weight", str(hop.get("weight", 1))]
-    return " ".join(words)
-
-
-def _hop_words(entry: Mapping[str, Any]) -> list[str]:
-    words = ["via", str(entry["gateway"])] if "gateway" in entry else []
-    if isinstance(entry.get("via"), Mapping):
-        words = ["via", str(entry["via"].get("family", "")), str(entry["via"].get("host", ""))]
-    return [*words, "dev", str(entry["dev"])] if "dev" in entry else words
-
-
-def _route(entry: Mapping[str, Any]) -> Route:
-    dst = str(entry["dst"])
-    if dst == "default":
-        dst = "::/0" if ":" in str(entry.get("gateway", "")) else "0.0.0.0/0"
-    hops = [entry, *(entry.get("nexthops") or ())]
-    return Route(
-        destination=str(ip_network(dst, strict=False)),
-        gateways=tuple(str(ip_address(hop["gateway"])) for hop in hops if "gateway" in hop),
-        devices=tuple(str(hop["dev"]) for hop in hops if "dev" in hop),
-        text=route_text(entry),
-    )
-
-
-def _routes(node: NodeSnapshot) -> tuple[Route, ...] | Check:
+def _routes(node: NodeSnapshot) -> list[Route] | Check:
     if ROUTES not in node.files:
         why = node.errors.get(ROUTES) or f"the snapshot has no {ROUTES}"
         return Place("route", node.name, "").skip("route.pod-cidr", ROUTES, why)
     try:
-        return parse_routes(node.files[ROUTES])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return [route for route in read_routes(node.files[ROUTES]) if route.kind == "unicast"]
+    except WRONG as error:
         why, wanted = "routes can only be checked from `ip -j route`", "the output of `ip -j route`"
         actual = f"not understood: {error}"
         return Place("route", node.name, "").check("route.pod-cidr", ROUTES, why, wanted, actual)
@@ -135,10 +67,10 @@ def _to_node(here: str, other: Node, routes: Sequence[Route]) -> Iterator[Check]
         gateway = other.internal_ip(family)
         if not gateway:
             continue
-        found = [route for route in routes if route.destination == cidr]
+        found = [route for route in routes if str(route.network) == cidr]
         wanted = f"{cidr} via {gateway}"
-        narrower = [route for route in routes if _inside(route.destination, cidr) and route not in found]
-        good = len(found) == 1 and found[0].gateways == (gateway,) and not narrower
+        narrower = [route for route in routes if _inside(route, cidr) and route not in found]
+        good = len(found) == 1 and found[0].gateways == (ip_address(gateway),) and not narrower
         why = f"pods on {other.name} are reached by way of its address ({_CIDR_SOURCE})"
         label, actual = f"{cidr} of {other.name}", _texts([*found, *narrower])
         yield Place("route", here, family).check("route.pod-cidr", label, why, wanted, actual, ok=good)
@@ -148,8 +80,8 @@ def _to_pod(here: str, pod: Pod, routes: Sequence[Route], down: frozenset[str]) 
     for ip in pod.ips:
         family = family_of(ip)
         host = str(ip_network(ip))
-        found = [route for route in routes if route.destination == host]
-        good = len(found) == 1 and not found[0].gateways and found[0].on_veth
+        found = [route for route in routes if str(route.network) == host]
+        good = len(found) == 1 and not found[0].gateways and _on_veth(found[0])
         why = f"{pod.name} lives on this node ({_POD_SOURCE})"
         dead = sorted(down.intersection(*(route.devices for route in found))) if good else []
         label, wanted = f"{ip} of {pod.name}", f"{ip} dev veth…"
@@ -162,8 +94,12 @@ def _texts(found: Iterable[Route]) -> str:
     return "\n".join(route.text for route in found) or "(no such route)"
 
 
-def _inside(destination: str, cidr: str) -> bool:
-    inner, outer = ip_network(destination), ip_network(cidr)
+def _on_veth(route: Route) -> bool:
+    return len(route.devices) == 1 and route.device.startswith("veth")
+
+
+def _inside(route: Route, cidr: str) -> bool:
+    inner, outer = route.network, ip_network(cidr)
     return (
         inner.version == outer.version
         and inner.prefixlen > outer.prefixlen

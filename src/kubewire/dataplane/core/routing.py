@@ -5,58 +5,24 @@ Source: the kernel's fib_lookup, inet_select_addr (net/ipv4/devinet.c) and its l
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from ipaddress import (
-    IPv4Interface,
-    IPv4Network,
-    IPv6Interface,
-    IPv6Network,
-    ip_address,
-    ip_interface,
-    ip_network,
-)
+from ipaddress import ip_network
 from typing import Any
 
 from kubewire.core.errors import LabError
+from kubewire.dataplane.core.iproute import (
+    ADDRESSES,
+    ROUTES,
+    WRONG,
+    InterfaceAddress,
+    Route,
+    read_addresses,
+    read_routes,
+)
 from kubewire.dataplane.core.packet import Address, NotModelled
-from kubewire.dataplane.core.routes import route_text
 
 LOOPBACK = "lo"
-Network = IPv4Network | IPv6Network
-
-
-@dataclass(frozen=True, slots=True)
-class InterfaceAddress:
-    """An address of an interface; `scope` is `global`, `link` or `host`."""
-
-    device: str
-    interface: IPv4Interface | IPv6Interface
-    scope: str
-
-    @property
-    def address(self) -> Address:
-        return self.interface.ip
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """Where packets to a network go; `kind` is `unicast`, `local`, `blackhole`, `unreachable`, …"""
-
-    network: Network
-    kind: str
-    device: str
-    gateway: Address | None
-    source: Address | None
-    metric: int
-    text: str
-    several: bool = False
-
-    def next_hop(self, destination: Address) -> Address:
-        """The address that the packet is handed to on the link."""
-        return self.gateway or destination
 
 
 class Routing:
@@ -73,7 +39,7 @@ class Routing:
     @classmethod
     def parse(cls, ip_addr: str, ip_route: str) -> Routing:
         """Read the two dumps. Raises LabError for what is no such dump."""
-        return cls(_read(ip_addr, "ip-addr.json", _addresses), _read(ip_route, "ip-route.json", _all_routes))
+        return cls(_read(ip_addr, ADDRESSES, read_addresses), _read(ip_route, ROUTES, read_routes))
 
     def is_local(self, address: Address) -> bool:
         """Whether the node itself is meant; all of 127.0.0.0/8 is, as the kernel's table `local` has it."""
@@ -139,46 +105,11 @@ class Routing:
 @lru_cache(maxsize=4096)
 def _local_route(address: Address) -> Route:
     network = ip_network(address)
-    return Route(network, "local", LOOPBACK, None, None, 0, f"local {address} dev {LOOPBACK}")
+    return Route(network, "local", f"local {address} dev {LOOPBACK}", devices=(LOOPBACK,))
 
 
-def _read(text: str, where: str, reader: Any) -> Any:
+def _read(text: str, where: str, reader: Callable[[str], Any]) -> Any:
     try:
-        entries = json.loads(text)
-        return reader(entries)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return reader(text)
+    except WRONG as error:
         raise LabError(f"not the output of ip -j: {error!r}", where=where) from error
-
-
-def _addresses(links: Sequence[Mapping[str, Any]]) -> list[InterfaceAddress]:
-    return [
-        InterfaceAddress(
-            link["ifname"], ip_interface(f"{info['local']}/{info['prefixlen']}"), info.get("scope", "global")
-        )
-        for link in links
-        for info in link.get("addr_info", ())
-        if "local" in info
-    ]
-
-
-def _all_routes(entries: Sequence[Mapping[str, Any]]) -> list[Route]:
-    return [_route(entry) for entry in entries if entry.get("type") not in ("multicast", "throw")]
-
-
-def _route(entry: Mapping[str, Any]) -> Route:
-    via = entry.get("via") or {}
-    gateway = entry.get("gateway") or via.get("host")
-    destination = str(entry["dst"])
-    if destination == "default":
-        six = ":" in str(gateway or entry.get("prefsrc") or "") or "pref" in entry
-        destination = "::/0" if six else "0.0.0.0/0"
-    return Route(
-        network=ip_network(destination, strict=False),
-        kind=str(entry.get("type", "unicast")),
-        device=str(entry.get("dev", "")),
-        gateway=ip_address(gateway) if gateway else None,
-        source=ip_address(entry["prefsrc"]) if "prefsrc" in entry else None,
-        metric=int(entry.get("metric", 0)),
-        text=route_text(entry),
-        several=bool(entry.get("nexthops")),
-    )

@@ -8,7 +8,7 @@ from ipaddress import ip_address, ip_interface, ip_network
 
 from kubewire.dataplane.core.compare import UNASKED, Item, compare_items, listed, whole
 from kubewire.dataplane.core.findings import Check, Note, Place
-from kubewire.dataplane.core.links import address_text
+from kubewire.dataplane.core.iproute import address_text
 from kubewire.dataplane.core.model import Dataplane, Element, Origin, RealServer, Set, VirtualServer
 from kubewire.dataplane.iptables.compare import Dialect, compare_iptables
 from kubewire.dataplane.iptables.foreign import Traffic

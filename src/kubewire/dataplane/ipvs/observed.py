@@ -11,13 +11,13 @@ from msgspec.structs import replace
 
 from kubewire.core.serialization import read_json
 from kubewire.dataplane.core.findings import FAMILIES, IpFamily
-from kubewire.dataplane.core.links import parse_link
+from kubewire.dataplane.core.iproute import ADDRESSES, parse_link
 from kubewire.dataplane.core.model import Dataplane, Link, Problem, Sysctl
 from kubewire.dataplane.ipvs.ipset import parse_ipset_save
 from kubewire.dataplane.ipvs.ipvsadm import parse_ipvsadm_save
 from kubewire.dataplane.ipvs.names import INTERFACE
 
-IPSET, IPVSADM, ADDRESSES = "ipset-save.txt", "ipvsadm-save.txt", "ip-addr.json"
+IPSET, IPVSADM = "ipset-save.txt", "ipvsadm-save.txt"
 
 
 class IpvsDumps(Struct, frozen=True):

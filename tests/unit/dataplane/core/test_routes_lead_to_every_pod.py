@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from kubewire.dataplane.core.findings import Check
-from kubewire.dataplane.core.routes import check_routes, route_text
+from kubewire.dataplane.core.iproute import route_text
+from kubewire.dataplane.core.routes import check_routes
 from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
 
 NODES = [

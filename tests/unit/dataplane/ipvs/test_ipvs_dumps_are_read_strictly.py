@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ipvs_support import rich
 
-from kubewire.dataplane.core.links import parse_link
+from kubewire.dataplane.core.iproute import parse_link
 from kubewire.dataplane.core.model import RealServer
 from kubewire.dataplane.ipvs.ipset import parse_ipset_save
 from kubewire.dataplane.ipvs.ipvsadm import parse_ipvsadm_save
