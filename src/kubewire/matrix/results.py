@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
+from msgspec.structs import asdict
 from pydantic import Field
 
 from kubewire.dataplane.core.findings import Check, IpFamily, adds_up
@@ -198,18 +199,8 @@ def _about(cell: Cell, control_plane: str) -> dict[str, str]:
 
 
 def _check(check: Check) -> CheckResult:
-    told = check.status != "passed"
-    return CheckResult(
-        id=check.id,
-        status=check.status,
-        node=check.node,
-        family=check.family,
-        service=check.service,
-        object=check.object,
-        reason=check.reason,
-        expected=check.expected if told else "",
-        observed=check.observed if told else "",
-    )
+    known = {"expected": "", "observed": ""} if check.status == "passed" else {}
+    return CheckResult(**{**asdict(check), **known})
 
 
 def to_json(run: Run) -> str:

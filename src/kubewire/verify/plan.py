@@ -12,6 +12,7 @@ from kubewire.dataplane.core.config import ProxyConfig
 from kubewire.dataplane.core.endpoints import Categorized, categorize, endpoints_for
 from kubewire.dataplane.core.features import Version
 from kubewire.dataplane.core.findings import FAMILIES, IpFamily
+from kubewire.dataplane.core.pods import read_pods
 from kubewire.lab.schema import Httpbin
 from kubewire.verify.ipvs_traffic import scheduled
 from kubewire.verify.probes import Probe, Vantage
@@ -49,21 +50,12 @@ class Scene:
 
 def ready_pods(cluster: Mapping[str, Any]) -> dict[str, tuple[str, str, str]]:
     """Address → (namespace, name, node) of every pod that is Ready and not terminating."""
-    pods = {}
-    for item in cluster["items"]:
-        status = item.get("status", {})
-        ready = any(
-            c.get("type") == "Ready" and c.get("status") == "True" for c in status.get("conditions", [])
-        )
-        if item["kind"] == "Pod" and ready and "deletionTimestamp" not in item["metadata"]:
-            metadata = item["metadata"]
-            for entry in status.get("podIPs", []):
-                pods[str(ip_address(entry["ip"]))] = (
-                    metadata["namespace"],
-                    metadata["name"],
-                    item["spec"].get("nodeName", ""),
-                )
-    return pods
+    return {
+        str(address): (pod.namespace, pod.short_name, pod.node)
+        for pod in read_pods(cluster)
+        if pod.ready and not pod.leaving
+        for address in pod.addresses
+    }
 
 
 def plan(scene: Scene, httpbin: Httpbin) -> tuple[Probe, ...]:

@@ -55,11 +55,7 @@ class Report(Struct, frozen=True):
         """The JSON report of the contract."""
         return {
             "schema": SCHEMA,
-            "lab": self.lab,
-            "provider": self.provider,
-            "kubernetes": self.kubernetes,
-            "mode": self.mode,
-            "status": self.status,
+            **{key: getattr(self, key) for key in ("lab", "provider", "kubernetes", "mode", "status")},
             "summary": {status: self.count(status) for status in ("passed", "failed", "skipped")},
             "notes": list(self.notes),
             "nodes": [{"name": node.name, "kube_proxy": node.kube_proxy} for node in self.nodes],

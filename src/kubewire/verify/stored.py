@@ -48,17 +48,7 @@ class StoredReport(Struct, forbid_unknown_fields=True):
 
     def report(self) -> Report:
         """The report; its counts are those of its checks, not those of the summary."""
-        return Report(
-            lab=self.lab,
-            provider=self.provider,
-            kubernetes=self.kubernetes,
-            mode=self.mode,
-            status=self.status,
-            nodes=self.nodes,
-            checks=self.checks,
-            notes=self.notes,
-            story=self.story,
-        )
+        return Report(**{name: getattr(self, name) for name in Report.__struct_fields__})
 
 
 def to_stored(report: Report) -> dict[str, Any]:

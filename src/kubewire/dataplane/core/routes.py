@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import ip_address, ip_network
-from typing import Any
 
-from msgspec import Struct
-
-from kubewire.core.errors import LabError
 from kubewire.dataplane.core.findings import Check, Place
 from kubewire.dataplane.core.iproute import ADDRESSES, ROUTES, WRONG, Route, links_down, read_routes
 from kubewire.dataplane.core.objects import Node, family_of
+from kubewire.dataplane.core.pods import Pod, read_pods
 from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
 
 _CIDR_SOURCE = "the Kubernetes network model; kindnet routes every node's podCIDRs by its InternalIP"
 _POD_SOURCE = "the CNI plugin ptp gives each pod a veth pair and the node a host route to it"
-
-
-class Pod(Struct, frozen=True):
-    """A pod that has an address of its own on a node."""
-
-    name: str
-    node: str
-    ips: tuple[str, ...]
 
 
 def check_routes(snapshot: Snapshot) -> list[Check]:
@@ -32,7 +21,11 @@ def check_routes(snapshot: Snapshot) -> list[Check]:
     Nodes without `ip-route.json` are skipped, with the reason. Raises LabError if the objects are no List.
     """
     cluster = snapshot.state
-    pods = _pods(snapshot.cluster)
+    pods = [
+        pod
+        for pod in read_pods(snapshot.cluster)
+        if pod.phase == "Running" and not pod.host and not pod.leaving
+    ]
     checks: list[Check] = []
     for node in snapshot.nodes:
         routes = _routes(node)
@@ -77,17 +70,16 @@ def _to_node(here: str, other: Node, routes: Sequence[Route]) -> Iterator[Check]
 
 
 def _to_pod(here: str, pod: Pod, routes: Sequence[Route], down: frozenset[str]) -> Iterator[Check]:
-    for ip in pod.ips:
-        family = family_of(ip)
-        host = str(ip_network(ip))
-        found = [route for route in routes if str(route.network) == host]
+    for ip in pod.addresses:
+        host = ip_network(ip)
+        found = [route for route in routes if route.network == host]
         good = len(found) == 1 and not found[0].gateways and _on_veth(found[0])
         why = f"{pod.name} lives on this node ({_POD_SOURCE})"
         dead = sorted(down.intersection(*(route.devices for route in found))) if good else []
         label, wanted = f"{ip} of {pod.name}", f"{ip} dev veth…"
         actual = _texts(found) + (f" ({dead[0]} is down)" if dead else "")
         ok = good and not dead
-        yield Place("route", here, family).check("route.pod", label, why, wanted, actual, ok=ok)
+        yield Place("route", here, family_of(str(ip))).check("route.pod", label, why, wanted, actual, ok=ok)
 
 
 def _texts(found: Iterable[Route]) -> str:
@@ -105,21 +97,3 @@ def _inside(route: Route, cidr: str) -> bool:
         and inner.prefixlen > outer.prefixlen
         and inner.network_address in outer
     )
-
-
-def _pods(v1_list: Mapping[str, Any]) -> list[Pod]:
-    """Running pods with an address of their own; those of the host network share the node's."""
-    pods: list[Pod] = []
-    for item in v1_list.get("items") or ():
-        if item.get("kind") != "Pod" or (item.get("spec") or {}).get("hostNetwork"):
-            continue
-        status, meta = item.get("status") or {}, item["metadata"]
-        if status.get("phase") != "Running" or meta.get("deletionTimestamp"):
-            continue
-        try:
-            ips = tuple(str(ip_address(entry["ip"])) for entry in status.get("podIPs") or ())
-        except (KeyError, ValueError) as error:
-            raise LabError(f"a pod's address can't be read: {error}", where="cluster.json") from error
-        if ips:
-            pods.append(Pod(f"{meta['namespace']}/{meta['name']}", item["spec"].get("nodeName", ""), ips))
-    return pods

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import ip_address
-from typing import Any
 
-from kubewire.core.errors import DefinitionError, LabError
+from kubewire.core.errors import DefinitionError
 from kubewire.dataplane.core.findings import IpFamily
 from kubewire.dataplane.core.packet import Address
+from kubewire.dataplane.core.pods import Pod
 from kubewire.dataplane.core.translate import address_and_port
 
 OUTSIDE: dict[IpFamily, str] = {"ipv4": "203.0.113.77", "ipv6": "2001:db8:ffff::77"}
@@ -31,16 +30,6 @@ class Target:
         return "ipv6" if self.address.version == 6 else "ipv4"
 
 
-@dataclass(frozen=True, slots=True)
-class Pod:
-    """A pod as the API gives it; `host` says that it uses its node's network."""
-
-    name: str
-    node: str
-    addresses: tuple[Address, ...]
-    host: bool
-
-
 def parse_target(text: str) -> Target:
     """`10.96.0.1:443`, `[fd00::1]:53/udp`. Raises DefinitionError for anything else."""
     where, _, protocol = text.partition("/")
@@ -54,26 +43,6 @@ def parse_target(text: str) -> Target:
             hint="as: --to 10.96.0.1:443, --to 10.96.0.10:53/udp, --to [fd00:10:96::1]:443",
         )
     return Target(address, port, protocol or "tcp")
-
-
-def read_pods(v1_list: Mapping[str, Any]) -> list[Pod]:
-    """The pods of a v1 List that have a node and an address and have not ended. Raises LabError."""
-    try:
-        pods = [_pod(item) for item in v1_list.get("items") or () if item.get("kind") == "Pod"]
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise LabError(f"a pod is not as the API gives it: {error!r}", where="cluster.json") from error
-    return sorted((pod for pod in pods if pod.addresses and pod.node), key=lambda pod: pod.name)
-
-
-def _pod(item: Mapping[str, Any]) -> Pod:
-    status, spec = item.get("status") or {}, item.get("spec") or {}
-    ended = status.get("phase") in ("Succeeded", "Failed")
-    return Pod(
-        f"{item['metadata']['namespace']}/{item['metadata']['name']}",
-        spec.get("nodeName") or "",
-        () if ended else tuple(ip_address(entry["ip"]) for entry in status.get("podIPs") or ()),
-        bool(spec.get("hostNetwork")),
-    )
 
 
 def find_pod(wanted: str, pods: Iterable[Pod]) -> Pod:

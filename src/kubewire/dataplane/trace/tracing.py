@@ -9,17 +9,10 @@ from ipaddress import ip_address
 from kubewire.core.errors import DefinitionError, LabError
 from kubewire.dataplane.core.findings import IpFamily
 from kubewire.dataplane.core.packet import Address, Packet
+from kubewire.dataplane.core.pods import Pod, read_pods
 from kubewire.dataplane.core.routing import LOOPBACK
 from kubewire.dataplane.core.snapshot import Snapshot
-from kubewire.dataplane.trace.endpoints import (
-    OUTSIDE,
-    Pod,
-    Target,
-    find_node,
-    find_pod,
-    parse_target,
-    read_pods,
-)
+from kubewire.dataplane.trace.endpoints import OUTSIDE, Target, find_node, find_pod, parse_target
 from kubewire.dataplane.trace.journey import Network
 from kubewire.dataplane.trace.observe import view_of
 from kubewire.dataplane.trace.walk import Path
@@ -67,7 +60,12 @@ def trace(snapshot: Snapshot, source: str, target: str, node: str = "") -> Trace
     LabError where a dump that is needed is missing or incomplete.
     """
     goal = parse_target(target)
-    pods = read_pods(snapshot.cluster)
+    pods = [
+        pod
+        for pod in read_pods(snapshot.cluster)
+        if pod.addresses and pod.node and pod.phase not in ("Succeeded", "Failed")
+    ]
+    pods.sort(key=lambda pod: pod.name)
     network = network_of(snapshot, pods, goal.family)
     return trace_from(network, find_start(network, pods, source, goal, node), goal)
 
