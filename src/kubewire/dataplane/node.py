@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from msgspec import Struct
 
@@ -62,7 +60,7 @@ def read_inputs(node: NodeSnapshot, cluster: ClusterState) -> Inputs:
             )
     config = ProxyConfig.parse(files["kube-proxy.yaml"])
     name = config.hostname_override or node.name
-    facts, addresses = _json(files, "facts.json", dict), _json(files, "ip-addr.json", list)
+    facts, addresses = node.json("facts.json", dict), node.json("ip-addr.json", list)
     try:
         built = NodeFacts.build(cluster.node(name), facts, addresses)
     except (TypeError, ValueError, AttributeError) as error:
@@ -72,16 +70,3 @@ def read_inputs(node: NodeSnapshot, cluster: ClusterState) -> Inputs:
     except DefinitionError as error:
         raise LabError(error.what, where="kube-proxy-version") from error
     return Inputs(node, config, built, version)
-
-
-def _json(files: Mapping[str, str], name: str, kind: type) -> Any:
-    """An optional JSON file, None when it is absent; raises LabError for one that can't be used."""
-    if name not in files:
-        return None
-    try:
-        value = json.loads(files[name])
-    except (ValueError, RecursionError) as error:
-        raise LabError(f"not JSON: {error}", where=name) from error
-    if not isinstance(value, kind):
-        raise LabError(f"not a JSON {kind.__name__}", where=name)
-    return value

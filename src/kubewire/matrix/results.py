@@ -207,7 +207,21 @@ def to_json(run: Run) -> str:
     return run.model_dump_json(by_alias=True, indent=1) + "\n"
 
 
-def counts(cells: Sequence[CellResult]) -> dict[str, int]:
+def counts(cells: Sequence[CellResult]) -> dict[CellStatus, int]:
     """How many cells there are of each status, worst first."""
-    order = ("failed", "error", "missing", "skipped", "passed")
+    order: tuple[CellStatus, ...] = ("failed", "error", "missing", "skipped", "passed")
     return {status: n for status in order if (n := sum(cell.status == status for cell in cells))}
+
+
+WORDS: dict[CellStatus, str] = {
+    "passed": "passed",
+    "failed": "failed",
+    "error": "error",
+    "skipped": "can't run here",
+    "missing": "not run",
+}
+
+
+def tally(cells: Sequence[CellResult]) -> str:
+    """`12 passed, 1 not run`."""
+    return ", ".join(f"{number} {WORDS[status]}" for status, number in counts(cells).items())

@@ -14,17 +14,10 @@ from kubewire.binaries.versions import sort_key
 from kubewire.core.printable import printable
 from kubewire.dataplane.core.registry import title_of
 from kubewire.dataplane.explain_service import Explanation
-from kubewire.matrix.results import CellResult, CheckResult, Run, counts
+from kubewire.matrix.results import WORDS, CellResult, CheckResult, Run, tally
 
 TEMPLATE = Path(__file__).with_name("nightly.html.j2")
 MARKS = {"passed": "✔", "failed": "✘", "error": "!", "skipped": "–", "missing": "…"}  # noqa: RUF001
-WORDS = {
-    "passed": "passed",
-    "failed": "failed",
-    "error": "error",
-    "skipped": "can't run here",
-    "missing": "not run",
-}
 BAD = ("failed", "error")
 PHASES = ("cluster", "workload", "verify", "snapshot", "total")
 WIDTH = 1000
@@ -57,7 +50,7 @@ def _page(run: Run, pairs: Iterable[tuple[Explanation, Explanation]]) -> dict[st
     beside = {cell.control_plane for cell in run.cells if cell.control_plane not in ("", cell.kubernetes)}
     bars = list(_bars(run.cells))
     return {
-        "headline": ", ".join(f"{number} {WORDS[status]}" for status, number in counts(run.cells).items()),
+        "headline": tally(run.cells),
         "status": run.status,
         "mark": MARKS[run.status],
         "when": _when(run.started, run.finished),

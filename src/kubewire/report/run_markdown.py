@@ -7,16 +7,9 @@ from collections.abc import Iterator
 
 from kubewire.binaries.versions import sort_key
 from kubewire.core.printable import printable
-from kubewire.matrix.results import CellResult, Run, counts
+from kubewire.matrix.results import CellResult, Run, tally
 
 MARKS = {"passed": "✅", "failed": "❌", "error": "💥", "skipped": "⏭", "missing": "⋯"}
-WORDS = {
-    "passed": "passed",
-    "failed": "failed",
-    "error": "error",
-    "skipped": "can't run here",
-    "missing": "not run",
-}
 SHOWN = 20
 LINES = 12
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~&-])")
@@ -28,8 +21,7 @@ def run_to_markdown(run: Run) -> str:
 
 
 def _head(run: Run) -> Iterator[str]:
-    told = ", ".join(f"{n} {WORDS[status]}" for status, n in counts(run.cells).items())
-    yield f"## {MARKS[run.status]} kubewire nightly: {told}"
+    yield f"## {MARKS[run.status]} kubewire nightly: {tally(run.cells)}"
     yield ""
     if run.partial:
         yield "**Partial: the run ended before all cells had run.**"

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from kubewire.core.errors import KubewireError
+from kubewire.core.errors import KubewireError, LabError
 from kubewire.core.processes import run
 from kubewire.core.timeouts import scaled
 from kubewire.dataplane.core.config import ProxyConfig
 from kubewire.dataplane.core.features import Version
 from kubewire.dataplane.core.findings import Check, Place
+from kubewire.dataplane.core.iproute import ADDRESSES, local_addresses
 from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
 from kubewire.lab.schema import Lab
 from kubewire.providers.base import Provider
@@ -136,9 +136,7 @@ def _proxied(node: NodeSnapshot) -> Proxied | None:
 def node_addresses(node: NodeSnapshot) -> frozenset[str]:
     """Every address of the node, from ip-addr.json."""
     try:
-        links = json.loads(node.files.get("ip-addr.json", "[]"))
-    except ValueError:
+        links = node.json(ADDRESSES, list) or ()
+    except LabError:
         return frozenset()
-    return frozenset(
-        plain(info["local"]) for link in links for info in link.get("addr_info", ()) if "local" in info
-    )
+    return frozenset(plain(info["local"]) for link in links for info in local_addresses(link))

@@ -11,6 +11,7 @@ from msgspec import Struct, field
 from kubewire.dataplane.core.config import ProxyConfig
 from kubewire.dataplane.core.features import Version, has
 from kubewire.dataplane.core.findings import IpFamily
+from kubewire.dataplane.core.iproute import local_addresses
 from kubewire.dataplane.core.objects import Node, canonical
 
 
@@ -42,9 +43,7 @@ class NodeFacts(Struct, frozen=True):
         facts = facts or {}
         nfacct = facts.get("nfacct")
         addresses = {
-            link["ifname"]: tuple(
-                canonical(info["local"]) for info in link.get("addr_info", ()) if "local" in info
-            )
+            link["ifname"]: tuple(canonical(info["local"]) for info in local_addresses(link))
             for link in ip_addr or ()
             if "ifname" in link
         }

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal
+
+from msgspec import Struct
 
 Mode = Literal["iptables", "ipvs", "nftables"]
 
 
-class Kind(NamedTuple):
+class Kind(Struct, frozen=True, gc=False):
     title: str
     modes: tuple[Mode, ...]
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from kubewire.core.errors import LabError
 from kubewire.dataplane.core.findings import IpFamily
 from kubewire.dataplane.core.shape import check_cluster
 
@@ -38,6 +40,18 @@ class NodeSnapshot(Struct, frozen=True):
     name: str
     files: Mapping[str, str]
     errors: Mapping[str, str] = {}
+
+    def json(self, name: str, kind: type) -> Any:
+        """An optional JSON file, None when it is absent; raises LabError for one that can't be used."""
+        if name not in self.files:
+            return None
+        try:
+            value = json.loads(self.files[name])
+        except (ValueError, RecursionError) as error:
+            raise LabError(f"not JSON: {error}", where=name) from error
+        if not isinstance(value, kind):
+            raise LabError(f"not a JSON {kind.__name__}", where=name)
+        return value
 
 
 class Snapshot(Struct, frozen=True, dict=True):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from kubewire.dataplane.core.compare import compare_chain, listed, whole
 from kubewire.dataplane.core.findings import Check, IpFamily, Note, Place
@@ -17,7 +18,7 @@ from kubewire.dataplane.iptables.spec import Spec, parse_rule
 Key = tuple[str, str]
 
 
-class Dialect(NamedTuple):
+class Dialect(Struct, frozen=True):
     """What differs between the modes that write iptables rules.
 
     `owned`: whether kube-proxy writes a chain of that table and name; `source`: where upstream does.
