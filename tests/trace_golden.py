@@ -22,9 +22,9 @@ from kubewire.dataplane.iptables.expected import expected_iptables
 from kubewire.dataplane.nftables.expected import expected_nftables
 from kubewire.dataplane.node import read_inputs
 from kubewire.dataplane.trace import Start, Trace, network_of, trace_from
-from kubewire.dataplane.trace.endpoints import Target
 from kubewire.dataplane.trace.hooks import IptablesRules, NftRules
 from kubewire.dataplane.trace.journey import Network
+from kubewire.dataplane.trace.tracing import Target
 from kubewire.snapshot.folder import read_snapshot
 from repository import GOLDEN
 

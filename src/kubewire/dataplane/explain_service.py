@@ -11,8 +11,9 @@ from kubewire.dataplane.core.cluster import ServicePort, service_ports
 from kubewire.dataplane.core.features import Version
 from kubewire.dataplane.core.findings import FAMILIES, IpFamily
 from kubewire.dataplane.core.objects import Service
+from kubewire.dataplane.core.pods import find_node
 from kubewire.dataplane.core.registry import Mode
-from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
+from kubewire.dataplane.core.snapshot import Snapshot
 from kubewire.dataplane.explain import Line, explain
 from kubewire.dataplane.node import expected_dataplane, read_inputs
 
@@ -39,7 +40,8 @@ def explain_service(snapshot: Snapshot, service: str, node: str = "") -> Explana
     cluster = snapshot.state
     namespace, name, port_name = _split(service)
     found = _service(cluster.services, namespace, name)
-    chosen = _node(snapshot.nodes, node)
+    nodes = {each.name: each for each in snapshot.nodes}
+    chosen = nodes[find_node(node, nodes)] if node else snapshot.nodes[-1]
     inputs = read_inputs(chosen, cluster)
     ports, families = [], []
     for family in FAMILIES:
@@ -83,20 +85,6 @@ def _service(services: Sequence[Service], namespace: str, name: str) -> Service:
     raise DefinitionError(
         f"there is no Service {namespace}/{name}" + (f"; did you mean {near[0]}?" if near else ""),
         hint=f"the nearest: {', '.join(near or sorted(names)[:5])}",
-    )
-
-
-def _node(nodes: Sequence[NodeSnapshot], wanted: str) -> NodeSnapshot:
-    if not wanted:
-        return nodes[-1]
-    for node in nodes:
-        if node.name == wanted or node.name.endswith(f"-{wanted}"):
-            return node
-    names = [node.name for node in nodes]
-    near = difflib.get_close_matches(wanted, names, n=1, cutoff=0.5)
-    raise DefinitionError(
-        f"there is no node {wanted!r}" + (f"; did you mean {near[0]}?" if near else ""),
-        hint=f"the nodes: {', '.join(names)}",
     )
 
 

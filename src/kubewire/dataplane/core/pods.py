@@ -1,14 +1,14 @@
-"""The pods of a snapshot: where each one runs, its addresses, and whether it serves."""
+"""The pods of a snapshot: where each one runs, its addresses, whether it serves; and finding one by name."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from kubewire.core.errors import LabError
+from kubewire.core.errors import DefinitionError, LabError
 
 if TYPE_CHECKING:
     from kubewire.dataplane.core.packet import Address
@@ -52,3 +52,36 @@ def _pod(item: Mapping[str, Any]) -> Pod:
         ready=("Ready", "True") in conditions,
         leaving=bool(meta.get("deletionTimestamp")),
     )
+
+
+def find_pod(wanted: str, pods: Iterable[Pod]) -> Pod:
+    """By name, `namespace/name`, or the first of a Deployment by its name. Raises DefinitionError."""
+    pods = list(pods)
+    for fits in (
+        lambda name: wanted in (name, name.partition("/")[2]),
+        lambda name: name.startswith(f"{wanted}-") or name.partition("/")[2].startswith(f"{wanted}-"),
+    ):
+        if found := [pod for pod in pods if fits(pod.name)]:
+            return found[0]
+    raise DefinitionError(
+        f"there is no pod {wanted!r}{_near(wanted, [pod.name for pod in pods])}",
+        hint="the pods: " + (", ".join(pod.name for pod in pods) or "none"),
+    )
+
+
+def find_node(wanted: str, names: Iterable[str]) -> str:
+    """A node by its full name or by the part behind the lab's. Raises DefinitionError."""
+    names = list(names)
+    found = [name for name in names if name == wanted] or [n for n in names if n.endswith(f"-{wanted}")]
+    if len(found) != 1:
+        raise DefinitionError(
+            f"there is no node {wanted!r}{_near(wanted, names)}", hint=f"the nodes: {', '.join(names)}"
+        )
+    return found[0]
+
+
+def _near(wanted: str, names: list[str]) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(wanted, names, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]}?" if near else ""

@@ -9,18 +9,34 @@ from ipaddress import ip_address
 from kubewire.core.errors import DefinitionError, LabError
 from kubewire.dataplane.core.findings import IpFamily
 from kubewire.dataplane.core.packet import Address, Packet
-from kubewire.dataplane.core.pods import Pod, read_pods
+from kubewire.dataplane.core.pods import Pod, find_node, find_pod, read_pods
 from kubewire.dataplane.core.routing import LOOPBACK
 from kubewire.dataplane.core.snapshot import Snapshot
-from kubewire.dataplane.trace.endpoints import OUTSIDE, Target, find_node, find_pod, parse_target
+from kubewire.dataplane.core.translate import address_and_port
 from kubewire.dataplane.trace.journey import Network
 from kubewire.dataplane.trace.observe import view_of
 from kubewire.dataplane.trace.walk import Path
 
+OUTSIDE: dict[IpFamily, str] = {"ipv4": "203.0.113.77", "ipv6": "2001:db8:ffff::77"}
+"""An address of a client outside, from the networks reserved for documentation (RFC 5737, RFC 3849)."""
+PROTOCOLS = ("tcp", "udp", "sctp")
 _TIES = (
     "iptables and nft chains of equal priority disagree here: the kernel runs first what was registered "
     "last, which a snapshot does not tell; this trace runs nft first"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where the client wants to go."""
+
+    address: Address
+    port: int
+    protocol: str
+
+    @property
+    def family(self) -> IpFamily:
+        return "ipv6" if self.address.version == 6 else "ipv4"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +98,21 @@ def trace_from(network: Network, start: Start, target: Target) -> Trace:
     )
     same = [(p.chance, p.outcome) for p in other] == [(p.chance, p.outcome) for p in paths]
     return Trace(start, target, tuple(paths), () if same else (_TIES,))
+
+
+def parse_target(text: str) -> Target:
+    """`10.96.0.1:443`, `[fd00::1]:53/udp`. Raises DefinitionError for anything else."""
+    where, _, protocol = text.partition("/")
+    try:
+        address, port = address_and_port(where)
+    except ValueError:
+        port = None
+    if port is None or (protocol or "tcp") not in PROTOCOLS:
+        raise DefinitionError(
+            f"--to {text}: not an address and port",
+            hint="as: --to 10.96.0.1:443, --to 10.96.0.10:53/udp, --to [fd00:10:96::1]:443",
+        )
+    return Target(address, port, protocol or "tcp")
 
 
 def find_start(network: Network, pods: Sequence[Pod], source: str, target: Target, node: str) -> Start:
