@@ -145,11 +145,11 @@ def compare_chain(
 
     `head` is what the tool prints before each rule's text.
     """
-    wanted = list(expected.rules())
+    rules = list(expected.rules())
     texts = [rule.text for rule in observed.rules()] if observed else []
-    if observed is not None and texts == [rule.text for rule in wanted]:
-        return _hold(place, label, [(rule.origin or _NOBODY, head + rule.text) for rule in wanted])
-    items = [rule_item(rule) for rule in wanted]
+    if observed is not None and texts == [rule.text for rule in rules]:
+        return _hold(place, label, [(rule.origin or _NOBODY, head + rule.text) for rule in rules])
+    items = [rule_item(rule) for rule in rules]
 
     def render(text: str) -> str:
         return head + text
