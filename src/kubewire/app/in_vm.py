@@ -13,8 +13,8 @@ from kubewire.core.os_packages import can_install, missing_packages
 from kubewire.hosts import records, tunnel
 from kubewire.hosts.records import RemoteLab
 from kubewire.hosts.vm import machine
-from kubewire.hosts.vm.hosting import HOST, is_dead
 from kubewire.hosts.vm.preflight import programs
+from kubewire.hosts.vm.state import HOST, is_dead
 from kubewire.providers.registry import embedded
 
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from kubewire.core.errors import DefinitionError
 from kubewire.hosts import records, remote
 from kubewire.hosts.records import RemoteLab
-from kubewire.hosts.vm.hosting import HOST as VM
-from kubewire.hosts.vm.hosting import require_alive
+from kubewire.hosts.vm.state import HOST as VM
+from kubewire.hosts.vm.state import require_alive
 from kubewire.lab.lookup import is_recorded, lab_name
 
 if TYPE_CHECKING:

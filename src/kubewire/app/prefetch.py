@@ -15,7 +15,7 @@ from kubewire.binaries.offers import offers
 from kubewire.core import console
 from kubewire.core.errors import DefinitionError
 from kubewire.core.os_packages import can_install, install, not_installable
-from kubewire.hosts.vm.hosting import HOST as VM
+from kubewire.hosts.vm.state import HOST as VM
 from kubewire.lab.loading import find_lab
 from kubewire.lab.schema import Lab
 from kubewire.providers.registry import get_provider, providers

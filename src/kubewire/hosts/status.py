@@ -15,7 +15,7 @@ from kubewire.core.rpc import decode
 from kubewire.hosts import remote
 from kubewire.hosts.records import RemoteLab
 from kubewire.hosts.ssh_errors import last_line
-from kubewire.hosts.vm.hosting import is_dead, why_dead
+from kubewire.hosts.vm.state import is_dead, why_dead
 from kubewire.providers.base import Phase
 
 SECONDS = 120.0

@@ -17,7 +17,7 @@ from kubewire.core.serialization import convert
 from kubewire.hosts.inventory import Target, find_target
 from kubewire.hosts.ssh_target import SshTarget
 from kubewire.hosts.vm import preflight
-from kubewire.hosts.vm.hosting import HOST as VM
+from kubewire.hosts.vm.state import HOST as VM
 from kubewire.lab.loading import load_lab
 from kubewire.nightly.folder import Order
 from kubewire.nightly.workers import Worker, jobs_of, this_machine

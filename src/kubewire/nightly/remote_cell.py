@@ -32,7 +32,7 @@ from kubewire.hosts.remote import SSH_FAILED, runner
 from kubewire.hosts.ssh_errors import unreachable
 from kubewire.hosts.ssh_target import SshTarget
 from kubewire.hosts.vm import machine, state
-from kubewire.hosts.vm.hosting import HOST as VM
+from kubewire.hosts.vm.state import HOST as VM
 from kubewire.lab.loading import load_lab
 from kubewire.matrix.results import CellResult
 from kubewire.nightly.cell import keep_packed, overrides_of

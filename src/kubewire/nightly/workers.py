@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from kubewire.app.machine import BUILD_BYTES
 from kubewire.core.memory import memory_available
 from kubewire.hosts.ssh_target import SshTarget
-from kubewire.hosts.vm.hosting import HOST as VM
+from kubewire.hosts.vm.state import HOST as VM
 from kubewire.hosts.vm.state import PATIENCE
 from kubewire.matrix.plan import Machine
 from kubewire.nightly.children import Child

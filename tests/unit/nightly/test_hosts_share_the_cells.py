@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 
 from kubewire.hosts.ssh_target import SshTarget
-from kubewire.hosts.vm.hosting import HOST as VM
+from kubewire.hosts.vm.state import HOST as VM
 from kubewire.nightly import workers
 from kubewire.nightly.children import Child
 from kubewire.nightly.folder import CellOrder

@@ -10,8 +10,8 @@ from kubewire.binaries.versions import Components
 from kubewire.core.progress import Progress, emit
 from kubewire.hosts.inventory import Target
 from kubewire.hosts.vm import machine
-from kubewire.hosts.vm.hosting import HOST, write_inventory
 from kubewire.hosts.vm.parts import Parts, prepare, unlike
+from kubewire.hosts.vm.state import HOST, write_inventory
 from kubewire.lab.loading import load_lab
 from kubewire.lab.schema import Lab
 from kubewire.providers.base import Change

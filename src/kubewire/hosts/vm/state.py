@@ -1,14 +1,20 @@
-"""A lab's VM: its files in its folder, whether it still runs, and how it is reached by SSH. Light."""
+"""A lab's VM: its files in its folder, whether it still runs, and how it is reached as a lab host. Light."""
 
 from __future__ import annotations
 
+import json
+import shlex
 from pathlib import Path
 
-from kubewire.core.files import read_record, write_record
+from kubewire.core.errors import LabError
+from kubewire.core.files import read_record, write_atomically, write_record
 from kubewire.core.paths import state_dir
 from kubewire.core.proc import Origin, Process
 from kubewire.core.timeouts import VARIABLE
 
+HOST = "vm"
+"""The inventory name of a lab's VM, as in `--host vm`."""
+INVENTORY = "inventory.json"
 FILE = "vm.json"
 KEY = "key"
 KNOWN_HOSTS = "known_hosts"
@@ -98,3 +104,39 @@ def recorded() -> list[str]:
     """The labs that have a VM folder, sorted."""
     base = state_dir() / "vm"
     return sorted(entry.name for entry in base.iterdir()) if base.is_dir() else []
+
+
+def write_inventory(vm: VmState) -> Path:
+    """An Ansible inventory whose only host is the VM, with kubewire's paths on it."""
+    path = folder(vm.lab) / INVENTORY
+    host = {
+        "ansible_host": ADDRESS,
+        "ansible_port": vm.port,
+        "ansible_user": USER,
+        "ansible_ssh_common_args": shlex.join(vm.options),
+        "ansible_python_interpreter": PYTHON,
+        "kubewire_python": PYTHON,
+        "kubewire_environment": ENVIRONMENT,
+    }
+    write_atomically(path, json.dumps({"all": {"hosts": {HOST: host}}}, indent=1) + "\n")
+    return path
+
+
+def is_dead(lab: str, host: str) -> bool:
+    """Whether that host is the lab's VM and no longer runs."""
+    return host == HOST and running(lab) is None
+
+
+def why_dead(lab: str) -> str:
+    console = post_mortem(lab) / CONSOLE
+    return "its VM has ended" + (f"; the end of its console: {console}" if console.exists() else "")
+
+
+def require_alive(lab: str) -> None:
+    """LabError for a lab whose VM has ended, with the path of its console log."""
+    if is_dead(lab, HOST):
+        raise LabError(
+            why_dead(lab),
+            where=f"lab {lab}",
+            hint=f"recreate it: kubewire down {lab}, then kubewire up {lab}",
+        )

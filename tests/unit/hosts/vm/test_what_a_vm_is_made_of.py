@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 from kubewire.core.errors import HostError
 from kubewire.hosts.vm import cache, disks, qemu, recipe
 from kubewire.hosts.vm.debian import Root
-from kubewire.hosts.vm.hosting import write_inventory
 from kubewire.hosts.vm.qemu import Machine, Qemu
+from kubewire.hosts.vm.state import write_inventory
 
 LOCK = """flask==3.1 \\
     --hash=sha256:aa
