@@ -21,7 +21,6 @@ from kubewire.nightly.run import now
 from kubewire.report.html import run_to_html
 from kubewire.report.junit import run_to_junit
 from kubewire.report.run_markdown import run_to_markdown
-from kubewire.snapshot.archive import read_archive
 from kubewire.versiondiff.acceptance import Acceptance, load_acceptances
 from kubewire.versiondiff.model import Drift
 from kubewire.versiondiff.roles import explained_by_roles
@@ -41,8 +40,7 @@ class Baseline:
         acceptances = load_acceptances(accept.absolute()) if accept else ()
         if path is None:
             return cls(acceptances=acceptances)
-        folder = path if path.is_dir() else path.parent
-        return cls(read_run(path), RunFolder(folder.absolute()), acceptances)
+        return cls(read_run(path), RunFolder.of(path.absolute()), acceptances)
 
 
 NO_BASELINE = Baseline()
@@ -91,7 +89,7 @@ def _drift(run: Run, folder: RunFolder, baseline: Baseline) -> tuple[tuple[Drift
     def compared(pairs: Iterable[drifts.Pair], old: RunFolder) -> Iterator[Drift]:
         for pair in pairs:
             try:
-                yield pair.compare(_reader(old), _reader(folder))
+                yield pair.compare(old.read_snapshot, folder.read_snapshot)
             except KubewireError as error:
                 lost.append(f"{pair.after} can't be compared with {pair.before}: {error}")
 
@@ -102,10 +100,6 @@ def _drift(run: Run, folder: RunFolder, baseline: Baseline) -> tuple[tuple[Drift
         against = compared(drifts.against(baseline.run, run), baseline.folder)
         found += drifts.results(against, "baseline", baseline.acceptances, today)
     return found, lost
-
-
-def _reader(folder: RunFolder) -> drifts.Read:
-    return lambda cell_id: read_archive(folder.snapshot(cell_id))
 
 
 def write_reports(run: Run, folder: RunFolder) -> None:
@@ -124,6 +118,6 @@ def _pairs(run: Run, folder: RunFolder) -> Iterator[tuple[Explanation, Explanati
     for cells in drifts.families(run.cells):
         if len(cells) > 1:
             with suppress(KubewireError):
-                oldest, newest = (read_archive(folder.snapshot(cell.id)) for cell in (cells[0], cells[-1]))
+                oldest, newest = (folder.read_snapshot(cell.id) for cell in (cells[0], cells[-1]))
                 service = str(newest.meta.get("service", ""))
                 yield explained_by_roles(oldest, service), explained_by_roles(newest, service)

@@ -41,8 +41,9 @@ def _drifts(before: Path, after: Path | None) -> Iterator[Drift]:
     if _is_run(before) and (after is None or _is_run(after)):
         old = read_run(before)
         pairs = drifts.across_versions(old) if after is None else drifts.against(old, read_run(after))
+        earlier, later = RunFolder.of(before), RunFolder.of(after or before)
         for pair in pairs:
-            yield pair.compare(reader(before), reader(after or before))
+            yield pair.compare(earlier.read_snapshot, later.read_snapshot)
         return
     if after is None or _is_run(before) or _is_run(after):
         raise DefinitionError(
@@ -52,12 +53,6 @@ def _drifts(before: Path, after: Path | None) -> Iterator[Drift]:
         )
     first, second = _snapshot(before), _snapshot(after)
     yield drift(first, second, str(second.meta.get("lab") or after.name))
-
-
-def reader(run: Path) -> drifts.Read:
-    """A reader of a run's snapshots."""
-    folder = RunFolder(run if run.is_dir() else run.parent)
-    return lambda cell_id: read_archive(folder.snapshot(cell_id))
 
 
 def _is_run(path: Path) -> bool:

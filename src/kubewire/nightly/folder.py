@@ -26,8 +26,10 @@ from kubewire.core.errors import DefinitionError, LabError
 from kubewire.core.files import RECORD_LIMIT, UnsafeFileError, read_bounded, write_atomically
 from kubewire.core.locks import try_lock
 from kubewire.core.serialization import decode, encode
+from kubewire.dataplane.core.snapshot import Snapshot
 from kubewire.matrix.plan import Cell
 from kubewire.matrix.results import SCHEMA, CellResult, Run
+from kubewire.snapshot.archive import read_archive
 
 CELL_LIMIT = 64 << 20
 """Bytes of one cell's result."""
@@ -79,8 +81,14 @@ class RunFolder:
     def cell(self, cell: Cell) -> Path:
         return self.path / "cells" / cell.id
 
-    def snapshot(self, cell_id: str) -> Path:
-        return self.path / "cells" / cell_id / "snapshot.tar.gz"
+    @classmethod
+    def of(cls, path: Path) -> RunFolder:
+        """From the folder or its run.json."""
+        return cls(path if path.is_dir() else path.parent)
+
+    def read_snapshot(self, cell_id: str) -> Snapshot:
+        """A cell's snapshot; LabError if it can't be read."""
+        return read_archive(self.path / "cells" / cell_id / "snapshot.tar.gz")
 
     def write_order(self, order: Order) -> None:
         """Create it; DefinitionError if the folder has other content."""
