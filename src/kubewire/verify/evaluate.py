@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
-from kubewire.core.errors import LabError
 from kubewire.dataplane.check import check_snapshot
 from kubewire.dataplane.core.findings import FAMILIES, Check, IpFamily, Note
 from kubewire.dataplane.core.model import Dataplane
@@ -51,8 +51,10 @@ def evaluate_snapshot(snapshot: Snapshot, parts: Sequence[str] = ALL_CHECKS) -> 
 def _node_notes(node: NodeSnapshot) -> list[Note]:
     notes = [Note(node.errors["node"], node.name)] if "node" in node.errors else []
     try:
-        facts = node.json("facts.json", dict) or {}
-    except LabError:
+        facts = json.loads(node.files.get("facts.json", "{}"))
+    except ValueError:
+        return notes
+    if not isinstance(facts, dict):
         return notes
     if tools := _tools(facts.get("tools")):
         notes.append(Note(f"tools: {tools}", node.name))
