@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from kubewire.core import paths
 from kubewire.core.errors import HostError, KubewireError, LabError
-from kubewire.lab.lookup import not_up
 from kubewire.providers.base import Change, Entry, Finding, NodeHandle, Provider, Status
 from kubewire.providers.kind import node, state
 
@@ -234,5 +233,7 @@ class KindProvider(Provider):
 def _living(name: str) -> state.ClusterState:
     recorded = state.read(name)
     if recorded is None or not recorded.nodes:
+        from kubewire.lab.lookup import not_up
+
         raise not_up(name)
     return recorded

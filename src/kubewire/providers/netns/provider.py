@@ -14,7 +14,6 @@ from kubewire.core import paths
 from kubewire.core.errors import DefinitionError, LabError
 from kubewire.core.proc import await_end
 from kubewire.core.processes import search_path
-from kubewire.lab.lookup import not_up
 from kubewire.providers.base import Change, Entry, Finding, NodeHandle, Phase, Provider, Status
 from kubewire.providers.netns import entry, state
 
@@ -182,6 +181,8 @@ class NetnsProvider(Provider):
 def _living(name: str) -> state.SandboxState:
     recorded = state.read_state(paths.lab_dir(name))
     if recorded is None or not recorded.alive():
+        from kubewire.lab.lookup import not_up
+
         raise not_up(name, _why_dead(name))
     return recorded
 
