@@ -11,7 +11,7 @@ from kubewire.core.serialization import encode
 from kubewire.lab.kubeproxy import kube_proxy_config
 from kubewire.lab.schema import Lab
 from kubewire.providers.netns import control_plane, topology
-from kubewire.providers.netns.agent.config import Config, KubeletTls, Node
+from kubewire.providers.netns.agent_config import Config, KubeletTls, Node
 from kubewire.providers.netns.control_plane import API_PORT, KUBECONFIGS, PKI, Binaries, Credentials
 from kubewire.providers.netns.plan import (
     AGENT,

@@ -18,10 +18,10 @@ from kubewire.core.errors import KubewireError
 from kubewire.core.timeouts import scaled
 from kubewire.providers.netns import agent_control
 from kubewire.providers.netns.agent import kubelet, nodes, repair
-from kubewire.providers.netns.agent.config import Config, load
 from kubewire.providers.netns.agent.context import Machine
 from kubewire.providers.netns.agent.namespaces import set_sysctls
 from kubewire.providers.netns.agent.pods import Pods, clear_predecessor
+from kubewire.providers.netns.agent_config import Config, load
 
 log = logging.getLogger("kubewire.providers.netns.agent")
 REQUEST_SECONDS = 10.0

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from kubewire.providers.netns.agent.commands import run
-from kubewire.providers.netns.agent.config import Node
+from kubewire.providers.netns.agent_config import Node
 
 VERSION = "1.0.0"
 NAME = "kindnet"

@@ -12,9 +12,9 @@ from kubewire.cluster.api import Api
 from kubewire.core.files import write_atomically
 from kubewire.providers.netns import cgroups
 from kubewire.providers.netns.agent.cni import Cni
-from kubewire.providers.netns.agent.config import Config, Node
 from kubewire.providers.netns.agent.environment import service_variables
 from kubewire.providers.netns.agent.events import Events
+from kubewire.providers.netns.agent_config import Config, Node
 
 INDEX = "pods.json"
 # Unused: above the ranges that useradd (subuid) and systemd allocate. Processes of the same uid, on the host

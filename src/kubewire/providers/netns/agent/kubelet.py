@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from kubewire.providers.netns.agent.config import Config, KubeletTls, Node
 from kubewire.providers.netns.agent.container import Container
 from kubewire.providers.netns.agent.namespaces import inside
 from kubewire.providers.netns.agent.nodes import KUBELET_PORT
 from kubewire.providers.netns.agent.pods import Pods
+from kubewire.providers.netns.agent_config import Config, KubeletTls, Node
 
 log = logging.getLogger(__name__)
 _CHUNK = 65_536

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from ipaddress import ip_network
 
 from kubewire.providers.netns.agent.commands import run
-from kubewire.providers.netns.agent.config import Node
+from kubewire.providers.netns.agent_config import Node
 
 CHAIN = "KIND-MASQ-AGENT"
 _JUMP_COMMENT = (

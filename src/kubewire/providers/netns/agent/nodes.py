@@ -20,8 +20,8 @@ from kubewire import __version__
 from kubewire.cluster.api import Api, ApiError
 from kubewire.cluster.readiness import is_ready
 from kubewire.core.errors import DefinitionError
-from kubewire.providers.netns.agent.config import Config, Node
 from kubewire.providers.netns.agent.status import timestamp
+from kubewire.providers.netns.agent_config import Config, Node
 
 log = logging.getLogger(__name__)
 

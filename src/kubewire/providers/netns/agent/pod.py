@@ -13,13 +13,13 @@ from typing import Any, Literal
 from kubewire.cluster.api import ApiError
 from kubewire.core.errors import KubewireError
 from kubewire.providers.netns.agent import cni
-from kubewire.providers.netns.agent.config import Node
 from kubewire.providers.netns.agent.container import UNSUPPORTED, Container
 from kubewire.providers.netns.agent.context import Machine
 from kubewire.providers.netns.agent.namespaces import take_hostname
 from kubewire.providers.netns.agent.probes import listening_ports
 from kubewire.providers.netns.agent.sandbox import Sandbox, hostname
 from kubewire.providers.netns.agent.status import FINAL_PHASES, Waiting, build, contradicts
+from kubewire.providers.netns.agent_config import Node
 
 log = logging.getLogger(__name__)
 

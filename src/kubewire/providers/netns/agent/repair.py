@@ -7,10 +7,10 @@ from collections.abc import Iterable
 
 from kubewire.providers.netns.agent import masquerade, routes
 from kubewire.providers.netns.agent.commands import run
-from kubewire.providers.netns.agent.config import Node
 from kubewire.providers.netns.agent.context import Machine
 from kubewire.providers.netns.agent.pod import PodWorker
 from kubewire.providers.netns.agent.routes import Route, within
+from kubewire.providers.netns.agent_config import Node
 
 
 def program(machine: Machine, node: Node) -> list[str]:

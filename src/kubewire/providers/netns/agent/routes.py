@@ -13,7 +13,7 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 
 from kubewire.providers.netns.agent.commands import run
-from kubewire.providers.netns.agent.config import Node
+from kubewire.providers.netns.agent_config import Node
 
 
 @dataclass(frozen=True, order=True)

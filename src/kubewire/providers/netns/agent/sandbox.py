@@ -12,11 +12,11 @@ from kubewire.core.errors import KubewireError
 from kubewire.core.files import remove_tree
 from kubewire.providers.netns import cgroups, limits
 from kubewire.providers.netns.agent import cni, namespaces, rootfs, volumes
-from kubewire.providers.netns.agent.config import Node
 from kubewire.providers.netns.agent.context import Machine
 from kubewire.providers.netns.agent.environment import BASE, variables
 from kubewire.providers.netns.agent.images import Program
 from kubewire.providers.netns.agent.process import Launch
+from kubewire.providers.netns.agent_config import Node
 
 _SYSCTLS = {"ipv4/ip_unprivileged_port_start": "0"}
 _SYSCTLS_V6 = {

@@ -12,7 +12,7 @@ import json, os, signal, sys, threading, time
 from pathlib import Path
 from kubewire.cluster.api import ApiError
 from kubewire.providers.netns.agent import namespaces
-from kubewire.providers.netns.agent.config import Config, Node
+from kubewire.providers.netns.agent_config import Config, Node
 from kubewire.providers.netns.agent.context import Machine
 from kubewire.providers.netns.agent.pod import PodWorker
 

@@ -11,8 +11,8 @@ import pytest
 from kubewire.core import rpc
 from kubewire.providers.netns import agent_control
 from kubewire.providers.netns.agent.cni import Attachment, Cni, attachment, port_mappings
-from kubewire.providers.netns.agent.config import Node
 from kubewire.providers.netns.agent.container import backoff
+from kubewire.providers.netns.agent_config import Node
 
 NODE = Node("n1", "worker", ("172.18.0.3",), Path("/run/netns/n1"))
 

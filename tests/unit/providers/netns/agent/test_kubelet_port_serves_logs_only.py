@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from kubewire.providers.netns.agent import kubelet
-from kubewire.providers.netns.agent.config import Config, KubeletTls, Node
+from kubewire.providers.netns.agent_config import Config, KubeletTls, Node
 from kubewire.providers.netns.certificates import Authority
 from waiting import DEADLINE
 

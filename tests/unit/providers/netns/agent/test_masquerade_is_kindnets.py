@@ -40,7 +40,7 @@ SCRIPT = r"""
 import json, subprocess
 from pathlib import Path
 from kubewire.providers.netns.agent import masquerade
-from kubewire.providers.netns.agent.config import Node
+from kubewire.providers.netns.agent_config import Node
 
 node = Node("n", "worker", ("172.18.0.2",), Path("/proc/self/ns/net"))
 subnets = ["10.244.0.0/16", "fd00:10:244::/56"]

@@ -10,8 +10,8 @@ import yaml
 
 from kubewire.core.errors import DefinitionError
 from kubewire.core.serialization import decode, encode
-from kubewire.providers.netns.agent.config import Config, Node, load
 from kubewire.providers.netns.agent.nodes import manifest, pod_cidrs
+from kubewire.providers.netns.agent_config import Config, Node, load
 from kubewire.providers.netns.dns import coredns_manifests
 
 NODE = Node("lab-control-plane", "control-plane", ("172.18.0.2", "fc00::2"), Path("/n"), taint=True)

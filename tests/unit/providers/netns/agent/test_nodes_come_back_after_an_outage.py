@@ -10,7 +10,7 @@ import pytest
 
 from kubewire.cluster.api import ApiError
 from kubewire.providers.netns.agent import nodes
-from kubewire.providers.netns.agent.config import Config, Node
+from kubewire.providers.netns.agent_config import Config, Node
 
 NODE = Node("worker", "worker", ("172.18.0.3",), Path("/run/netns/worker"))
 CONFIG = Config(Path("kubeconfig"), (NODE,), ("10.244.0.0/16",), Path("cni"), Path("run"), "v1.37.2")

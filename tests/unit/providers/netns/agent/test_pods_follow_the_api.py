@@ -10,8 +10,8 @@ import pytest
 
 from kubewire.cluster.api import ApiError
 from kubewire.providers.netns.agent import pods as module
-from kubewire.providers.netns.agent.config import Config, Node
 from kubewire.providers.netns.agent.pods import Pods
+from kubewire.providers.netns.agent_config import Config, Node
 
 
 class Done(BaseException):

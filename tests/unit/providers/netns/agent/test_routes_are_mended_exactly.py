@@ -7,8 +7,8 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubewire.providers.netns.agent.config import Node
 from kubewire.providers.netns.agent.routes import Route, cidr_routes, mends, observed, pod_route
+from kubewire.providers.netns.agent_config import Node
 
 SUBNETS = ["10.244.0.0/16", "fd00:10:244::/56"]
 

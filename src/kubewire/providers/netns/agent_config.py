@@ -1,4 +1,4 @@
-"""The agent's configuration: the nodes, the paths of the tools, and the files that it may write."""
+"""The node agent's configuration: the nodes, the paths of the tools, and the files that it may write."""
 
 from __future__ import annotations
 
