@@ -17,7 +17,7 @@ from kubewire.core.signals import Terminated, raise_on_terminate
 
 
 def end_with(command: Callable[[], object]) -> NoReturn:
-    """Run the command and end the process with the exit code it means; a command may raise SystemExit.
+    """Run the command and end the process with the exit code it means.
 
     The process ends at once: to free what a big snapshot became takes Python longer than to start.
     """
@@ -25,7 +25,7 @@ def end_with(command: Callable[[], object]) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a character that the locale lacks is no reason to fail
             stream.reconfigure(errors="replace")
-    os._exit(_exit_code(lambda: _run(command)))
+    os._exit(exit_code(lambda: _run(command)))
 
 
 def _run(command: Callable[[], object]) -> None:
@@ -36,7 +36,8 @@ def _run(command: Callable[[], object]) -> None:
             stream.flush()
 
 
-def _exit_code(command: Callable[[], object]) -> int:
+def exit_code(command: Callable[[], object]) -> int:
+    """Run the command, which may raise SystemExit; the exit code it means. A failure is printed."""
     try:
         command()
     except SystemExit as end:

@@ -50,15 +50,11 @@ def ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return run
 
     monkeypatch.setattr(on_hosts, "run_playbook", run_playbook)
-    monkeypatch.setattr(exits, "raise_on_terminate", lambda: None)
     return asked
 
 
 def verify(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as end:
-        exits.end_with(lambda: app(["verify", "iptables", *arguments]))
-    assert isinstance(end.value.code, int)
-    return end.value.code
+    return exits.exit_code(lambda: app(["verify", "iptables", *arguments]))
 
 
 def test_json_is_one_object_and_the_table_is_told_beside_it(
