@@ -9,6 +9,7 @@ from kubewire.core import resources
 from kubewire.lab.schema import Lab
 from kubewire.matrix.results import Run
 from kubewire.matrix.schema import Matrix
+from kubewire.providers.registry import AUTO, BUILT_IN
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 SUBNETS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "maxItems": 2}]}
@@ -30,6 +31,7 @@ def lab_json_schema() -> dict[str, Any]:
     for key, written in written_otherwise.items():
         kept = {name: properties[key][name] for name in ("default", "description") if name in properties[key]}
         properties[key] = {**written, **kept}
+    properties["provider"]["examples"] = [AUTO, *BUILT_IN]  # other packages may bring more
     schema["required"] = ["mode"]
     return {"$schema": DRAFT, "title": "A kubewire lab", **schema}
 
@@ -39,6 +41,7 @@ def matrix_json_schema() -> dict[str, Any]:
     schema = _without_titles(Matrix.model_json_schema(by_alias=True))
     properties = schema["properties"]
     properties["versions"]["items"] = {"anyOf": [WORDS, *KUBERNETES["anyOf"]]}
+    properties["providers"]["items"]["examples"] = [*BUILT_IN]
     for key in ("versions", "modes", "labs", "providers"):
         whole = properties[key]
         about = {name: whole.pop(name) for name in ("default", "description") if name in whole}
