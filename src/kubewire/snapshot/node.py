@@ -26,6 +26,9 @@ net=$(readlink /proc/self/ns/net)
 for process in /proc/[0-9]*; do
   read -r comm 2>/dev/null <"$process/comm" || continue
   case $comm in kube-proxy*) ;; *) continue ;; esac
+  parent=$(sed -n 's/^PPid:[[:space:]]*//p' "$process/status" 2>/dev/null)
+  read -r comm 2>/dev/null <"/proc/$parent/comm" || comm=
+  case $comm in kube-proxy*) continue ;; esac # a tool that kube-proxy is about to run
   [ "$(readlink "$process/ns/net")" = "$net" ] && proxy=$process
 done
 arguments() { tr '\0' '\n' <"$proxy/cmdline"; }

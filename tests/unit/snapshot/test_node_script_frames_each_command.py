@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import secrets
 import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
 import yaml
@@ -35,6 +37,23 @@ def test_the_script_runs_in_a_plain_shell_and_every_section_comes_back() -> None
     if shutil.which("ip"):
         assert "lo" in {link["ifname"] for link in json.loads(sections["ip-addr.json"].out)}
         assert isinstance(json.loads(sections["route4"].out or "[]"), list)
+
+
+def test_kube_proxys_child_is_not_taken_for_it(tmp_path: Path) -> None:
+    """What kube-proxy starts has its name until it runs its own program."""
+    program, config = tmp_path / "kube-proxy", tmp_path / "config.yaml"
+    shutil.copy("/bin/sh", program)
+    config.write_text("mode: nftables\n")
+    forks = f"{program} -c 'echo; read line; :' & {program} -c 'echo; read line; :'; wait"
+    with subprocess.Popen(
+        [program, "-c", forks, f"--config={config}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as proxy:
+        assert proxy.stdin is not None
+        assert proxy.stdout is not None
+        assert [proxy.stdout.readline(), proxy.stdout.readline()] == [b"\n", b"\n"]
+        sections, _ = split_sections(run(["sh", "-c", SCRIPT, "kubewire", MARK], timeout=30).out, MARK)
+        proxy.stdin.write(b"\n\n")
+    assert sections["kube-proxy.yaml"].out == "mode: nftables\n"
 
 
 def test_an_output_is_kept_to_the_byte_and_its_stderr_beside_it() -> None:
