@@ -21,7 +21,7 @@ from kubewire.nightly.fetching import Fetching
 from kubewire.nightly.folder import CellOrder, Order, RunFolder
 from kubewire.nightly.run import Limits, Nightly
 from kubewire.nightly.workers import Pool, this_machine
-from waiting import DEADLINE
+from waiting import DEADLINE, eventually
 
 HERE = Path(__file__).parent
 STAND_IN = "stand_in_cell"
@@ -103,7 +103,7 @@ def test_one_that_hangs_is_ended_with_all_it_started(
     assert found["hang"][0] == "error"
     assert "10 s, its deadline; it was at: waiting for what never comes" in found["hang"][1]
     group = int(next(tmp_path.glob("cells/hang-*/pid")).read_text())
-    assert living(group) == []
+    eventually(lambda: living(group) == [], "a process outlives its killed group")
 
 
 def test_a_cell_that_cant_run_here_is_skipped_with_its_reason(tmp_path: Path) -> None:
