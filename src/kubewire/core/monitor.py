@@ -21,7 +21,7 @@ from typing import ClassVar
 from msgspec import Struct
 
 from kubewire.core import console
-from kubewire.core.owners import makers
+from kubewire.core.owners import owners
 from kubewire.core.prctl import set_process_name
 from kubewire.core.serialization import encode
 
@@ -57,7 +57,7 @@ def start(
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     with os.fdopen(output, "wb") as stream:
         monitor = subprocess.Popen(
-            [sys.executable, "-P", "-m", module, lab, *(str(pid) for pid in makers())],
+            [sys.executable, "-P", "-m", module, lab, *(str(pid) for pid in owners())],
             stdin=subprocess.PIPE,
             stdout=stream,
             stderr=stream,

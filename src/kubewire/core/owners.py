@@ -13,7 +13,7 @@ from pathlib import Path
 VARIABLE = "KUBEWIRE_MAKER_PID"
 
 
-def makers() -> list[int]:
+def owners() -> list[int]:
     """The caller first, then its Ansible ancestors and the CLI (from the environment), without repeats."""
     found = [os.getpid(), *_ansible_ancestors(os.getpid())]
     cli = os.environ.get(VARIABLE, "")
@@ -34,7 +34,7 @@ def command_lives() -> bool:
 
 
 @contextmanager
-def ended_with_makers(process: subprocess.Popen[str]) -> Iterator[None]:
+def ended_with_owners(process: subprocess.Popen[str]) -> Iterator[None]:
     """Within the block, kill this process as soon as one of its owners ends.
 
     Its child processes end by themselves: a request that is interrupted may still take effect.
@@ -42,7 +42,7 @@ def ended_with_makers(process: subprocess.Popen[str]) -> Iterator[None]:
     with ExitStack() as stack:
         over, done = os.pipe()
         stack.callback(os.close, over)
-        watched = [descriptor for pid in makers()[1:] if (descriptor := _open(pid)) is not None]
+        watched = [descriptor for pid in owners()[1:] if (descriptor := _open(pid)) is not None]
         for descriptor in watched:
             stack.callback(os.close, descriptor)
 

@@ -170,7 +170,7 @@ def status_of(cells: Iterable[CellResult]) -> RunStatus:
 EXIT_CODES: dict[RunStatus, int] = {"passed": 0, "failed": 1, "error": 4, "skipped": 3}
 
 
-def judged(cell: Cell, report: Report, seconds: dict[str, float], control_plane: str) -> CellResult:
+def checked(cell: Cell, report: Report, seconds: dict[str, float], control_plane: str) -> CellResult:
     """The result of a cell with a verified lab."""
     return CellResult(
         **_about(cell, control_plane),
@@ -183,7 +183,7 @@ def judged(cell: Cell, report: Report, seconds: dict[str, float], control_plane:
     )
 
 
-def unjudged(
+def unchecked(
     cell: Cell,
     status: CellStatus,
     reason: str,

@@ -28,7 +28,7 @@ from kubewire.core.refusals import refusal
 from kubewire.core.serialization import decode
 from kubewire.lab.lookup import required_record
 from kubewire.lab.record import Record
-from kubewire.matrix.results import CellResult, judged, unjudged
+from kubewire.matrix.results import CellResult, checked, unchecked
 from kubewire.nightly.children import serve
 from kubewire.nightly.folder import CellOrder
 from kubewire.providers.base import Provider
@@ -71,11 +71,11 @@ def run_cell(order: CellOrder, folder: Path) -> CellResult:
             report = _verdict(provider, record)
         with phases.timed("snapshot"):
             _keep(provider, record, folder)
-        return judged(order, report, phases.seconds, control_plane)
+        return checked(order, report, phases.seconds, control_plane)
     except KubewireError as error:
-        return unjudged(order, "error", str(error), phases.seconds, control_plane)
+        return unchecked(order, "error", str(error), phases.seconds, control_plane)
     except OSError as error:
-        return unjudged(order, "error", str(refusal(error) or error), phases.seconds, control_plane)
+        return unchecked(order, "error", str(refusal(error) or error), phases.seconds, control_plane)
     finally:
         provider.abandon(name)
         provider.down(name)

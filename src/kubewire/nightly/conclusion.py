@@ -14,7 +14,7 @@ from kubewire.core.errors import KubewireError
 from kubewire.core.files import write_atomically
 from kubewire.dataplane.explain_service import Explanation
 from kubewire.matrix import results
-from kubewire.matrix.results import CellResult, DriftResult, Fetch, Run, unjudged
+from kubewire.matrix.results import CellResult, DriftResult, Fetch, Run, unchecked
 from kubewire.nightly import drifts
 from kubewire.nightly.folder import Order, RunFolder, read_run
 from kubewire.nightly.run import now
@@ -59,7 +59,7 @@ def conclude(
 
     A comparison that is impossible is reported and is not a pass.
     """
-    cells = tuple(found.get(each.id) or unjudged(each, "missing", f"not run: {why}") for each in order.cells)
+    cells = tuple(found.get(each.id) or unchecked(each, "missing", f"not run: {why}") for each in order.cells)
     run = Run(
         schema_number=1,
         kubewire=version("kubewire"),

@@ -20,7 +20,7 @@ from kubewire.core.printable import printable
 from kubewire.core.serialization import encode
 from kubewire.core.temporary import new_folder, roomy
 from kubewire.dataplane.core.findings import brief
-from kubewire.matrix.results import CellResult, unjudged
+from kubewire.matrix.results import CellResult, unchecked
 from kubewire.nightly import children
 from kubewire.nightly.children import Child
 from kubewire.nightly.fetching import Fetching, need_of
@@ -81,7 +81,7 @@ class Nightly:
         finally:
             self._end(fetching)
         for order in waiting:
-            self._finish(order, unjudged(order, "missing", f"not run: {self.stopped_by}"), write=False)
+            self._finish(order, unchecked(order, "missing", f"not run: {self.stopped_by}"), write=False)
         return fetching
 
     def _settled(self, order: CellOrder) -> bool:
@@ -92,7 +92,7 @@ class Nightly:
             return True
         self.folder.forget_result(order)
         if order.skip:
-            self._finish(order, unjudged(order, "skipped", order.skip))
+            self._finish(order, unchecked(order, "skipped", order.skip))
         return bool(order.skip)
 
     def _start(self, waiting: Sequence[CellOrder], fetching: Fetching) -> list[CellOrder]:
@@ -104,12 +104,12 @@ class Nightly:
             if self.stopped_by:
                 left.append(order)
             elif why := fetching.failed.get(need, "") or self.pool.why_none(order):
-                self._finish(order, unjudged(order, "error", why))
+                self._finish(order, unchecked(order, "error", why))
             elif need in fetching.ready and (
                 worker := self.pool.choose(order, self.running, building=building)
             ):
                 if worker.name == HERE and memory_available() < get_provider(order.provider).lab_bytes:
-                    self._finish(order, unjudged(order, "error", _too_little_memory(order)))
+                    self._finish(order, unchecked(order, "error", _too_little_memory(order)))
                 else:
                     self.running.append(Running(order, self._child(order, worker), worker))
             else:
@@ -167,7 +167,7 @@ class Nightly:
             reason = f"killed by {name}{hint}"
         else:
             reason = f"its process ended with exit code {code}: {_last_line(log)}"
-        return unjudged(each.order, "error", reason, seconds)
+        return unchecked(each.order, "error", reason, seconds)
 
     def _finish(self, order: CellOrder, result: CellResult, *, write: bool = True) -> None:
         self.results[result.id] = result

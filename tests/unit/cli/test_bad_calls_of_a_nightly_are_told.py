@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from kubewire.cli.main import app
 from kubewire.core.errors import DefinitionError, KubewireError
 from kubewire.lab.definition import LabFileError
-from kubewire.matrix.results import MachineResult, Run, to_json, unjudged
+from kubewire.matrix.results import MachineResult, Run, to_json, unchecked
 from kubewire.nightly import hosts, session
 from kubewire.nightly.conclusion import Baseline, conclude
 from kubewire.nightly.folder import CellOrder, Order, RunFolder
@@ -148,7 +148,7 @@ def test_a_run_that_cant_be_resumed() -> None:
 
 def test_a_baseline_whose_snapshots_are_gone_is_no_pass(tmp_path: Path) -> None:
     order = CellOrder(lab="x", mode="nftables", provider="netns", kubernetes="v1.37.2", reference="x")
-    green = unjudged(order, "passed", "")
+    green = unchecked(order, "passed", "")
     cells = {green.id: green}
     orders = Order(matrix="m.yml", started="2026-11-25T02:17:00Z", deadline=1.0, cells=(order,))
     first = conclude(orders, RunFolder(tmp_path / "first"), cells)

@@ -154,7 +154,7 @@ def _manifest() -> Path:
 
 
 def _alive(found: netns_state.SandboxState | vm_state.VmState | None) -> object:
-    return found and (found.alive(), found.keeper.open())
+    return found and (found.alive(), found.monitor.open())
 
 
 RECORDS: dict[str, tuple[Callable[[], Path], Callable[[Path], object]]] = {

@@ -49,7 +49,7 @@ def ended(argv: list[str]) -> tuple[int, str, str]:
     """The real command line in this process: exit code, standard output and standard error."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = exits._exit_code(lambda: app(argv, standalone_mode=True))
+        code = exits.exit_code(lambda: app(argv, standalone_mode=True))
     return code, out.getvalue(), err.getvalue()
 
 
@@ -426,7 +426,7 @@ def test_a_hosts_wrong_answer_is_one_clear_error(
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     answers, decoder = ANSWERS[kind]
-    assert exits._exit_code(lambda: decoder(answers[name], monkeypatch)) == 4
+    assert exits.exit_code(lambda: decoder(answers[name], monkeypatch)) == 4
     check_message(capsys.readouterr().err)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kubewire.matrix.plan import Cell
-from kubewire.matrix.results import CellResult, CheckResult, MachineResult, Run, Summary, status_of, unjudged
+from kubewire.matrix.results import CellResult, CheckResult, MachineResult, Run, Summary, status_of, unchecked
 
 NASTY = "<script>alert(1)</script> ``` | [x](javascript:y) \x1b[31m ]]> & {{ 7*7 }}"
 
@@ -29,9 +29,9 @@ def run() -> Run:
     cells = (
         _cell("v1.37.2", "iptables", "passed", (green, skipped)),
         _cell("v1.36.3", "iptables", "failed", (green, red)),
-        unjudged(Cell("nodeport", "nftables", "netns", "v1.37.2"), "error", f"kube-apiserver ended\n{NASTY}"),
-        unjudged(Cell("nodeport", "ipvs", "netns", "v1.37.2"), "skipped", "kernel 6.18 has no ip_vs"),
-        unjudged(Cell("nodeport", "nftables", "netns", "v1.36.3"), "missing", "not run: interrupted"),
+        unchecked(Cell("nodeport", "nftables", "netns", "v1.37.2"), "error", f"apiserver ended\n{NASTY}"),
+        unchecked(Cell("nodeport", "ipvs", "netns", "v1.37.2"), "skipped", "kernel 6.18 has no ip_vs"),
+        unchecked(Cell("nodeport", "nftables", "netns", "v1.36.3"), "missing", "not run: interrupted"),
     )
     return Run(
         schema_number=1,

@@ -10,7 +10,7 @@ from typing import Any
 from kubewire.binaries.catalog import COMPLETE, KUBE_PROXY_ONLY
 from kubewire.dataplane.core.snapshot import Snapshot
 from kubewire.matrix.plan import Cell
-from kubewire.matrix.results import CellResult, CheckResult, MachineResult, Run, Summary, status_of, unjudged
+from kubewire.matrix.results import CellResult, CheckResult, MachineResult, Run, Summary, status_of, unchecked
 from kubewire.nightly.drifts import results
 from kubewire.report.html import run_to_html
 from kubewire.versiondiff.compare import drift
@@ -57,9 +57,9 @@ def _cells() -> Iterator[CellResult]:
         for column, mode in enumerate(("iptables", "nftables", "ipvs")):
             cell = Cell("nodeport", mode, "netns", version)
             if mode == "ipvs":
-                yield unjudged(cell, "skipped", "ip_vs, ip_vs_rr: kernel 6.18.4 has none")
+                yield unchecked(cell, "skipped", "ip_vs, ip_vs_rr: kernel 6.18.4 has none")
             elif (version, mode) == ("v1.33.13", "nftables"):
-                yield unjudged(cell, "error", BROKEN, {"cluster": 12.4})
+                yield unchecked(cell, "error", BROKEN, {"cluster": 12.4})
             else:
                 bad = (WRONG,) if (version, mode) == ("v1.36.3", "iptables") else ()
                 yield _judged(cell, bad, 4.0 + 0.31 * row + 0.2 * column)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from kubewire.core.files import write_atomically
 from kubewire.core.serialization import decode
-from kubewire.matrix.results import unjudged
+from kubewire.matrix.results import unchecked
 from kubewire.nightly.folder import CellOrder
 
 
@@ -41,7 +41,7 @@ def main() -> None:
     if what == "silent":
         return
     status = {"red": "failed", "broken": "error"}.get(what, "passed")
-    result = unjudged(order, status, "kube-apiserver ended" if what == "broken" else "")
+    result = unchecked(order, status, "kube-apiserver ended" if what == "broken" else "")
     write_atomically(folder / "result.json", result.model_dump_json(by_alias=True))
 
 

@@ -76,12 +76,12 @@ def remove(lab: str) -> bool:
     found = state.read_state(lab)
     if found:
         found.require_seen(f"the VM of lab {lab} was started", "it runs", state.folder(lab))
-    keeper = found.keeper.open() if found and found.seen() == "here" else None
-    if keeper is not None:
-        signal.pidfd_send_signal(keeper, signal.SIGTERM)
-        await_end(keeper, 30.0)
-        os.close(keeper)
-    there = keeper is not None or state.folder(lab).exists()
+    pidfd = found.monitor.open() if found and found.seen() == "here" else None
+    if pidfd is not None:
+        signal.pidfd_send_signal(pidfd, signal.SIGTERM)
+        await_end(pidfd, 30.0)
+        os.close(pidfd)
+    there = pidfd is not None or state.folder(lab).exists()
     for folder in (state.folder(lab), state.post_mortem(lab)):
         shutil.rmtree(folder, ignore_errors=True)
         with suppress(OSError):
@@ -205,8 +205,8 @@ def _greets(port: int) -> bool:
 
 def _signal(lab: str, number: signal.Signals) -> None:
     found = state.read_state(lab)
-    keeper = found.keeper.open() if found else None
-    if keeper is None:
+    pidfd = found.monitor.open() if found else None
+    if pidfd is None:
         raise LabError(f"lab {lab} has no VM", hint=f"bring it up with: kubewire up {lab} --host vm")
-    signal.pidfd_send_signal(keeper, number)
-    os.close(keeper)
+    signal.pidfd_send_signal(pidfd, number)
+    os.close(pidfd)

@@ -44,7 +44,7 @@ class Vm(monitor.Monitored):
         state = VmState(
             lab=self._lab,
             boot=boot_id(),
-            keeper=Process.of(os.getpid()),
+            monitor=Process.of(os.getpid()),
             qemu=None,
             port=told.port,
             parts=told.parts,

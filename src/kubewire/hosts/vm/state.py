@@ -6,6 +6,8 @@ import json
 import shlex
 from pathlib import Path
 
+from msgspec import field
+
 from kubewire.core.errors import LabError
 from kubewire.core.files import read_record, write_atomically, write_record
 from kubewire.core.paths import state_dir
@@ -34,18 +36,18 @@ ENVIRONMENT = {"XDG_CACHE_HOME": CACHE_HOME, "XDG_STATE_HOME": "/var/lib", VARIA
 
 
 class VmState(Origin, frozen=True):
-    """A VM as its monitor (`keeper`) recorded it. `parts` are its disks; `about` describes it for people."""
+    """A VM as its monitor recorded it. `parts` are its disks; `about` describes it for people."""
 
     boot: str  # without it a record proves nothing
     lab: str
-    keeper: Process
+    monitor: Process = field(name="keeper")  # the key of earlier releases
     qemu: Process | None
     port: int
     parts: tuple[str, ...]
     about: str
 
     def alive(self) -> bool:
-        return self.all_alive(self.keeper, self.qemu)
+        return self.all_alive(self.monitor, self.qemu)
 
     @property
     def options(self) -> list[str]:

@@ -16,7 +16,7 @@ from kubewire.binaries.supply import ensure_artifact
 from kubewire.core import paths
 from kubewire.core.errors import HostError, LabError
 from kubewire.core.locks import is_held
-from kubewire.core.owners import ended_with_makers
+from kubewire.core.owners import ended_with_owners
 from kubewire.core.processes import dying_with_us, run
 from kubewire.core.progress import Progress
 from kubewire.providers.kind import state
@@ -62,7 +62,7 @@ def create(
         log.open("w") as kept,
         _busy(name) as lock,
         _started(argv, lock) as process,
-        ended_with_makers(process),
+        ended_with_owners(process),
     ):
         for line in process.stdout or ():
             kept.write(line)

@@ -63,15 +63,15 @@ def end(directory: Path) -> bool:
     recorded = state.read_state(directory)
     if recorded is None or recorded.boot != boot_id():  # an id of an earlier boot may be another process's
         return False
-    keeper = recorded.keeper.open()
-    if keeper is None:
+    pidfd = recorded.monitor.open()
+    if pidfd is None:
         return False
-    target = (recorded.init or recorded.keeper).open()
+    target = (recorded.init or recorded.monitor).open()
     if target is not None:
         signal.pidfd_send_signal(target, signal.SIGKILL)
         os.close(target)
-    await_end(keeper, 30.0)
-    os.close(keeper)
+    await_end(pidfd, 30.0)
+    os.close(pidfd)
     return True
 
 
@@ -94,7 +94,7 @@ def _start_monitor(lab: Lab, binaries: Binaries, directory: Path) -> subprocess.
             tuple(NodeRecord(node.name, node.role, tuple(node.ips)) for node in nodes),
             *descriptors,
         )
-        return monitor.start(MODULE, lab.name, order, directory / state.KEEPER_LOG, descriptors)
+        return monitor.start(MODULE, lab.name, order, directory / state.MONITOR_LOG, descriptors)
 
 
 def _kubectl_port(lab: Lab) -> socket.socket:
@@ -172,7 +172,7 @@ def component_log(directory: Path, component: str, lines: int = 12) -> str:
 
 
 def _died(name: str) -> LabError:
-    log = state.post_mortem(name) / state.KEEPER_LOG
+    log = state.post_mortem(name) / state.MONITOR_LOG
     words = "\n".join(last_lines(log, 12))
     return LabError(
         "the lab's sandbox ended while it was being created",

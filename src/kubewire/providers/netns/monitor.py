@@ -25,7 +25,7 @@ from kubewire.core.serialization import decode
 from kubewire.providers.base import NodeRecord
 from kubewire.providers.netns import cgroups, linux
 from kubewire.providers.netns.plan import LOGS, Plan
-from kubewire.providers.netns.state import KEEPER_LOG, SandboxState, post_mortem, remove, write_state
+from kubewire.providers.netns.state import MONITOR_LOG, SandboxState, post_mortem, remove, write_state
 
 
 class Order(msgspec.Struct):
@@ -62,7 +62,7 @@ class Sandbox(monitor.Monitored):
             kubernetes=told.kubernetes,
             rootful=plan.rootful,
             boot=boot_id(),
-            keeper=Process.of(os.getpid()),
+            monitor=Process.of(os.getpid()),
             init=None,
             nodes=told.nodes,
             definition=told.definition,
@@ -110,7 +110,7 @@ class Sandbox(monitor.Monitored):
     def _keep_tails(self) -> None:
         kept = post_mortem(self._lab)
         kept.mkdir(mode=0o700, parents=True, exist_ok=True)
-        monitor.keep_tail(os.open(lab_dir(self._lab) / KEEPER_LOG, os.O_RDONLY), kept / KEEPER_LOG)
+        monitor.keep_tail(os.open(lab_dir(self._lab) / MONITOR_LOG, os.O_RDONLY), kept / MONITOR_LOG)
         if self._logs is not None:
             for name in os.listdir(self._logs):  # noqa: PTH208 - a directory that only its descriptor reaches
                 log = os.open(name, os.O_RDONLY, dir_fd=self._logs)

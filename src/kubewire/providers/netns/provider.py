@@ -129,9 +129,9 @@ class NetnsProvider(Provider):
 
     def wait_until_gone(self, name: str) -> None:
         recorded = state.read_state(paths.lab_dir(name))
-        keeper = recorded.keeper.open() if recorded else None
-        if keeper is not None:
-            await_end(keeper)
+        pidfd = recorded.monitor.open() if recorded else None
+        if pidfd is not None:
+            await_end(pidfd)
 
     def nodes(self, name: str) -> tuple[NodeHandle, ...]:
         recorded = _living(name)

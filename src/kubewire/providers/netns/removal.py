@@ -35,7 +35,7 @@ def clear_leftovers(name: str) -> None:
     recorded = state.read_state(directory)
     for folder in recorded.cgroups if recorded and recorded.boot == boot_id() else ():
         cgroups.remove_left(Path(folder))
-    for leftover in (state.SOCKET, state.KUBECONFIG, state.KEEPER_LOG, state.FILE):
+    for leftover in (state.SOCKET, state.KUBECONFIG, state.MONITOR_LOG, state.FILE):
         (directory / leftover).unlink(missing_ok=True)
     logs = state.post_mortem(name)
     shutil.rmtree(logs, ignore_errors=True)
@@ -90,7 +90,7 @@ def _is_proved_dead(directory: Path, provider: str) -> bool:
     if (directory / state.FILE).exists():
         recorded = state.read_state(directory)
         return recorded is not None and not recorded.alive()
-    return any((directory / name).exists() for name in (state.SOCKET, state.KEEPER_LOG, state.RECORD))
+    return any((directory / name).exists() for name in (state.SOCKET, state.MONITOR_LOG, state.RECORD))
 
 
 def _named(kind: str, holding: str) -> set[str]:

@@ -6,6 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from msgspec import field
+
 from kubewire.core import paths
 from kubewire.core.files import read_record, write_record
 from kubewire.core.proc import Origin, Process
@@ -14,20 +16,20 @@ from kubewire.providers.base import NodeRecord
 FILE = "sandbox.json"
 SOCKET = "control.sock"
 KUBECONFIG = "kubeconfig"
-KEEPER_LOG = "keeper.log"
+MONITOR_LOG = "keeper.log"
 RECORD = "record.json"
 LEDGER = "workload.json"
 SCHEMA = 1
 
 
 class SandboxState(Origin, frozen=True):
-    """A sandbox as its monitor (`keeper`) recorded it. `definition` is the effective lab."""
+    """A sandbox as its monitor recorded it. `definition` is the effective lab."""
 
     boot: str  # without it a record proves nothing
     lab: str
     kubernetes: str
     rootful: bool
-    keeper: Process
+    monitor: Process = field(name="keeper")  # the key of earlier releases
     init: Process | None
     nodes: tuple[NodeRecord, ...]
     definition: dict[str, Any]
@@ -35,7 +37,7 @@ class SandboxState(Origin, frozen=True):
 
     def alive(self) -> bool:
         """Whether its monitor lives, and its PID 1 unless it isn't created yet."""
-        return self.all_alive(self.keeper, self.init)
+        return self.all_alive(self.monitor, self.init)
 
 
 def post_mortem(lab: str) -> Path:
@@ -63,7 +65,7 @@ def read_state(directory: Path) -> SandboxState | None:
 
 def remove(directory: Path) -> None:
     """Remove the sandbox's files and the lab's record, and the folder once it is empty."""
-    for name in (KUBECONFIG, SOCKET, KEEPER_LOG, RECORD, LEDGER, FILE):
+    for name in (KUBECONFIG, SOCKET, MONITOR_LOG, RECORD, LEDGER, FILE):
         (directory / name).unlink(missing_ok=True)
     with suppress(OSError):
         directory.rmdir()

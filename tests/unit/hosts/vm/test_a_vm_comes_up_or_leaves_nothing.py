@@ -132,7 +132,7 @@ def test_what_a_crash_left_is_cleaned(parts_of: Make) -> None:
     recorded = state.read_state(LAB)
     assert recorded is not None and recorded.qemu is not None
     watched = os.pidfd_open(recorded.qemu.pid)
-    os.kill(recorded.keeper.pid, signal.SIGKILL)
+    os.kill(recorded.monitor.pid, signal.SIGKILL)
     await_end(watched, 10.0)
     os.close(watched)
     assert not recorded.qemu.alive()

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from kubewire.core.owners import VARIABLE, ended_with_makers
+from kubewire.core.owners import VARIABLE, ended_with_owners
 
 
 def sleeping() -> subprocess.Popen[str]:
@@ -17,7 +17,7 @@ def sleeping() -> subprocess.Popen[str]:
 def test_it_dies_with_the_command_that_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     maker, process = sleeping(), sleeping()
     monkeypatch.setenv(VARIABLE, str(maker.pid))
-    with ended_with_makers(process):
+    with ended_with_owners(process):
         assert process.poll() is None
         maker.kill()
         assert process.wait(10) == -signal.SIGKILL
@@ -27,7 +27,7 @@ def test_it_dies_with_the_command_that_waits(monkeypatch: pytest.MonkeyPatch) ->
 def test_it_lives_on_once_it_is_no_longer_watched(monkeypatch: pytest.MonkeyPatch) -> None:
     maker, process = sleeping(), sleeping()
     monkeypatch.setenv(VARIABLE, str(maker.pid))
-    with ended_with_makers(process):
+    with ended_with_owners(process):
         pass
     maker.kill()
     maker.wait()

@@ -23,7 +23,7 @@ def record(keeper: Process) -> state.SandboxState:
         kubernetes="v1.37.2",
         rootful=True,
         boot=boot_id(),
-        keeper=keeper,
+        monitor=keeper,
         init=None,
         nodes=(state.NodeRecord("iptables-worker", "worker", ("172.18.0.3",)),),
         definition={"name": "iptables"},
@@ -34,7 +34,7 @@ def folder_with(state_home: Path, recorded: state.SandboxState) -> Path:
     folder = state_home / "labs" / "iptables"
     folder.mkdir(parents=True)
     state.write_state(folder, recorded)
-    for name in (state.KUBECONFIG, state.KEEPER_LOG, state.RECORD, state.SOCKET):
+    for name in (state.KUBECONFIG, state.MONITOR_LOG, state.RECORD, state.SOCKET):
         (folder / name).write_text("{}")
     return folder
 

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from kubewire.core.errors import LabError
-from kubewire.core.owners import VARIABLE, makers
+from kubewire.core.owners import VARIABLE, owners
 from kubewire.core.proc import Process
 from kubewire.providers.netns import entry
 from kubewire.providers.netns.state import NodeRecord, SandboxState
@@ -18,7 +18,7 @@ LAB = SandboxState(
     kubernetes="v1.37.2",
     rootful=True,
     boot="",
-    keeper=Process(10, 1),
+    monitor=Process(10, 1),
     init=Process(11, 1),
     nodes=(NodeRecord("iptables-worker", "worker", ("172.18.0.3",)),),
     definition={},
@@ -74,8 +74,8 @@ def test_the_makers_are_the_caller_and_the_cli(monkeypatch: pytest.MonkeyPatch) 
     import os
 
     monkeypatch.setenv(VARIABLE, "4242")
-    assert makers() == [os.getpid(), 4242]
+    assert owners() == [os.getpid(), 4242]
     monkeypatch.setenv(VARIABLE, str(os.getpid()))
-    assert makers() == [os.getpid()]
+    assert owners() == [os.getpid()]
     monkeypatch.setenv(VARIABLE, "; rm -rf /")
-    assert makers() == [os.getpid()]
+    assert owners() == [os.getpid()]

@@ -36,7 +36,7 @@ def lab(state_home: Path, keeper: Process, **changed: object) -> Path:
         kubernetes="v1.37.2",
         rootful=True,
         boot=boot_id(),
-        keeper=keeper,
+        monitor=keeper,
         init=None,
         nodes=(),
         definition={},

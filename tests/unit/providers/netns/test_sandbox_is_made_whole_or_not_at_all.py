@@ -145,7 +145,7 @@ def test_a_labs_control_groups_end_with_it(made: Lab, killed: str) -> None:
         pytest.skip("no writable control group here")
     assert all((folder / "lab" / "cgroup.procs").read_text().split() for folder in groups)
     assert not any(cgroups.remove(folder) for folder in groups), "a living lab's group can't be removed"
-    os.kill((recorded.keeper if killed == "keeper" else recorded.init).pid, signal.SIGKILL)
+    os.kill((recorded.monitor if killed == "keeper" else recorded.init).pid, signal.SIGKILL)
     ends(recorded)
     remove(NetnsProvider().garbage())
     assert not any(folder.exists() for folder in groups)
@@ -236,7 +236,7 @@ def running(lab: Lab, state_home: Path) -> state.SandboxState:
 
 def ends(recorded: state.SandboxState) -> None:
     assert recorded.init is not None
-    eventually(lambda: not (recorded.keeper.alive() or recorded.init.alive()), "something outlives it")
+    eventually(lambda: not (recorded.monitor.alive() or recorded.init.alive()), "something outlives it")
 
 
 def test_a_maker_killed_takes_the_lab_with_it(
@@ -292,7 +292,7 @@ def test_pid_1_killed_leaves_only_the_ends_of_its_logs(made: Lab, state_home: Pa
 
 def test_the_keeper_killed_takes_pid_1_with_it(made: Lab, state_home: Path) -> None:
     recorded = running(made, state_home)
-    os.kill(recorded.keeper.pid, signal.SIGKILL)
+    os.kill(recorded.monitor.pid, signal.SIGKILL)
     ends(recorded)
     assert NetnsProvider().status(made.name).phase == "dead"
     assert NetnsProvider().down(made.name) is True
