@@ -65,7 +65,7 @@ class Subject:
     mutants: Mutants
     probed: Snapshot | None
 
-    def checked(self, dump: str) -> bool:
+    def judged(self, dump: str) -> bool:
         """Whether verify finds something wrong with another text in the dump's place."""
         mutated = NodeSnapshot(self.node.name, {**self.node.files, self.file: dump})
         checks = check.check_snapshot(Snapshot(self.snapshot.cluster, (mutated,))).checks
