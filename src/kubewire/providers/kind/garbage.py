@@ -42,7 +42,11 @@ def is_garbage(name: str, docker: Engine) -> bool:
 
 def _remove(name: str) -> bool:
     with engine() as docker, lab_lock(name, "gc", wait=False):
-        return is_garbage(name, docker) and cluster.remove(name, docker)
+        if not is_garbage(name, docker):
+            return False
+        for file in (state.RECORD, state.LEDGER):  # written between the nodes' start and the lab's readiness
+            (paths.lab_dir(name) / file).unlink(missing_ok=True)
+        return cluster.remove(name, docker)
 
 
 def recorded() -> set[str]:
