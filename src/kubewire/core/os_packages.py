@@ -16,9 +16,8 @@ SECONDS = 1800
 
 def missing_packages(commands: Mapping[str, str]) -> list[str]:
     """The packages of those commands (command → package) that aren't found."""
-    return sorted(
-        {package for command, package in commands.items() if not shutil.which(command, path=search_path())}
-    )
+    path = search_path()
+    return sorted({package for command, package in commands.items() if not shutil.which(command, path=path)})
 
 
 def can_install(become: bool = False) -> bool:

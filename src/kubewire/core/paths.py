@@ -24,6 +24,12 @@ def state_dir() -> Path:
     return _roots_own(_absolute(platformdirs.user_state_dir("kubewire"), ".local/state"), "XDG_STATE_HOME")
 
 
+RECORD = "record.json"
+"""In a lab's folder: what the lab is."""
+LEDGER = "workload.json"
+"""In a lab's folder: the objects that it applied."""
+
+
 def lab_dir(name: str) -> Path:
     """The state folder of one lab: its record, kubeconfig, control socket and logs."""
     return state_dir() / "labs" / name

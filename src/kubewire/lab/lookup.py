@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from kubewire.core.errors import DefinitionError, LabError
 from kubewire.core.files import read_own_json
-from kubewire.core.paths import lab_dir, state_dir
+from kubewire.core.paths import RECORD, lab_dir, state_dir
 
 if TYPE_CHECKING:
     from kubewire.lab.record import Record
@@ -19,7 +19,7 @@ NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 
 def is_recorded(lab: str) -> bool:
     """Whether this machine has a record of a lab of that name."""
-    return bool(NAME.fullmatch(lab)) and (lab_dir(lab) / "record.json").is_file()
+    return bool(NAME.fullmatch(lab)) and (lab_dir(lab) / RECORD).is_file()
 
 
 def lab_name(lab: str) -> str:
@@ -50,7 +50,7 @@ def name_to_remove(lab: str) -> str:
 def owner_of(directory: Path) -> str:
     """The provider in the record of a lab's folder; "" without a record, "?" if it can't be read."""
     try:
-        return str(read_own_json(directory / "record.json").get("provider", ""))
+        return str(read_own_json(directory / RECORD).get("provider", ""))
     except FileNotFoundError:
         return ""
     except LabError:
@@ -69,7 +69,7 @@ def made_from(source: Path) -> str:
     """The name of the recorded lab that was created from this file, "" if there is none."""
     for name in recorded_labs():
         try:
-            recorded = read_own_json(lab_dir(name) / "record.json")["source"]
+            recorded = read_own_json(lab_dir(name) / RECORD)["source"]
             if Path(recorded).resolve() == source.resolve():
                 return name
         except (OSError, LabError, KeyError, TypeError):

@@ -16,7 +16,6 @@ from kubewire.core.files import UnsafeFileError, read_own, write_atomically
 from kubewire.lab.rendering import lab_data
 from kubewire.lab.schema import Lab, Model
 
-FILE = "record.json"
 HINT = "remove the lab with “kubewire down {name}”, or all leftovers with “kubewire gc”"
 WORKLOAD_KEYS = frozenset({"httpbin", "manifests", "tools", "checks"})
 UNMARKED_KEYS = frozenset({"description", "provider"})
@@ -38,7 +37,7 @@ class Record(Model):
 
 def record_path(name: str) -> Path:
     """Where the record of a lab is kept."""
-    return paths.lab_dir(name) / FILE
+    return paths.lab_dir(name) / paths.RECORD
 
 
 def read_record(name: str) -> Record | None:

@@ -134,10 +134,10 @@ def _registered() -> dict[str, str]:
 def recorded_provider(lab: str) -> Provider:
     """The provider in a lab's record, read without loading the lab's definition."""
     from kubewire.core.files import read_own_json
-    from kubewire.core.paths import lab_dir
+    from kubewire.core.paths import RECORD, lab_dir
     from kubewire.lab.lookup import not_up
 
-    path = lab_dir(lab) / "record.json"
+    path = lab_dir(lab) / RECORD
     try:
         name = read_own_json(path)["provider"]
     except FileNotFoundError as error:

@@ -15,11 +15,11 @@ import pytest
 from msgspec import to_builtins
 
 from kubewire.core import leftovers
+from kubewire.core.paths import RECORD
 from kubewire.core.proc import Process, boot_id
 from kubewire.hosts import definitions, records
 from kubewire.hosts.ssh_target import SshTarget
 from kubewire.hosts.vm import state as vm
-from kubewire.lab.record import FILE as RECORD
 from kubewire.providers.kind import network, state
 from kubewire.providers.kind.provider import KindProvider
 from kubewire.providers.kind.records import NodeContainer

@@ -20,8 +20,8 @@ from repository import ROOT
 
 
 @pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with docker_host({"ApiVersion": "1.47"}, monkeypatch):
+def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with docker_host(tmp_path, monkeypatch, {"ApiVersion": "1.47"}):
         yield
 
 

@@ -26,7 +26,7 @@ from kubewire.cluster.object_diff import (
 from kubewire.cluster.rollout import wait_for_rollout
 from kubewire.core.errors import LabError
 from kubewire.core.files import UnsafeFileError, read_own, write_atomically
-from kubewire.core.paths import lab_dir
+from kubewire.core.paths import LEDGER, lab_dir
 from kubewire.core.progress import emit
 from kubewire.core.serialization import decode
 from kubewire.core.timeouts import scaled
@@ -79,7 +79,7 @@ def bring_workload(
 def _bring(record: Record, lab: Lab, timeout: float = 0, *, check: bool = False) -> tuple[list[Change], bool]:
     """The changes, and whether pods or endpoints had to be waited for."""
     name, manifests = lab.name, workload_manifests(lab)
-    ledger = Ledger(lab_dir(name) / "workload.json")
+    ledger = Ledger(lab_dir(name) / LEDGER)
     with Api(get_provider(record.provider).kubeconfig(name)) as api:
         formerly = ledger.read()
         known = {_key(former) for former in formerly}

@@ -44,7 +44,7 @@ def _remove(name: str) -> bool:
     with engine() as docker, lab_lock(name, "gc", wait=False):
         if not is_garbage(name, docker):
             return False
-        for file in (state.RECORD, state.LEDGER):  # written between the nodes' start and the lab's readiness
+        for file in (paths.RECORD, paths.LEDGER):  # written between the nodes' start and the lab's readiness
             (paths.lab_dir(name) / file).unlink(missing_ok=True)
         return cluster.remove(name, docker)
 

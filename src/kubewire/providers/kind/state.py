@@ -15,8 +15,6 @@ from kubewire.providers.base import NodeRecord
 FILE = "kind.json"
 KUBECONFIG = "kubeconfig"
 CONFIG = "kind.yaml"
-RECORD = "record.json"
-LEDGER = "workload.json"
 OWNER = "owner"
 OWNER_MOUNT = "/etc/kubewire"
 """Every node has the lab's `owner` folder mounted there: so its cluster is known, whatever died."""

@@ -65,7 +65,7 @@ def _create(lab: Lab) -> None:
 
 def _recreate(lab: Lab, directory: Path) -> None:
     """Recreate the sandbox, but keep the lab's record, which the old sandbox's removal would remove."""
-    record = directory / state.RECORD
+    record = directory / paths.RECORD
     kept = read_own(record).decode() if record.exists() else None
     creation.end(directory)
     _create(lab)

@@ -90,7 +90,7 @@ def _is_proved_dead(directory: Path, provider: str) -> bool:
     if (directory / state.FILE).exists():
         recorded = state.read_state(directory)
         return recorded is not None and not recorded.alive()
-    return any((directory / name).exists() for name in (state.SOCKET, state.MONITOR_LOG, state.RECORD))
+    return any((directory / name).exists() for name in (state.SOCKET, state.MONITOR_LOG, paths.RECORD))
 
 
 def _named(kind: str, holding: str) -> set[str]:

@@ -17,8 +17,6 @@ FILE = "sandbox.json"
 SOCKET = "control.sock"
 KUBECONFIG = "kubeconfig"
 MONITOR_LOG = "keeper.log"
-RECORD = "record.json"
-LEDGER = "workload.json"
 SCHEMA = 1
 
 
@@ -65,7 +63,7 @@ def read_state(directory: Path) -> SandboxState | None:
 
 def remove(directory: Path) -> None:
     """Remove the sandbox's files and the lab's record, and the folder once it is empty."""
-    for name in (KUBECONFIG, SOCKET, MONITOR_LOG, RECORD, LEDGER, FILE):
+    for name in (KUBECONFIG, SOCKET, MONITOR_LOG, paths.RECORD, paths.LEDGER, FILE):
         (directory / name).unlink(missing_ok=True)
     with suppress(OSError):
         directory.rmdir()

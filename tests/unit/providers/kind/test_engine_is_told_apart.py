@@ -17,9 +17,9 @@ from kubewire.providers.kind.engine import answers, connect
 
 
 @pytest.fixture
-def old_engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def old_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """An engine of 2018."""
-    with docker_host({"Version": "18.09.1", "ApiVersion": "1.39"}, monkeypatch):
+    with docker_host(tmp_path, monkeypatch, {"Version": "18.09.1", "ApiVersion": "1.39"}):
         yield
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from kubewire.core import paths
 from kubewire.core.errors import LabError
 from kubewire.core.leftovers import remove
 from kubewire.lab.lock import lab_lock
@@ -68,7 +69,7 @@ def test_containers_that_only_another_machine_has_a_record_of_are_left() -> None
 
 def test_a_record_of_an_earlier_boot_whose_containers_are_gone_goes(monkeypatch: pytest.MonkeyPatch) -> None:
     file = recorded(boot="an earlier one")
-    for name in (state.RECORD, state.LEDGER):  # a lab that was killed before it was ready has them, too
+    for name in (paths.RECORD, paths.LEDGER):  # a lab that was killed before it was ready has them, too
         (file.parent / name).touch()
     monkeypatch.setattr(garbage, "engine", FakeEngine)
     monkeypatch.setattr(FakeEngine, "__enter__", lambda self: self, raising=False)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from kubewire.core import paths
 from kubewire.core.errors import LabError
 from kubewire.core.leftovers import remove
 from kubewire.core.proc import Process, boot_id
@@ -34,7 +35,7 @@ def folder_with(state_home: Path, recorded: state.SandboxState) -> Path:
     folder = state_home / "labs" / "iptables"
     folder.mkdir(parents=True)
     state.write_state(folder, recorded)
-    for name in (state.KUBECONFIG, state.MONITOR_LOG, state.RECORD, state.SOCKET):
+    for name in (state.KUBECONFIG, state.MONITOR_LOG, paths.RECORD, state.SOCKET):
         (folder / name).write_text("{}")
     return folder
 

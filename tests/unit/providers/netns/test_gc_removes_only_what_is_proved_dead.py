@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from kubewire.core import paths
 from kubewire.core.errors import LabError
 from kubewire.core.leftovers import remove
 from kubewire.core.proc import Process, boot_id, host_id, pid_namespace
@@ -126,9 +127,9 @@ def test_a_lab_that_another_holds_is_left(state_home: Path, monkeypatch: pytest.
 def test_a_lab_of_an_unknown_provider_is_left(state_home: Path, record: str) -> None:
     folder = state_home / "labs" / "x"
     folder.mkdir(parents=True)
-    (folder / state.RECORD).write_text(record)
+    (folder / paths.RECORD).write_text(record)
     assert remove(NetnsProvider().garbage()) == []
-    assert (folder / state.RECORD).exists()
+    assert (folder / paths.RECORD).exists()
 
 
 def test_a_state_that_is_not_understood_proves_nothing(state_home: Path) -> None:
