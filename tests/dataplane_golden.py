@@ -17,11 +17,11 @@ from kubewire.dataplane.core.config import ProxyConfig
 from kubewire.dataplane.core.facts import NodeFacts
 from kubewire.dataplane.core.features import Version
 from kubewire.dataplane.core.findings import Check, IpFamily, Note, Place
+from kubewire.dataplane.core.harm import Effects
 from kubewire.dataplane.core.model import Dataplane
 from kubewire.dataplane.core.snapshot import NODE_FILES, NodeSnapshot, Snapshot
 from kubewire.dataplane.iptables.compare import compare_iptables
 from kubewire.dataplane.iptables.expected import expected_iptables
-from kubewire.dataplane.iptables.foreign import Traffic
 from kubewire.dataplane.iptables.observed import parse_iptables_save
 from repository import GOLDEN
 
@@ -62,7 +62,6 @@ class Bench:
 
     dump: str
     expected: Dataplane
-    traffic: Traffic
     node: str
     family: IpFamily
     step: int = 1
@@ -70,7 +69,7 @@ class Bench:
     def checked(self, dump: str) -> tuple[list[Check], list[Note]]:
         observed = parse_iptables_save(dump, self.family)
         place = Place("iptables", self.node, self.family)
-        return compare_iptables(self.expected, observed, self.traffic, place)
+        return compare_iptables(self.expected, observed, Effects(), place)
 
     def failed(self, dump: str) -> list[Check]:
         return [check for check in self.checked(dump)[0] if check.status == "failed"]
@@ -95,7 +94,6 @@ def bench(golden: str, node: str, family: IpFamily) -> Bench:
     return Bench(
         files[FILES[family]],
         expected_iptables(cluster, config, facts, version, family),
-        Traffic.of(cluster, config, family, version),
         node,
         family,
     )

@@ -6,6 +6,7 @@ Modules of one mode are imported where it is checked: the import takes longer th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -15,10 +16,12 @@ from kubewire.dataplane.agreement import NodeChains, check_agreement, service_ch
 from kubewire.dataplane.core.cluster import ClusterState
 from kubewire.dataplane.core.features import unknown_version
 from kubewire.dataplane.core.findings import FAMILIES, Check, IpFamily, Note, Place
+from kubewire.dataplane.core.harm import Effects
 from kubewire.dataplane.core.model import Dataplane, Problem
+from kubewire.dataplane.core.pods import Pod, read_pods
 from kubewire.dataplane.core.snapshot import IPTABLES_FILES, NFT_FILES, NodeSnapshot, Snapshot
 from kubewire.dataplane.iptables.compare import check_foreign, compare_iptables
-from kubewire.dataplane.iptables.foreign import Traffic
+from kubewire.dataplane.iptables.foreign import Foreign, Owned
 from kubewire.dataplane.iptables.names import owned
 from kubewire.dataplane.iptables.observed import parse_iptables_save
 from kubewire.dataplane.node import Inputs, expected_dataplane, read_inputs
@@ -55,6 +58,7 @@ def check_snapshot(snapshot: Snapshot) -> Checked:
     checks: list[Check] = []
     chains: list[NodeChains] = []
     read: dict[str, Inputs] = {}
+    pods = read_pods(snapshot.cluster)
     last: Mapping[IpFamily, Dataplane] = {}
     for node in snapshot.nodes:
         try:
@@ -66,7 +70,7 @@ def check_snapshot(snapshot: Snapshot) -> Checked:
     notes = [Note(f"{_NAMES[family]}: {_UNUSED}") for family in unused]
     several = len(snapshot.nodes) > 1
     for inputs in read.values():
-        results, said, pairs = _check_node(inputs, cluster, families)
+        results, said, pairs = _check_node(inputs, cluster, pods, families)
         checks += results
         notes += said
         last = {family: observed for family, (_, observed) in pairs.items()}
@@ -82,7 +86,7 @@ def _unreadable(node: NodeSnapshot, error: KubewireError) -> Check:
 
 
 def _check_node(
-    node: Inputs, cluster: ClusterState, families: Sequence[IpFamily]
+    node: Inputs, cluster: ClusterState, pods: Sequence[Pod], families: Sequence[IpFamily]
 ) -> tuple[list[Check], list[Note], dict[IpFamily, tuple[Dataplane, Dataplane]]]:
     """Checks, notes, and what was expected and observed in each family that could be checked."""
     checks: list[Check] = []
@@ -102,21 +106,29 @@ def _check_node(
         if observed is None or (ipvs and not ipvs.usable):
             continue
         place = Place(mode, name, family)
-        traffic = Traffic.of(cluster, node.config, family, node.version)
+        foreign = partial(_effects, node, cluster, pods, family)
         if ipvs:
             from kubewire.dataplane.ipvs.compare import compare_ipvs
+            from kubewire.dataplane.ipvs.names import owned as owned_in_ipvs
 
             observed = ipvs.beside(observed, family)
             exclude = node.config.ipvs_exclude_cidrs
-            results, said = compare_ipvs(expected, observed, traffic, place, exclude)
+            results, said = compare_ipvs(
+                expected, observed, foreign(iptables=observed, ours=owned_in_ipvs), place, exclude
+            )
         elif mode == "iptables":
-            results, said = compare_iptables(expected, observed, traffic, place)
+            results, said = compare_iptables(
+                expected, observed, foreign(iptables=observed, ours=owned), place
+            )
         else:
             from kubewire.dataplane.nftables.compare import compare_nft
 
+            dump = parse_iptables_save(node.snapshot.files.get(IPTABLES_FILES[family], ""), family)
             results, said = compare_nft(expected, observed, place)
-            foreign, about = _foreign(node, traffic, family)
-            results, said = [*results, *foreign], [*said, *about]
+            strays, about = check_foreign(
+                dump, foreign(iptables=dump, ours=nobodys, nft=observed), name, family
+            )
+            results, said = [*results, *strays], [*said, *about]
         checks += results
         notes += said
         kept[family] = expected, observed
@@ -174,10 +186,30 @@ def _present(node: Inputs, family: IpFamily, name: str, problems: Sequence[Probl
     return place.check("dump.present", name, reason, whole, actual, ok=not problems)
 
 
-def _foreign(node: Inputs, traffic: Traffic, family: IpFamily) -> tuple[list[Check], list[Note]]:
-    """Foreign iptables rules on a node with kube-proxy in nftables mode."""
-    dump = parse_iptables_save(node.snapshot.files.get(IPTABLES_FILES[family], ""), family)
-    return check_foreign(dump, traffic, node.snapshot.name, family)
+def nobodys(_table: str, _chain: str) -> bool:
+    """In nftables mode no chain of iptables is kube-proxy's."""
+    return False
+
+
+def _effects(
+    node: Inputs,
+    cluster: ClusterState,
+    pods: Sequence[Pod],
+    family: IpFamily,
+    *,
+    iptables: Dataplane,
+    ours: Owned,
+    nft: Dataplane | None = None,
+) -> Effects:
+    """What the foreign rules do; modules for following packets are loaded only where there is such a rule."""
+    if not any(Foreign(iptables, ours).biting()):
+        return Effects()
+    from kubewire.dataplane.effect import effects
+    from kubewire.dataplane.trace.hooks import IptablesRules, NftRules
+    from kubewire.dataplane.trace.observe import servers_of
+
+    tools = (*((NftRules(nft),) if nft else ()), IptablesRules(iptables, ours))
+    return effects(node, cluster, pods, family, rules=tools, servers=servers_of(iptables, family))
 
 
 def _in_the_way(node: Inputs) -> list[Note]:

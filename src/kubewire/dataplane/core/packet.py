@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum, auto
 from fractions import Fraction
@@ -12,16 +13,19 @@ from kubewire.dataplane.core.findings import IpFamily
 Address = IPv4Address | IPv6Address
 EPHEMERAL = (32768, 60999)
 """The ports that a client's kernel chooses from by default: net.ipv4.ip_local_port_range."""
+OUTSIDE: Mapping[IpFamily, str] = {"ipv4": "203.0.113.77", "ipv6": "2001:db8:ffff::77"}
+"""An address of a client outside, from the networks reserved for documentation (RFC 5737, RFC 3849)."""
 SURE, NEVER = Fraction(1), Fraction(0)
 
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """The first packet of a new connection, at one point of its path.
+    """A packet of a connection, at one point of its path; by default the first one.
 
-    `protocol` is lower case; its source port is any of EPHEMERAL. `dnat` and `snat` say that conntrack
-    changes that side, `destination_set` and `source_set` that NAT has decided on it; interfaces
-    are "" where there is none.
+    `protocol` is lower case; `port` is the server's, the client's is any of EPHEMERAL. `dnat` and `snat` say
+    that conntrack changes that side, `destination_set` and `source_set` that NAT has decided on it;
+    interfaces are "" where there is none. `established`: a later packet; `reply`: one from the server to the
+    client.
     """
 
     source: Address
@@ -35,10 +39,29 @@ class Packet:
     snat: bool = False
     destination_set: bool = False
     source_set: bool = False
+    established: bool = False
+    reply: bool = False
 
     @property
     def family(self) -> IpFamily:
         return "ipv6" if self.destination.version == 6 else "ipv4"
+
+    @property
+    def destination_ports(self) -> tuple[int, int]:
+        """The range that its destination port lies in."""
+        return EPHEMERAL if self.reply else (self.port, self.port)
+
+    @property
+    def source_ports(self) -> tuple[int, int]:
+        """The range that its source port lies in."""
+        return (self.port, self.port) if self.reply else EPHEMERAL
+
+    @property
+    def tcp_flags(self) -> frozenset[str]:
+        """The flags of a TCP packet: of the handshake, in a later one of the client ACK."""
+        if self.reply:
+            return frozenset(("SYN", "ACK"))
+        return frozenset(("ACK" if self.established else "SYN",))
 
     @property
     def to(self) -> str:

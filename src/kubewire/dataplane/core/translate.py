@@ -34,6 +34,19 @@ def destination_nat(packet: Packet, address: Address, port: int | None) -> Resul
     return Result(SURE, changed, Action.ACCEPT, said=f"destination {packet.to} → {changed.to}")
 
 
+def redirect(packet: Packet, routing: Routing, port: int | None) -> Result:
+    """The destination becomes the node itself; by an interface without an address the packet is dropped.
+
+    Source: net/netfilter/nf_nat_redirect.c.
+    """
+    address: Address | None = ip_address("::1" if packet.family == "ipv6" else "127.0.0.1")
+    if packet.in_interface:
+        address = routing.address_on(packet.in_interface, packet.source)
+    if address is None:
+        return Result(SURE, packet, Action.DROP, said=f"{packet.in_interface} has no address")
+    return destination_nat(packet, address, port)
+
+
 def address_and_port(text: str) -> tuple[Address, int | None]:
     """`10.0.0.1`, `10.0.0.1:80`, `[fd00::1]:80`. Raises ValueError for a range or anything else."""
     if text.startswith("["):

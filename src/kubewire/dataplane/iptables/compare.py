@@ -9,9 +9,10 @@ from msgspec import Struct
 
 from kubewire.dataplane.core.compare import compare_chain, listed, whole
 from kubewire.dataplane.core.findings import Check, IpFamily, Note, Place
+from kubewire.dataplane.core.harm import Effects
 from kubewire.dataplane.core.model import Chain, Dataplane, Rule
 from kubewire.dataplane.iptables import names
-from kubewire.dataplane.iptables.foreign import Traffic, harm, owner_of_chain, owner_of_rule
+from kubewire.dataplane.iptables.foreign import owner_of_chain, owner_of_rule
 from kubewire.dataplane.iptables.observed import rule_line
 from kubewire.dataplane.iptables.spec import Spec, parse_rule
 
@@ -32,10 +33,10 @@ IPTABLES = Dialect(names.owned, "pkg/proxy/iptables/proxier.go")
 
 
 def compare_iptables(
-    expected: Dataplane, observed: Dataplane, traffic: Traffic, place: Place, dialect: Dialect = IPTABLES
+    expected: Dataplane, observed: Dataplane, foreign: Effects, place: Place, dialect: Dialect = IPTABLES
 ) -> tuple[list[Check], list[Note]]:
-    """Whole tables: kube-proxy's chains exactly, its jumps once each, foreign rules by what they match."""
-    work = _Comparer(expected, observed, place, traffic, dialect)
+    """Whole tables: kube-proxy's chains exactly, its jumps once each, foreign rules by what they do."""
+    work = _Comparer(expected, observed, place, foreign, dialect)
     checks: list[Check] = []
     for table in expected.tables:
         found = [check for chain in work.tables[table.name] for check in work.chain(chain)]
@@ -50,35 +51,32 @@ def compare_iptables(
 
 
 def check_foreign(
-    observed: Dataplane, traffic: Traffic, node: str, family: IpFamily
+    observed: Dataplane, foreign: Effects, node: str, family: IpFamily
 ) -> tuple[list[Check], list[Note]]:
-    """In another mode than iptables: only whether foreign iptables rules touch service or pod traffic."""
-    work = _Comparer(Dataplane(), observed, Place("iptables", node, family), traffic, IPTABLES)
+    """In another mode than iptables: only whether foreign iptables rules end or divert packets."""
+    work = _Comparer(Dataplane(), observed, Place("iptables", node, family), foreign, IPTABLES)
     checks = [check for table in observed.tables for check in work.foreign_rules(table.name)]
     work.foreign_notes()
     return checks, work.notes
 
 
-def tool(family: IpFamily) -> str:
-    """The command that shows a family's tables."""
-    return "ip6tables" if family == "ipv6" else "iptables"
-
-
 class _Comparer:
     def __init__(
-        self, expected: Dataplane, observed: Dataplane, place: Place, traffic: Traffic, dialect: Dialect
+        self, expected: Dataplane, observed: Dataplane, place: Place, foreign: Effects, dialect: Dialect
     ) -> None:
-        self.expected, self.observed, self.place, self.traffic = expected, observed, place, traffic
+        self.expected, self.observed, self.place, self.foreign = expected, observed, place, foreign
         self.dialect = dialect
         self.wanted: dict[Key, Chain] = {(chain.table, chain.name): chain for chain in expected.chains}
         self.seen: dict[Key, Chain] = {(chain.table, chain.name): chain for chain in observed.chains}
         self.tables: dict[str, list[Chain]] = defaultdict(list)
         for chain in expected.chains:
             self.tables[chain.table].append(chain)
-        self.notes = [Note(f"{tool(place.family)}: {remark}", place.node) for remark in observed.remarks]
+        self.notes = [
+            Note(f"{names.tool(place.family)}: {remark}", place.node) for remark in observed.remarks
+        ]
 
     def label(self, table: str, name: str = "") -> str:
-        return f"{tool(self.place.family)} {table} {name}".rstrip()
+        return f"{names.tool(self.place.family)} {table} {name}".rstrip()
 
     def chain(self, wanted: Chain) -> list[Check]:
         observed = self.seen.get((wanted.table, wanted.name))
@@ -111,57 +109,49 @@ class _Comparer:
             yield self.place.check(f"{self.place.prefix}.jump", label, reason, line, lines, ok=ok)
 
     def foreign_rules(self, table: str) -> Iterator[Check]:
-        """Rules of built-in chains that are not kube-proxy's: those that can touch service traffic fail."""
+        """Foreign rules that a packet meets from a built-in chain on: those that end or divert one fail."""
         for chain in self.observed.chains:
             if chain.hook is None or chain.table != table:
                 continue
             wanted = self.wanted.get((table, chain.name))
             own = {parse_rule(rule.text).target for rule in wanted.rules()} if wanted else set()
-            yield from self.strays(chain, [r for r in chain.rules() if parse_rule(r.text).target not in own])
+            yield self.strays(chain, [r for r in chain.rules() if parse_rule(r.text).target not in own])
 
-    def strays(self, chain: Chain, rules: Sequence[Rule]) -> Iterator[Check]:
-        bad: list[str] = []
-        reasons: list[str] = []
-        services: set[str] = set()
+    def strays(self, chain: Chain, rules: Sequence[Rule]) -> Check:
+        label = self.label(chain.table, chain.name)
+        harms = [harm for harm in self.foreign.harms if harm.label == label]
+        for harm in harms:
+            if not harm.sure:
+                self.say(f"{label}: {harm}: {harm.line}")
+        bad = [harm for harm in harms if harm.sure]
+        lines = {harm.line for harm in harms}
         quiet: Counter[str] = Counter()
-        dropping = chain.hook is not None and chain.hook.policy == "DROP"
-        if dropping and chain.table == "filter" and (rules or self.is_anybodys(chain.table)):
-            self.say(f"{self.label(chain.table, chain.name)}: policy DROP, what no rule accepts is dropped")
-        elif dropping:
-            bad.append(f":{chain.name} DROP [0:0]")
-            reasons.append("the policy drops what no rule accepts, and no known owner has rules that accept")
+        if (
+            chain.hook is not None
+            and chain.hook.policy == "DROP"
+            and not any(harm.line.startswith(":") for harm in harms)
+        ):
+            self.say(f"{label}: policy DROP, what no rule accepts is dropped")
         for rule in rules:
-            spec = parse_rule(rule.text)
-            owner = self.owner(chain.table, spec)
-            reason, service = harm(spec, chain.table, chain.name, self.traffic, owner)
-            if reason:
-                bad.append(rule_line(chain, rule))
-                reasons.append(reason)
-                services.add(service)
-            elif owner:
+            owner = self.owner(chain.table, parse_rule(rule.text))
+            if owner:
                 quiet[owner] += 1
-            else:
+            elif rule_line(chain, rule) not in lines:
                 self.say(f"{self.label(chain.table)}: a foreign rule, left alone: {rule_line(chain, rule)}")
         for owner, count in quiet.items():
-            label = self.label(chain.table, chain.name)
             self.say(f"{label}: {count} {'rule' if count == 1 else 'rules'} of {owner}, left alone")
-        why = "a foreign rule in a built-in chain must not touch service or pod traffic"
-        yield self.place.check(
+        why = "no foreign rule or policy may end or divert a packet on its way to a Service"
+        if self.foreign.unknown and not bad:
+            reason = f"{why}; not followed: {self.foreign.unknown}"
+            return self.place.skip(f"{self.place.prefix}.stray", label, reason, "(nothing)")
+        services = {harm.service for harm in bad}
+        return self.place.check(
             f"{self.place.prefix}.stray",
-            self.label(chain.table, chain.name),
-            f"{why}: {'; '.join(dict.fromkeys(reasons))}" if bad else why,
+            label,
+            "; ".join([why, *map(str, bad)]),
             "(nothing)",
-            "\n".join(bad) or "(nothing)",
+            "\n".join(harm.line for harm in bad) or "(nothing)",
             service=services.pop() if len(services) == 1 else "",
-        )
-
-    def is_anybodys(self, table: str) -> bool:
-        """Whether a known owner keeps chains in the table: Docker sets a policy where it has no rules."""
-        return any(
-            where == table
-            and not self.dialect.owned(table, name)
-            and owner_of_chain(name) not in ("", "kubelet")
-            for where, name in self.seen
         )
 
     def owner(self, table: str, spec: Spec) -> str:

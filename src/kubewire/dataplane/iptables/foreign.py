@@ -1,18 +1,15 @@
-"""Rules and chains that are not kube-proxy's: who owns them, and which of them conflict with it."""
+"""Rules and chains that are not kube-proxy's: who owns them, and which of them can end or divert a packet."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping
+from ipaddress import ip_network
 
-from msgspec import Struct
-
-from kubewire.dataplane.core.cluster import ClusterState, ServicePort, service_ports
-from kubewire.dataplane.core.config import ProxyConfig
-from kubewire.dataplane.core.features import Version
-from kubewire.dataplane.core.findings import IpFamily
-from kubewire.dataplane.core.objects import family_of
-from kubewire.dataplane.iptables.spec import HARMLESS, Spec
+from kubewire.dataplane.core.harm import Scope
+from kubewire.dataplane.core.model import Chain, Dataplane, Hook, RuleGroup
+from kubewire.dataplane.iptables import names
+from kubewire.dataplane.iptables.spec import HARMLESS, Spec, parse_rule, port_ranges
 
 OWNERS = (
     (("KUBE-KUBELET-CANARY", "KUBE-IPTABLES-HINT", "KUBE-FIREWALL"), "kubelet"),
@@ -35,29 +32,11 @@ OWNERS = (
 _DOCKER_BRIDGE = re.compile(r"docker\d+|docker_gwbridge|br-[0-9a-f]{12}")
 _LIBVIRT_BRIDGE = re.compile(r"virbr\d+")
 _FLANNEL = ("flanneld masq", "flanneld forward")
+_ON_ITS_WAY = HARMLESS | {"ACCEPT", "RETURN", "MARK", "CONNMARK", "MASQUERADE", "SNAT"}
+"""Targets by which a packet doesn't end, nor goes elsewhere: another source is no other way."""
 
-
-class Traffic(Struct, frozen=True):
-    """The service and pod traffic of one family: what a foreign rule must not touch."""
-
-    ports: tuple[ServicePort, ...]
-    pod_cidrs: tuple[str, ...]
-    node_ips: tuple[str, ...]
-
-    @property
-    def inside(self) -> tuple[str, ...]:
-        """Where the cluster's own traffic comes from."""
-        return (*self.pod_cidrs, *self.node_ips)
-
-    @classmethod
-    def of(cls, cluster: ClusterState, config: ProxyConfig, family: IpFamily, version: Version) -> Traffic:
-        """All Services of the family, the pods' networks and the nodes' addresses."""
-        cidrs = {*config.cluster_cidrs, *(cidr for node in cluster.nodes for cidr in node.pod_cidrs)}
-        return cls(
-            ports=service_ports(cluster, family, version),
-            pod_cidrs=tuple(sorted(cidr for cidr in cidrs if family_of(cidr) == family)),
-            node_ips=tuple(ip for node in cluster.nodes if (ip := node.internal_ip(family))),
-        )
+Owned = Callable[[str, str], bool]
+"""Whether kube-proxy writes a chain of that table and name."""
 
 
 def owner_of_chain(name: str) -> str:
@@ -79,65 +58,91 @@ def owner_of_rule(spec: Spec) -> str:
     return owner_of_chain(spec.target) or ("flannel" if comment and comment.value in _FLANNEL else "")
 
 
-def harm(spec: Spec, table: str, chain: str, traffic: Traffic, owner: str = "") -> tuple[str, str]:
-    """What service or pod traffic a rule can match, in words, and the Service if it is one; else "" twice.
+class Foreign:
+    """What of a dump is not kube-proxy's. `owned` tells its chains by table and name."""
 
-    A rule of a known owner may match all traffic on its way, but not single out a Service's address.
-    """
-    if spec.target in HARMLESS or (table not in ("filter", "nat") and spec.target in ("ACCEPT", "RETURN")):
-        return "", ""
-    if owner:
-        return _service_harm(spec, traffic) or ("", "") if _singles_out(spec, traffic) else ("", "")
-    if any(match.value == "lo" and not match.negated for match in spec.interfaces):
-        return "", ""
-    if (table, chain) == ("nat", "POSTROUTING") and spec.source and not spec.may_come_from(traffic.inside):
-        return "", ""  # another network's own source NAT
-    states = spec.match("--ctstate", "--state")
-    if spec.target == "ACCEPT" and states and not states.negated and "NEW" not in states.value:
-        return "", ""
-    return _service_harm(spec, traffic) or _pod_harm(spec, chain, traffic.pod_cidrs) or ("", "")
+    def __init__(self, dataplane: Dataplane, owned: Owned = names.owned) -> None:
+        self._owned = owned
+        self._chains: Mapping[tuple[str, str], Chain] = {(c.table, c.name): c for c in dataplane.chains}
 
-
-def _singles_out(spec: Spec, traffic: Traffic) -> bool:
-    """Whether a rule names the exact address of a Service."""
-    if spec.destination is None or spec.destination.negated:
+    def holds(self, chain: Chain, text: str | None) -> bool:
+        """Whether a rule of that text, or a built-in chain's policy, is not kube-proxy's."""
+        if text is None or not self._owned(chain.table, chain.name):
+            return text is None or chain.hook is None or not self._owned(chain.table, parse_rule(text).target)
         return False
-    address, _, length = spec.destination.value.partition("/")
-    vips = {ip for port in traffic.ports for ip in (port.cluster_ip, *port.external_ips, *port.lb_vips)}
-    return length in ("", "32", "128") and address in vips
+
+    def owner(self, chain: Chain, text: str) -> str:
+        """Whose a foreign rule is, "" if unknown."""
+        return owner_of_chain(chain.name) or owner_of_rule(parse_rule(text))
+
+    def may_end(self, table: str, text: str) -> bool:
+        """Whether a rule that matches may end or divert a packet, for all that its text tells."""
+        return any(True for _ in self._endings(table, text, {}, first=table == "nat"))
+
+    def biting(self) -> Iterator[Scope]:
+        """What the foreign rules match that may end or divert a packet; a policy matches all.
+
+        To accept a packet, or to leave a built-in chain, diverts it where kube-proxy's jumps come later.
+        """
+        seen: dict[tuple[str, bool], None] = {}
+        for chain in self._chains.values():
+            if chain.hook is None:
+                continue
+            if chain.hook.policy != "ACCEPT":
+                yield Scope()
+            rules = list(chain.rules())
+            last = max((i for i, rule in enumerate(rules) if not self.holds(chain, rule.text)), default=-1)
+            for index, rule in enumerate(rules):
+                if self.holds(chain, rule.text):
+                    spec = parse_rule(rule.text)
+                    if index < last and spec.target == "RETURN":
+                        yield scope(spec)
+                    yield from self._endings(chain.table, rule.text, seen, first=index < last)
+
+    def _endings(
+        self, table: str, text: str, seen: dict[tuple[str, bool], None], *, first: bool
+    ) -> Iterator[Scope]:
+        """The rules that end or divert, from one on; `first`: before kube-proxy's, so accepting diverts."""
+        spec = parse_rule(text)
+        chain = self._chains.get((table, spec.target))
+        if chain is None:
+            if spec.target not in _ON_ITS_WAY or (first and spec.target == "ACCEPT"):
+                yield scope(spec)
+            return
+        key = f"{table} {chain.name}", first
+        if key in seen or self._owned(table, chain.name):
+            return
+        seen[key] = None
+        for rule in chain.rules():
+            yield from self._endings(table, rule.text, seen, first=first)
 
 
-def _service_harm(spec: Spec, traffic: Traffic) -> tuple[str, str] | None:
-    hits = []
-    for port in traffic.ports:
-        protocol = port.protocol.lower()
-        if spec.may_use(protocol, port.port):
-            hits += [
-                (f"{ip} port {port.port}", port.name)
-                for ip in (port.cluster_ip, *port.external_ips, *port.lb_vips)
-                if spec.may_go_to((ip,))
-            ]
-        if port.node_port and spec.may_use(protocol, port.node_port) and spec.may_go_to(traffic.node_ips):
-            hits.append((f"node port {port.node_port}", port.name))
-    if not hits:
-        return None
-    services = {name for _, name in hits}
-    if len(services) == 1:
-        return f"it can match {hits[0][0]} of {hits[0][1]}", hits[0][1]
-    return f"it can match the traffic of {len(services)} Services, such as {hits[0][0]} of {hits[0][1]}", ""
+def without_foreign(dataplane: Dataplane, owned: Owned = names.owned) -> Dataplane:
+    """kube-proxy's chains and its jumps in built-in chains, whose policies accept."""
+    chains = []
+    for chain in dataplane.chains:
+        if chain.hook is None:
+            chains += [chain] if owned(chain.table, chain.name) else []
+            continue
+        kept = tuple(rule for rule in chain.rules() if owned(chain.table, parse_rule(rule.text).target))
+        hook = Hook(chain.hook.name, policy="ACCEPT")
+        chains.append(Chain(chain.family, chain.table, chain.name, hook, (RuleGroup(kept),)))
+    return Dataplane(tables=dataplane.tables, chains=tuple(chains), sets=dataplane.sets)
 
 
-def _pod_harm(spec: Spec, chain: str, pod_cidrs: Sequence[str]) -> tuple[str, str] | None:
-    if chain == "INPUT" or not pod_cidrs:
-        return None
-    named = [
-        can
-        for match, can in (
-            (spec.source, spec.may_come_from(pod_cidrs)),
-            (spec.destination, spec.may_go_to(pod_cidrs)),
-        )
-        if match is not None
-    ]
-    if named and not any(named):
-        return None
-    return f"it can match pod traffic ({', '.join(pod_cidrs)})", ""
+def scope(spec: Spec) -> Scope:
+    """What a rule asks for by name; a negated match asks for all the rest, so for nothing."""
+    networks, ports, interfaces = [], [], []
+    for match in spec.matches:
+        if match.negated or not match.values:
+            continue
+        try:
+            if match.option in ("-s", "-d"):
+                networks.append((str(ip_network(match.value, strict=False)),))
+            elif match.option in ("--dport", "--dports", "--sport", "--sports"):
+                ports += port_ranges(match.value)
+            elif match.option in ("-i", "-o"):
+                interfaces.append(match.value)
+        except ValueError:
+            continue
+    return Scope(tuple(networks), tuple(ports), tuple(interfaces))

@@ -7,6 +7,7 @@ from hashlib import sha256
 
 from kubewire.dataplane.core.base32 import base32
 from kubewire.dataplane.core.cluster import ServicePort
+from kubewire.dataplane.core.findings import IpFamily
 
 SERVICES = "KUBE-SERVICES"
 EXTERNAL_SERVICES = "KUBE-EXTERNAL-SERVICES"
@@ -45,3 +46,8 @@ def owned(table: str, chain: str) -> bool:
 def probability(share: int) -> str:
     """1/share as iptables prints it: kube-proxy writes ten decimals, the kernel keeps 31 bits."""
     return f"{round(2**31 * float(f'{1 / share:.10f}')) / 2**31:.11f}"
+
+
+def tool(family: IpFamily) -> str:
+    """The command that shows a family's tables."""
+    return "ip6tables" if family == "ipv6" else "iptables"

@@ -12,9 +12,9 @@ from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
 from ipaddress import ip_network
+from types import MappingProxyType
 
 from kubewire.dataplane.core.packet import (
-    EPHEMERAL,
     NEVER,
     SURE,
     Action,
@@ -25,7 +25,13 @@ from kubewire.dataplane.core.packet import (
     within,
 )
 from kubewire.dataplane.core.routing import Routing
-from kubewire.dataplane.core.translate import address_and_port, destination_nat, masquerade, source_nat
+from kubewire.dataplane.core.translate import (
+    address_and_port,
+    destination_nat,
+    masquerade,
+    redirect,
+    source_nat,
+)
 from kubewire.dataplane.iptables.spec import UNCHANGED, Match, Spec, parse_rule, port_ranges
 
 Test = Callable[[Packet, Routing], Fraction]
@@ -34,24 +40,32 @@ Test = Callable[[Packet, Routing], Fraction]
 _PROTOCOLS = {"6": "tcp", "17": "udp", "132": "sctp"}
 _NEW_STATES = frozenset(("NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED", "DNAT", "SNAT"))
 _KINDS = frozenset(("LOCAL", "UNICAST", "BROADCAST", "MULTICAST", "BLACKHOLE", "UNREACHABLE", "PROHIBIT"))
-_SYN = frozenset(("SYN",))
 _DECIMAL = re.compile(r"0\.\d{1,20}|1\.0{1,20}")
 _VERDICTS = {"ACCEPT": Action.ACCEPT, "DROP": Action.DROP, "RETURN": Action.RETURN, "REJECT": Action.REJECT}
 _NAT_FLAGS = frozenset(("--random", "--random-fully", "--persistent"))
 
 
-def results(text: str, packet: Packet, routing: Routing, chains: Container[str]) -> list[Result]:
+Sets = Mapping[str, Callable[[Packet, Sequence[str]], bool]]
+"""Whether a packet is in each ipset; the words say for each part of a member which side is meant."""
+
+
+def results(
+    text: str, packet: Packet, routing: Routing, chains: Container[str], sets: Sets = MappingProxyType({})
+) -> list[Result]:
     """What the rule does; `chains` are the table's own, to jump to. Raises NotModelled."""
     rule = parse_rule(text)
-    chance = _chance(rule, packet, routing)
+    chance = _chance(rule, packet, routing, sets)
     missed = [Result(SURE - chance, packet, Action.MISS)] if chance < SURE else []
     return [replace(_target(rule, packet, routing, chains), chance=chance), *missed] if chance else missed
 
 
-def _chance(rule: Spec, packet: Packet, routing: Routing) -> Fraction:
+def _chance(rule: Spec, packet: Packet, routing: Routing, sets: Sets) -> Fraction:
     """The probability that all tests pass; what isn't modelled counts only if nothing else decides."""
     chance, doubt = SURE, None
-    for test in _tests(rule.matches):
+    for test in (
+        *_tests(rule.matches),
+        *(_in_set(match, sets) for match in rule.matches if _asks_set(match)),
+    ):
         try:
             chance *= test(packet, routing)
         except NotModelled as error:
@@ -86,6 +100,8 @@ def _change(target: str, options: tuple[str, ...], packet: Packet, routing: Rout
             return destination_nat(packet, *address_and_port(where))
         case "SNAT", ("--to-source", where, *flags) if set(flags) <= _NAT_FLAGS:
             return source_nat(packet, address_and_port(where)[0])
+        case "REDIRECT", ("--to-ports", port, *flags) if set(flags) <= _NAT_FLAGS:
+            return redirect(packet, routing, int(port))
         case "MASQUERADE", flags if set(flags) <= _NAT_FLAGS:
             return masquerade(packet, routing)
     raise ValueError(target)
@@ -104,6 +120,8 @@ def _tests(matches: tuple[Match, ...]) -> tuple[Test, ...]:
     tests: list[Test] = []
     unknown: dict[str, Match] = {}
     for match in matches:
+        if _asks_set(match):
+            continue
         test = None if match.module in unknown else _test(match)
         tests.append(test or _unknown(unknown.setdefault(match.module, match)))
     return tuple(tests)
@@ -122,6 +140,21 @@ def _test(match: Match) -> Test | None:
 def _unknown(match: Match) -> Test:
     def test(_: Packet, __: Routing) -> Fraction:
         raise NotModelled(f"its match {str(match)!r} is not modelled")
+
+    return test
+
+
+def _asks_set(match: Match) -> bool:
+    return match.option == "--match-set" and len(match.values) == 2
+
+
+def _in_set(match: Match, sets: Sets) -> Test:
+    name, sides = match.values
+
+    def test(packet: Packet, _: Routing) -> Fraction:
+        if name not in sets:
+            raise NotModelled(f"its match {str(match)!r} is not modelled")
+        return _sure(sets[name](packet, sides.split(",")) != match.negated)
 
     return test
 
@@ -167,20 +200,20 @@ def _never(_: Sequence[str]) -> Test:
 
 def _destination_port(words: Sequence[str]) -> Test:
     ranges = port_ranges(words[0])
-    return lambda packet, _: _sure(any(low <= packet.port <= high for low, high in ranges))
+    return lambda packet, _: max(within(packet.destination_ports, *ports) for ports in ranges)
 
 
 def _source_port(words: Sequence[str]) -> Test:
     ranges = port_ranges(words[0])
-    return lambda _, __: max(within(EPHEMERAL, low, high) for low, high in ranges)
+    return lambda packet, _: max(within(packet.source_ports, *ports) for ports in ranges)
 
 
 def _flags(words: Sequence[str]) -> Test:
-    """TCP flags: the first packet of a connection has SYN alone."""
     looked_at, wanted = (frozenset(word.split(",")) for word in words)
-    if "ALL" in looked_at or "NONE" in wanted:
-        looked_at, wanted = looked_at | _SYN, wanted - {"NONE"}
-    return lambda _, __: _sure(_SYN & looked_at == wanted)
+    everything, wanted = "ALL" in looked_at, wanted - {"NONE"}
+    return lambda packet, _: _sure(
+        (packet.tcp_flags if everything else packet.tcp_flags & looked_at) == wanted
+    )
 
 
 def _kind(side: str) -> Callable[[Sequence[str]], Test]:
@@ -206,7 +239,9 @@ def _state(words: Sequence[str]) -> Test:
     if not wanted <= _NEW_STATES:
         raise ValueError(words[0])
     return lambda packet, _: _sure(
-        "NEW" in wanted or (packet.dnat and "DNAT" in wanted) or (packet.snat and "SNAT" in wanted)
+        ("ESTABLISHED" if packet.established else "NEW") in wanted
+        or (packet.dnat and "DNAT" in wanted)
+        or (packet.snat and "SNAT" in wanted)
     )
 
 

@@ -8,10 +8,10 @@ from ipaddress import ip_address, ip_interface, ip_network
 
 from kubewire.dataplane.core.compare import UNASKED, Item, compare_items, listed, whole
 from kubewire.dataplane.core.findings import Check, Note, Place
+from kubewire.dataplane.core.harm import Effects
 from kubewire.dataplane.core.iproute import address_text
 from kubewire.dataplane.core.model import Dataplane, Element, Origin, RealServer, Set, VirtualServer
 from kubewire.dataplane.iptables.compare import Dialect, compare_iptables
-from kubewire.dataplane.iptables.foreign import Traffic
 from kubewire.dataplane.ipvs import names
 from kubewire.dataplane.ipvs.ipset import create_line
 from kubewire.dataplane.ipvs.ipvsadm import real_lines, server_line, service_text
@@ -23,7 +23,7 @@ IPVS = Dialect(names.owned, SOURCE)
 def compare_ipvs(
     expected: Dataplane,
     observed: Dataplane,
-    traffic: Traffic,
+    foreign: Effects,
     place: Place,
     exclude: Sequence[str] = (),
 ) -> tuple[list[Check], list[Note]]:
@@ -32,7 +32,7 @@ def compare_ipvs(
     `exclude`: the CIDRs (ipvs.excludeCIDRs) in which kube-proxy leaves foreign virtual servers alone.
     Notes name what no packet reaches: foreign sets, real servers that are being removed.
     """
-    checks, notes = compare_iptables(expected, observed, traffic, place, IPVS)
+    checks, notes = compare_iptables(expected, observed, foreign, place, IPVS)
     work = _Comparison(expected, observed, place, exclude)
     for part, label, good in work.parts():
         why = f"all that kube-proxy keeps there, and nothing else ({SOURCE})"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from kubewire.dataplane.core.model import Element
-from kubewire.dataplane.core.packet import SURE, Action, NotModelled, Packet, Result, as_number
+from kubewire.dataplane.core.packet import EPHEMERAL, SURE, Action, NotModelled, Packet, Result, as_number
 from kubewire.dataplane.core.routing import Routing
 from kubewire.dataplane.nftables.lookups import Lookup, Value, matches
 from kubewire.dataplane.nftables.text import member_text
@@ -141,7 +141,8 @@ def _conntrack(reader: Reader) -> Statement:
 
     def statement(packet: Packet, _: Routing, __: Sets) -> list[Result]:
         mine = {word for word, on in (("dnat", packet.dnat), ("snat", packet.snat)) if on}
-        hit = bool((mine if key == "status" else {"new"}) & wanted)
+        state = {"established" if packet.established else "new"}
+        hit = bool((mine if key == "status" else state) & wanted)
         return [Result(SURE, packet, Action.NEXT if hit != unequal else Action.MISS)]
 
     return statement
@@ -180,8 +181,7 @@ def _field(reader: Reader) -> Field:
         reader.need("type")
         return _kind(side)
     if word in ("th", "tcp", "udp", "sctp"):
-        reader.need("dport")
-        return lambda packet, _: packet.port if word in ("th", packet.protocol) else None
+        return _port(word, reader.take())
     key = reader.take() if word == "meta" else word
     if key not in _META:
         raise ValueError(key)
@@ -194,6 +194,20 @@ def _address(side: str, version: int) -> Field:
     if side == "daddr":
         return lambda packet, _: packet.destination if packet.destination.version == version else None
     raise ValueError(side)
+
+
+def _port(header: str, side: str) -> Field:
+    if side not in ("sport", "dport"):
+        raise ValueError(side)
+
+    def value(packet: Packet, _: Routing) -> Value | None:
+        if header not in ("th", packet.protocol):
+            return None
+        if (side == "sport") != packet.reply:
+            raise NotModelled(f"the client's port may be any of {EPHEMERAL[0]} to {EPHEMERAL[1]}")
+        return packet.port
+
+    return value
 
 
 def _kind(side: str) -> Field:

@@ -6,18 +6,23 @@ Source: include/uapi/linux/netfilter_ipv4.h for iptables' priorities, net/netfil
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from kubewire.core.errors import LabError
+from kubewire.dataplane.core.harm import Scope
 from kubewire.dataplane.core.model import Chain, Dataplane, Hook, Rule
 from kubewire.dataplane.core.packet import NotModelled, Packet, Result
 from kubewire.dataplane.core.routing import Routing
 from kubewire.dataplane.iptables import statements as iptables_rules
+from kubewire.dataplane.iptables.foreign import Foreign, Owned, without_foreign
+from kubewire.dataplane.iptables.names import owned, tool
 from kubewire.dataplane.iptables.observed import rule_line
+from kubewire.dataplane.ipvs.members import membership
 from kubewire.dataplane.nftables import statements as nft_rules
 from kubewire.dataplane.nftables.conditions import Sets
 from kubewire.dataplane.nftables.lookups import Lookup
+from kubewire.dataplane.nftables.names import TABLE
 
 _PRIORITIES: Mapping[str, Mapping[str, int]] = {
     "PREROUTING": {"raw": -300, "mangle": -150, "nat": -100},
@@ -80,6 +85,30 @@ class Rules(ABC):
         """The rule as the tool prints it, with its chain."""
 
     @abstractmethod
+    def label(self, chain: Chain) -> str:
+        """A chain as findings name it: `iptables filter FORWARD`."""
+
+    @abstractmethod
+    def is_foreign(self, chain: Chain, rule: Rule | None) -> bool:
+        """Whether a rule, or with None a base chain's policy, is not kube-proxy's."""
+
+    @abstractmethod
+    def owner(self, chain: Chain, rule: Rule) -> str:
+        """Whose a foreign rule is, "" if unknown."""
+
+    @abstractmethod
+    def may_end(self, chain: Chain, rule: Rule) -> bool:
+        """Whether a rule that matches may end or divert a packet, for all that its text tells."""
+
+    @abstractmethod
+    def biting(self) -> Iterator[Scope]:
+        """What the foreign rules and policies ask for that may end or divert a packet."""
+
+    @abstractmethod
+    def own(self) -> Rules:
+        """kube-proxy's rules alone."""
+
+    @abstractmethod
     def _hooked(self, chain: Chain, hook: Hook) -> tuple[int, bool]:
         """The priority of a base chain, and whether it is a NAT chain."""
 
@@ -88,10 +117,13 @@ class Rules(ABC):
 
 
 class IptablesRules(Rules):
-    """What iptables-save shows."""
+    """What iptables-save shows. `owned` tells kube-proxy's chains by table and name."""
 
-    def __init__(self, dataplane: Dataplane) -> None:
+    def __init__(self, dataplane: Dataplane, owned: Owned = owned) -> None:
         super().__init__(dataplane)
+        self._dataplane, self._owned = dataplane, owned
+        self._foreign = Foreign(dataplane, owned)
+        self._sets = {item.name: membership(item) for item in dataplane.sets}
         self._names: dict[str, set[str]] = {}
         for chain in dataplane.chains:
             self._names.setdefault(chain.table, set()).add(chain.name)
@@ -99,11 +131,29 @@ class IptablesRules(Rules):
     def line(self, chain: Chain, rule: Rule) -> str:
         return rule_line(chain, rule)
 
+    def label(self, chain: Chain) -> str:
+        return f"{tool(chain.family)} {chain.table} {chain.name}"
+
+    def is_foreign(self, chain: Chain, rule: Rule | None) -> bool:
+        return self._foreign.holds(chain, rule.text if rule else None)
+
+    def owner(self, chain: Chain, rule: Rule) -> str:
+        return self._foreign.owner(chain, rule.text)
+
+    def may_end(self, chain: Chain, rule: Rule) -> bool:
+        return self._foreign.may_end(chain.table, rule.text)
+
+    def biting(self) -> Iterator[Scope]:
+        return self._foreign.biting()
+
+    def own(self) -> Rules:
+        return IptablesRules(without_foreign(self._dataplane, self._owned), self._owned)
+
     def _hooked(self, chain: Chain, hook: Hook) -> tuple[int, bool]:
         return _PRIORITIES[hook.name.upper()].get(chain.table, 0), chain.table == "nat"
 
     def _evaluate(self, text: str, chain: Chain, packet: Packet, routing: Routing) -> list[Result]:
-        return iptables_rules.results(text, packet, routing, self._names[chain.table])
+        return iptables_rules.results(text, packet, routing, self._names[chain.table], self._sets)
 
 
 class NftRules(Rules):
@@ -118,6 +168,24 @@ class NftRules(Rules):
 
     def line(self, chain: Chain, rule: Rule) -> str:
         return f"chain {chain.name}: {rule.text}"
+
+    def label(self, chain: Chain) -> str:
+        return f"nft table {chain.table} chain {chain.name}"
+
+    def is_foreign(self, chain: Chain, rule: Rule | None) -> bool:  # noqa: ARG002
+        return chain.table != TABLE
+
+    def owner(self, chain: Chain, rule: Rule) -> str:  # noqa: ARG002
+        return f"table {chain.table}"
+
+    def may_end(self, chain: Chain, rule: Rule) -> bool:  # noqa: ARG002
+        return chain.table != TABLE
+
+    def biting(self) -> Iterator[Scope]:
+        return iter(())
+
+    def own(self) -> Rules:
+        return self
 
     def _hooked(self, chain: Chain, hook: Hook) -> tuple[int, bool]:
         if hook.priority is None:

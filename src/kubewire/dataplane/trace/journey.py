@@ -13,13 +13,19 @@ from kubewire.dataplane.trace.hooks import SOURCE_HOOKS, Base, Rules, in_order
 from kubewire.dataplane.trace.walk import Path, Step, Walker
 
 LOCALNET = "net.ipv4.conf.all.route_localnet"
+_BALANCED = {"INPUT": 98, "OUTPUT": -98}
+"""The priority at which IPVS takes packets (ip_vs_ops4 in net/netfilter/ipvs/ip_vs_core.c)."""
+Servers = Mapping[tuple[str, Address, int], tuple[tuple[Address, int, int], ...]]
+"""Virtual servers by protocol, address and port; each with its real servers' addresses, ports, weights."""
 
 
 @dataclass(frozen=True)
 class NodeView:
     """One node as it was observed. The sysctls are None where the snapshot doesn't have them.
 
-    `rules` gives what each tool shows, nft first; it raises LabError for a dump that can't be used.
+    `rules` gives what each tool shows, nft first; it raises LabError for a dump that can't be used. `strict`:
+    a rule that can't be evaluated ends a path; otherwise it counts as one that doesn't match. `servers` are
+    empty where IPVS does nothing.
     """
 
     name: str
@@ -27,6 +33,8 @@ class NodeView:
     rules: Callable[[], tuple[Rules, ...]]
     forwards: bool | None = None
     route_localnet: bool | None = None
+    strict: bool = True
+    servers: Servers = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -120,23 +128,56 @@ class _Visit:
         return visit.arrive(replace(path, packet=entering))
 
     def _hook(self, hook: str, path: Path) -> list[Path]:
-        """Through all base chains of a hook; in OUTPUT a new destination is routed again."""
-        paths = [path]
+        """Through all base chains of a hook. A process's packet of a new destination is routed again, which
+        the later chains of OUTPUT don't see: they get the device of the hook's begin (nf_hook_state).
+        """
+        paths = [replace(path, hooks=(*path.hooks, (hook, path.packet)))]
         tools = self.view.rules()
+        balanced = _BALANCED.get(hook) if self.view.servers else None
         for base in in_order(tools if self.nft_first else tools[::-1], hook):
-            paths = _each(paths, partial(self._through, hook, base))
+            if balanced is not None and base.priority > balanced:
+                balanced, paths = None, _each(paths, self._balance)
+            paths = _each(paths, partial(self._through, base))
+        if balanced is not None:
+            paths = _each(paths, self._balance)
         if hook == "FORWARD":
             return paths
         if hook in SOURCE_HOOKS:
             return [replace(p, packet=replace(p.packet, source_set=True)) for p in paths]
-        return [replace(p, packet=replace(p.packet, destination_set=True)) for p in paths]
-
-    def _through(self, hook: str, base: Base, path: Path) -> list[Path]:
-        after = Walker(self.view.name, self.view.routing).through(base, path)
+        paths = [replace(p, packet=replace(p.packet, destination_set=True)) for p in paths]
+        if hook != "OUTPUT":
+            return paths
         first = path.packet.destination
-        if hook != "OUTPUT" or all(p.packet.destination == first for p in after):
-            return after
-        return _each(after, lambda p: [p] if p.packet.destination == first else self._route(p))
+        return _each(paths, lambda p: [p] if p.packet.destination == first else self._route(p))
+
+    def _balance(self, path: Path) -> list[Path]:
+        """IPVS picks a real server; what then leaves this host or goes to a pod comes into OUTPUT again.
+
+        Source: ip_vs_nat_xmit in net/netfilter/ipvs/ip_vs_xmit.c.
+        """
+        packet = path.packet
+        reals = self.view.servers.get((packet.protocol, packet.destination, packet.port))
+        if reals is None:
+            return [path]
+        total = sum(weight for _, _, weight in reals)
+        if not total:
+            return [path.end("rejected", f"virtual server {packet.to} has no real server", self.view.name)]
+        paths = []
+        for address, port, weight in reals:
+            to = packet.translated(address, port)
+            step = Step(
+                self.view.name, "ipvs", f"virtual server {packet.to}", f"destination {packet.to} → {to.to}"
+            )
+            chosen = replace(path.then(step, to), chance=path.chance * weight / total)
+            if self.view.routing.is_local(address):
+                paths.append(chosen)
+                continue
+            sent = replace(chosen, packet=replace(to, in_interface=""))
+            paths += _each(_each(self._route(sent), lambda p: self._hook("OUTPUT", p)), self._post)
+        return paths
+
+    def _through(self, base: Base, path: Path) -> list[Path]:
+        return Walker(self.view.name, self.view.routing, self.view.strict).through(base, path)
 
     def _route(self, path: Path) -> list[Path]:
         """The routing decision: `out_interface` is set, lo for what is for this node."""

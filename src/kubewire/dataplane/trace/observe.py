@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
+from ipaddress import ip_address
 from typing import Any
 
-from kubewire.core.errors import DefinitionError, LabError
+from kubewire.core.errors import LabError
 from kubewire.dataplane.core.config import ProxyConfig
 from kubewire.dataplane.core.findings import IpFamily
 from kubewire.dataplane.core.model import Dataplane
 from kubewire.dataplane.core.routing import Routing
 from kubewire.dataplane.core.snapshot import IPTABLES_FILES, NFT_FILES, NodeSnapshot
+from kubewire.dataplane.iptables.names import owned
 from kubewire.dataplane.iptables.observed import parse_iptables_save
+from kubewire.dataplane.ipvs.names import owned as owned_in_ipvs
+from kubewire.dataplane.ipvs.observed import IPSET, IPVSADM, read_ipvs
 from kubewire.dataplane.nftables.observed import parse_nft_json
 from kubewire.dataplane.trace.hooks import IptablesRules, NftRules, Rules
-from kubewire.dataplane.trace.journey import LOCALNET, NodeView
+from kubewire.dataplane.trace.journey import LOCALNET, NodeView, Servers
 from kubewire.dataplane.unused import dump_file
 
 _FORWARDING = {"ipv4": "net.ipv4.ip_forward", "ipv6": "net.ipv6.conf.all.forwarding"}
@@ -27,39 +31,64 @@ def view_of(node: NodeSnapshot, family: IpFamily) -> NodeView:
 
     Raises LabError without addresses or routes.
     """
+    return view_with(node, family, cache(lambda: _rules(node, family)), _servers(node, family))
+
+
+def view_with(
+    node: NodeSnapshot, family: IpFamily, rules: Callable[[], tuple[Rules, ...]], servers: Servers
+) -> NodeView:
+    """The same with these rules and virtual servers."""
     sysctls = _sysctls(node)
     return NodeView(
         node.name,
         Routing.parse(_needed(node, "ip-addr.json"), _needed(node, "ip-route.json")),
-        cache(lambda: _rules(node, family)),
+        rules,
         forwards=sysctls.get(_FORWARDING[family]),
         route_localnet=sysctls.get(LOCALNET),
+        servers=servers,
     )
 
 
 def _rules(node: NodeSnapshot, family: IpFamily) -> tuple[Rules, ...]:
     """What the dumps show, nft first; the one that kube-proxy's mode writes must be there."""
-    _needed(node, dump_file(_mode(node), family))
+    mode = _mode(node)
+    _needed(node, dump_file(mode, family))
     rules: list[Rules] = []
     if text := node.files.get(NFT_FILES[family], "").strip():
         rules.append(NftRules(_whole(parse_nft_json(text, family), node, NFT_FILES[family])))
     if text := node.files.get(IPTABLES_FILES[family], "").strip():
-        rules.append(IptablesRules(_whole(parse_iptables_save(text, family), node, IPTABLES_FILES[family])))
+        tables = _whole(parse_iptables_save(text, family), node, IPTABLES_FILES[family])
+        if mode == "ipvs":
+            tables = read_ipvs(node.files, node.errors).beside(tables, family)
+        rules.append(IptablesRules(tables, owned_in_ipvs if mode == "ipvs" else owned))
     return tuple(rules)
+
+
+def _servers(node: NodeSnapshot, family: IpFamily) -> Servers:
+    """The virtual servers of a node in ipvs mode."""
+    if _mode(node) != "ipvs":
+        return {}
+    for name in (IPSET, IPVSADM):
+        _needed(node, name)
+    return servers_of(read_ipvs(node.files, node.errors).servers, family)
+
+
+def servers_of(dataplane: Dataplane, family: IpFamily) -> Servers:
+    """A family's virtual servers by address; those of a firewall mark are left out."""
+    return {
+        (server.protocol, ip_address(server.address), server.port): tuple(
+            (ip_address(real.address), real.port, real.weight) for real in server.servers
+        )
+        for server in dataplane.servers
+        if server.family == family and server.address
+    }
 
 
 def _mode(node: NodeSnapshot) -> str:
     try:
-        mode = ProxyConfig.parse(_needed(node, "kube-proxy.yaml")).mode
+        return ProxyConfig.parse(_needed(node, "kube-proxy.yaml")).mode
     except LabError as error:
         raise LabError(error.what, where=f"{node.name}: kube-proxy.yaml", hint=error.hint) from error
-    if mode == "ipvs":
-        raise DefinitionError(
-            "a trace follows iptables and nftables mode; here kube-proxy runs in ipvs mode",
-            where=node.name,
-            hint="kubewire explain shows a Service's virtual servers",
-        )
-    return mode
 
 
 def _whole(dataplane: Dataplane, node: NodeSnapshot, name: str) -> Dataplane:

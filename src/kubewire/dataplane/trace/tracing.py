@@ -8,7 +8,7 @@ from ipaddress import ip_address
 
 from kubewire.core.errors import DefinitionError, LabError
 from kubewire.dataplane.core.findings import IpFamily
-from kubewire.dataplane.core.packet import Address, Packet
+from kubewire.dataplane.core.packet import OUTSIDE, Address, Packet
 from kubewire.dataplane.core.pods import Pod, find_node, find_pod, read_pods
 from kubewire.dataplane.core.routing import LOOPBACK
 from kubewire.dataplane.core.snapshot import Snapshot
@@ -17,8 +17,6 @@ from kubewire.dataplane.trace.journey import Network
 from kubewire.dataplane.trace.observe import view_of
 from kubewire.dataplane.trace.walk import Path
 
-OUTSIDE: dict[IpFamily, str] = {"ipv4": "203.0.113.77", "ipv6": "2001:db8:ffff::77"}
-"""An address of a client outside, from the networks reserved for documentation (RFC 5737, RFC 3849)."""
 PROTOCOLS = ("tcp", "udp", "sctp")
 _TIES = (
     "iptables and nft chains of equal priority disagree here: the kernel runs first what was registered "

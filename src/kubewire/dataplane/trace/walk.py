@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from fractions import Fraction
 from typing import Literal
@@ -23,13 +23,27 @@ Fate = Literal["delivered", "left", "rejected", "dropped", "unreachable", "refus
 class Step:
     """Something that happened to the packet: the matching rule or the chosen route, as the tool prints it.
 
-    `place` is hook and table, `effect` what the text does not say.
+    `place` is hook and table, `effect` what the text does not say; `base` is the base chain of a rule.
     """
 
     node: str
     place: str
     text: str
     effect: str = ""
+    action: Action = Action.NEXT
+    base: Base | None = field(default=None, repr=False, compare=False)
+    chain: Chain | None = field(default=None, repr=False, compare=False)
+    rule: Rule | None = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A rule of which something is unknown; the walk went on as if it did not match."""
+
+    base: Base
+    chain: Chain
+    rule: Rule
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +58,17 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """One path that the packet can take, so far or, with an outcome, to its end."""
+    """One path that the packet can take, so far or, with an outcome, to its end.
+
+    `hooks` are those that it came to, each with the packet as it was then.
+    """
 
     chance: Fraction
     packet: Packet
     steps: tuple[Step, ...] = ()
     outcome: Outcome | None = None
+    hooks: tuple[tuple[str, Packet], ...] = ()
+    doubts: tuple[Doubt, ...] = ()
 
     def then(self, step: Step, packet: Packet | None = None) -> Path:
         """One step on."""
@@ -71,10 +90,11 @@ _Exits = Iterator[tuple[Path, _Way]]
 
 @dataclass(frozen=True, slots=True)
 class Walker:
-    """Walks paths through base chains of one node."""
+    """Walks paths through base chains of one node. `strict`: a rule that can't be evaluated ends a path."""
 
     node: str
     routing: Routing
+    strict: bool = True
 
     def through(self, base: Base, path: Path) -> list[Path]:
         """All paths through a base chain, in the order of its rules; those that end there have an outcome.
@@ -88,7 +108,8 @@ class Walker:
         for after, way in self._chain(base, base.chain.name, path, 0):
             if way is _Way.BACK and base.policy == "DROP":
                 text = f"the policy of {base.place} is DROP"
-                out.append(after.end("dropped", text, self.node))
+                step = Step(self.node, base.place, text, action=Action.DROP, base=base)
+                out.append((after if self.strict else after.then(step)).end("dropped", text, self.node))
             else:
                 out.append(after)
             if len(out) > MOST_PATHS:
@@ -122,6 +143,9 @@ class Walker:
         try:
             results = base.owner.results(rule, chain, path.packet, self.routing)
         except NotModelled as error:
+            if not self.strict:
+                yield replace(path, doubts=(*path.doubts, Doubt(base, chain, rule, str(error)))), None
+                return
             line = base.owner.line(chain, rule)
             yield path.end("refused", f"{line}\n{error}", self.node), _Way.OUT
             return
@@ -129,7 +153,8 @@ class Walker:
             after = replace(path, chance=path.chance * result.chance, packet=result.packet)
             if result.action is not Action.MISS:
                 text = base.owner.line(chain, rule)
-                after = after.then(Step(self.node, base.place, text, result.said))
+                step = Step(self.node, base.place, text, result.said, result.action, base, chain, rule)
+                after = after.then(step)
             yield from self._act(base, result, after, depth)
 
     def _act(self, base: Base, result: Result, after: Path, depth: int) -> Iterator[tuple[Path, _Way | None]]:

@@ -1,0 +1,87 @@
+"""What a foreign rule asks of a packet, and what it does to those on their way to a Service."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Set
+from functools import cached_property
+from ipaddress import IPv4Network, IPv6Network, ip_network
+
+from msgspec import Struct
+
+from kubewire.dataplane.core.packet import Address
+
+
+class Harm(Struct, frozen=True):
+    """A foreign rule's or policy's effect on packets on their way to a Service.
+
+    `label` names the base chain that they pass (`iptables filter FORWARD`), `line` is the rule as the tool
+    prints it, `owner` "" if unknown; `text` says what it does to which packets. Not `sure`: something decides
+    that can't be evaluated.
+    """
+
+    label: str
+    line: str
+    owner: str
+    service: str
+    text: str
+    sure: bool = True
+
+    def __str__(self) -> str:
+        who = "the policy" if self.line.startswith(":") else f"a rule of {self.owner or 'an unknown owner'}"
+        return f"{who} {self.text}"
+
+
+class Effects(Struct, frozen=True):
+    """What all foreign rules and policies of a node do; `unknown` says why not all ways could be followed."""
+
+    harms: tuple[Harm, ...] = ()
+    unknown: str = ""
+
+
+class Scope(Struct, frozen=True, dict=True):
+    """The addresses, ports and interfaces that a rule asks for by name; an empty field asks for nothing.
+
+    Each group of `networks` is for one address of the packet, the source or the destination.
+    """
+
+    networks: tuple[tuple[str, ...], ...] = ()
+    ports: tuple[tuple[int, int], ...] = ()
+    interfaces: tuple[str, ...] = ()
+
+    @cached_property
+    def _groups(self) -> list[tuple[frozenset[Address], list[IPv4Network | IPv6Network]]]:
+        """Each group's single addresses, and its networks."""
+        groups = []
+        for texts in self.networks:
+            found = [ip_network(text, strict=False) for text in texts]
+            single = frozenset(net.network_address for net in found if net.prefixlen == net.max_prefixlen)
+            groups.append((single, [net for net in found if net.prefixlen < net.max_prefixlen]))
+        return groups
+
+    def names_port(self, numbers: Collection[int]) -> bool:
+        """Whether it asks for one of these ports, or for none."""
+        return not self.ports or any(low <= number <= high for low, high in self.ports for number in numbers)
+
+    def names_addresses(self, addresses: Set[Address], others: Set[Address] = frozenset()) -> bool:
+        """Whether a packet between one of these addresses and one of them or of the others can have what it
+        asks for, so that the addresses matter; also if it asks for none.
+        """
+        groups = self._groups
+        mine = [_holds(group, addresses) for group in groups]
+        return any(mine or (True,)) and all(
+            hit or _holds(group, others) for hit, group in zip(mine, groups, strict=True)
+        )
+
+    def names_interface(self, name: str) -> bool:
+        """Whether it asks for this interface."""
+        return any(
+            name.startswith(wanted[:-1]) if wanted[-1:] in ("+", "*") else name == wanted
+            for wanted in self.interfaces
+        )
+
+
+def _holds(
+    group: tuple[frozenset[Address], list[IPv4Network | IPv6Network]], addresses: Set[Address]
+) -> bool:
+    single, networks = group
+    return not single.isdisjoint(addresses) or any(ip in net for net in networks for ip in addresses)

@@ -1,0 +1,307 @@
+"""What the rules and policies of others do to the packets on their way to a Service through one node.
+
+Each kind of way is followed twice, through all rules of the node and through kube-proxy's alone; what differs
+is the effect of the others. Later packets and replies meet the same rules but those of NAT, which decides
+about the first one (net/netfilter/nf_nat_core.c).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence, Set
+from dataclasses import replace
+from fractions import Fraction
+from ipaddress import ip_address
+
+from msgspec.structs import replace as replace_struct
+
+from kubewire.core.errors import LabError
+from kubewire.dataplane.core.cluster import ClusterState, ServicePort, service_ports
+from kubewire.dataplane.core.endpoints import Categorized
+from kubewire.dataplane.core.findings import IpFamily
+from kubewire.dataplane.core.harm import Effects, Harm, Scope
+from kubewire.dataplane.core.packet import SURE, Action, Address, Packet
+from kubewire.dataplane.core.pods import Pod
+from kubewire.dataplane.node import Inputs
+from kubewire.dataplane.trace.hooks import Rules, in_order
+from kubewire.dataplane.trace.journey import Network, NodeView, Servers
+from kubewire.dataplane.trace.observe import view_with
+from kubewire.dataplane.trace.walk import Path, Step, Walker
+from kubewire.dataplane.ways import Surroundings, Way, endpoints_of, ways_to
+
+MOST_WAYS = 400
+"""Ways that are followed on one node; more exist only where rules single out very many Services."""
+_NAT = {"PREROUTING": -100, "OUTPUT": -100, "INPUT": 100, "POSTROUTING": 100}
+"""The priority at which a known connection's packets are translated."""
+_REPLY = {"PREROUTING": "POSTROUTING", "INPUT": "OUTPUT", "FORWARD": "FORWARD"}
+_REPLY |= {there: here for here, there in _REPLY.items()}
+_Stage = tuple[str, Packet, Packet]
+"""A hook, with a packet as it comes in and as it goes out."""
+_DOES = {Action.DROP: "drops", Action.REJECT: "rejects"}
+_BEFORE = {"dropped": "makes the node drop", "rejected": "makes the node reject"}
+
+
+def effects(
+    node: Inputs,
+    cluster: ClusterState,
+    pods: Sequence[Pod],
+    family: IpFamily,
+    *,
+    rules: tuple[Rules, ...],
+    servers: Servers,
+) -> Effects:
+    """What foreign rules and policies of a node do to packets on their way to Services, each line once.
+
+    `rules` are all that the node has in this family, nft first, `servers` IPVS's. Costs next to nothing where
+    none of the foreign ones can end or divert a packet.
+    """
+    scopes = [scope for tool in rules for scope in tool.biting()]
+    if not scopes:
+        return Effects()
+    found: dict[tuple[str, str], list[Harm]] = {}
+    try:
+        view = view_with(node.snapshot, family, lambda: rules, servers)
+        around = Surroundings.of(node, cluster, pods, view.routing, scopes=scopes, family=family)
+        ports = service_ports(cluster, family, node.version)
+        examples = _examples(ports, node, cluster, scopes, around.addresses)
+        ways = [way for example in examples for way in ways_to(*example, node, around)]
+        judge = _Judge(view, pods)
+        for way in ways[:MOST_WAYS]:
+            for harm in judge.harms(way):
+                found.setdefault((harm.label, harm.line), []).append(harm)
+    except LabError as error:
+        unknown = str(error)
+    else:
+        many = len(ways) > MOST_WAYS
+        unknown = f"only {MOST_WAYS} of {len(ways)} kinds of ways were followed" if many else ""
+    return Effects(tuple(map(_joined, found.values())), unknown)
+
+
+def _examples(
+    ports: Iterable[ServicePort],
+    node: Inputs,
+    cluster: ClusterState,
+    scopes: Sequence[Scope],
+    clients: Set[Address],
+) -> Iterator[tuple[ServicePort, Categorized]]:
+    """One service port of each kind that differs for the rules: by its form, and by those that name it."""
+    narrow = [scope for scope in scopes if scope.networks or scope.ports]
+    wide = len(narrow) < len(scopes) or any(
+        not scope.ports and scope.names_addresses(clients) for scope in narrow
+    )
+    own = {ip_address(ip) for ip in node.facts.node.internal_ips}
+    seen: set[object] = set()
+    for port in ports:
+        endpoints = endpoints_of(port, node, cluster)
+        numbers = {port.port, port.node_port, *(e.port for e in endpoints.reachable)} - {0}
+        texts = (port.cluster_ip, *port.external_ips, *port.lb_vips, *(e.ip for e in endpoints.reachable))
+        addresses = {*map(ip_address, texts), *(own if port.node_port else ())}
+        named = tuple(
+            index
+            for index, scope in enumerate(narrow)
+            if scope.names_port(numbers) and scope.names_addresses(addresses, clients)
+        )
+        if not named and not wide:
+            continue
+        form = (
+            port.protocol,
+            bool(port.node_port),
+            bool(port.external_ips),
+            bool(port.lb_vips),
+            port.source_ranges,
+            port.internal_policy_local,
+            port.external_policy_local,
+            endpoints.has_any,
+            frozenset((e.is_local, ip_address(e.ip) in own) for e in endpoints.reachable),
+        )
+        if (form, named) not in seen:
+            seen.add((form, named))
+            yield port, endpoints
+
+
+class _Judge:
+    """Follows ways through one node's rules, all of them and kube-proxy's alone."""
+
+    def __init__(self, view: NodeView, pods: Sequence[Pod]) -> None:
+        names = {ip: (pod.name, pod.node) for pod in pods if not pod.host for ip in pod.addresses}
+        own = tuple(rules.own() for rules in view.rules())
+        self._view = replace(view, strict=False)
+        self._all = Network({view.name: self._view}, names)
+        self._own = Network({view.name: replace(self._view, rules=lambda: own)}, names)
+
+    def harms(self, way: Way) -> Iterator[Harm]:
+        """What others' rules and policies do to the packets of one way. Raises LabError.
+
+        Of chains of one priority, that one runs first which was registered last, and no dump tells which.
+        """
+        found = list(self._harms(way, nft_first=True))
+        if len(self._view.rules()) < 2:
+            yield from found
+            return
+        other = list(self._harms(way, nft_first=False))
+        lines = [{harm.line for harm in each} for each in (found, other)]
+        for harm in dict.fromkeys((*found, *other)):
+            both = all(harm.line in each for each in lines)
+            text = harm.text if both else f"{harm.text}, if its table was registered after the other tool's"
+            yield replace_struct(harm, text=text, sure=harm.sure and both)
+
+    def _harms(self, way: Way, *, nft_first: bool) -> Iterator[Harm]:
+        paths = self._follow(self._all, way, nft_first)
+        touched = [path for path in paths if path.doubts or any(map(_is_foreign, path.steps))]
+        usual = _ends(self._follow(self._own, way, nft_first)) if touched else {}
+        unusual = {
+            end for end, chance in (_ends(paths) if touched else {}).items() if usual.get(end, 0) < chance
+        }
+        for path in touched:
+            yield from self._first_packet(way, path, unusual)
+        for path in paths:
+            if (
+                path.outcome is not None
+                and path.outcome.fate in ("delivered", "left")
+                and _end(path) not in unusual
+            ):
+                yield from self._later_packets(way, path)
+
+    def _follow(self, network: Network, way: Way, nft_first: bool) -> list[Path]:
+        go = network.arrive if way.packet.in_interface else network.send
+        return go(self._view.name, way.packet, nft_first=nft_first)
+
+    def _first_packet(self, way: Way, path: Path, unusual: Set[object]) -> Iterator[Harm]:
+        acting = [s for s in path.steps if _is_foreign(s) and s.action not in _PASSING]
+        culprit = next(
+            (s for s in reversed(path.steps) if _is_foreign(s) and (s in acting or not acting)), None
+        )
+        if _end(path) in unusual and culprit is not None:
+            spared = any(not doubt.base.owner.may_end(doubt.chain, doubt.rule) for doubt in path.doubts)
+            yield _harm(culprit, way, f"{_does(culprit, path)} packets from {way}", sure=not spared)
+            return
+        for doubt in path.doubts:
+            rules = doubt.base.owner
+            if rules.is_foreign(doubt.chain, doubt.rule) and rules.may_end(doubt.chain, doubt.rule):
+                line, owner = rules.line(doubt.chain, doubt.rule), rules.owner(doubt.chain, doubt.rule)
+                text = f"may drop packets from {way} ({doubt.why})"
+                yield Harm(rules.label(doubt.base.chain), line, owner, way.port.name, text, sure=False)
+
+    def _later_packets(self, way: Way, path: Path) -> Iterator[Harm]:
+        for what, hooks in (("later packets", _onward(path)), ("replies to packets", _back(path))):
+            step = self._last_step(hooks)
+            if step is not None and _is_foreign(step):
+                yield _harm(step, way, f"{_DOES[step.action]} {what} from {way}")
+
+    def _last_step(self, hooks: Iterable[_Stage]) -> Step | None:
+        """What ends a packet of a known connection."""
+        mark = 0
+        walker = Walker(self._view.name, self._view.routing, strict=False)
+        for hook, before, after in hooks:
+            for base in in_order(self._view.rules(), hook):
+                if base.nat:
+                    continue
+                packet = after if base.priority > _NAT.get(hook, base.priority) else before
+                for path in walker.through(base, Path(SURE, replace(packet, mark=mark))):
+                    mark = path.packet.mark
+                    if path.outcome is not None:
+                        return path.steps[-1]
+        return None
+
+
+_PASSING = (Action.NEXT, Action.JUMP, Action.GOTO)
+
+
+def _is_foreign(step: Step) -> bool:
+    if step.base is None:
+        return False
+    return step.base.owner.is_foreign(step.chain or step.base.chain, step.rule)
+
+
+def _does(step: Step, path: Path) -> str:
+    share = "" if path.chance == SURE else " some of the"
+    if step.action in _DOES:
+        return _DOES[step.action] + share
+    if step.effect.startswith("destination"):
+        return f"sends to {path.packet.to}{share}"
+    return _BEFORE.get(path.outcome.fate if path.outcome else "", "leads past kube-proxy's rules") + share
+
+
+def _harm(step: Step, way: Way, text: str, *, sure: bool = True) -> Harm:
+    base = step.base
+    if base is None:
+        raise ValueError(step.text)
+    label = base.owner.label(base.chain)
+    if step.chain is None or step.rule is None:
+        line = f":{base.chain.name} {base.policy} [0:0]"
+        return Harm(label, line, "", way.port.name, text, sure)
+    line, owner = base.owner.line(step.chain, step.rule), base.owner.owner(step.chain, step.rule)
+    return Harm(label, line, owner, way.port.name, text, sure)
+
+
+def _joined(harms: Sequence[Harm]) -> Harm:
+    """One for the same line: the first that is sure tells the way, and how many more there are."""
+    first = next((harm for harm in harms if harm.sure), harms[0])
+    texts = dict.fromkeys(harm.text for harm in harms if harm.sure == first.sure)
+    more = f", and {len(texts) - 1} other kinds of packets" if len(texts) > 1 else ""
+    one = len({harm.service for harm in harms if harm.sure == first.sure}) == 1
+    return replace_struct(first, text=first.text + more, service=first.service if one else "")
+
+
+def _end(path: Path) -> object:
+    """Where a path ends: what the packet has become, but for its source, which kube-proxy may change too."""
+    fate = path.outcome.fate if path.outcome else ""
+    return (fate, path.packet.to) if fate in ("delivered", "left") else fate
+
+
+def _ends(paths: Iterable[Path]) -> dict[object, Fraction]:
+    ends: dict[object, Fraction] = {}
+    for path in paths:
+        ends[_end(path)] = ends.get(_end(path), Fraction(0)) + path.chance
+    return ends
+
+
+def _stages(path: Path) -> list[_Stage]:
+    """Each hook that the path came to, with a later packet before and after it."""
+    packets = [
+        replace(packet, established=True, dnat=path.packet.dnat, snat=path.packet.snat)
+        for packet in (*(packet for _, packet in path.hooks), path.packet)
+    ]
+    return [(hook, packets[i], packets[i + 1]) for i, (hook, _) in enumerate(path.hooks)]
+
+
+def _onward(path: Path) -> list[_Stage]:
+    """The hooks of the connection's later packets of the client."""
+    return [
+        (hook, before, replace(after, in_interface=before.in_interface, out_interface=before.out_interface))
+        for hook, before, after in _stages(path)
+    ]
+
+
+def _back(path: Path) -> list[_Stage]:
+    """The hooks of the replies, which come the same way back: to a process by the link that is routed to."""
+    stages = []
+    for hook, before, after in reversed(_without_ipvs(_stages(path))):
+        at = after if hook == "OUTPUT" else before
+        stages.append((_REPLY[hook], _reversed(after, at), _reversed(before, at)))
+    return stages
+
+
+def _without_ipvs(stages: list[_Stage]) -> list[_Stage]:
+    """What IPVS takes in INPUT comes back through FORWARD; what it takes in OUTPUT, through INPUT once."""
+    out: list[_Stage] = []
+    for hook, before, after in stages:
+        last = out[-1][0] if out else ""
+        if hook == "OUTPUT" and last in ("INPUT", "OUTPUT"):
+            came = out.pop()[1]
+            through = replace(before, in_interface=came.in_interface)
+            out.append((hook if last == hook else "FORWARD", through, after))
+        else:
+            out.append((hook, before, after))
+    return out
+
+
+def _reversed(packet: Packet, at: Packet) -> Packet:
+    """The reply to a packet, at the same place: its port is still the server's."""
+    return replace(
+        packet,
+        source=packet.destination,
+        destination=packet.source,
+        in_interface=at.out_interface,
+        out_interface=at.in_interface,
+        reply=True,
+    )
