@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import yaml
 
 from kubewire.core.bounded_yaml import read_yaml
-from kubewire.dataplane.core.snapshot import DUMPS, NodeSnapshot
+from kubewire.dataplane.core.snapshot import DUMPS, NFT_FOREIGN, NodeSnapshot
 
 _BEFORE = r"""
 mark=$1
@@ -69,6 +70,19 @@ tools() {
     echo "$tool=${version:-$(dpkg-query -W -f '${Version}' "$tool" 2>/dev/null)}"
   done
 }
+foreign_tables() {
+  tables=$(nft list tables) || return
+  case $(iptables --version 2>/dev/null) in *nf_tables*) saved=/ ;; *) saved=legacy/ ;; esac
+  printf '%s\n' "$tables" | head -n 200 | while read -r _ family table; do
+    case $saved$family/$table in
+      /ip/filter | /ip/mangle | /ip/nat | /ip/raw | /ip/security | */ip/kube-proxy | */) continue ;;
+      /ip6/filter | /ip6/mangle | /ip6/nat | /ip6/raw | /ip6/security | */ip6/kube-proxy) continue ;;
+    esac
+    printf '%s %s\n' "$family" "$table"
+    nft -j list table "$family" "$table" | head -c TABLE_LIMIT
+    echo
+  done
+}
 [ -n "$proxy" ] && take arguments arguments
 take kube-proxy.yaml config
 take kube-proxy-version version
@@ -78,17 +92,22 @@ take ipv6 ipv6
 take tools tools
 """
 _AFTER = r"""
+take nft-foreign.json foreign_tables
 take route4 ip -j -4 route
 take route6 ip -j -6 route
 printf '%s end\n' "$mark"
 """
-SCRIPT = _BEFORE + "\n".join(f"take {file} {command}" for file, command in DUMPS.items()) + _AFTER
+TABLE_LIMIT = 2 << 20
+_DUMPS = "\n".join(f"take {file} {command}" for file, command in DUMPS.items())
+SCRIPT = _BEFORE.replace("TABLE_LIMIT", str(TABLE_LIMIT)) + _DUMPS + _AFTER
 """POSIX sh; its one argument is the mark that frames the sections.
 
 kube-proxy is found as the process of that name in the node's own network namespace, so the configuration
 and the version are those of the process that writes the rules.
 The nfacct fact is the kernel's: kube-proxy makes its counters by netlink (pkg/util/nfacct) in its own network
 namespace, which works exactly where the kernel has nfnetlink_acct, built in or loaded.
+Other owners' nft tables, at most 200 of 2 MiB each, are listed singly: those of iptables-nft, which may be
+large, are in iptables-save. Beside a legacy iptables an nft table of such a name is another owner's.
 """
 
 
@@ -134,6 +153,7 @@ def node_snapshot(name: str, sections: Mapping[str, Section], default_version: s
             files[file] = section.out
     _add_kube_proxy(name, sections, default_version, files, errors)
     _add_routes(sections, files, errors)
+    _add_foreign_tables(sections.get(NFT_FOREIGN), files, errors)
     files["facts.json"] = json.dumps(facts(sections), indent=1, sort_keys=True)
     return NodeSnapshot(name, files, errors)
 
@@ -184,6 +204,25 @@ def _add_routes(sections: Mapping[str, Section], files: dict[str, str], errors: 
             errors["ip-route.json"] = f"not JSON: {error}"
             return
     files["ip-route.json"] = json.dumps(routes)
+
+
+_TABLE = re.compile(r"^(ip|ip6|inet|arp|bridge|netdev) (.+)\n", re.MULTILINE)
+
+
+def _add_foreign_tables(section: Section | None, files: dict[str, str], errors: dict[str, str]) -> None:
+    """One document of each table's own; the script prints a line `FAMILY TABLE` before each."""
+    if section is None or section.code:
+        errors[NFT_FOREIGN] = f"exit code {section.code}: {section.err}" if section else "not taken"
+        return
+    _, *parts = _TABLE.split(section.out)
+    items: list[Any] = []
+    for family, table, text in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
+        try:
+            items += [item for item in json.loads(text)["nftables"] if "metainfo" not in item]
+        except (ValueError, TypeError, KeyError, RecursionError):
+            why = section.err or f"nft printed no JSON, or more than {TABLE_LIMIT >> 20} MiB of it"
+            items.append({"table": {"family": family, "name": table, "unread": why}})
+    files[NFT_FOREIGN] = json.dumps({"nftables": items})
 
 
 def facts(sections: Mapping[str, Section]) -> dict[str, Any]:

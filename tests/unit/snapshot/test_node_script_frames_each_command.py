@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import shutil
 import subprocess
@@ -141,3 +142,37 @@ def test_a_command_past_its_deadline_is_killed_with_its_children() -> None:
 
 def test_a_command_that_is_not_there_is_an_outcome() -> None:
     assert run(["/nonexistent/tool"], timeout=1).code == 127
+
+
+def test_tables_of_other_owners_are_one_document() -> None:
+    """Those of iptables-nft are in iptables-save, those of kube-proxy in files of their own."""
+    if not shutil.which("nft") or not shutil.which("iptables") or os.geteuid():
+        pytest.skip("needs root, nft and iptables")
+    rules = """
+    table ip kube-proxy { }
+    table inet fw { chain c { type filter hook input priority 5; policy drop; tcp dport 22 accept; }; }
+    table ip other { }
+    """
+    made = f"iptables -A INPUT -m addrtype --dst-type LOCAL; echo '{rules}' | nft -f -; exec \"$@\""
+    script = ["sh", "-c", SCRIPT, "kubewire", MARK]
+    ran = run(["unshare", "-n", "sh", "-ec", made, "sh", *script], timeout=30)
+    node = node_snapshot("w", split_sections(ran.out, MARK)[0], "")
+    found = json.loads(node.files["nft-foreign.json"])["nftables"]
+    tables = {(item["table"]["family"], item["table"]["name"]) for item in found if "table" in item}
+    assert tables - {("ip", "filter")} == {("inet", "fw"), ("ip", "other")}
+    [chain] = [item["chain"] for item in found if "chain" in item and item["chain"]["name"] == "c"]
+    assert (chain["hook"], chain["prio"], chain["policy"]) == ("input", 5, "drop")
+
+
+def test_a_table_that_nft_cannot_print_is_named_and_the_others_stay() -> None:
+    whole = '{"nftables": [{"metainfo": {}}, {"table": {"family": "ip", "name": "b"}}]}'
+    out = f'inet a\n{{"nftables": [{{"rule\nip b\n{whole}\nbridge c\n\n'
+    for told, why in (("Error: no", "Error: no"), ("", "nft printed no JSON, or more than 2 MiB of it")):
+        sections, _ = split_sections(framed(("nft-foreign.json", out, 0, told)), MARK)
+        assert json.loads(node_snapshot("w", sections, "").files["nft-foreign.json"])["nftables"] == [
+            {"table": {"family": "inet", "name": "a", "unread": why}},
+            {"table": {"family": "ip", "name": "b"}},
+            {"table": {"family": "bridge", "name": "c", "unread": why}},
+        ]
+    failed, _ = split_sections(framed(("nft-foreign.json", "", 127, "sh: nft: not found")), MARK)
+    assert "not found" in node_snapshot("w", failed, "").errors["nft-foreign.json"]

@@ -28,7 +28,11 @@ DUMPS = {
 """Files that a command on the node prints, each with its command."""
 IPTABLES_FILES: dict[IpFamily, str] = {"ipv4": "iptables-save.txt", "ipv6": "ip6tables-save.txt"}
 NFT_FILES: dict[IpFamily, str] = {"ipv4": "nft-ip.json", "ipv6": "nft-ip6.json"}
-NODE_FILES = ("kube-proxy.yaml", "kube-proxy-version", "facts.json", *DUMPS, "ip-route.json")
+NFT_FOREIGN = "nft-foreign.json"
+"""Optional: every nft table that is neither kube-proxy's nor shown by iptables-save, of all families, as one
+`nft -j` document. The object of a table that is not in it whole has the reason as `unread`.
+"""
+NODE_FILES = ("kube-proxy.yaml", "kube-proxy-version", "facts.json", *DUMPS, NFT_FOREIGN, "ip-route.json")
 
 
 class NodeSnapshot(Struct, frozen=True):
