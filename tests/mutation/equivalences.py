@@ -26,6 +26,8 @@ REASONS = {
     "different protocols": "Two neighbouring rules match different protocols; no packet meets both.",
     "foreign order": "Rules of other owners in built-in chains stand where their owners put them.",
     "twin rule": "The same rule twice in a row: what the first does not decide, the second does not either.",
+    "no packet": "Another owner's rule that no packet to a Service meets: in front of DNAT, or behind it.",
+    "to the node": "No Service's endpoint is the node itself, so no new connection ends there.",
     "foreign table": "Another table of another owner.",
     "set growth": "The kernel sizes a set's hash by itself, as members come and go.",
     "leaving": "A TCP real server of weight 0 gets no new connection; kube-proxy takes it away when the old "

@@ -99,9 +99,10 @@ def _of_chain(lines: list[str], at: int, table: str, vip: str) -> Iterator[Mutan
     target = f"{table} {name}"
     if name in BUILT_IN:
         for place, text in _with_strays(lines, at, name, table, vip):
-            yield _made(f"stray rule {place}", target, Duty.FOUND, text)
+            yield _made(f"foreign rule {place}", target, Duty.FATE, text, "no packet")
         dropping = [*lines[:at], lines[at].replace(" ACCEPT ", " DROP "), *lines[at + 1 :]]
-        yield _made("policy of a built-in chain", target, Duty.FOUND, dropping)
+        duty, why = (Duty.EITHER, "to the node") if target == "nat INPUT" else (Duty.FOUND, "")
+        yield _made("policy of a built-in chain", target, duty, dropping, why)
         return
     if not name.startswith("KUBE-") or name in KUBELETS:
         return

@@ -15,6 +15,7 @@ class Duty(Enum):
     FOUND = "must be found"  # it changes what a packet can meet, or what kube-proxy owns
     QUIET = "must not be found"  # a healthy node may look like that at any time
     EITHER = "found or not"  # no packet meets it, yet kube-proxy never writes it
+    FATE = "found if met"  # another owner's: it must be found where a packet meets it, and only there
 
 
 class Mutant(NamedTuple):
@@ -63,12 +64,14 @@ class Score:
                 self.survivors[mutant.kind, mutant.why] += 1
             if (mutant.duty is Duty.FOUND and not hit) or (mutant.duty is Duty.QUIET and hit):
                 self.wrong.append(told)
-            if hit and not ask():
+            if hit and mutant.duty is not Duty.FATE and not ask():
                 continue
             met = meets(dump)
             if met is not None:
                 self.probed[key] += 1
                 self.met[key] += met
+            if mutant.duty is Duty.FATE and hit and met is False:
+                self.wrong.append(f"{told}: found, though no packet meets it")
             if met and not hit:
                 self.wrong.append(f"{told}: not found, though a packet meets it")
 

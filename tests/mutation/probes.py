@@ -40,17 +40,15 @@ def meets(snapshot: Snapshot, node: str, file: str, family: IpFamily) -> Callabl
 
 
 def _probes(tracer: Bench) -> Iterator[Probe]:
-    """Every address of every Service, from a pod, from outside and from the node, one after the other."""
+    """Every address of every Service, from a pod, from outside and from the node."""
     node_ip = tracer.facts.node_ip(tracer.family, tracer.config)
     pod, outside = CLIENTS[tracer.family]
     clients = [tracer.pod(pod), tracer.outside(outside), *([tracer.process()] if node_ip else [])]
-    number = 0
     for port in service_ports(tracer.cluster, tracer.family, tracer.version):
         addresses = [(ip, port.port) for ip in (port.cluster_ip, *port.external_ips, *port.lb_vips)]
         addresses += [(node_ip, port.node_port)] if port.node_port and node_ip else []
         for address, at in addresses:
-            yield clients[number % len(clients)], address, at, port.protocol.lower()
-            number += 1
+            yield from ((client, address, at, port.protocol.lower()) for client in clients)
 
 
 def _ends(tracer: Bench, probe: Probe) -> Ends:

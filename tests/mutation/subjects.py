@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
@@ -67,14 +68,13 @@ class Subject:
 
     def judged(self, dump: str) -> bool:
         """Whether verify finds something wrong with another text in the dump's place."""
-        mutated = NodeSnapshot(self.node.name, {**self.node.files, self.file: dump})
+        routes = {"ip-route.json": json.dumps(trace_golden.ROUTES)} if self.file in RULES else {}
+        mutated = NodeSnapshot(self.node.name, {**routes, **self.node.files, self.file: dump})
         checks = check.check_snapshot(Snapshot(self.snapshot.cluster, (mutated,))).checks
         return any(check.status == "failed" for check in checks)
 
     def meets(self) -> Meets:
-        if self.probed is None and self.file in RULES:
-            return lambda _: None
-        if self.probed is None:
+        if self.probed is None or (self.file not in RULES and self.file in DUMPS["ipvs"]):
             return ipvs_mutants.meets(self.node.files[self.file])
         return probes.meets(self.probed, self.node.name, self.file, self.families[0])
 
@@ -125,9 +125,8 @@ def subjects(name: str, nodes: Iterable[str]) -> list[Subject]:
     """
     snapshot, probed = _read(name)
     mode = name.rpartition("-")[2]
-    traced = None if mode == "ipvs" else probed
     return [
-        Subject(name, snapshot, node, file, families, _made_for(node, file, mutants), traced)
+        Subject(name, snapshot, node, file, families, _made_for(node, file, mutants), probed)
         for node in snapshot.nodes
         for file, (families, mutants) in DUMPS[mode].items()
         if name not in VERSIONS or node.name in nodes or (file == FACTS and _strict_arp(node))

@@ -6,7 +6,6 @@ Modules of one mode are imported where it is checked: the import takes longer th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -16,10 +15,10 @@ from kubewire.dataplane.agreement import NodeChains, check_agreement, service_ch
 from kubewire.dataplane.core.cluster import ClusterState
 from kubewire.dataplane.core.features import unknown_version
 from kubewire.dataplane.core.findings import FAMILIES, Check, IpFamily, Note, Place
-from kubewire.dataplane.core.harm import Effects
+from kubewire.dataplane.core.harm import Effects, nft_label
 from kubewire.dataplane.core.model import Dataplane, Problem
 from kubewire.dataplane.core.pods import Pod, read_pods
-from kubewire.dataplane.core.snapshot import IPTABLES_FILES, NFT_FILES, NodeSnapshot, Snapshot
+from kubewire.dataplane.core.snapshot import IPTABLES_FILES, NFT_FILES, NFT_FOREIGN, NodeSnapshot, Snapshot
 from kubewire.dataplane.iptables.compare import check_foreign, compare_iptables
 from kubewire.dataplane.iptables.foreign import Foreign, Owned
 from kubewire.dataplane.iptables.names import owned
@@ -106,31 +105,29 @@ def _check_node(
         if observed is None or (ipvs and not ipvs.usable):
             continue
         place = Place(mode, name, family)
-        foreign = partial(_effects, node, cluster, pods, family)
+        others = _Others.of(node, cluster, pods, family)
         if ipvs:
             from kubewire.dataplane.ipvs.compare import compare_ipvs
             from kubewire.dataplane.ipvs.names import owned as owned_in_ipvs
 
             observed = ipvs.beside(observed, family)
             exclude = node.config.ipvs_exclude_cidrs
-            results, said = compare_ipvs(
-                expected, observed, foreign(iptables=observed, ours=owned_in_ipvs), place, exclude
-            )
+            foreign = others.effects(observed, owned_in_ipvs)
+            results, said = compare_ipvs(expected, observed, foreign, place, exclude)
         elif mode == "iptables":
-            results, said = compare_iptables(
-                expected, observed, foreign(iptables=observed, ours=owned), place
-            )
+            foreign = others.effects(observed, owned)
+            results, said = compare_iptables(expected, observed, foreign, place)
         else:
             from kubewire.dataplane.nftables.compare import compare_nft
 
             dump = parse_iptables_save(node.snapshot.files.get(IPTABLES_FILES[family], ""), family)
             results, said = compare_nft(expected, observed, place)
-            strays, about = check_foreign(
-                dump, foreign(iptables=dump, ours=nobodys, nft=observed), name, family
-            )
+            foreign = others.effects(dump, _nobodys, observed)
+            strays, about = check_foreign(dump, foreign, name, family)
             results, said = [*results, *strays], [*said, *about]
-        checks += results
-        notes += said
+        strays, about = others.checks(foreign)
+        checks += [*results, *strays]
+        notes += [*said, *about]
         kept[family] = expected, observed
     odd = unknown_version(node.version)
     return checks, [*([Note(odd, name)] if odd else []), *notes, *_in_the_way(node)], kept
@@ -186,30 +183,55 @@ def _present(node: Inputs, family: IpFamily, name: str, problems: Sequence[Probl
     return place.check("dump.present", name, reason, whole, actual, ok=not problems)
 
 
-def nobodys(_table: str, _chain: str) -> bool:
+def _nobodys(_table: str, _chain: str) -> bool:
     """In nftables mode no chain of iptables is kube-proxy's."""
     return False
 
 
-def _effects(
-    node: Inputs,
-    cluster: ClusterState,
-    pods: Sequence[Pod],
-    family: IpFamily,
-    *,
-    iptables: Dataplane,
-    ours: Owned,
-    nft: Dataplane | None = None,
-) -> Effects:
-    """What the foreign rules do; modules for following packets are loaded only where there is such a rule."""
-    if not any(Foreign(iptables, ours).biting()):
-        return Effects()
-    from kubewire.dataplane.effect import effects
-    from kubewire.dataplane.trace.hooks import IptablesRules, NftRules
-    from kubewire.dataplane.trace.observe import servers_of
+class _Others(Struct, frozen=True):
+    """A node's nft tables of other owners in one family, and what is judged with them."""
 
-    tools = (*((NftRules(nft),) if nft else ()), IptablesRules(iptables, ours))
-    return effects(node, cluster, pods, family, rules=tools, servers=servers_of(iptables, family))
+    node: Inputs
+    cluster: ClusterState
+    pods: Sequence[Pod]
+    family: IpFamily
+    tables: Dataplane
+    problems: tuple[str, ...]
+
+    @classmethod
+    def of(cls, node: Inputs, cluster: ClusterState, pods: Sequence[Pod], family: IpFamily) -> _Others:
+        tables, problems = Dataplane(), []
+        if '"table"' in node.snapshot.files.get(NFT_FOREIGN, ""):
+            from kubewire.dataplane.nftables.observed import ParseError, parse_foreign_tables
+
+            try:
+                tables = parse_foreign_tables(node.snapshot.files[NFT_FOREIGN], family)
+                problems = [f"nft {each.where}: {each.why}" for each in tables.problems]
+            except ParseError as error:
+                problems = [f"{NFT_FOREIGN}: {error}"]
+        return cls(node, cluster, pods, family, tables, tuple(problems))
+
+    def effects(self, iptables: Dataplane, ours: Owned, nft: Dataplane | None = None) -> Effects:
+        """What foreign rules do; modules for following packets are loaded only where one can do anything."""
+        if not self.tables.chains and not any(Foreign(iptables, ours).biting()):
+            return Effects()
+        from kubewire.dataplane.effect import effects
+        from kubewire.dataplane.trace.hooks import IptablesRules, NftRules
+        from kubewire.dataplane.trace.observe import servers_of
+
+        tools = (NftRules(*((nft,) if nft else ()), self.tables), IptablesRules(iptables, ours))
+        servers = servers_of(iptables, self.family)
+        return effects(self.node, self.cluster, self.pods, self.family, rules=tools, servers=servers)
+
+    def checks(self, foreign: Effects) -> tuple[list[Check], list[Note]]:
+        """A check for each base chain of theirs, and notes on what may happen or wasn't understood."""
+        name, place = self.node.snapshot.name, Place("nftables", self.node.snapshot.name, self.family)
+        labels = [nft_label(chain) for chain in self.tables.chains if chain.hook]
+        said = [f"nft table {table.name}: another owner's, left alone" for table in self.tables.tables]
+        said += [doubt for label in labels for doubt in foreign.doubts(label)]
+        said += [f"{problem}, so its effect is not known" for problem in self.problems[:_MOST]]
+        checks = [foreign.check(place, "nftables.stray", label) for label in labels]
+        return checks, [Note(text, name) for text in said]
 
 
 def _in_the_way(node: Inputs) -> list[Note]:

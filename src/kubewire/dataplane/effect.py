@@ -26,7 +26,7 @@ from kubewire.dataplane.trace.hooks import Rules, in_order
 from kubewire.dataplane.trace.journey import Network, NodeView, Servers
 from kubewire.dataplane.trace.observe import view_with
 from kubewire.dataplane.trace.walk import Path, Step, Walker
-from kubewire.dataplane.ways import Surroundings, Way, endpoints_of, ways_to
+from kubewire.dataplane.ways import Hosts, Surroundings, Way, endpoints_of, ways_to
 
 MOST_WAYS = 400
 """Ways that are followed on one node; more exist only where rules single out very many Services."""
@@ -57,12 +57,15 @@ def effects(
     scopes = [scope for tool in rules for scope in tool.biting()]
     if not scopes:
         return Effects()
+    hosts = Hosts.of(node, cluster, pods, family)
+    ports = service_ports(cluster, family, node.version)
+    examples = list(_examples(ports, node, cluster, scopes, hosts.everyone))
+    if not examples:
+        return Effects()
     found: dict[tuple[str, str], list[Harm]] = {}
     try:
-        view = view_with(node.snapshot, family, lambda: rules, servers)
-        around = Surroundings.of(node, cluster, pods, view.routing, scopes=scopes, family=family)
-        ports = service_ports(cluster, family, node.version)
-        examples = _examples(ports, node, cluster, scopes, around.addresses)
+        view = view_with(node.snapshot, family, lambda: rules, lambda: servers)
+        around = Surroundings.of(hosts, view.routing, scopes)
         ways = [way for example in examples for way in ways_to(*example, node, around)]
         judge = _Judge(view, pods)
         for way in ways[:MOST_WAYS]:
@@ -227,8 +230,7 @@ def _harm(step: Step, way: Way, text: str, *, sure: bool = True) -> Harm:
         raise ValueError(step.text)
     label = base.owner.label(base.chain)
     if step.chain is None or step.rule is None:
-        line = f":{base.chain.name} {base.policy} [0:0]"
-        return Harm(label, line, "", way.port.name, text, sure)
+        return Harm(label, base.owner.policy_line(base.chain), "", way.port.name, text, sure)
     line, owner = base.owner.line(step.chain, step.rule), base.owner.owner(step.chain, step.rule)
     return Harm(label, line, owner, way.port.name, text, sure)
 

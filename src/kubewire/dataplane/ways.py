@@ -43,69 +43,74 @@ class Client(Struct, frozen=True):
         )
 
 
-class Surroundings(Struct, frozen=True):
-    """The clients that a node sees, of each kind as many as the rules tell apart; and all their addresses."""
+class Hosts(Struct, frozen=True):
+    """Who is where, seen from one node: addresses of its pods and of others, of nodes, of one outside."""
 
-    pods: tuple[Client, ...]
-    processes: tuple[Client, ...]
-    other_nodes: tuple[Client, ...]
-    outside: tuple[Client, ...]
-    addresses: frozenset[Address]
+    pods: tuple[Address, ...]
+    away: tuple[Address, ...]
+    own: tuple[Address, ...]
+    other_nodes: tuple[Address, ...]
+    outside: Address
 
     @classmethod
-    def of(
-        cls,
-        node: Inputs,
-        cluster: ClusterState,
-        pods: Sequence[Pod],
-        routing: Routing,
-        *,
-        family: IpFamily,
-        scopes: Sequence[Scope],
-    ) -> Surroundings:
-        """From the cluster's objects and the node's own routes; `scopes` are what the rules ask for."""
+    def of(cls, node: Inputs, cluster: ClusterState, pods: Sequence[Pod], family: IpFamily) -> Hosts:
+        """From the cluster's objects; a local endpoint counts as a pod."""
         name = node.facts.name
-        running = [
-            (pod, address)
-            for pod in pods
-            if not pod.host and (address := _of_family(pod.addresses, family)) is not None
-        ]
-        here = [ip for pod, ip in running if pod.node == name] + [
+        running = [(pod.node, address) for pod in pods if not pod.host for address in pod.addresses]
+        running = [(where, address) for where, address in running if f"ipv{address.version}" == family]
+        here = [address for where, address in running if where == name] + [
             ip_address(entry.ip)
             for item in cluster.slices
             if item.family == family
             for entry in item.endpoints
             if entry.node_name == name
         ]
-        away = [ip for pod, ip in running if pod.node != name]
-        others = [
-            ip_address(ip)
-            for other in cluster.nodes
-            if other.name != name and (ip := other.internal_ip(family))
-        ]
-        outside = ip_address(OUTSIDE[family])
-        uplink = next(filter(None, (_link(routing, ip) for ip in (*others, outside))), "")
-        own = _of_family([ip_address(ip) for ip in node.facts.node.internal_ips], family)
-        links = [(ip, device) for ip in dict.fromkeys(here) if (device := _link(routing, ip))]
+        nodes = [(each.name, ip_address(ip)) for each in cluster.nodes if (ip := each.internal_ip(family))]
+        own = tuple(address for where, address in nodes if where == name)
+        return cls(
+            pods=tuple(address for address in dict.fromkeys(here) if address not in own),
+            away=tuple(address for where, address in running if where != name),
+            own=own,
+            other_nodes=tuple(address for where, address in nodes if where != name),
+            outside=ip_address(OUTSIDE[family]),
+        )
+
+    @property
+    def everyone(self) -> frozenset[Address]:
+        """All addresses that packets to Services come from."""
+        return frozenset((*self.pods, *self.away, *self.own, *self.other_nodes, self.outside))
+
+
+class Surroundings(Struct, frozen=True):
+    """The clients that a node sees, of each kind as many as the rules tell apart."""
+
+    pods: tuple[Client, ...]
+    processes: tuple[Client, ...]
+    other_nodes: tuple[Client, ...]
+    outside: tuple[Client, ...]
+
+    @classmethod
+    def of(cls, hosts: Hosts, routing: Routing, scopes: Sequence[Scope]) -> Surroundings:
+        """Those that the node has a route to; `scopes` are what the rules ask for."""
+        reached = (_link(routing, ip) for ip in (*hosts.other_nodes, hosts.outside))
+        uplink = next(filter(None, reached), "")
 
         def each(who: str, found: Iterable[tuple[Address, str]]) -> tuple[Client, ...]:
             kinds: dict[object, Client] = {}
             for ip, link in found:
-                kind = tuple(s.names_addresses({ip}) and s.names_interface(link) for s in scopes)
-                kind += tuple(s.names_addresses({ip}, {ip}) for s in scopes)
+                kind = tuple((s.names_addresses({ip}, {ip}), s.names_interface(link)) for s in scopes)
                 kinds.setdefault(kind, Client(who, ip, link))
-            return tuple(kinds.values())
+            return tuple(kinds.values()) if uplink else ()
 
-        through = bool(uplink)
+        links = [(ip, device) for ip in hosts.pods if (device := _link(routing, ip))]
         return cls(
             pods=each("pods on this node", links),
-            processes=(Client("processes on this node", own),) if own else (),
+            processes=tuple(Client("processes on this node", ip) for ip in hosts.own[:1]),
             other_nodes=(
-                *each("other nodes", ((ip, uplink) for ip in others if through)),
-                *each("pods on other nodes", ((ip, uplink) for ip in away if through)),
+                *each("other nodes", ((ip, uplink) for ip in hosts.other_nodes)),
+                *each("pods on other nodes", ((ip, uplink) for ip in hosts.away)),
             ),
-            outside=(Client("clients outside", outside, uplink),) if through else (),
-            addresses=frozenset((*here, *away, *others, outside, *((own,) if own else ()))),
+            outside=each("clients outside", [(hosts.outside, uplink)]),
         )
 
 
@@ -142,7 +147,3 @@ def _link(routing: Routing, address: Address) -> str:
     except NotModelled:
         return ""
     return route.device if route and route.kind == "unicast" and route.device != LOOPBACK else ""
-
-
-def _of_family(addresses: Sequence[Address], family: IpFamily) -> Address | None:
-    return next((ip for ip in addresses if f"ipv{ip.version}" == family), None)

@@ -188,3 +188,58 @@ def test_without_routes_the_check_is_skipped_with_the_reason() -> None:
 @pytest.mark.parametrize("name", LABS)
 def test_recorded_labs_have_nothing_in_the_way(name: str) -> None:
     assert {check.status for check in check_snapshot(lab(name)).checks} == {"passed"}
+
+
+def nft_table(*items: dict[str, object]) -> str:
+    """A listing of the table `inet fw` as nft -j prints it."""
+    table = {"family": "inet", "table": "fw"}
+    named = [{kind: {**table, **body} for kind, body in item.items()} for item in items]  # type: ignore[dict-item]
+    return json.dumps({"nftables": [{"table": {"family": "inet", "name": "fw"}}, *named]})
+
+
+def base(hook: str, priority: int, policy: str = "accept") -> dict[str, object]:
+    return {"chain": {"name": hook, "type": "filter", "hook": hook, "prio": priority, "policy": policy}}
+
+
+def rule(chain: str, *expressions: dict[str, object]) -> dict[str, object]:
+    return {"rule": {"chain": chain, "expr": list(expressions)}}
+
+
+def match(protocol: str, name: str, value: object) -> dict[str, object]:
+    return {"match": {"op": "==", "left": {"payload": {"protocol": protocol, "field": name}}, "right": value}}
+
+
+TO_HTTPBIN = (match("ip", "daddr", "10.96.9.1"), match("tcp", "dport", 8000))
+DROP: dict[str, object] = {"drop": None}
+
+
+@pytest.mark.parametrize("name", [RICH, RICH_NFT])
+@pytest.mark.parametrize(
+    ("text", "objects"),
+    [
+        (nft_table(base("output", -400), rule("output", *TO_HTTPBIN, DROP)), ["output"]),
+        (nft_table(base("output", 0), rule("output", *TO_HTTPBIN, DROP)), []),
+        (nft_table(base("prerouting", -150), rule("prerouting", *TO_HTTPBIN, DROP)), ["prerouting"]),
+        (nft_table(base("forward", 0), rule("forward", match("tcp", "dport", 8000), DROP)), []),
+        (nft_table(base("forward", 10, "drop")), ["forward"]),
+        (nft_table(base("forward", 10, "drop"), rule("forward", {"accept": None})), []),
+    ],
+)
+def test_other_owners_nft_tables_are_judged_in_the_order_of_their_hooks(
+    name: str, text: str, objects: list[str]
+) -> None:
+    snapshot = healthy(name)
+    checked = check_snapshot(alone(snapshot, snapshot.nodes[0], "nft-foreign.json", text))
+    failed = [check for check in checked.checks if check.status == "failed" and check.family == "ipv4"]
+    assert [(check.id, check.object) for check in failed] == [
+        ("nftables.stray", f"nft table inet fw chain {chain}") for chain in objects
+    ]
+    assert any(note.text == "nft table inet fw: another owner's, left alone" for note in checked.notes)
+
+
+def test_what_nft_shows_and_is_not_understood_is_said() -> None:
+    text = nft_table(base("forward", 0), rule("forward", {"xt": {"type": "match", "name": "u32"}}, DROP))
+    snapshot = healthy(RICH)
+    checked = check_snapshot(alone(snapshot, snapshot.nodes[0], "nft-foreign.json", text))
+    assert {check.status for check in checked.checks} == {"passed"}
+    assert any("may drop packets" in note.text for note in checked.notes)

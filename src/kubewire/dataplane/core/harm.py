@@ -8,6 +8,8 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from msgspec import Struct
 
+from kubewire.dataplane.core.findings import Check, Place
+from kubewire.dataplane.core.model import Chain
 from kubewire.dataplane.core.packet import Address
 
 
@@ -27,7 +29,8 @@ class Harm(Struct, frozen=True):
     sure: bool = True
 
     def __str__(self) -> str:
-        who = "the policy" if self.line.startswith(":") else f"a rule of {self.owner or 'an unknown owner'}"
+        policy = self.line.startswith((":", "policy "))
+        who = "the policy" if policy else f"a rule of {self.owner or 'an unknown owner'}"
         return f"{who} {self.text}"
 
 
@@ -36,6 +39,36 @@ class Effects(Struct, frozen=True):
 
     harms: tuple[Harm, ...] = ()
     unknown: str = ""
+
+    def check(self, place: Place, check: str, label: str) -> Check:
+        """The check of one base chain: it fails by the harms that are sure."""
+        bad = [harm for harm in self.harms if harm.label == label and harm.sure]
+        why = "no foreign rule or policy may end or divert a packet on its way to a Service"
+        if self.unknown and not bad:
+            return place.skip(check, label, f"{why}; not followed: {self.unknown}", "(nothing)")
+        services = {harm.service for harm in bad}
+        return place.check(
+            check,
+            label,
+            "; ".join([why, *map(str, bad)]),
+            "(nothing)",
+            "\n".join(harm.line for harm in bad) or "(nothing)",
+            service=services.pop() if len(services) == 1 else "",
+        )
+
+    def doubts(self, label: str) -> list[str]:
+        """What may happen in a base chain, in words."""
+        unsure = (harm for harm in self.harms if harm.label == label and not harm.sure)
+        return [f"{label}: {harm}: {harm.line}" for harm in unsure]
+
+    def lines(self, label: str) -> set[str]:
+        """The rules and the policy of which something is said."""
+        return {harm.line for harm in self.harms if harm.label == label}
+
+
+def nft_label(chain: Chain) -> str:
+    """A chain of an nft table as findings name it."""
+    return f"nft table {chain.table} chain {chain.name}"
 
 
 class Scope(Struct, frozen=True, dict=True):

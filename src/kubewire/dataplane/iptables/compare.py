@@ -119,18 +119,12 @@ class _Comparer:
 
     def strays(self, chain: Chain, rules: Sequence[Rule]) -> Check:
         label = self.label(chain.table, chain.name)
-        harms = [harm for harm in self.foreign.harms if harm.label == label]
-        for harm in harms:
-            if not harm.sure:
-                self.say(f"{label}: {harm}: {harm.line}")
-        bad = [harm for harm in harms if harm.sure]
-        lines = {harm.line for harm in harms}
+        for doubt in self.foreign.doubts(label):
+            self.say(doubt)
+        lines = self.foreign.lines(label)
         quiet: Counter[str] = Counter()
-        if (
-            chain.hook is not None
-            and chain.hook.policy == "DROP"
-            and not any(harm.line.startswith(":") for harm in harms)
-        ):
+        dropping = chain.hook is not None and chain.hook.policy == "DROP"
+        if dropping and not any(line.startswith(":") for line in lines):
             self.say(f"{label}: policy DROP, what no rule accepts is dropped")
         for rule in rules:
             owner = self.owner(chain.table, parse_rule(rule.text))
@@ -140,19 +134,7 @@ class _Comparer:
                 self.say(f"{self.label(chain.table)}: a foreign rule, left alone: {rule_line(chain, rule)}")
         for owner, count in quiet.items():
             self.say(f"{label}: {count} {'rule' if count == 1 else 'rules'} of {owner}, left alone")
-        why = "no foreign rule or policy may end or divert a packet on its way to a Service"
-        if self.foreign.unknown and not bad:
-            reason = f"{why}; not followed: {self.foreign.unknown}"
-            return self.place.skip(f"{self.place.prefix}.stray", label, reason, "(nothing)")
-        services = {harm.service for harm in bad}
-        return self.place.check(
-            f"{self.place.prefix}.stray",
-            label,
-            "; ".join([why, *map(str, bad)]),
-            "(nothing)",
-            "\n".join(harm.line for harm in bad) or "(nothing)",
-            service=services.pop() if len(services) == 1 else "",
-        )
+        return self.foreign.check(self.place, f"{self.place.prefix}.stray", label)
 
     def owner(self, table: str, spec: Spec) -> str:
         """The owner of a rule of a built-in chain; "" if unknown and for jumps to the mode's own chains."""

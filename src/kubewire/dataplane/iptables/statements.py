@@ -12,7 +12,6 @@ from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
 from ipaddress import ip_network
-from types import MappingProxyType
 
 from kubewire.dataplane.core.packet import (
     NEVER,
@@ -47,10 +46,11 @@ _NAT_FLAGS = frozenset(("--random", "--random-fully", "--persistent"))
 
 Sets = Mapping[str, Callable[[Packet, Sequence[str]], bool]]
 """Whether a packet is in each ipset; the words say for each part of a member which side is meant."""
+_NO_SETS: Sets = {}
 
 
 def results(
-    text: str, packet: Packet, routing: Routing, chains: Container[str], sets: Sets = MappingProxyType({})
+    text: str, packet: Packet, routing: Routing, chains: Container[str], sets: Sets = _NO_SETS
 ) -> list[Result]:
     """What the rule does; `chains` are the table's own, to jump to. Raises NotModelled."""
     rule = parse_rule(text)

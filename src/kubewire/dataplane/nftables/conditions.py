@@ -100,6 +100,10 @@ def _random_verdict(entries: Sequence[tuple[str, str]]) -> Statement:
     return statement
 
 
+def _state(packet: Packet, _: Routing) -> Value:
+    return "established" if packet.established else "new"
+
+
 def _vmap(fields: Sequence[Field], reader: Reader) -> Statement:
     name = ""
     anonymous = None
@@ -130,6 +134,8 @@ def _vmap(fields: Sequence[Field], reader: Reader) -> Statement:
 def _conntrack(reader: Reader) -> Statement:
     key = reader.take()
     known = {"state": _STATES, "status": _STATUSES}.get(key, frozenset[str]())
+    if key == "state" and reader.accept("vmap"):
+        return _vmap([_state], reader)
     unequal = reader.accept("!=")
     if not unequal:
         reader.accept("==")
@@ -139,10 +145,9 @@ def _conntrack(reader: Reader) -> Statement:
     if not wanted <= known:
         raise ValueError(key)
 
-    def statement(packet: Packet, _: Routing, __: Sets) -> list[Result]:
+    def statement(packet: Packet, routing: Routing, __: Sets) -> list[Result]:
         mine = {word for word, on in (("dnat", packet.dnat), ("snat", packet.snat)) if on}
-        state = {"established" if packet.established else "new"}
-        hit = bool((mine if key == "status" else state) & wanted)
+        hit = bool((mine if key == "status" else {_state(packet, routing)}) & wanted)
         return [Result(SURE, packet, Action.NEXT if hit != unequal else Action.MISS)]
 
     return statement

@@ -26,6 +26,7 @@ from kubewire.dataplane.core.model import (
     Set,
     Table,
 )
+from kubewire.dataplane.core.snapshot import NFT_FOREIGN
 from kubewire.dataplane.nftables.expression import NotUnderstood, verdict_text
 from kubewire.dataplane.nftables.names import TABLE, WORDS
 from kubewire.dataplane.nftables.text import duration_text, element_text, rule_text
@@ -64,6 +65,17 @@ def parse_nft_json(text: str, family: IpFamily) -> Dataplane:
     return reader.dataplane()
 
 
+def parse_foreign_tables(text: str, family: IpFamily) -> Dataplane:
+    """The tables of other owners that see packets of the family, named with their own: `inet firewalld`.
+
+    Those of the families netdev, bridge and arp, and what isn't understood, are Problems. Raises ParseError.
+    """
+    reader = _Reader(family)
+    for item in listed(text, NFT_FOREIGN):
+        reader.read_foreign(item, (WORDS[family].ip, "inet"))
+    return reader.dataplane()
+
+
 def listed(text: str, where: str) -> list[str]:
     """The JSON of each object of a listing, in its order. Raises ParseError with the place `where`."""
     try:
@@ -92,7 +104,7 @@ class _Reader:
         self.family = family
         self.tables: list[Table] = []
         self.chains: list[tuple[Mapping[str, Any], list[Rule]]] = []
-        self.rules: dict[str, list[Rule]] = {}
+        self.rules: dict[tuple[str, str], list[Rule]] = {}
         self.sets: list[Set] = []
         self.counters: list[Counter] = []
         self.problems: list[Problem] = []
@@ -117,14 +129,32 @@ class _Reader:
         except (NotUnderstood, KeyError, TypeError, ValueError) as error:
             self._problem(f"{kind} {body.get('name') or body.get('chain') or ''}", item, str(error))
 
+    def read_foreign(self, text: str, families: tuple[str, ...]) -> None:
+        """Add one object of another owner's table."""
+        item = read_json(text)
+        kind, body = next(iter(item.items())) if isinstance(item, dict) and item else ("", item)
+        if kind == "metainfo" or not isinstance(body, dict):
+            return
+        table = f"{body.get('family')} {body.get('name') if kind == 'table' else body.get('table')}"
+        if kind == "table" and "unread" in body:
+            self._problem(table, table, str(body["unread"]))
+        if body.get("family") not in families:
+            if kind == "table" and body.get("family") in ("netdev", "bridge"):
+                self._problem(table, table, "tables of this family are not evaluated")
+            return
+        try:
+            self._read_own(kind, {**body, "table": table}, table)
+        except (NotUnderstood, KeyError, TypeError, ValueError) as error:
+            self._problem(f"table {table}", item, str(error))
+
     def _claim(self, kind: str, name: str) -> None:
         if (kind, name) in self.names:
             raise NotUnderstood("it is listed twice")
         self.names.add((kind, name))
 
     def dataplane(self) -> Dataplane:
-        known = {str(body["name"]) for body, _ in self.chains}
-        for name in self.rules.keys() - known:
+        known = {(str(body.get("table", TABLE)), str(body["name"])) for body, _ in self.chains}
+        for _, name in self.rules.keys() - known:
             self._problem(f"rules of {name}", name, "rules of a chain that the dump doesn't have")
         return Dataplane(
             tables=tuple(self.tables),
@@ -134,22 +164,22 @@ class _Reader:
             counters=tuple(self.counters),
         )
 
-    def _read_own(self, kind: str, body: Mapping[str, Any]) -> None:
+    def _read_own(self, kind: str, body: Mapping[str, Any], table: str = TABLE) -> None:
         match kind:
             case "table":
-                self.tables.append(Table(self.family, TABLE, body.get("comment", "")))
+                self.tables.append(Table(self.family, table, body.get("comment", "")))
             case "chain":
                 _only(body, _CHAIN_KEYS)
                 if "hook" in body and not isinstance(body.get("prio"), int):
                     raise NotUnderstood("a base chain without a numeric priority")
-                self.chains.append((body, self.rules.setdefault(body["name"], [])))
+                self.chains.append((body, self.rules.setdefault((table, body["name"]), [])))
             case "rule":
-                self.rules.setdefault(body["chain"], []).append(self._rule(body))
+                self.rules.setdefault((table, body["chain"]), []).append(self._rule(body))
             case "set" | "map":
-                self.sets.append(_set(body, self.family))
+                self.sets.append(_set(body, self.family, table))
             case "counter":
                 _only(body, {"family", "name", "table", "handle", "packets", "bytes"})
-                self.counters.append(Counter(self.family, TABLE, body["name"]))
+                self.counters.append(Counter(self.family, table, body["name"]))
             case _:
                 raise NotUnderstood(f"kube-proxy writes no {kind or 'such object'}")
 
@@ -183,7 +213,7 @@ def _chain(body: Mapping[str, Any], rules: tuple[Rule, ...], family: IpFamily) -
         hook = Hook(body["hook"], body.get("type", ""), body.get("prio"), body.get("policy", ""))
     return Chain(
         family,
-        TABLE,
+        body.get("table", TABLE),
         body["name"],
         hook=hook,
         groups=(RuleGroup(rules),),
@@ -191,7 +221,7 @@ def _chain(body: Mapping[str, Any], rules: tuple[Rule, ...], family: IpFamily) -
     )
 
 
-def _set(body: Mapping[str, Any], family: IpFamily) -> Set:
+def _set(body: Mapping[str, Any], family: IpFamily, table: str) -> Set:
     _only(body, _SET_KEYS)
     kind = body["type"]
     shown = body.get("flags", ())
@@ -203,7 +233,7 @@ def _set(body: Mapping[str, Any], family: IpFamily) -> Set:
     options += [f"{key} {json.dumps(body[key])}" for key in sorted(_UNUSUAL & set(body))]
     return Set(
         family,
-        TABLE,
+        table,
         body["name"],
         kind if isinstance(kind, str) else " . ".join(kind),
         value_type=value_type if isinstance(value_type, str) else " . ".join(value_type),

@@ -9,8 +9,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from msgspec import structs
+
 from kubewire.core.errors import LabError
-from kubewire.dataplane.core.harm import Scope
+from kubewire.dataplane.core.harm import Scope, nft_label
 from kubewire.dataplane.core.model import Chain, Dataplane, Hook, Rule
 from kubewire.dataplane.core.packet import NotModelled, Packet, Result
 from kubewire.dataplane.core.routing import Routing
@@ -21,6 +23,7 @@ from kubewire.dataplane.iptables.observed import rule_line
 from kubewire.dataplane.ipvs.members import membership
 from kubewire.dataplane.nftables import statements as nft_rules
 from kubewire.dataplane.nftables.conditions import Sets
+from kubewire.dataplane.nftables.foreign import biting, may_end
 from kubewire.dataplane.nftables.lookups import Lookup
 from kubewire.dataplane.nftables.names import TABLE
 
@@ -89,6 +92,10 @@ class Rules(ABC):
         """A chain as findings name it: `iptables filter FORWARD`."""
 
     @abstractmethod
+    def policy_line(self, chain: Chain) -> str:
+        """A base chain's policy as the tool prints it."""
+
+    @abstractmethod
     def is_foreign(self, chain: Chain, rule: Rule | None) -> bool:
         """Whether a rule, or with None a base chain's policy, is not kube-proxy's."""
 
@@ -134,6 +141,9 @@ class IptablesRules(Rules):
     def label(self, chain: Chain) -> str:
         return f"{tool(chain.family)} {chain.table} {chain.name}"
 
+    def policy_line(self, chain: Chain) -> str:
+        return f":{chain.name} {chain.hook.policy if chain.hook else '-'} [0:0]"
+
     def is_foreign(self, chain: Chain, rule: Rule | None) -> bool:
         return self._foreign.holds(chain, rule.text if rule else None)
 
@@ -157,20 +167,30 @@ class IptablesRules(Rules):
 
 
 class NftRules(Rules):
-    """What `nft list table` shows of kube-proxy's table."""
+    """What nft shows: kube-proxy's table, and those of other owners."""
 
-    def __init__(self, dataplane: Dataplane) -> None:
+    def __init__(self, *dataplanes: Dataplane) -> None:
+        dataplane = Dataplane(
+            tables=tuple(table for each in dataplanes for table in each.tables),
+            chains=tuple(chain for each in dataplanes for chain in each.chains),
+            sets=tuple(item for each in dataplanes for item in each.sets),
+        )
         super().__init__(dataplane)
+        self._dataplane = dataplane
         lookups: dict[str, dict[str, Lookup]] = {table.name: {} for table in dataplane.tables}
         for item in dataplane.sets:
             lookups.setdefault(item.table, {})[item.name] = Lookup(() if item.dynamic else item.elements)
         self._sets = {name: Sets(found) for name, found in lookups.items()}
 
     def line(self, chain: Chain, rule: Rule) -> str:
-        return f"chain {chain.name}: {rule.text}"
+        table = "" if chain.table == TABLE else f"table {chain.table} "
+        return f"{table}chain {chain.name}: {rule.text}"
 
     def label(self, chain: Chain) -> str:
-        return f"nft table {chain.table} chain {chain.name}"
+        return nft_label(chain)
+
+    def policy_line(self, chain: Chain) -> str:
+        return f"policy {chain.hook.policy if chain.hook else ''}"
 
     def is_foreign(self, chain: Chain, rule: Rule | None) -> bool:  # noqa: ARG002
         return chain.table != TABLE
@@ -178,14 +198,15 @@ class NftRules(Rules):
     def owner(self, chain: Chain, rule: Rule) -> str:  # noqa: ARG002
         return f"table {chain.table}"
 
-    def may_end(self, chain: Chain, rule: Rule) -> bool:  # noqa: ARG002
-        return chain.table != TABLE
+    def may_end(self, chain: Chain, rule: Rule) -> bool:
+        return chain.table != TABLE and may_end(rule)
 
     def biting(self) -> Iterator[Scope]:
-        return iter(())
+        return biting(self._dataplane.chains)
 
     def own(self) -> Rules:
-        return self
+        chains = tuple(chain for chain in self._dataplane.chains if chain.table == TABLE)
+        return NftRules(structs.replace(self._dataplane, chains=chains))
 
     def _hooked(self, chain: Chain, hook: Hook) -> tuple[int, bool]:
         if hook.priority is None:

@@ -24,8 +24,8 @@ class NodeView:
     """One node as it was observed. The sysctls are None where the snapshot doesn't have them.
 
     `rules` gives what each tool shows, nft first; it raises LabError for a dump that can't be used. `strict`:
-    a rule that can't be evaluated ends a path; otherwise it counts as one that doesn't match. `servers` are
-    empty where IPVS does nothing.
+    a rule that can't be evaluated ends a path; otherwise it counts as one that doesn't match. `servers` gives
+    IPVS's, none where it does nothing.
     """
 
     name: str
@@ -34,7 +34,7 @@ class NodeView:
     forwards: bool | None = None
     route_localnet: bool | None = None
     strict: bool = True
-    servers: Servers = field(default_factory=dict)
+    servers: Callable[[], Servers] = dict
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ class _Visit:
         """
         paths = [replace(path, hooks=(*path.hooks, (hook, path.packet)))]
         tools = self.view.rules()
-        balanced = _BALANCED.get(hook) if self.view.servers else None
+        balanced = _BALANCED.get(hook) if self.view.servers() else None
         for base in in_order(tools if self.nft_first else tools[::-1], hook):
             if balanced is not None and base.priority > balanced:
                 balanced, paths = None, _each(paths, self._balance)
@@ -156,7 +156,7 @@ class _Visit:
         Source: ip_vs_nat_xmit in net/netfilter/ipvs/ip_vs_xmit.c.
         """
         packet = path.packet
-        reals = self.view.servers.get((packet.protocol, packet.destination, packet.port))
+        reals = self.view.servers().get((packet.protocol, packet.destination, packet.port))
         if reals is None:
             return [path]
         total = sum(weight for _, _, weight in reals)

@@ -13,12 +13,12 @@ from kubewire.dataplane.core.config import ProxyConfig
 from kubewire.dataplane.core.findings import IpFamily
 from kubewire.dataplane.core.model import Dataplane
 from kubewire.dataplane.core.routing import Routing
-from kubewire.dataplane.core.snapshot import IPTABLES_FILES, NFT_FILES, NodeSnapshot
+from kubewire.dataplane.core.snapshot import IPTABLES_FILES, NFT_FILES, NFT_FOREIGN, NodeSnapshot
 from kubewire.dataplane.iptables.names import owned
 from kubewire.dataplane.iptables.observed import parse_iptables_save
 from kubewire.dataplane.ipvs.names import owned as owned_in_ipvs
 from kubewire.dataplane.ipvs.observed import IPSET, IPVSADM, read_ipvs
-from kubewire.dataplane.nftables.observed import parse_nft_json
+from kubewire.dataplane.nftables.observed import parse_foreign_tables, parse_nft_json
 from kubewire.dataplane.trace.hooks import IptablesRules, NftRules, Rules
 from kubewire.dataplane.trace.journey import LOCALNET, NodeView, Servers
 from kubewire.dataplane.unused import dump_file
@@ -31,11 +31,14 @@ def view_of(node: NodeSnapshot, family: IpFamily) -> NodeView:
 
     Raises LabError without addresses or routes.
     """
-    return view_with(node, family, cache(lambda: _rules(node, family)), _servers(node, family))
+    return view_with(node, family, cache(lambda: _rules(node, family)), cache(lambda: _servers(node, family)))
 
 
 def view_with(
-    node: NodeSnapshot, family: IpFamily, rules: Callable[[], tuple[Rules, ...]], servers: Servers
+    node: NodeSnapshot,
+    family: IpFamily,
+    rules: Callable[[], tuple[Rules, ...]],
+    servers: Callable[[], Servers],
 ) -> NodeView:
     """The same with these rules and virtual servers."""
     sysctls = _sysctls(node)
@@ -54,8 +57,13 @@ def _rules(node: NodeSnapshot, family: IpFamily) -> tuple[Rules, ...]:
     mode = _mode(node)
     _needed(node, dump_file(mode, family))
     rules: list[Rules] = []
+    nft: list[Dataplane] = []
     if text := node.files.get(NFT_FILES[family], "").strip():
-        rules.append(NftRules(_whole(parse_nft_json(text, family), node, NFT_FILES[family])))
+        nft.append(_whole(parse_nft_json(text, family), node, NFT_FILES[family]))
+    if text := node.files.get(NFT_FOREIGN, "").strip():
+        nft.append(parse_foreign_tables(text, family))
+    if any(each.chains for each in nft):
+        rules.append(NftRules(*nft))
     if text := node.files.get(IPTABLES_FILES[family], "").strip():
         tables = _whole(parse_iptables_save(text, family), node, IPTABLES_FILES[family])
         if mode == "ipvs":
