@@ -20,7 +20,9 @@ from kubewire.verify.evaluate import evaluate_snapshot
 from recorded import GOLDEN, load
 
 RECORDED = sorted(
-    path.parent for path in chain(GOLDEN.glob("**/cluster.json"), GOLDEN.glob("**/cluster.json.gz"))
+    path.parent
+    for path in chain(GOLDEN.glob("**/cluster.json"), GOLDEN.glob("**/cluster.json.gz"))
+    if path.relative_to(GOLDEN).parts[0] != "cases"  # each of those has its own test
 )
 NTH = 11
 """Every so many-th line, or nft object, is missing from the damaged dumps."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from kubewire.core.errors import KubewireError, LabError
 from kubewire.dataplane.agreement import NodeChains, check_agreement, service_chains
@@ -100,6 +101,8 @@ def _check_node(
         expected = expected_dataplane(node, cluster, family)
         observed, present = observe(node, family, expected)
         checks.append(present)
+        if observed and observed.unread:
+            expected = _without(expected, observed.unread)
         if ipvs:
             checks += [_present(node, family, file, told) for file, told in ipvs.problems.items()]
         if observed is None or (ipvs and not ipvs.usable):
@@ -131,6 +134,15 @@ def _check_node(
         kept[family] = expected, observed
     odd = unknown_version(node.version)
     return checks, [*([Note(odd, name)] if odd else []), *notes, *_in_the_way(node)], kept
+
+
+def _without(expected: Dataplane, unread: Sequence[str]) -> Dataplane:
+    """What is expected of the tables that were read."""
+    return replace(
+        expected,
+        tables=tuple(table for table in expected.tables if table.name not in unread),
+        chains=tuple(chain for chain in expected.chains if chain.table not in unread),
+    )
 
 
 def _left_out(node: Inputs, family: IpFamily) -> Check:

@@ -18,6 +18,8 @@ UNASKED = "nothing that the API knows asks for it"
 _SHOWN = 8
 _SIMILAR = 0.3
 _PAIRING_LIMIT = 250_000
+UNPRINTABLE = "[unsupported"
+"""In what an iptables prints of a rule whose match or target has a revision that it doesn't know."""
 _NOBODY = Origin("", "", "", "")
 
 
@@ -150,21 +152,30 @@ def compare_chain(
     if observed is not None and texts == [rule.text for rule in rules]:
         return _hold(place, label, [(rule.origin or _NOBODY, head + rule.text) for rule in rules])
     items = [rule_item(rule) for rule in rules]
+    wanted, texts = _printable(items, texts)
 
     def render(text: str) -> str:
         return head + text
 
     service = expected.origin.service if expected.origin else ""
     absent = "" if observed else f"(no chain {expected.name})"
-    checks = compare_items(place, label, items, texts, render=render, service=service, absent=absent)
+    checks = compare_items(place, label, wanted, texts, render=render, service=service, absent=absent)
     disorder = None if _stand(items, texts) else misplaced(expected.groups, match_items(items, texts)[1])
     if disorder is not None:
         why = "the kernel takes the first rule that matches, so these must stand in this order"
-        wanted, actual = "\n".join(render(rule.text) for rule in disorder), "\n".join(map(render, texts))
+        order, actual = "\n".join(render(rule.text) for rule in disorder), "\n".join(map(render, texts))
         checks.append(
-            place.check(f"{place.prefix}.order", label, why, wanted, actual, ok=False, service=service)
+            place.check(f"{place.prefix}.order", label, why, order, actual, ok=False, service=service)
         )
     return checks
+
+
+def _printable(items: list[Item], texts: list[str]) -> tuple[list[Item], list[str]]:
+    """The rules that iptables could print, and what is expected of them: each of the others may be any rule
+    that is not found."""
+    printed = [text for text in texts if UNPRINTABLE not in text]
+    hidden = {id(item) for item in match_items(items, printed)[0][: len(texts) - len(printed)]}
+    return [item for item in items if id(item) not in hidden], printed
 
 
 def whole(checks: Iterable[Check], good: str) -> str:

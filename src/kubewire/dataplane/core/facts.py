@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from ipaddress import ip_address, ip_network
 from typing import Any
@@ -14,12 +15,15 @@ from kubewire.dataplane.core.findings import IpFamily
 from kubewire.dataplane.core.iproute import local_addresses
 from kubewire.dataplane.core.objects import Node, canonical
 
+_IPTABLES = re.compile(r"iptables v(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4}))?")
+
 
 class NodeFacts(Struct, frozen=True):
     """One node as its kube-proxy sees it; absent facts mean kernel defaults.
 
     `ipv6` is `on`, `disabled` (by sysctl), `absent` (from the kernel) or "" if unknown.
     `addresses` maps an interface to its addresses of both families (without prefix length).
+    `random_fully`: whether its iptables knows the flag, as those from 1.6.2 on do (pkg/util/iptables).
     """
 
     node: Node
@@ -27,6 +31,7 @@ class NodeFacts(Struct, frozen=True):
     nfacct: bool = True
     ipv6: str = ""
     addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    random_fully: bool = True
 
     @property
     def name(self) -> str:
@@ -53,6 +58,7 @@ class NodeFacts(Struct, frozen=True):
             nfacct=True if nfacct is None else bool(nfacct),
             ipv6=str(facts.get("ipv6") or ""),
             addresses=addresses,
+            random_fully=_knows_random_fully(facts.get("tools")),
         )
 
     def leaves_out(self, family: IpFamily, version: Version) -> bool:
@@ -75,3 +81,10 @@ class NodeFacts(Struct, frozen=True):
             own = {ip_address(ip) for ip in ("127.0.0.1", "::1", *self.node.internal_ips)}
         chosen = {ip for ip in own if any(ip.version == net.version and ip in net for net in networks)}
         return tuple(str(ip) for ip in sorted(chosen, key=int) if f"ipv{ip.version}" == family)
+
+
+def _knows_random_fully(tools: object) -> bool:
+    """By the first line of `iptables --version`; True where that is not known."""
+    line = tools.get("iptables") if isinstance(tools, Mapping) else None
+    version = _IPTABLES.search(str(line))
+    return version is None or tuple(map(int, version.groups(default="0"))) >= (1, 6, 2)

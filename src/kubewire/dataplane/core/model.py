@@ -213,7 +213,10 @@ class Problem(Struct, frozen=True):
 
 
 class Dataplane(Struct, frozen=True):
-    """One family's dataplane on a node, expected or observed; `remarks` are the tool's own warnings."""
+    """One family's dataplane on a node, expected or observed; `remarks` are the tool's own warnings.
+
+    `unread`: tables that exist and that the tool could not print.
+    """
 
     tables: tuple[Table, ...] = ()
     chains: tuple[Chain, ...] = ()
@@ -224,3 +227,4 @@ class Dataplane(Struct, frozen=True):
     counters: tuple[Counter, ...] = ()
     links: tuple[Link, ...] = ()
     sysctls: tuple[Sysctl, ...] = ()
+    unread: tuple[str, ...] = ()

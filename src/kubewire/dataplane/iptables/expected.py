@@ -64,7 +64,7 @@ def expected_iptables(
         own += rules.chains
         for table, chain, rule in rules.shared:
             shared[table, chain].append(rule)
-    fixed = _fixed_rules(config, liberal=facts.tcp_be_liberal, counters=counters)
+    fixed = _fixed_rules(config, facts, counters=counters)
     cidrs = config.node_port_cidrs(family, facts.node, version)
     fixed["nat", names.SERVICES] = (
         RuleGroup(_to_nodeports(facts, cidrs, family, localhost=localhost), ordered=False),
@@ -108,8 +108,15 @@ def _chain(family: IpFamily, table: str, name: str, groups: tuple[RuleGroup, ...
     return Chain(family, table, name, groups=groups, origin=Origin("", why, SOURCE, check))
 
 
+def snat_rule(facts: NodeFacts, origin: Origin) -> Rule:
+    """What masquerades the marked packets; with an old iptables on the node its ports may not be random."""
+    text = '-m comment --comment "kubernetes service traffic requiring SNAT" -j MASQUERADE'
+    flagged = f"{text} --random-fully"
+    return Rule(flagged, origin, False, () if facts.random_fully else (text,))
+
+
 def _fixed_rules(
-    config: ProxyConfig, *, liberal: bool, counters: bool
+    config: ProxyConfig, facts: NodeFacts, *, counters: bool
 ) -> dict[tuple[str, str], tuple[RuleGroup, ...]]:
     mark = f"{config.mark:#x}"
     masq = Origin("", f"what is marked {mark} is masqueraded on its way out", SOURCE, "iptables.postrouting")
@@ -123,16 +130,14 @@ def _fixed_rules(
         "", "a packet that conntrack finds invalid would leave without NAT", SOURCE, "iptables.forward"
     )
     counter = "-m nfacct --nfacct-name  ct_state_invalid_dropped_pkts " if counters else ""
-    drop_invalid = () if liberal else (Rule(f"-m conntrack --ctstate INVALID {counter}-j DROP", invalid),)
+    drop_invalid = (
+        () if facts.tcp_be_liberal else (Rule(f"-m conntrack --ctstate INVALID {counter}-j DROP", invalid),)
+    )
     return {
         ("nat", names.POSTROUTING): _ordered(
             Rule(f"-m mark ! --mark {mark}/{mark} -j RETURN", masq),
             Rule(f"-j MARK --set-xmark {mark}/0x0", masq),
-            Rule(
-                '-m comment --comment "kubernetes service traffic requiring SNAT" '
-                "-j MASQUERADE --random-fully",
-                masq,
-            ),
+            snat_rule(facts, masq),
         ),
         ("nat", names.MARK_MASQ): _ordered(Rule(f"-j MARK --set-xmark {mark}/{mark}", set_mark)),
         ("filter", names.FORWARD): _ordered(

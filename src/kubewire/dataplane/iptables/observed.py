@@ -7,11 +7,13 @@ from collections.abc import Collection
 
 from msgspec import Struct, field
 
+from kubewire.dataplane.core.compare import UNPRINTABLE
 from kubewire.dataplane.core.findings import IpFamily
 from kubewire.dataplane.core.model import Chain, Dataplane, Hook, Problem, Rule, RuleGroup, Table
 from kubewire.dataplane.iptables.spec import is_whole
 
 _CHAIN = re.compile(r":(\S+) (ACCEPT|DROP|QUEUE|RETURN|-) \[\d+:\d+\]")
+_UNREAD = re.compile(r"# Table [`']([a-z]+)' is incompatible")
 _COUNTERS = re.compile(r"^\[\d+:\d+\] ")
 
 
@@ -28,7 +30,7 @@ def parse_iptables_save(text: str, family: IpFamily, known: Collection[str] = ()
             problems.append(Problem(f"line {number}", line, why))
     if reader.current is not None:
         problems.append(Problem("end", f"*{reader.current.name}", "the dump is cut: no COMMIT"))
-    if not reader.tables:
+    if not (reader.tables or reader.unread):
         problems.append(Problem("", "", "the dump is empty"))
     return Dataplane(
         tables=tuple(Table(family, name) for name in reader.tables),
@@ -39,6 +41,7 @@ def parse_iptables_save(text: str, family: IpFamily, known: Collection[str] = ()
         ),
         problems=tuple(problems),
         remarks=tuple(reader.remarks),
+        unread=tuple(reader.unread),
     )
 
 
@@ -68,6 +71,7 @@ class _Reader:
     def __init__(self, known: Collection[str]) -> None:
         self.tables: dict[str, _Table] = {}
         self.remarks: list[str] = []
+        self.unread: list[str] = []
         self.current: _Table | None = None
         self._known = known
 
@@ -84,6 +88,8 @@ class _Reader:
         if line.startswith("#"):
             if "Warning" in line:
                 self.remarks.append(line.lstrip("# "))
+            if table := _UNREAD.match(line):
+                self.unread.append(table[1])
             return "iptables can't read this table" if "incompatible" in line else ""
         return "not a line of iptables-save" if line.strip() else ""
 
@@ -118,6 +124,6 @@ class _Reader:
         rules = self.current.rules.get(name)
         if rules is None:
             return "a rule of a chain that was not declared"
-        understood = text in self._known or ("[unsupported" not in text and is_whole(text))
+        understood = text in self._known or (UNPRINTABLE not in text and is_whole(text))
         rules.append(Rule(text, None, False, (), understood))
         return "" if understood else "iptables could not print this rule whole"

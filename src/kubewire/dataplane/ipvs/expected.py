@@ -68,6 +68,7 @@ def expected_ipvs(
     members[names.IPVS_IPS] = addresses
     fixed = Fixed(
         family=family,
+        facts=facts,
         mark=config.mark,
         masquerade_all=config.masquerade_all,
         detector=config.detector(family, facts.node),

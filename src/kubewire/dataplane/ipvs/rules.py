@@ -9,8 +9,10 @@ from collections.abc import Collection, Iterator, Sequence
 from msgspec import Struct
 
 from kubewire.dataplane.core.config import LocalDetector
+from kubewire.dataplane.core.facts import NodeFacts
 from kubewire.dataplane.core.findings import IpFamily
 from kubewire.dataplane.core.model import Chain, Hook, Origin, Rule, RuleGroup
+from kubewire.dataplane.iptables.expected import snat_rule
 from kubewire.dataplane.iptables.service import local_match
 from kubewire.dataplane.ipvs import names
 from kubewire.dataplane.ipvs.service import SOURCE, Blocked
@@ -36,6 +38,7 @@ class Fixed(Struct, frozen=True):
     """What the rules of one node and family depend on; `filled` are the sets that kube-proxy fills."""
 
     family: IpFamily
+    facts: NodeFacts
     mark: int
     masquerade_all: bool
     detector: LocalDetector
@@ -167,12 +170,11 @@ class _Rules:
         hairpin = "a pod that reaches itself through a Service is masqueraded"
         loop = self.rule("hairpin", hairpin, self.said(names.LOOP_BACK, "dst,dst,src"), "MASQUERADE")
         why = f"what is marked {mark} is masqueraded on its way out"
-        comment = '-m comment --comment "kubernetes service traffic requiring SNAT" '
         yield _in_order(
             self.filled(names.LOOP_BACK, loop),
             self.rule("postrouting", why, f"-m mark ! --mark {mark}/{mark} ", "RETURN"),
             self.rule("postrouting", why, "", f"MARK --set-xmark {mark}/0x0"),
-            self.rule("postrouting", why, comment, "MASQUERADE --random-fully"),
+            snat_rule(self.fixed.facts, Origin("", why, SOURCE, "ipvs.postrouting")),
         )
 
     def mark_masq(self) -> Iterator[RuleGroup]:
