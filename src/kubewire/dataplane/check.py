@@ -24,6 +24,7 @@ from kubewire.dataplane.iptables.compare import check_foreign, compare_iptables
 from kubewire.dataplane.iptables.foreign import Foreign, Owned
 from kubewire.dataplane.iptables.names import owned
 from kubewire.dataplane.iptables.observed import parse_iptables_save
+from kubewire.dataplane.known_bugs import Site, bug_notes, refusal
 from kubewire.dataplane.node import Inputs, expected_dataplane, read_inputs
 from kubewire.dataplane.unused import dump_file, unused_families
 
@@ -68,15 +69,22 @@ def check_snapshot(snapshot: Snapshot) -> Checked:
     unused = unused_families(cluster, snapshot.nodes, read)
     families = [family for family in FAMILIES if family not in unused]
     notes = [Note(f"{_NAMES[family]}: {_UNUSED}") for family in unused]
+    sites: list[Site] = []
+    told: list[Note] = []
     several = len(snapshot.nodes) > 1
     for inputs in read.values():
         results, said, pairs = _check_node(inputs, cluster, pods, families)
         checks += results
-        notes += said
+        told += said
+        sites += [
+            Site(cluster, inputs, family, pairs[family][1] if family in pairs else None)
+            for family in families
+            if not inputs.facts.leaves_out(family, inputs.version)
+        ]
         last = {family: observed for family, (_, observed) in pairs.items()}
         if several:
             chains += [service_chains(inputs.snapshot.name, family, *pair) for family, pair in pairs.items()]
-    return Checked(checks + check_agreement(chains), notes, last)
+    return Checked(checks + check_agreement(chains), [*notes, *bug_notes(sites), *told], last)
 
 
 def _unreadable(node: NodeSnapshot, error: KubewireError) -> Check:
@@ -100,6 +108,9 @@ def _check_node(
             continue
         expected = expected_dataplane(node, cluster, family)
         observed, present = observe(node, family, expected)
+        if observed is None and (refused := refusal(expected, node)):
+            checks += [refused] if refused not in checks else []
+            continue
         checks.append(present)
         if observed and observed.unread:
             expected = _without(expected, observed.unread)
@@ -125,6 +136,10 @@ def _check_node(
 
             dump = parse_iptables_save(node.snapshot.files.get(IPTABLES_FILES[family], ""), family)
             results, said = compare_nft(expected, observed, place)
+            failed = any(check.status == "failed" for check in results)
+            if failed and (refused := refusal(expected, node)):
+                checks += [refused] if refused not in checks else []
+                continue
             foreign = others.effects(dump, _nobodys, observed)
             strays, about = check_foreign(dump, foreign, name, family)
             results, said = [*results, *strays], [*said, *about]

@@ -65,7 +65,10 @@ class SliceEndpoint(Struct, frozen=True, gc=False):
 
 
 class EndpointSlice(Struct, frozen=True, gc=False):
-    """`ports` are (name, upper-case protocol, number). `other_proxy`: it has the label for another proxy."""
+    """`ports` are (name, upper-case protocol, number). `other_proxy`: it has the label for another proxy.
+
+    `portless`: of several ports one has no number; such a port stands for all, and kube-proxy ignores it.
+    """
 
     namespace: str
     service: str
@@ -73,6 +76,7 @@ class EndpointSlice(Struct, frozen=True, gc=False):
     ports: tuple[tuple[str, str, int], ...]
     endpoints: tuple[SliceEndpoint, ...]
     other_proxy: bool = False
+    portless: bool = False
 
 
 class Node(Struct, frozen=True):
@@ -168,19 +172,21 @@ def read_slice(item: Mapping[str, Any]) -> EndpointSlice | None:
     service, address_type = labels.get(_SERVICE_LABEL), item.get("addressType")
     if not service or _HEADLESS_LABEL in labels or address_type not in ("IPv4", "IPv6"):
         return None
+    ports = item.get("ports") or ()
     return EndpointSlice(
         namespace=item["metadata"]["namespace"],
         service=service,
         family="ipv4" if address_type == "IPv4" else "ipv6",
         ports=tuple(
             (port.get("name") or "", port.get("protocol") or "TCP", port["port"])
-            for port in item.get("ports") or ()
+            for port in ports
             if port.get("port")
         ),
         endpoints=tuple(
             _slice_endpoint(entry) for entry in item.get("endpoints") or () if entry.get("addresses")
         ),
         other_proxy=_PROXY_NAME_LABEL in labels,
+        portless=len(ports) > 1 and any(port.get("port") is None for port in ports),
     )
 
 
