@@ -5,7 +5,7 @@ Modules of one mode are imported where it is checked: the import takes longer th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -16,16 +16,25 @@ from kubewire.dataplane.agreement import NodeChains, check_agreement, service_ch
 from kubewire.dataplane.core.cluster import ClusterState
 from kubewire.dataplane.core.features import unknown_version
 from kubewire.dataplane.core.findings import FAMILIES, Check, IpFamily, Note, Place
-from kubewire.dataplane.core.harm import Effects, nft_label
+from kubewire.dataplane.core.harm import Effects
 from kubewire.dataplane.core.model import Dataplane, Problem
 from kubewire.dataplane.core.pods import Pod, read_pods
-from kubewire.dataplane.core.snapshot import IPTABLES_FILES, NFT_FILES, NFT_FOREIGN, NodeSnapshot, Snapshot
-from kubewire.dataplane.iptables.compare import check_foreign, compare_iptables
-from kubewire.dataplane.iptables.foreign import Foreign, Owned
+from kubewire.dataplane.core.snapshot import IPTABLES_FILES, NFT_FILES, NodeSnapshot, Snapshot
+from kubewire.dataplane.iptables.compare import compare_iptables
 from kubewire.dataplane.iptables.names import owned
 from kubewire.dataplane.iptables.observed import parse_iptables_save
 from kubewire.dataplane.known_bugs import Site, bug_notes, refusal
 from kubewire.dataplane.node import Inputs, expected_dataplane, read_inputs
+from kubewire.dataplane.others import Others
+from kubewire.dataplane.undefined import (
+    Orders,
+    likeliest,
+    order_notes,
+    reading,
+    readings,
+    shared_addresses,
+    undefined_orders,
+)
 from kubewire.dataplane.unused import dump_file, unused_families
 
 if TYPE_CHECKING:
@@ -84,7 +93,16 @@ def check_snapshot(snapshot: Snapshot) -> Checked:
         last = {family: observed for family, (_, observed) in pairs.items()}
         if several:
             chains += [service_chains(inputs.snapshot.name, family, *pair) for family, pair in pairs.items()]
-    return Checked(checks + check_agreement(chains), [*notes, *bug_notes(sites), *told], last)
+    notes += [*bug_notes(sites), *_shared(sites)]
+    return Checked(checks + check_agreement(chains), [*notes, *told], last)
+
+
+def _shared(sites: Sequence[Site]) -> Iterator[Note]:
+    """Once in each family, by the first node's version."""
+    for family in FAMILIES:
+        version = next((site.node.version for site in sites if site.family == family), None)
+        if version:
+            yield from shared_addresses(sites[0].cluster, family, version)
 
 
 def _unreadable(node: NodeSnapshot, error: KubewireError) -> Check:
@@ -112,43 +130,79 @@ def _check_node(
             checks += [refused] if refused not in checks else []
             continue
         checks.append(present)
-        if observed and observed.unread:
-            expected = _without(expected, observed.unread)
         if ipvs:
             checks += [_present(node, family, file, told) for file, told in ipvs.problems.items()]
         if observed is None or (ipvs and not ipvs.usable):
             continue
-        place = Place(mode, name, family)
-        others = _Others.of(node, cluster, pods, family)
-        if ipvs:
-            from kubewire.dataplane.ipvs.compare import compare_ipvs
-            from kubewire.dataplane.ipvs.names import owned as owned_in_ipvs
-
-            observed = ipvs.beside(observed, family)
-            exclude = node.config.ipvs_exclude_cidrs
-            foreign = others.effects(observed, owned_in_ipvs)
-            results, said = compare_ipvs(expected, observed, foreign, place, exclude)
-        elif mode == "iptables":
-            foreign = others.effects(observed, owned)
-            results, said = compare_iptables(expected, observed, foreign, place)
-        else:
-            from kubewire.dataplane.nftables.compare import compare_nft
-
-            dump = parse_iptables_save(node.snapshot.files.get(IPTABLES_FILES[family], ""), family)
-            results, said = compare_nft(expected, observed, place)
-            failed = any(check.status == "failed" for check in results)
-            if failed and (refused := refusal(expected, node)):
-                checks += [refused] if refused not in checks else []
-                continue
-            foreign = others.effects(dump, _nobodys, observed)
-            strays, about = check_foreign(dump, foreign, name, family)
-            results, said = [*results, *strays], [*said, *about]
+        observed = ipvs.beside(observed, family) if ipvs else observed
+        others = Others.of(node, cluster, pods, family)
+        foreign = others.effects(observed)
+        found = _compare(node, expected, observed, foreign, family)
+        orders = undefined_orders(cluster, node, family)
+        if orders and found.failed:
+            found = _likeliest(node, cluster, orders, found, observed, foreign=foreign)
+        if found.failed and (refused := refusal(found.expected, node)):
+            checks += [refused] if refused not in checks else []
+            continue
         strays, about = others.checks(foreign)
-        checks += [*results, *strays]
-        notes += [*said, *about]
-        kept[family] = expected, observed
+        checks += [*found.checks, *strays]
+        notes += [*order_notes(orders, name, family), *found.notes, *about]
+        kept[family] = found.expected, observed
     odd = unknown_version(node.version)
     return checks, [*([Note(odd, name)] if odd else []), *notes, *_in_the_way(node)], kept
+
+
+class _Compared(Struct, frozen=True):
+    """What was expected of a family, and what was found against it."""
+
+    family: IpFamily
+    expected: Dataplane
+    checks: list[Check]
+    notes: list[Note]
+
+    @property
+    def failed(self) -> bool:
+        return any(check.status == "failed" for check in self.checks)
+
+
+def _compare(
+    node: Inputs, expected: Dataplane, observed: Dataplane, foreign: Effects, family: IpFamily
+) -> _Compared:
+    place = Place(node.config.mode, node.snapshot.name, family)
+    if observed.unread:
+        expected = _without(expected, observed.unread)
+    if node.config.mode == "nftables":
+        from kubewire.dataplane.nftables.compare import compare_nft
+
+        return _Compared(family, expected, *compare_nft(expected, observed, place))
+    if node.config.mode == "iptables":
+        return _Compared(family, expected, *compare_iptables(expected, observed, foreign, place))
+    from kubewire.dataplane.ipvs.compare import compare_ipvs
+
+    exclude = node.config.ipvs_exclude_cidrs
+    return _Compared(family, expected, *compare_ipvs(expected, observed, foreign, place, exclude))
+
+
+def _likeliest(
+    node: Inputs,
+    cluster: ClusterState,
+    orders: Orders,
+    first: _Compared,
+    observed: Dataplane,
+    *,
+    foreign: Effects,
+) -> _Compared:
+    """The comparison with what kube-proxy must have written, of all that it may have written, that fits best.
+
+    `first` is the comparison in the API's own order.
+    """
+
+    def compare(state: ClusterState) -> _Compared:
+        expected = expected_dataplane(node, state, first.family)
+        return _compare(node, expected, observed, foreign, first.family)
+
+    tried = [first, *map(compare, readings(cluster, orders))]
+    return compare(reading(cluster, likeliest(orders, [each.checks for each in tried])))
 
 
 def _without(expected: Dataplane, unread: Sequence[str]) -> Dataplane:
@@ -208,57 +262,6 @@ def _present(node: Inputs, family: IpFamily, name: str, problems: Sequence[Probl
     whole, place = "a whole dump", Place("", node.snapshot.name, family)
     actual = _shown(problems) or whole
     return place.check("dump.present", name, reason, whole, actual, ok=not problems)
-
-
-def _nobodys(_table: str, _chain: str) -> bool:
-    """In nftables mode no chain of iptables is kube-proxy's."""
-    return False
-
-
-class _Others(Struct, frozen=True):
-    """A node's nft tables of other owners in one family, and what is judged with them."""
-
-    node: Inputs
-    cluster: ClusterState
-    pods: Sequence[Pod]
-    family: IpFamily
-    tables: Dataplane
-    problems: tuple[str, ...]
-
-    @classmethod
-    def of(cls, node: Inputs, cluster: ClusterState, pods: Sequence[Pod], family: IpFamily) -> _Others:
-        tables, problems = Dataplane(), []
-        if '"table"' in node.snapshot.files.get(NFT_FOREIGN, ""):
-            from kubewire.dataplane.nftables.observed import ParseError, parse_foreign_tables
-
-            try:
-                tables = parse_foreign_tables(node.snapshot.files[NFT_FOREIGN], family)
-                problems = [f"nft {each.where}: {each.why}" for each in tables.problems]
-            except ParseError as error:
-                problems = [f"{NFT_FOREIGN}: {error}"]
-        return cls(node, cluster, pods, family, tables, tuple(problems))
-
-    def effects(self, iptables: Dataplane, ours: Owned, nft: Dataplane | None = None) -> Effects:
-        """What foreign rules do; modules for following packets are loaded only where one can do anything."""
-        if not self.tables.chains and not any(Foreign(iptables, ours).biting()):
-            return Effects()
-        from kubewire.dataplane.effect import effects
-        from kubewire.dataplane.trace.hooks import IptablesRules, NftRules
-        from kubewire.dataplane.trace.observe import servers_of
-
-        tools = (NftRules(*((nft,) if nft else ()), self.tables), IptablesRules(iptables, ours))
-        servers = servers_of(iptables, self.family)
-        return effects(self.node, self.cluster, self.pods, self.family, rules=tools, servers=servers)
-
-    def checks(self, foreign: Effects) -> tuple[list[Check], list[Note]]:
-        """A check for each base chain of theirs, and notes on what may happen or wasn't understood."""
-        name, place = self.node.snapshot.name, Place("nftables", self.node.snapshot.name, self.family)
-        labels = [nft_label(chain) for chain in self.tables.chains if chain.hook]
-        said = [f"nft table {table.name}: another owner's, left alone" for table in self.tables.tables]
-        said += [doubt for label in labels for doubt in foreign.doubts(label)]
-        said += [f"{problem}, so its effect is not known" for problem in self.problems[:_MOST]]
-        checks = [foreign.check(place, "nftables.stray", label) for label in labels]
-        return checks, [Note(text, name) for text in said]
 
 
 def _in_the_way(node: Inputs) -> list[Note]:
