@@ -46,11 +46,15 @@ _UNUSED = "not checked, since no Service uses it and kube-proxy has programmed i
 
 
 class Checked(Struct, frozen=True):
-    """The result for a snapshot; `observed` is the last node's dataplane in each family that was checked."""
+    """The result for a snapshot; `observed` is the last node's dataplane in each family that was checked.
+
+    `inputs` has the nodes that could be read.
+    """
 
     checks: list[Check]
     notes: list[Note]
     observed: Mapping[IpFamily, Dataplane]
+    inputs: Mapping[str, Inputs]
 
 
 def check_snapshot(snapshot: Snapshot) -> Checked:
@@ -94,7 +98,7 @@ def check_snapshot(snapshot: Snapshot) -> Checked:
         if several:
             chains += [service_chains(inputs.snapshot.name, family, *pair) for family, pair in pairs.items()]
     notes += [*bug_notes(sites), *_shared(sites)]
-    return Checked(checks + check_agreement(chains), [*notes, *told], last)
+    return Checked(checks + check_agreement(chains), [*notes, *told], last, read)
 
 
 def _shared(sites: Sequence[Site]) -> Iterator[Note]:

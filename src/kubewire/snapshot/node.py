@@ -13,6 +13,8 @@ import yaml
 from kubewire.core.bounded_yaml import read_yaml
 from kubewire.dataplane.core.snapshot import DUMPS, NFT_FOREIGN, NodeSnapshot
 
+_DOTTED = str.maketrans("/.", "./")
+_SPAN = re.compile(r"(\d{1,6})(?:-(\d{1,6}))?")
 _BEFORE = r"""
 mark=$1
 exec 3>&1
@@ -43,11 +45,14 @@ version() {
   "$proxy/exe" --version
 }
 sysctls() {
+  cd /proc/sys || return
   for name in net/netfilter/nf_conntrack_tcp_be_liberal net/ipv4/conf/all/route_localnet \
     net/ipv4/ip_forward net/ipv6/conf/all/forwarding net/ipv4/vs/conntrack net/ipv4/vs/conn_reuse_mode \
     net/ipv4/vs/expire_nodest_conn net/ipv4/vs/expire_quiescent_template \
-    net/ipv4/conf/all/arp_ignore net/ipv4/conf/all/arp_announce; do
-    [ -r "/proc/sys/$name" ] && { read -r value <"/proc/sys/$name"; printf '%s=%s\n' "$name" "$value"; }
+    net/ipv4/conf/all/arp_ignore net/ipv4/conf/all/arp_announce net/ipv6/conf/all/disable_ipv6 \
+    net/netfilter/nf_conntrack_max net/netfilter/nf_conntrack_count net/netfilter/nf_conntrack_buckets \
+    net/bridge/bridge-nf-call-iptables net/bridge/bridge-nf-call-ip6tables net/ipv4/conf/*/rp_filter; do
+    [ -r "$name" ] && { read -r value <"$name"; printf '%s=%s\n' "$name" "$value"; }
   done
   :
 }
@@ -87,6 +92,7 @@ foreign_tables() {
 take kube-proxy.yaml config
 take kube-proxy-version version
 take sysctls sysctls
+take cpus cat /sys/devices/system/cpu/online
 take accounting accounting
 take ipv6 ipv6
 take tools tools
@@ -226,10 +232,10 @@ def _add_foreign_tables(section: Section | None, files: dict[str, str], errors: 
 
 
 def facts(sections: Mapping[str, Section]) -> dict[str, Any]:
-    """facts.json: tcp_be_liberal and route_localnet (int), nfacct (bool), ipv6, sysctls, tools, kernel.
+    """facts.json: tcp_be_liberal, route_localnet, cpus (int), nfacct (bool), ipv6, sysctls, tools, kernel.
 
-    `ipv6` is `on`, `disabled` (by sysctl) or `absent` (from the kernel).
-    An unknown fact is absent.
+    `ipv6` is `on`, `disabled` (by sysctl) or `absent` (from the kernel); `cpus` counts those that are online;
+    `sysctls` are named as sysctl(8) prints them. An unknown fact is absent.
     """
     found: dict[str, Any] = {"kube_proxy_running": "arguments" in sections}
     sysctls = _pairs(sections.get("sysctls"))
@@ -245,12 +251,21 @@ def facts(sections: Mapping[str, Section]) -> dict[str, Any]:
     ipv6 = sections.get("ipv6")
     if ipv6 is not None and not ipv6.code:
         found["ipv6"] = ipv6.out.strip()
-    found["sysctls"] = {name.replace("/", "."): value for name, value in sysctls.items()}
+    found["sysctls"] = {name.translate(_DOTTED): value for name, value in sysctls.items()}
+    cpus = sections.get("cpus")
+    if cpus is not None and (count := _cpus(cpus.out)):
+        found["cpus"] = count
     tools = sections.get("tools")
     if tools is not None:
         found["kernel"] = tools.out.partition("\n")[0]
         found["tools"] = {name: value for name, value in _pairs(tools).items() if value}
     return found
+
+
+def _cpus(text: str) -> int:
+    """How many CPUs a list as `0-3,8` names; 0 for anything else."""
+    spans = [_SPAN.fullmatch(span) for span in text.strip()[:4096].split(",")]
+    return sum(int(s[2] or s[1]) - int(s[1]) + 1 for s in spans if s) if all(spans) else 0
 
 
 def _pairs(section: Section | None) -> dict[str, str]:

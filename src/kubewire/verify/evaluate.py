@@ -12,6 +12,7 @@ from kubewire.dataplane.core.findings import FAMILIES, Check, IpFamily, Note
 from kubewire.dataplane.core.model import Dataplane
 from kubewire.dataplane.core.routes import check_routes
 from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
+from kubewire.dataplane.kernel import check_kernel
 from kubewire.providers.registry import BUILT_IN, get_provider
 from kubewire.verify.report import Report, ReportNode, build_report
 from kubewire.verify.story import tell_story
@@ -41,6 +42,9 @@ def evaluate_snapshot(snapshot: Snapshot, parts: Sequence[str] = ALL_CHECKS) -> 
         checks += checked.checks
         notes += checked.notes
         observed = checked.observed
+        settings, said = check_kernel(snapshot, checked.inputs)
+        checks += settings
+        notes += said
     if "routes" in parts:
         checks += check_routes(snapshot)
     for node in snapshot.nodes:

@@ -38,7 +38,10 @@ class LocalDetector(Struct, frozen=True):
 
 
 class ProxyConfig(Struct, frozen=True):
-    """One node's kube-proxy configuration; `masquerade_*` are those of the mode's own section."""
+    """One node's kube-proxy configuration; `masquerade_*` are those of the mode's own section.
+
+    `conntrack_per_core` 0 leaves the size of the conntrack table alone.
+    """
 
     mode: Mode
     hostname_override: str = ""
@@ -55,6 +58,9 @@ class ProxyConfig(Struct, frozen=True):
     ipvs_strict_arp: bool = False
     ipvs_exclude_cidrs: tuple[str, ...] = ()
     feature_gates: Mapping[str, bool] = field(default_factory=dict)
+    conntrack_per_core: int = 32768
+    conntrack_min: int = 131072
+    tcp_be_liberal: bool = False
 
     @property
     def mark(self) -> int:
@@ -85,6 +91,7 @@ class ProxyConfig(Struct, frozen=True):
         section = (document.get("nftables") or {}) if mode == "nftables" else iptables
         detect = document.get("detectLocal") or {}
         localhost = iptables.get("localhostNodePorts")
+        conntrack = document.get("conntrack") or {}
         return cls(
             mode=mode,
             hostname_override=_word(document, "hostnameOverride"),
@@ -93,7 +100,7 @@ class ProxyConfig(Struct, frozen=True):
             detect_local_mode=_detect_mode(_word(document, "detectLocalMode")),
             bridge_interface=_word(detect, "bridgeInterface"),
             interface_name_prefix=_word(detect, "interfaceNamePrefix"),
-            masquerade_bit=_bit(section),
+            masquerade_bit=_number(section, "masqueradeBit", 14, 31),
             masquerade_all=bool(section.get("masqueradeAll")),
             node_port_addresses=_words(document, "nodePortAddresses"),
             localhost_node_ports=localhost is not False,
@@ -101,6 +108,9 @@ class ProxyConfig(Struct, frozen=True):
             ipvs_strict_arp=bool(ipvs.get("strictARP")),
             ipvs_exclude_cidrs=_cidrs(_words(ipvs, "excludeCIDRs")),
             feature_gates={str(k): bool(v) for k, v in (document.get("featureGates") or {}).items()},
+            conntrack_per_core=_number(conntrack, "maxPerCore", 32768, 0x7FFFFFFF),
+            conntrack_min=_number(conntrack, "min", 131072, 0x7FFFFFFF),
+            tcp_be_liberal=bool(conntrack.get("tcpBeLiberal")),
         )
 
     def detector(self, family: IpFamily, node: Node) -> LocalDetector:
@@ -172,14 +182,14 @@ def _words(section: Mapping[str, Any], key: str) -> tuple[str, ...]:
     raise ValueError(f"{key} is not a list of strings")
 
 
-def _bit(section: Mapping[str, Any]) -> int:
+def _number(section: Mapping[str, Any], key: str, default: int, most: int) -> int:
     """Source: ValidateKubeProxyConfiguration in pkg/proxy/apis/config/validation."""
-    value = section.get("masqueradeBit")
+    value = section.get(key)
     if value is None:
-        return 14
-    if type(value) is int and 0 <= value <= 31:
+        return default
+    if type(value) is int and 0 <= value <= most:
         return value
-    raise ValueError("masqueradeBit is not a number from 0 to 31")
+    raise ValueError(f"{key} is not a number from 0 to {most}")
 
 
 def _detect_mode(text: str) -> DetectMode:

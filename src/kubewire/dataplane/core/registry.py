@@ -23,6 +23,8 @@ KINDS: dict[str, Kind] = {
     "dump.present": Kind("A dump that the mode needs is there, whole and understood", _ALL),
     "kube-proxy.configuration": Kind("kube-proxy's version can sync with its configuration", _NFT),
     "dataplane.agreement": Kind("Nodes with the same duty carry the same service chains", _ALL),
+    "kernel.sysctl": Kind("Kernel settings without which the right rules don't work", _ALL),
+    "conntrack.full": Kind("The kernel's table of connections has room for new ones", _ALL),
     "route.pod-cidr": Kind("Every other node's pod CIDR is routed by way of that node", _ALL),
     "route.pod": Kind("Each local pod has a host route on its veth", _ALL),
     "traffic.service": Kind("The lab's Service is there", _ALL),

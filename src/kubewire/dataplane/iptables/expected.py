@@ -46,7 +46,7 @@ def expected_iptables(
     Source: pkg/proxy/iptables/proxier.go of Kubernetes 1.29 to 1.37.
     """
     counters = facts.nfacct and has(version, "nfacct")
-    localhost = _serves_localhost(config, facts, version, family)
+    localhost = serves_localhost(config, facts, version, family)
     ports = service_ports(cluster, family, version)
     cached = [endpoints_for(cluster, port, facts.name, version) for port in ports]
     around = NodeContext(
@@ -86,7 +86,7 @@ def expected_iptables(
     )
 
 
-def _serves_localhost(config: ProxyConfig, facts: NodeFacts, version: Version, family: IpFamily) -> bool:
+def serves_localhost(config: ProxyConfig, facts: NodeFacts, version: Version, family: IpFamily) -> bool:
     """Whether node ports are open on loopback addresses too."""
     cidrs = config.node_port_cidrs(family, facts.node, version)
     return family == "ipv4" and config.localhost_node_ports and _contain_loopback(cidrs)
