@@ -47,13 +47,14 @@ def write_atomically(path: Path, text: str, *, mode: int = 0o600) -> None:
         raise
 
 
-def read_bounded(path: Path, limit: int, *, follow: bool = True) -> bytes:
-    """The content of a file that others wrote, at most `limit` bytes; a link is followed or refused.
+def read_bounded(path: Path, limit: int, *, follow: bool = True, cut: bytes = b"") -> bytes:
+    """The content of a file that others wrote, at most `limit` bytes; a link is followed or refused. With
+    `cut`, a larger one is read so far only, and `cut` put behind it.
 
     FileNotFoundError where there is none; UnsafeFileError, a LabError, for anything but a regular file, for
     one that can't be read and for one that is larger. Never blocks (a FIFO, a device).
     """
-    return _content(_open(path, os.O_RDONLY | (0 if follow else os.O_NOFOLLOW)), path, limit)
+    return _content(_open(path, os.O_RDONLY | (0 if follow else os.O_NOFOLLOW)), path, limit, cut)
 
 
 def last_lines(path: Path, lines: int, limit: int = 1 << 16) -> list[str]:
@@ -252,13 +253,15 @@ def _open(path: Path, flags: int) -> int:
         raise UnsafeFileError(f"can't be read: {error}", where=str(path)) from error
 
 
-def _content(descriptor: int, path: Path, limit: int) -> bytes:
+def _content(descriptor: int, path: Path, limit: int, cut: bytes = b"") -> bytes:
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
         raise UnsafeFileError("is not a regular file", where=str(path))
     with os.fdopen(descriptor, "rb", buffering=0) as file:
         data = file.read(min(status.st_size or limit, limit) + 1)  # /proc gives no size
+    if len(data) > limit and cut:
+        return data[:limit] + cut
     if len(data) > limit:
         raise UnsafeFileError(f"is larger than {size_text(limit)}", where=str(path))
     return data

@@ -13,7 +13,7 @@ from kubewire.core.files import read_bounded, size_text
 from kubewire.core.printable import text_of
 from kubewire.core.refusals import given
 from kubewire.core.serialization import read_json
-from kubewire.dataplane.core.snapshot import NODE_FILES, NodeSnapshot, Snapshot
+from kubewire.dataplane.core.snapshot import CONNTRACK, CUT, NODE_FILES, NodeSnapshot, Snapshot
 
 FILE_LIMIT = 128 << 20
 TOTAL_LIMIT = 512 << 20
@@ -22,6 +22,8 @@ LINES_LIMIT = 5_000_000
 """Lines of all files that aren't JSON: each becomes a few objects, however short it is."""
 VALUES_LIMIT = 12_000_000
 """JSON values of one file, likewise: `[],[],…` takes twenty times its size."""
+CONNTRACK_LIMIT = 32 << 20
+"""Bytes that are read of a conntrack.txt; one that is larger is judged so far, which the report tells."""
 NODES_LIMIT = 5000
 """Kubernetes' limit for one cluster."""
 NODE_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
@@ -163,8 +165,11 @@ class _Reader:
         """The file's text, None if it is missing."""
         if self._left <= 0:
             raise LabError(f"the snapshot is larger than {size_text(TOTAL_LIMIT)}", where=str(path))
+        limit, cut = FILE_LIMIT, b""
+        if path.name == CONNTRACK:
+            limit, cut = CONNTRACK_LIMIT, f"\n{CUT} after {size_text(CONNTRACK_LIMIT)}\n".encode()
         try:
-            data = read_bounded(path, min(FILE_LIMIT, self._left), follow=False)
+            data = read_bounded(path, min(limit, self._left), follow=False, cut=cut)
         except FileNotFoundError:
             return None
         self._left -= len(data)

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from kubewire.core.bounded_yaml import read_yaml
-from kubewire.dataplane.core.snapshot import DUMPS, NFT_FOREIGN, NodeSnapshot
+from kubewire.dataplane.core.snapshot import CONNTRACK, DUMPS, NFT_FOREIGN, NodeSnapshot
 
 _DOTTED = str.maketrans("/.", "./")
 _SPAN = re.compile(r"(\d{1,6})(?:-(\d{1,6}))?")
@@ -66,6 +66,20 @@ ipv6() {
   read -r value </proc/sys/net/ipv6/conf/all/disable_ipv6
   if [ "$value" = 1 ]; then echo disabled; else echo on; fi
 }
+listed() {
+  if [ -r /proc/net/nf_conntrack ]; then timeout 20 cat /proc/net/nf_conntrack; return; fi
+  for family in ipv4 ipv6; do timeout 10 conntrack -L -f "$family" -o extended; done 2>/dev/null
+}
+connections() {
+  [ -r /proc/net/nf_conntrack ] || command -v conntrack >/dev/null || {
+    echo 'the kernel shows no /proc/net/nf_conntrack, and the tool conntrack is missing' >&2; return 3
+  }
+  listed | grep -E '^(ipv[46] +[0-9]+ +)?(udp|sctp) ' | {
+    head -c 16777216
+    read -r rest && printf '\n# cut after 16 MiB\n'
+    :
+  }
+}
 tools() {
   uname -r
   for tool in iptables nft ipset ipvsadm; do
@@ -96,6 +110,7 @@ take cpus cat /sys/devices/system/cpu/online
 take accounting accounting
 take ipv6 ipv6
 take tools tools
+take conntrack.txt connections
 """
 _AFTER = r"""
 take nft-foreign.json foreign_tables
@@ -149,7 +164,7 @@ def node_snapshot(name: str, sections: Mapping[str, Section], default_version: s
     """
     files: dict[str, str] = {}
     errors: dict[str, str] = {}
-    for file in DUMPS:
+    for file in (*DUMPS, CONNTRACK):
         section = sections.get(file)
         if section is None:
             errors[file] = "not taken: the node's answer ended before it"

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from kubewire.dataplane.check import check_snapshot
+from kubewire.dataplane.conntrack import check_conntrack
 from kubewire.dataplane.core.findings import FAMILIES, Check, IpFamily, Note
 from kubewire.dataplane.core.model import Dataplane
 from kubewire.dataplane.core.routes import check_routes
@@ -42,9 +43,10 @@ def evaluate_snapshot(snapshot: Snapshot, parts: Sequence[str] = ALL_CHECKS) -> 
         checks += checked.checks
         notes += checked.notes
         observed = checked.observed
-        settings, said = check_kernel(snapshot, checked.inputs)
-        checks += settings
-        notes += said
+        for check in (check_kernel, check_conntrack):
+            found, said = check(snapshot, checked.inputs)
+            checks += found
+            notes += said
     if "routes" in parts:
         checks += check_routes(snapshot)
     for node in snapshot.nodes:

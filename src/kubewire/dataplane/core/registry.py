@@ -25,6 +25,7 @@ KINDS: dict[str, Kind] = {
     "dataplane.agreement": Kind("Nodes with the same duty carry the same service chains", _ALL),
     "kernel.sysctl": Kind("Kernel settings without which the right rules don't work", _ALL),
     "conntrack.full": Kind("The kernel's table of connections has room for new ones", _ALL),
+    "conntrack.stale": Kind("No client is bound to an endpoint that is gone (UDP and SCTP)", _ALL),
     "route.pod-cidr": Kind("Every other node's pod CIDR is routed by way of that node", _ALL),
     "route.pod": Kind("Each local pod has a host route on its veth", _ALL),
     "traffic.service": Kind("The lab's Service is there", _ALL),

@@ -26,13 +26,25 @@ DUMPS = {
     "ip-addr.json": "ip -j addr",
 }
 """Files that a command on the node prints, each with its command."""
+CONNTRACK = "conntrack.txt"
+"""conntrack's entries of UDP and SCTP, as /proc/net/nf_conntrack prints them."""
+CUT = "# cut"
+"""How the last line of a conntrack.txt begins of which the rest is missing."""
 IPTABLES_FILES: dict[IpFamily, str] = {"ipv4": "iptables-save.txt", "ipv6": "ip6tables-save.txt"}
 NFT_FILES: dict[IpFamily, str] = {"ipv4": "nft-ip.json", "ipv6": "nft-ip6.json"}
 NFT_FOREIGN = "nft-foreign.json"
 """Optional: every nft table that is neither kube-proxy's nor shown by iptables-save, of all families, as one
 `nft -j` document. The object of a table that is not in it whole has the reason as `unread`.
 """
-NODE_FILES = ("kube-proxy.yaml", "kube-proxy-version", "facts.json", *DUMPS, NFT_FOREIGN, "ip-route.json")
+NODE_FILES = (
+    "kube-proxy.yaml",
+    "kube-proxy-version",
+    "facts.json",
+    *DUMPS,
+    NFT_FOREIGN,
+    "ip-route.json",
+    CONNTRACK,
+)
 
 
 class NodeSnapshot(Struct, frozen=True):

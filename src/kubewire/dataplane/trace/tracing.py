@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
 from kubewire.core.errors import DefinitionError, LabError
+from kubewire.dataplane.conntrack import bound, written
 from kubewire.dataplane.core.findings import IpFamily
 from kubewire.dataplane.core.packet import OUTSIDE, Address, Packet
 from kubewire.dataplane.core.pods import Pod, find_node, find_pod, read_pods
@@ -15,9 +16,10 @@ from kubewire.dataplane.core.snapshot import Snapshot
 from kubewire.dataplane.core.translate import address_and_port
 from kubewire.dataplane.trace.journey import Network
 from kubewire.dataplane.trace.observe import view_of
-from kubewire.dataplane.trace.walk import Path
+from kubewire.dataplane.trace.walk import Path, Step
 
 PROTOCOLS = ("tcp", "udp", "sctp")
+_SOCKETS = 3
 _TIES = (
     "iptables and nft chains of equal priority disagree here: the kernel runs first what was registered "
     "last, which a snapshot does not tell; this trace runs nft first"
@@ -81,7 +83,25 @@ def trace(snapshot: Snapshot, source: str, target: str, node: str = "") -> Trace
     ]
     pods.sort(key=lambda pod: pod.name)
     network = network_of(snapshot, pods, goal.family)
-    return trace_from(network, find_start(network, pods, source, goal, node), goal)
+    start = find_start(network, pods, source, goal, node)
+    found, steps = trace_from(network, start, goal), tuple(_bound(snapshot, start, goal))
+    return replace(found, paths=tuple(replace(path, steps=(*steps, *path.steps)) for path in found.paths))
+
+
+def _bound(snapshot: Snapshot, start: Start, target: Target) -> Iterator[Step]:
+    """What conntrack has decided for the client's sockets already: only a new one meets the rules."""
+    to = (str(target.address), target.port)
+    if target.protocol == "tcp":
+        return
+    found = bound(snapshot, start.node, target.protocol, str(start.address), to)
+    for entry in found[:_SOCKETS]:
+        where = "that address itself, untranslated," if entry.target == to else written(entry.target)
+        text = (
+            f"a client socket (port {entry.client[1]}) is bound to {where} by conntrack for {entry.seconds} s"
+        )
+        yield Step(start.node, "conntrack", text, "its packets go there, whatever the rules say")
+    if len(found) > _SOCKETS:
+        yield Step(start.node, "conntrack", f"and {len(found) - _SOCKETS} more sockets of this client")
 
 
 def trace_from(network: Network, start: Start, target: Target) -> Trace:
