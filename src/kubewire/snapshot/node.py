@@ -46,15 +46,14 @@ version() {
 }
 sysctls() {
   cd /proc/sys || return
-  for name in net/netfilter/nf_conntrack_tcp_be_liberal net/ipv4/conf/all/route_localnet \
+  # not by read: dash reads byte by byte, and the kernel gives a number's first byte only
+  grep -sH '' net/netfilter/nf_conntrack_tcp_be_liberal net/ipv4/conf/all/route_localnet \
     net/ipv4/ip_forward net/ipv6/conf/all/forwarding net/ipv4/vs/conntrack net/ipv4/vs/conn_reuse_mode \
     net/ipv4/vs/expire_nodest_conn net/ipv4/vs/expire_quiescent_template \
     net/ipv4/conf/all/arp_ignore net/ipv4/conf/all/arp_announce net/ipv6/conf/all/disable_ipv6 \
     net/netfilter/nf_conntrack_max net/netfilter/nf_conntrack_count net/netfilter/nf_conntrack_buckets \
-    net/bridge/bridge-nf-call-iptables net/bridge/bridge-nf-call-ip6tables net/ipv4/conf/*/rp_filter; do
-    [ -r "$name" ] && { read -r value <"$name"; printf '%s=%s\n' "$name" "$value"; }
-  done
-  :
+    net/bridge/bridge-nf-call-iptables net/bridge/bridge-nf-call-ip6tables net/ipv4/conf/*/rp_filter |
+    sed 's/:\([^:]*\)$/=\1/'
 }
 accounting() {
   [ -d /sys/module/nfnetlink_acct ] && { echo yes; return; }

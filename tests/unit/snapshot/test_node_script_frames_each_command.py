@@ -38,6 +38,15 @@ def test_the_script_runs_in_a_plain_shell_and_every_section_comes_back() -> None
     if shutil.which("ip"):
         assert "lo" in {link["ifname"] for link in json.loads(sections["ip-addr.json"].out)}
         assert isinstance(json.loads(sections["route4"].out or "[]"), list)
+    most = Path("/proc/sys/net/netfilter/nf_conntrack_max")
+    if most.exists():
+        found = facts(sections)["sysctls"]
+        assert found["net.netfilter.nf_conntrack_max"] == most.read_text().strip()
+        assert (
+            found["net.ipv4.conf.lo.rp_filter"]
+            == Path("/proc/sys/net/ipv4/conf/lo/rp_filter").read_text().strip()
+        )
+        assert sections["conntrack.txt"].code == 0
 
 
 def test_kube_proxys_child_is_not_taken_for_it(tmp_path: Path) -> None:
