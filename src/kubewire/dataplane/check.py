@@ -148,8 +148,14 @@ def _check_node(
         if found.failed and (refused := refusal(found.expected, node)):
             checks += [refused] if refused not in checks else []
             continue
+        members = []
+        if found.failed:
+            from kubewire.dataplane.members import member_checks
+
+            place = Place(mode, name, family)
+            members = member_checks(found.expected, observed, place)
         strays, about = others.checks(foreign)
-        checks += [*found.checks, *strays]
+        checks += [*found.checks, *members, *strays]
         notes += [*order_notes(orders, name, family), *found.notes, *about]
         kept[family] = found.expected, observed
     odd = unknown_version(node.version)

@@ -11,6 +11,7 @@ from pydantic import Field
 from kubewire.dataplane.core.findings import Check, IpFamily, adds_up
 from kubewire.lab.schema import Model
 from kubewire.matrix.plan import Cell
+from kubewire.verify.causes import leading
 from kubewire.verify.report import Report
 
 SCHEMA = 1
@@ -32,6 +33,8 @@ class CheckResult(Model):
     """Why it is expected, or why it was skipped."""
     expected: str = ""
     observed: str = ""
+    cause: tuple[str, ...] = ()
+    """The id, node, service and object of the failed check that leads to this one; empty where none does."""
 
 
 class Summary(Model):
@@ -69,9 +72,9 @@ class CellResult(Model):
 
     @property
     def findings(self) -> list[Check]:
-        """The failed checks, summaries of others last."""
+        """The failed checks, those that lead first and summaries of others last."""
         failed = [Check(**check.model_dump()) for check in self.checks if check.status == "failed"]
-        return sorted(failed, key=adds_up)
+        return [*leading(failed), *sorted((check for check in failed if check.cause), key=adds_up)]
 
 
 class MachineResult(Model):

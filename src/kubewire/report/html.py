@@ -12,6 +12,7 @@ from jinja2 import Environment, StrictUndefined, Template
 
 from kubewire.binaries.versions import sort_key
 from kubewire.core.printable import printable
+from kubewire.dataplane.core.findings import Check
 from kubewire.dataplane.core.registry import title_of
 from kubewire.dataplane.explain_service import Explanation
 from kubewire.matrix.results import WORDS, CellResult, CheckResult, Run, tally
@@ -143,12 +144,12 @@ def _cell(cell: CellResult) -> dict[str, Any]:
         "word": WORDS[cell.status],
         "detail": _detail(cell) if cell.status != "error" else "",
         "bad": cell.status in BAD,
-        "failed": [_failed(check) for check in cell.checks if check.status == "failed"],
+        "failed": [_failed(check) for check in cell.findings if not check.cause],
         "others": list(_others(cell.checks)),
     }
 
 
-def _failed(check: CheckResult) -> dict[str, Any]:
+def _failed(check: Check) -> dict[str, Any]:
     about = (
         ("node", check.node),
         ("Service", check.service),
@@ -167,7 +168,7 @@ def _failed(check: CheckResult) -> dict[str, Any]:
 def _others(checks: Sequence[CheckResult]) -> Iterator[dict[str, Any]]:
     groups: dict[tuple[str, str], list[str]] = {}
     for check in checks:
-        if check.status != "failed":
+        if check.status != "failed" or check.cause:
             words = (check.node, check.service, check.object, check.family)
             line = " · ".join(word for word in words if word) + (
                 f": {check.reason}" if check.status == "skipped" else ""

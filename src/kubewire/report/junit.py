@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
-from kubewire.core.printable import xml_safe
+from kubewire.core.printable import one_line, xml_safe
 from kubewire.dataplane.core.findings import Check
+from kubewire.report.findings import sentence
 from kubewire.verify.report import Report
 
 if TYPE_CHECKING:
@@ -74,7 +75,8 @@ def _case(check: Check, parts: Iterable[str], classname: str) -> TestCase:
     if check.status == "skipped":
         case.result = [Skipped(xml_safe(check.reason))]
     elif check.status == "failed":
-        failure = Failure(xml_safe(f"{check.id}: {check.object}"), "failed")
+        about = check.object if check.cause else one_line(sentence(check))
+        failure = Failure(xml_safe(f"{check.id}: {about}"), "failed")
         failure.text = xml_safe(evidence(check))
         case.result = [failure]
     return case
@@ -89,6 +91,7 @@ def evidence(check: Check) -> str:
         ("expected", check.expected or "nothing"),
         ("observed", check.observed or "nothing"),
         ("why", check.reason),
+        ("cause", " ".join(filter(None, check.cause))),
     )
     return "\n".join(f"{name}: {text}" for name, text in fields if text)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from unicodedata import combining, east_asian_width
 
 Span = tuple[str, str]
@@ -25,16 +25,22 @@ def fold(spans: Iterable[Span], width: int) -> Iterator[Line]:
         start = end
 
 
-def columns(rows: Sequence[tuple[str, str]], width: int) -> Iterator[Line]:
-    """(label, text) rows, indented: the labels dim, the texts folded beside them, with their line ends."""
+def columns(
+    rows: Sequence[tuple[str, str]], width: int, most: Mapping[str, int] | None = None
+) -> Iterator[Line]:
+    """(label, text) rows, indented: the labels dim, the texts folded beside them, with their line ends.
+
+    `most`: for some labels the number of lines that a text may take.
+    """
     left = max((len(label) for label, _ in rows), default=0) + GAP
     room = max(1, width - INDENT - left)
     for label, text in rows:
-        head = label
-        for paragraph in text.split("\n"):
-            for line in fold([(paragraph, "")], room):
-                yield ((" " * INDENT + head.ljust(left), "dim"), *line)
-                head = ""
+        lines = [line for paragraph in text.split("\n") for line in fold([(paragraph, "")], room)]
+        limit = (most or {}).get(label, len(lines))
+        if len(lines) > limit:
+            lines = [*lines[: limit - 1], ((f"… and {len(lines) - limit + 1} more lines", "dim"),)]
+        for index, line in enumerate(lines):
+            yield ((" " * INDENT + ("" if index else label).ljust(left), "dim"), *line)
 
 
 def plain(lines: Iterable[Line]) -> str:

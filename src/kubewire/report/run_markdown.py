@@ -85,7 +85,7 @@ def _bad(run: Run) -> Iterator[str]:
         yield ""
         if cell.reason:
             yield from _code(cell.reason)
-        failed = [check for check in cell.checks if check.status == "failed"]
+        failed = [check for check in cell.findings if not check.cause]
         for check in failed[:SHOWN]:
             subject = " ".join(part for part in (check.node, check.service, check.object) if part)
             yield f"**{escaped(check.id)}** {escaped(subject)}"
@@ -93,6 +93,9 @@ def _bad(run: Run) -> Iterator[str]:
             yield from _code(f"expected {check.expected}\nobserved {check.observed}\n{check.reason}")
         if len(failed) > SHOWN:
             yield f"… and {len(failed) - SHOWN} more"
+            yield ""
+        if followers := len(cell.findings) - len(failed):
+            yield f"{followers} more failures follow from that"
             yield ""
 
 

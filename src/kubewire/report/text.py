@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-
-from msgspec import Struct
-from msgspec.structs import replace
+from collections.abc import Iterable, Iterator
 
 from kubewire.core import console
 from kubewire.core.console import Screen
-from kubewire.core.printable import printable
-from kubewire.dataplane.core.findings import Check, adds_up
+from kubewire.core.printable import one_line, printable
+from kubewire.dataplane.core.findings import Check
 from kubewire.dataplane.core.registry import title_of
+from kubewire.report.findings import Folded, fold
 from kubewire.report.layout import Line, columns, plain
 from kubewire.report.layout import fold as fold_text
 from kubewire.verify.report import Report
@@ -21,6 +19,10 @@ from kubewire.verify.report import Report
 WIDTH = 80
 SHOWN = 20
 NOTES_SHOWN = 8
+SCREEN = 24
+CLIPPED = {"expected": 4, "observed": 4, "why": 2, "node": 2, "object": 2, "and": 2}
+"""Lines of a finding's fields at most; the JSON report has all."""
+_BESIDE = ("Kubernetes", "nodes", "note", "provider", "passed")
 _STYLES = {"passed": "bold green", "failed": "bold red", "error": "bold red"}
 
 
@@ -57,18 +59,31 @@ def _width() -> int:
 
 
 def render(report: Report, width: int) -> Iterator[Line]:
-    """The whole report, folded to that width; nothing in it is ever markup."""
-    yield from fold_text(_headline(report), width)
-    yield ()
-    yield from columns([(label, printable(text)) for label, text in _facts(report)], width)
-    failed = fold(sorted((c for c in report.checks if c.status == "failed"), key=adds_up))
+    """The whole report, folded to that width; nothing in it is ever markup.
+
+    One with failures begins with the leading finding in one line, and has at most a screen for each.
+    """
+    failed = fold(report.checks)
+    if not failed:
+        yield from fold_text(_headline(report), width)
+        yield ()
+        yield from columns([(label, printable(text)) for label, text in _facts(report)], width)
+        return
+    head = [((one_line(failed[0].headline(len(report.nodes))), "bold red"),)]
+    lines: list[Line] = [*head, *fold_text(_headline(report), width)]
     for folded in failed[:SHOWN]:
-        yield ()
-        yield from _finding(folded, len(report.nodes), width)
+        lines += [(), *_finding(folded, len(report.nodes), width)]
     if len(failed) > SHOWN:
-        yield ()
         more = f"and {len(failed) - SHOWN} more findings; --format json lists them all"
-        yield from fold_text([(more, "")], width)
+        lines += [(), *fold_text([(more, "")], width)]
+    facts = list(columns([(label, printable(text)) for label, text in _about(report)], width))
+    room = SCREEN - len(lines) - 1 if len(failed) == 1 else len(facts)
+    if room < len(facts):
+        facts = [
+            *facts[: max(room - 1, 0)],
+            *([(("  … more with --format json", "dim"),)] if room > 0 else []),
+        ]
+    yield from [*lines, *([()] if facts else []), *facts]
 
 
 def _headline(report: Report) -> Line:
@@ -101,6 +116,13 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
     hidden = len(report.notes) - NOTES_SHOWN
     if hidden > 0:
         yield "note", f"and {hidden} more notes; --format json lists them all"
+
+
+def _about(report: Report) -> list[tuple[str, str]]:
+    """The facts beside failures: what was checked, and the notes."""
+    return sorted(
+        (fact for fact in _facts(report) if fact[0] in _BESIDE), key=lambda fact: _BESIDE.index(fact[0])
+    )
 
 
 def _node(name: str, version: str, report: Report) -> str:
@@ -136,29 +158,7 @@ def _finding(folded: Folded, total: int, width: int) -> Iterator[Line]:
         ("expected", check.expected or "nothing"),
         ("observed", check.observed or "nothing"),
         ("why", check.reason),
+        ("and", folded.followers()),
     )
-    yield from columns([(label, printable(text)) for label, text in fields if text], width)
-
-
-class Folded(Struct, frozen=True):
-    """A finding and the nodes that have it."""
-
-    check: Check
-    nodes: tuple[str, ...]
-
-    def where(self, total: int) -> str:
-        """`iptables-worker`, or `3 of 3 nodes` with their names where it is not all of them."""
-        if len(self.nodes) < 2:
-            return "".join(self.nodes)
-        share = f"{len(self.nodes)} of {total} nodes"
-        return share if len(self.nodes) == total else f"{share}: {', '.join(self.nodes)}"
-
-
-def fold(checks: Sequence[Check]) -> list[Folded]:
-    """Checks that differ only in the node, grouped, in the order of the first of each."""
-    groups: dict[Check, list[str]] = {}
-    for check in checks:
-        nodes = groups.setdefault(replace(check, node=""), [])
-        if check.node and check.node not in nodes:
-            nodes.append(check.node)
-    return [Folded(check, tuple(nodes)) for check, nodes in groups.items()]
+    rows = [(label, printable(text)) for label, text in fields if text]
+    yield from columns(rows, width, CLIPPED)

@@ -11,6 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from kubewire.dataplane.core.findings import Check, IpFamily, Note
+from kubewire.verify.causes import linked
 
 SCHEMA = 1
 TABLE_CHECKS = {"iptables": "iptables.table", "nftables": "nftables.table", "ipvs": "ipvs.table"}
@@ -59,7 +60,11 @@ class Report(Struct, frozen=True):
             "summary": {status: self.count(status) for status in ("passed", "failed", "skipped")},
             "notes": list(self.notes),
             "nodes": [{"name": node.name, "kube_proxy": node.kube_proxy} for node in self.nodes],
-            "checks": [{key: getattr(check, key) for key in CHECK_KEYS} for check in self.checks],
+            "checks": [
+                {key: getattr(check, key) for key in CHECK_KEYS}
+                | ({"cause": list(check.cause)} if check.cause else {})
+                for check in self.checks
+            ],
         }
 
 
@@ -88,7 +93,7 @@ def build_report(
         mode=mode,
         status=status,
         nodes=tuple(nodes),
-        checks=tuple(_in_order(unique(checks))),
+        checks=tuple(_in_order(linked(unique(checks)))),
         notes=(*folded(notes, len(nodes)), *gaps),
         story=tuple(story),
     )

@@ -53,8 +53,8 @@ def test_a_healthy_lab_is_one_screen(make_report: Make) -> None:
 def test_the_same_finding_on_all_nodes_is_told_once(make_report: Make) -> None:
     nodes = ("iptables-control-plane", "iptables-worker", "iptables-worker2")
     text = to_text(make_report([replace(FAILED, node=node) for node in nodes]))
-    assert text.startswith("iptables  failed  3 checks failed, 6 checks passed on 3 nodes")
-    assert text.count("KUBE-SVC-FREKB6WNWYJLKTHC") == 1
+    assert text.splitlines()[1] == "iptables  failed  3 checks failed, 6 checks passed on 3 nodes"
+    assert text.count("object    KUBE-SVC-FREKB6WNWYJLKTHC") == 1
     assert "3 of 3 nodes" in text
 
 
@@ -81,6 +81,12 @@ def test_markup_and_escapes_of_a_node_are_shown_as_they_are(make_report: Make) -
     assert "[bold]x[/bold]" in text
     assert "[red]no[/red] \\x1b[31m\\u202e" in text
     assert "\x1b" not in text
+
+
+def test_a_consequence_is_counted_below_its_cause(make_report: Make) -> None:
+    text = to_text(make_report([FAILED, replace(FAILED, id="iptables.table", service="", object="nat")]))
+    assert "1 consequence: iptables.table" in text
+    assert text.count("✗") == 1
 
 
 def test_an_absent_rule_is_nothing(make_report: Make) -> None:

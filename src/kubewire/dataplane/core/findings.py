@@ -16,7 +16,8 @@ class Check(Struct, frozen=True, gc=False):
 
     `id` names the kind of check (`iptables.service.probability`); `object` is a chain, rule, set, map element
     or address; `expected` and `observed` are the exact text the tool prints; `reason` says why it must be so
-    (or why it was skipped), with the source of the rule: an upstream file or KEP.
+    (or why it was skipped), with the source of the rule: an upstream file or KEP. `cause` is the key of the
+    failed check that leads to this one, () where there is none.
     """
 
     id: str
@@ -28,6 +29,12 @@ class Check(Struct, frozen=True, gc=False):
     reason: str = ""
     expected: str = ""
     observed: str = ""
+    cause: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """Its identity in a report."""
+        return self.id, self.node, self.service, self.object
 
 
 class Place(Struct, frozen=True):

@@ -10,8 +10,11 @@ Mode = Literal["iptables", "ipvs", "nftables"]
 
 
 class Kind(Struct, frozen=True, gc=False):
+    """`plain`: each line that a failed one observed is a sentence that needs no other word."""
+
     title: str
     modes: tuple[Mode, ...]
+    plain: bool = False
 
 
 _ALL: tuple[Mode, ...] = ("iptables", "ipvs", "nftables")
@@ -22,10 +25,13 @@ _IPVS: tuple[Mode, ...] = ("ipvs",)
 KINDS: dict[str, Kind] = {
     "dump.present": Kind("A dump that the mode needs is there, whole and understood", _ALL),
     "kube-proxy.configuration": Kind("kube-proxy's version can sync with its configuration", _NFT),
-    "dataplane.agreement": Kind("Nodes with the same duty carry the same service chains", _ALL),
     "kernel.sysctl": Kind("Kernel settings without which the right rules don't work", _ALL),
     "conntrack.full": Kind("The kernel's table of connections has room for new ones", _ALL),
     "conntrack.stale": Kind("No client is bound to an endpoint that is gone (UDP and SCTP)", _ALL),
+    "dataplane.written": Kind("No table, chain, set or map is lost or empty as a whole", _ALL, plain=True),
+    "service.present": Kind("Every Service that the API knows is programmed", _ALL, plain=True),
+    "service.endpoints": Kind("Traffic goes to each ready endpoint and to no other", _ALL, plain=True),
+    "dataplane.agreement": Kind("Nodes with the same duty carry the same service chains", _ALL, plain=True),
     "route.pod-cidr": Kind("Every other node's pod CIDR is routed by way of that node", _ALL),
     "route.pod": Kind("Each local pod has a host route on its veth", _ALL),
     "traffic.service": Kind("The lab's Service is there", _ALL),
