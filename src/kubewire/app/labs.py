@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
 from kubewire.app.placement import Local, Request, resolve
 from kubewire.binaries.resolving import require_exists
-from kubewire.core.errors import KubewireError
+from kubewire.core.errors import KubewireError, LabError
 from kubewire.hosts import overview
 from kubewire.hosts.status import LabStatus, Node
 from kubewire.lab import rendering
 from kubewire.lab.loading import available_labs, display_path
 from kubewire.lab.lookup import NAME, is_recorded, lab_name, name_to_remove, not_up, recorded_labs
-from kubewire.providers.base import GONE, Status
+from kubewire.providers.base import GONE, NodeHandle, Status
 from kubewire.providers.registry import get_provider, providers, recorded_provider
 
 Row = tuple[str, str, str, str, str]
@@ -58,8 +62,8 @@ def _plain_name(lab: str) -> str:
 
 
 def status_here(name: str) -> LabStatus:
-    """The status of a lab on this machine. Without a record the providers are asked: it may be starting.
-    LabError for an invalid record.
+    """The status of a lab on this machine; with a kube-proxy that surely doesn't sync it is failed, as for
+    `verify`. Without a record the providers are asked: it may be starting. LabError for an invalid record.
     """
     if not is_recorded(name):
         found = [provider.status(name) for provider in providers()]
@@ -67,7 +71,25 @@ def status_here(name: str) -> LabStatus:
     provider = recorded_provider(name)
     status = provider.status(name)
     nodes = provider.nodes(name) if status.phase not in GONE else ()
+    if status.phase == "ready":
+        status = with_kube_proxies(status, nodes)
     return _typed(status, [Node(each.name, each.role, list(each.internal_ips)) for each in nodes])
+
+
+def with_kube_proxies(status: Status, nodes: Sequence[NodeHandle]) -> Status:
+    """The status with what `verify` finds of each node's kube-proxy; a silent node tells nothing."""
+    from kubewire.dataplane.proxy_status import read_status, trouble
+    from kubewire.snapshot.collect import read_nodes
+
+    try:
+        found = {node.name: read_status(node) for node in read_nodes(nodes, status.kubernetes)}
+    except (LabError, ValueError):
+        return status
+    wrong = {f"kube-proxy@{name}": why for name, each in found.items() if each and (why := trouble(each))}
+    if not wrong:
+        return status
+    name, why = next(iter(wrong.items()))
+    return replace(status, phase="failed", reason=f"{name}: {why}", components=status.components | wrong)
 
 
 def _typed(status: Status, nodes: list[Node]) -> LabStatus:

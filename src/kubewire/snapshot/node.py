@@ -11,7 +11,8 @@ from typing import Any
 import yaml
 
 from kubewire.core.bounded_yaml import read_yaml
-from kubewire.dataplane.core.snapshot import CONNTRACK, DUMPS, NFT_FOREIGN, NodeSnapshot
+from kubewire.dataplane.core.snapshot import CONNTRACK, DUMPS, NFT_FOREIGN, PROXY_STATUS, NodeSnapshot
+from kubewire.snapshot import proxy_status
 
 _DOTTED = str.maketrans("/.", "./")
 _SPAN = re.compile(r"(\d{1,6})(?:-(\d{1,6}))?")
@@ -113,13 +114,14 @@ take conntrack.txt connections
 """
 _AFTER = r"""
 take nft-foreign.json foreign_tables
+take kube-proxy-status proxy_status
 take route4 ip -j -4 route
 take route6 ip -j -6 route
 printf '%s end\n' "$mark"
 """
 TABLE_LIMIT = 2 << 20
 _DUMPS = "\n".join(f"take {file} {command}" for file, command in DUMPS.items())
-SCRIPT = _BEFORE.replace("TABLE_LIMIT", str(TABLE_LIMIT)) + _DUMPS + _AFTER
+SCRIPT = proxy_status.SHELL + _BEFORE.replace("TABLE_LIMIT", str(TABLE_LIMIT)) + _DUMPS + _AFTER
 """POSIX sh; its one argument is the mark that frames the sections.
 
 kube-proxy is found as the process of that name in the node's own network namespace, so the configuration
@@ -174,6 +176,8 @@ def node_snapshot(name: str, sections: Mapping[str, Section], default_version: s
     _add_kube_proxy(name, sections, default_version, files, errors)
     _add_routes(sections, files, errors)
     _add_foreign_tables(sections.get(NFT_FOREIGN), files, errors)
+    if status := sections.get("kube-proxy-status"):
+        files[PROXY_STATUS] = proxy_status.proxy_status(status.out)
     files["facts.json"] = json.dumps(facts(sections), indent=1, sort_keys=True)
     return NodeSnapshot(name, files, errors)
 

@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterable, Sequence
 from msgspec.structs import replace
 
 from kubewire.dataplane.core.findings import Check, adds_up
+from kubewire.dataplane.proxy_status import CHECK as SYNCS
 
-SYNCS, WRITTEN = "kube-proxy.syncs", "dataplane.written"
+WRITTEN = "dataplane.written"
 PRESENT, ENDPOINTS = "service.present", "service.endpoints"
 _RANKS = (SYNCS, "dump.present", WRITTEN, PRESENT, ENDPOINTS)
 _MODES = ("iptables.", "nftables.", "ipvs.")
@@ -53,10 +54,15 @@ def leading(checks: Iterable[Check]) -> list[Check]:
     return sorted((check for check in failed if not check.cause), key=rank)
 
 
+def is_kube_proxys_failure(check: Check) -> bool:
+    """Whether an object that kube-proxy writes differs."""
+    return check.status == "failed" and _is_kube_proxys(check)
+
+
 class _Links:
     def __init__(self, checks: Sequence[Check], failed: Sequence[Check]) -> None:
         self.checks, self.failed = checks, failed
-        self.rules = [check for check in failed if _is_kube_proxys(check)]
+        self.rules = [check for check in failed if is_kube_proxys_failure(check)]
         self.causes: dict[Key, Check] = {}
         self.added: list[Check] = []
         nodes = {check.node for check in self.rules}

@@ -12,9 +12,11 @@ from kubewire.dataplane.conntrack import check_conntrack
 from kubewire.dataplane.core.findings import FAMILIES, Check, IpFamily, Note
 from kubewire.dataplane.core.model import Dataplane
 from kubewire.dataplane.core.routes import check_routes
-from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
+from kubewire.dataplane.core.snapshot import PROXY_STATUS, NodeSnapshot, Snapshot
 from kubewire.dataplane.kernel import check_kernel
+from kubewire.dataplane.proxy_status import check_kube_proxies
 from kubewire.providers.registry import BUILT_IN, get_provider
+from kubewire.verify.causes import is_kube_proxys_failure
 from kubewire.verify.report import Report, ReportNode, build_report
 from kubewire.verify.story import tell_story
 
@@ -41,6 +43,9 @@ def evaluate_snapshot(snapshot: Snapshot, parts: Sequence[str] = ALL_CHECKS) -> 
     if "dataplane" in parts:
         checked = check_snapshot(snapshot)
         checks += checked.checks
+        checks += check_kube_proxies(
+            snapshot, {check.node for check in checks if is_kube_proxys_failure(check)}
+        )
         notes += checked.notes
         observed = checked.observed
         for check in (check_kernel, check_conntrack):
@@ -64,7 +69,7 @@ def _node_notes(node: NodeSnapshot) -> list[Note]:
         return notes
     if tools := _tools(facts.get("tools")):
         notes.append(Note(f"tools: {tools}", node.name))
-    if facts.get("kube_proxy_running") is False:
+    if facts.get("kube_proxy_running") is False and PROXY_STATUS not in node.files:
         notes.append(Note("kube-proxy does not run: its rules stay as they are, whatever changes", node.name))
     return notes
 

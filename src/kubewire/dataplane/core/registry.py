@@ -24,6 +24,7 @@ _IPVS: tuple[Mode, ...] = ("ipvs",)
 
 KINDS: dict[str, Kind] = {
     "dump.present": Kind("A dump that the mode needs is there, whole and understood", _ALL),
+    "kube-proxy.syncs": Kind("kube-proxy runs, and what it was told is on the node", _ALL, plain=True),
     "kube-proxy.configuration": Kind("kube-proxy's version can sync with its configuration", _NFT),
     "kernel.sysctl": Kind("Kernel settings without which the right rules don't work", _ALL),
     "conntrack.full": Kind("The kernel's table of connections has room for new ones", _ALL),

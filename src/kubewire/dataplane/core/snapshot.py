@@ -36,6 +36,8 @@ NFT_FOREIGN = "nft-foreign.json"
 """Optional: every nft table that is neither kube-proxy's nor shown by iptables-save, of all families, as one
 `nft -j` document. The object of a table that is not in it whole has the reason as `unread`.
 """
+PROXY_STATUS = "kube-proxy-status.json"
+"""Optional: kube-proxy's state, health, sync times, last error (`kubewire.dataplane.proxy_status`)."""
 NODE_FILES = (
     "kube-proxy.yaml",
     "kube-proxy-version",
@@ -44,6 +46,7 @@ NODE_FILES = (
     NFT_FOREIGN,
     "ip-route.json",
     CONNTRACK,
+    PROXY_STATUS,
 )
 
 

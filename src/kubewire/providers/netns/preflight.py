@@ -170,8 +170,18 @@ def findings() -> list[Finding]:
             )
             for need in survey()
         ),
+        *_accounting(),
         _pod_limits(),
     ]
+
+
+def _accounting() -> Iterator[Finding]:
+    """A kernel on which kube-proxy of 1.31 and later writes rules that iptables refuses (k/k#142068)."""
+    found = modules.states(("nfnetlink_acct", "xt_nfacct"))
+    if found["nfnetlink_acct"] in ("loaded", "built in") and found["xt_nfacct"] == "absent":
+        detail = "absent beside nfnetlink_acct: from 1.31 on no sync of kube-proxy succeeds (k/k#142068)"
+        hint = "use a kernel with xt_nfacct, or without nfnetlink_acct, or mode nftables"
+        yield Finding("kernel: xt_nfacct (iptables)", "note", detail, hint)
 
 
 def _pod_limits() -> Finding:
