@@ -1,6 +1,6 @@
 """A node's rules of other owners: what they do to packets, as checks and notes of their own.
 
-Modules for following packets are imported where a rule can do anything: that takes longer than a node's check.
+Modules for following packets are imported where a rule can do anything: it takes long.
 """
 
 from __future__ import annotations

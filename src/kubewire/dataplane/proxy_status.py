@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from kubewire.core.printable import one_line
 from kubewire.dataplane.core.findings import Check, Place
 from kubewire.dataplane.core.snapshot import PROXY_STATUS, NodeSnapshot, Snapshot
 
@@ -112,7 +113,7 @@ def _behind(status: ProxyStatus, cluster: Mapping[str, Any]) -> str:
 
 def _with_error(text: str, status: ProxyStatus) -> str:
     known = next((f" ({words})" for pattern, words in _KNOWN if pattern.search(status.last_error)), "")
-    error = " ".join(status.last_error.split())[:LONGEST]
+    error = one_line(" ".join(status.last_error.split()))[:LONGEST]
     return f"{text}; last error: {error}{known}" if error else text
 
 

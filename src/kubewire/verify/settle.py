@@ -12,7 +12,9 @@ from kubewire.dataplane.core.findings import Check, adds_up, brief
 from kubewire.dataplane.core.snapshot import Snapshot
 from kubewire.dataplane.iptables.spec import words
 from kubewire.providers.base import Change, Provider
+from kubewire.verify.causes import leading, linked
 from kubewire.verify.converge import observe
+from kubewire.verify.evaluate import Verdict
 from kubewire.verify.live import LabRecord
 
 PARTS = ("dataplane", "routes")
@@ -36,7 +38,7 @@ def settle(provider: Provider, record: LabRecord) -> list[Change]:
             if not failed:
                 break
             if round_number == ROUNDS:
-                raise _unsettled(record.lab.name, failed)
+                raise _unsettled(record.lab.name, found.verdict)
             changes += hint(provider, record.lab.name, found.snapshot, failed)
     return changes
 
@@ -119,11 +121,11 @@ def deletions(check: Check) -> list[list[str]]:
     return [[tool, "-w", "-t", table, "-D", *rule[1:]] for rule in rules] if tool in TOOLS else []
 
 
-def _unsettled(lab: str, failed: Sequence[Check]) -> LabError:
-    lines = [f"{check.node}: {brief(check)}" for check in failed[:SHOWN]]
+def _unsettled(lab: str, verdict: Verdict) -> LabError:
+    lines = [f"{check.node}: {brief(check)}" for check in leading(linked(verdict.checks))[:SHOWN]]
     return LabError(
         "the dataplane stays different from what kube-proxy must have written:\n  " + "\n  ".join(lines),
         where=lab,
-        hint=f"kubewire verify {lab} shows all {len(failed)} findings; "
+        hint=f"kubewire verify {lab} shows all {len(verdict.failed)} findings; "
         f"kubewire down {lab} and up recreate the lab",
     )
