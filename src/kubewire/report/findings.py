@@ -78,7 +78,9 @@ def sentence(check: Check) -> str:
     if observed == "(missing)":
         return f"{check.object} lacks {wanted}{_more(others)}"
     if wanted == "(nothing)":
-        return f"{check.object} has what must not be there: {observed}{_more(more)}"
+        does = check.reason.partition("; ")[0] if check.id.endswith(".stray") else ""
+        where = f"{does}: in {check.object}" if does else f"{check.object} has what must not be there"
+        return f"{where}: {observed}{_more(more)}"
     instead = f"instead of {wanted or 'nothing'}"
     return f"{check.object or check.id} has {observed or 'nothing'}{_more(more)} {instead}"
 

@@ -50,7 +50,7 @@ class Effects(Struct, frozen=True):
         return place.check(
             check,
             label,
-            "; ".join([why, *map(str, bad)]),
+            "; ".join([*map(str, bad), why]),
             "(nothing)",
             "\n".join(harm.line for harm in bad) or "(nothing)",
             service=services.pop() if len(services) == 1 else "",

@@ -20,7 +20,7 @@ from kubewire.dataplane.iptables import statements as iptables_rules
 from kubewire.dataplane.iptables.foreign import Foreign, Owned, without_foreign
 from kubewire.dataplane.iptables.names import owned, tool
 from kubewire.dataplane.iptables.observed import rule_line
-from kubewire.dataplane.ipvs.members import membership
+from kubewire.dataplane.ipvs.membership import membership
 from kubewire.dataplane.nftables import statements as nft_rules
 from kubewire.dataplane.nftables.conditions import Sets
 from kubewire.dataplane.nftables.foreign import biting, may_end
