@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from bugs import false_notes
 from cluster_objects import Cluster, Refused
 from cluster_states import Limits, State, zone_probe
 from difference import Difference
@@ -130,6 +131,8 @@ class Oracle:
         used = features(listed) | changes(self._before, listed)
         self._before = listed
         for node, settled in found:
+            false = false_notes(settled.checked.notes, node.version, node.mode)
+            assert not false, f"{node.label} is said to have bugs that it hasn't: {false}"
             shown = dumped(settled.dumps, (note.text for note in settled.checked.notes))
             self.tally.count(node.label, {*used, *shown, f"config: {node.variant.name}"})
 
