@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 SHELL = r"""
+patience=1
 configured() {
   config 2>/dev/null |
     sed -n "s/^[[:space:]\"']*$1[\"']*:[[:space:]]*[\"']*\([^\"',[:space:]]*\).*/\1/p" | head -n 1
@@ -16,9 +17,10 @@ ask() {
   case $host in '' | 0.0.0.0) host=127.0.0.1 ;; ::) host=::1 ;; esac
   case $host in *:*) url="[$host]:$port" ;; *) url=$host:$port ;; esac
   if command -v curl >/dev/null; then
-    curl -gsm 1 --noproxy '*' -w '\nHTTP/1 %{http_code}\n' "http://$url$2"
+    curl -gsm "$patience" --noproxy '*' -w '\nHTTP/1 %{http_code}\n' "http://$url$2"
   else
-    timeout 1 bash -c 'exec 9<>"/dev/tcp/$1/$2" && printf "GET $3 HTTP/1.0\r\n\r\n" >&9 && cat <&9' \
+    timeout "$patience" \
+      bash -c 'exec 9<>"/dev/tcp/$1/$2" && printf "GET $3 HTTP/1.0\r\n\r\n" >&9 && cat <&9' \
       bash "$host" "$port" "$2"
   fi
 }
@@ -42,7 +44,7 @@ proxy_status() {
   :
 }
 """
-"""POSIX sh for the node script: needs its `proxy` and `config`; two questions of a second at most.
+"""POSIX sh for the node script: needs its `proxy` and `config`; two questions of `patience` seconds at most.
 
 Addresses, metrics: pkg/proxy/apis/config/v1alpha1/defaults.go, pkg/proxy/metrics/metrics.go.
 """
