@@ -17,7 +17,9 @@ PURE = (
         "__future__",
         "abc",
         "collections",
+        "contextlib",
         "dataclasses",
+        "datetime",
         "difflib",
         "enum",
         "fractions",
@@ -28,6 +30,7 @@ PURE = (
     *(
         "kubewire.core.bounded_yaml",
         "kubewire.core.errors",
+        "kubewire.core.printable",
         "kubewire.core.serialization",
         "kubewire.dataplane",
     ),

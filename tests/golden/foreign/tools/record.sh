@@ -1,7 +1,7 @@
 #!/bin/bash
 # Records the rules that real tools of Debian write: ./record.sh ROOT [TOOL…], as root.
 # ROOT is a root file system of Debian in which docker.io, libvirt-daemon-system, ufw, firewalld, fail2ban and shorewall
-# are installed (mmdebstrap --variant=apt bookworm ROOT, then apt-get install in it). Each tool runs there in a network
+# are installed or unpacked (mmdebstrap --variant=apt bookworm ROOT, then apt-get in it). Each tool runs there in a network
 # namespace of its own, with an interface eth0 as the nodes of labs have.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -62,4 +62,5 @@ shorewall() { in_root shorewall shorewall 'cp /usr/share/doc/shorewall/examples/
 sed -i s/^STARTUP_ENABLED=.*/STARTUP_ENABLED=Yes/ /etc/shorewall/shorewall.conf
 shorewall start >&2
 iptables-save -t filter; iptables-save -t nat; iptables-save -t mangle; iptables-save -t raw'; }
-for tool in ${*:-ufw ufw_routed fail2ban fail2ban_nft firewalld firewalld_iptables libvirt docker shorewall}; do "$tool"; done
+[ $# -gt 0 ] || set -- ufw ufw_routed fail2ban fail2ban_nft firewalld firewalld_iptables libvirt docker shorewall
+for tool in "$@"; do "$tool"; done
