@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
-from kubewire.dataplane.check import read_inputs
 from kubewire.dataplane.core.findings import Check
 from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
 from kubewire.dataplane.kernel import check_kernel
+from kubewire.dataplane.node import read_inputs
 from kubewire.snapshot.folder import read_snapshot
 from kubewire.verify.offline import verify_folder
 from recorded import GOLDEN

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from kubewire.dataplane.check import read_inputs
 from kubewire.dataplane.conntrack import check_conntrack, read_entries
 from kubewire.dataplane.core.findings import Check
 from kubewire.dataplane.core.snapshot import CONNTRACK, NodeSnapshot, Snapshot
+from kubewire.dataplane.node import read_inputs
 from kubewire.dataplane.trace import trace
 from kubewire.snapshot import folder as folders
 from kubewire.snapshot.folder import read_snapshot, write_snapshot
