@@ -49,11 +49,14 @@ TABLES = {
     "filter": ("INPUT", "FORWARD", "OUTPUT"),
     "security": ("INPUT", "FORWARD", "OUTPUT"),
 }
+UNSURE = ("may drop", "unless they are spared", "was registered after")
+
+
 def verdict(snapshot: Snapshot) -> tuple[set[str], set[str]]:
     """What `verify` finds wrong, and what it says may be."""
     found = evaluate_snapshot(snapshot, ["dataplane"])
     failed = {f"{check.id}: {check.object}" for check in found.failed}
-    return failed, {note.text for note in found.notes if "may drop" in note.text or "registered" in note.text}
+    return failed, {note.text for note in found.notes if any(words in note.text for words in UNSURE)}
 
 
 @dataclass(frozen=True)

@@ -174,8 +174,12 @@ class _Judge:
             (s for s in reversed(path.steps) if _is_foreign(s) and (s in acting or not acting)), None
         )
         if _end(path) in unusual and culprit is not None:
-            spared = any(not doubt.base.owner.may_end(doubt.chain, doubt.rule) for doubt in path.doubts)
-            yield _harm(culprit, way, f"{_does(culprit, path)} packets from {way}", sure=not spared)
+            text = f"{_does(culprit, path)} packets from {way}"
+            spares = (d for d in path.doubts if not d.base.owner.may_end(d.chain, d.rule))
+            if spare := next(spares, None):
+                line = spare.base.owner.line(spare.chain, spare.rule)
+                text += f", unless they are spared by {line} ({spare.why})"
+            yield _harm(culprit, way, text, sure=spare is None)
             return
         for doubt in path.doubts:
             rules = doubt.base.owner

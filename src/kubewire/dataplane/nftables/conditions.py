@@ -139,9 +139,12 @@ def _conntrack(reader: Reader) -> Statement:
     unequal = reader.accept("!=")
     if not unequal:
         reader.accept("==")
-    wanted = {reader.take()}
-    while reader.accept(","):
-        wanted.add(reader.take())
+    if reader.peek() == "{":
+        wanted = {element.key for element in reader.elements()}
+    else:
+        wanted = {reader.take()}
+        while reader.accept(","):
+            wanted.add(reader.take())
     if not wanted <= known:
         raise ValueError(key)
 
