@@ -19,7 +19,7 @@ from kubewire.dataplane.core.findings import FAMILIES, Check, IpFamily, Note, Pl
 from kubewire.dataplane.core.harm import Effects
 from kubewire.dataplane.core.model import Dataplane, Problem
 from kubewire.dataplane.core.pods import Pod, read_pods
-from kubewire.dataplane.core.snapshot import IPTABLES_FILES, NFT_FILES, NodeSnapshot, Snapshot
+from kubewire.dataplane.core.snapshot import IPTABLES_FILES, NFT_FILES, NodeSnapshot, Snapshot, dump_file
 from kubewire.dataplane.iptables.compare import compare_iptables
 from kubewire.dataplane.iptables.names import owned
 from kubewire.dataplane.iptables.observed import parse_iptables_save
@@ -35,7 +35,7 @@ from kubewire.dataplane.undefined import (
     shared_addresses,
     undefined_orders,
 )
-from kubewire.dataplane.unused import dump_file, unused_families
+from kubewire.dataplane.unused import unused_families
 
 if TYPE_CHECKING:
     from kubewire.dataplane.ipvs.observed import IpvsDumps

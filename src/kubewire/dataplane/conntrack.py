@@ -7,46 +7,22 @@ Source: pkg/proxy/conntrack/cleanup.go, which removes such entries of UDP at eac
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
 
 from msgspec import Struct, field
 
 from kubewire.dataplane.core.cluster import ClusterState, ServicePort, service_ports
+from kubewire.dataplane.core.connections import Entry, Tuple, read_entries, written
 from kubewire.dataplane.core.endpoints import endpoints_for
 from kubewire.dataplane.core.features import Version
 from kubewire.dataplane.core.findings import FAMILIES, Check, Note, Place
-from kubewire.dataplane.core.objects import canonical, family_of
+from kubewire.dataplane.core.objects import family_of
 from kubewire.dataplane.core.snapshot import CONNTRACK, CUT, Snapshot
 from kubewire.dataplane.node import Inputs
 
 STALE = "conntrack.stale"
 _SHOWN, _MOST = 3, 100
-_LINE = re.compile(
-    r"^(?:ipv[46] +\d+ +)?(udp|sctp) +\d+ +(\d{1,9}) (?:[A-Z_]{1,32} )?"
-    r"src=(\S{1,64}) dst=(\S{1,64}) sport=(\d{1,5}) dport=(\d{1,5}) ([^\n]{0,200}?)"
-    r"src=(\S{1,64}) dst=\S{1,64} sport=(\d{1,5}) dport=\d{1,5}\b[^\n]{0,200}",
-    re.MULTILINE,
-)
-Tuple = tuple[str, int]
-"""An address and a port."""
-
-
-class Entry(Struct, frozen=True):
-    """A client's socket, the destination that it sends to, and where conntrack translates that to.
-
-    `seconds`: how long without a packet until it is forgotten; `text` is the line as it was printed.
-    """
-
-    protocol: str
-    seconds: int
-    client: Tuple
-    destination: Tuple
-    target: Tuple
-    replied: bool
-    text: str
 
 
 class Frontend(Struct):
@@ -54,30 +30,6 @@ class Frontend(Struct):
 
     names: list[str] = field(default_factory=list)
     endpoints: set[Tuple] = field(default_factory=set)
-
-
-def read_entries(text: str) -> Iterator[Entry]:
-    """The entries of /proc/net/nf_conntrack or `conntrack -L`, one by one; other lines are passed over."""
-    for match in _LINE.finditer(text):
-        protocol, seconds, source, to, sport, dport, state, target, tport = match.groups()
-        try:
-            client, destination = (_plain(source), int(sport)), (_plain(to), int(dport))
-            bound = (_plain(target), int(tport))
-        except ValueError:
-            continue
-        replied = "[UNREPLIED]" not in state
-        yield Entry(protocol, int(seconds), client, destination, bound, replied, match.group())
-
-
-@lru_cache(maxsize=4096)
-def _plain(address: str) -> str:
-    """An address as the objects have it: /proc/net/nf_conntrack prints IPv6 in full."""
-    return canonical(address)
-
-
-def written(where: Tuple) -> str:
-    """`10.96.0.10:53`, `[fd00::a]:53`."""
-    return f"[{where[0]}]:{where[1]}" if ":" in where[0] else f"{where[0]}:{where[1]}"
 
 
 def check_conntrack(snapshot: Snapshot, inputs: Mapping[str, Inputs]) -> tuple[list[Check], list[Note]]:
@@ -227,14 +179,3 @@ def _left(entry: Entry, frontend: Frontend, version: Version) -> str:
     if not frontend.endpoints and (1, 32) <= (version.major, version.minor) < (1, 37):
         return "kube-proxy 1.32 to 1.36 leaves the entries of a Service without endpoints (kubernetes#139628)"
     return "kube-proxy removes such entries when it syncs, and has not done so"
-
-
-def bound(snapshot: Snapshot, node: str, protocol: str, client: str, destination: Tuple) -> list[Entry]:
-    """The node's entries of a client's address to a destination, as a trace starts with them."""
-    texts = (each.files.get(CONNTRACK, "") for each in snapshot.nodes if each.name == node)
-    return [
-        entry
-        for text in texts
-        for entry in read_entries(text)
-        if entry.protocol == protocol and entry.client[0] == client and entry.destination == destination
-    ]

@@ -57,7 +57,7 @@ def effects(
     scopes = [scope for tool in rules for scope in tool.biting()]
     if not scopes:
         return Effects()
-    hosts = Hosts.of(node, cluster, pods, family)
+    hosts = Hosts.of(node, cluster, pods, family, scopes)
     ports = service_ports(cluster, family, node.version)
     examples = list(_examples(ports, node, cluster, scopes, hosts.everyone))
     if not examples:
@@ -137,6 +137,9 @@ class _Judge:
         Of chains of one priority, that one runs first which was registered last, and no dump tells which.
         """
         found = list(self._harms(way, nft_first=True))
+        if way.named:  # to shut out one client is what a ban is for
+            yield from (replace_struct(harm, sure=False) for harm in found)
+            return
         if len(self._view.rules()) < 2:
             yield from found
             return
@@ -150,17 +153,16 @@ class _Judge:
     def _harms(self, way: Way, *, nft_first: bool) -> Iterator[Harm]:
         paths = self._follow(self._all, way, nft_first)
         touched = [path for path in paths if path.doubts or any(map(_is_foreign, path.steps))]
-        usual = _ends(self._follow(self._own, way, nft_first)) if touched else {}
-        unusual = {
-            end for end, chance in (_ends(paths) if touched else {}).items() if usual.get(end, 0) < chance
-        }
+        usual = self._ends(self._follow(self._own, way, nft_first) if touched else ())
+        ends = self._ends(paths if touched else ())
+        unusual = {end for end, chance in ends.items() if usual.get(end, 0) < chance}
         for path in touched:
             yield from self._first_packet(way, path, unusual)
         for path in paths:
             if (
                 path.outcome is not None
                 and path.outcome.fate in ("delivered", "left")
-                and _end(path) not in unusual
+                and self._end(path) not in unusual
             ):
                 yield from self._later_packets(way, path)
 
@@ -169,11 +171,8 @@ class _Judge:
         return go(self._view.name, way.packet, nft_first=nft_first)
 
     def _first_packet(self, way: Way, path: Path, unusual: Set[object]) -> Iterator[Harm]:
-        acting = [s for s in path.steps if _is_foreign(s) and s.action not in _PASSING]
-        culprit = next(
-            (s for s in reversed(path.steps) if _is_foreign(s) and (s in acting or not acting)), None
-        )
-        if _end(path) in unusual and culprit is not None:
+        culprit = _culprit(path)
+        if self._end(path) in unusual and culprit is not None:
             text = f"{_does(culprit, path)} packets from {way}"
             spares = (d for d in path.doubts if not d.base.owner.may_end(d.chain, d.rule))
             if spare := next(spares, None):
@@ -194,6 +193,21 @@ class _Judge:
             if step is not None and _is_foreign(step):
                 yield _harm(step, way, f"{_DOES[step.action]} {what} from {way}")
 
+    def _end(self, path: Path) -> object:
+        """Where a path ends, and where replies go if not to the client or to this node."""
+        fate, packet = path.outcome.fate if path.outcome else "", path.packet
+        if fate not in ("delivered", "left"):
+            return fate
+        lost = packet.source != path.hooks[0][1].source and not self._view.routing.is_local(packet.source)
+        return fate, packet.to, packet.source if lost else None
+
+    def _ends(self, paths: Iterable[Path]) -> dict[object, Fraction]:
+        ends: dict[object, Fraction] = {}
+        for path in paths:
+            end = self._end(path)
+            ends[end] = ends.get(end, Fraction(0)) + path.chance
+        return ends
+
     def _last_step(self, hooks: Iterable[_Stage]) -> Step | None:
         """What ends a packet of a known connection."""
         mark = 0
@@ -213,6 +227,21 @@ class _Judge:
 _PASSING = (Action.NEXT, Action.JUMP, Action.GOTO)
 
 
+def _culprit(path: Path) -> Step | None:
+    """The foreign step by which a path ends as it does: that ended it, sent it elsewhere, or the last one."""
+    steps = [step for step in path.steps if _is_foreign(step)]
+    for kind in (
+        lambda step: step.action in _DOES,
+        lambda step: step.effect.startswith("destination"),
+        lambda step: step.effect.startswith("source"),
+        lambda step: step.action not in _PASSING,
+        lambda _: True,
+    ):
+        if found := [step for step in steps if kind(step)]:
+            return found[-1]
+    return None
+
+
 def _is_foreign(step: Step) -> bool:
     if step.base is None:
         return False
@@ -225,6 +254,8 @@ def _does(step: Step, path: Path) -> str:
         return _DOES[step.action] + share
     if step.effect.startswith("destination"):
         return f"sends to {path.packet.to}{share}"
+    if step.effect.startswith("source"):
+        return f"sends to {path.packet.source} the replies to{share}"
     return _BEFORE.get(path.outcome.fate if path.outcome else "", "leads past kube-proxy's rules") + share
 
 
@@ -246,19 +277,6 @@ def _joined(harms: Sequence[Harm]) -> Harm:
     more = f", and {len(texts) - 1} other kinds of packets" if len(texts) > 1 else ""
     one = len({harm.service for harm in harms if harm.sure == first.sure}) == 1
     return replace_struct(first, text=first.text + more, service=first.service if one else "")
-
-
-def _end(path: Path) -> object:
-    """Where a path ends: what the packet has become, but for its source, which kube-proxy may change too."""
-    fate = path.outcome.fate if path.outcome else ""
-    return (fate, path.packet.to) if fate in ("delivered", "left") else fate
-
-
-def _ends(paths: Iterable[Path]) -> dict[object, Fraction]:
-    ends: dict[object, Fraction] = {}
-    for path in paths:
-        ends[_end(path)] = ends.get(_end(path), Fraction(0)) + path.chance
-    return ends
 
 
 def _stages(path: Path) -> list[_Stage]:

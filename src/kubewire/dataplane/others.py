@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from kubewire.dataplane.core.cluster import ClusterState
 from kubewire.dataplane.core.findings import Check, IpFamily, Note, Place
@@ -65,9 +66,17 @@ class Others(Struct, frozen=True):
         if not self.tables.chains and not any(Foreign(iptables, ours).biting()):
             return Effects()
         from kubewire.dataplane.effect import effects
+        from kubewire.dataplane.ipvs.ipset import parse_ipset_save
         from kubewire.dataplane.trace.hooks import IptablesRules, NftRules
         from kubewire.dataplane.trace.observe import servers_of
 
+        if (
+            "--match-set" in self.node.snapshot.files.get(IPTABLES_FILES[self.family], "")
+            and not iptables.sets
+        ):
+            iptables = replace(
+                iptables, sets=parse_ipset_save(self.node.snapshot.files.get("ipset-save.txt", "")).sets
+            )
         both = (NftRules(nft, self.tables),) if nft.chains or self.tables.chains else ()
         tools = (*both, IptablesRules(iptables, ours))
         servers = servers_of(iptables, self.family)

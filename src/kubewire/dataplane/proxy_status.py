@@ -8,10 +8,10 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
 from kubewire.core.printable import one_line
+from kubewire.core.serialization import decode
 from kubewire.dataplane.core.findings import Check, Place
 from kubewire.dataplane.core.snapshot import PROXY_STATUS, NodeSnapshot, Snapshot
 
@@ -59,7 +59,7 @@ class ProxyStatus(Struct, frozen=True):
 def read_status(node: NodeSnapshot) -> ProxyStatus | None:
     """A node's file, None where there is none. ValueError for one that isn't as it must be."""
     text = node.files.get(PROXY_STATUS)
-    return None if text is None else msgspec.json.decode(text.encode(), type=ProxyStatus)
+    return None if text is None else decode(text, ProxyStatus)
 
 
 def check_kube_proxies(snapshot: Snapshot, failing: Collection[str]) -> list[Check]:

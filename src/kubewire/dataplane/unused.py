@@ -7,18 +7,13 @@ from collections.abc import Mapping, Sequence
 
 from kubewire.dataplane.core.cluster import ClusterState
 from kubewire.dataplane.core.findings import FAMILIES, IpFamily
-from kubewire.dataplane.core.snapshot import IPTABLES_FILES, NFT_FILES, NodeSnapshot
+from kubewire.dataplane.core.snapshot import IPTABLES_FILES, NFT_FILES, NodeSnapshot, dump_file
 from kubewire.dataplane.iptables.observed import parse_iptables_save
 from kubewire.dataplane.node import Inputs
 
 OF_KUBELET = ("KUBE-KUBELET-CANARY", "KUBE-IPTABLES-HINT", "KUBE-FIREWALL")
 NOTHING_THERE = ("No such file or directory", "not supported")
 """Errors of the tools for a missing table, and for a family that the kernel lacks."""
-
-
-def dump_file(mode: str, family: IpFamily) -> str:
-    """The dump that checking a family in that mode needs."""
-    return (NFT_FILES if mode == "nftables" else IPTABLES_FILES)[family]
 
 
 def unused_families(

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import ip_address
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from kubewire.dataplane.core.cluster import ClusterState, ServicePort
+from kubewire.dataplane.core.cluster import ClusterState, ServicePort, service_ports
 from kubewire.dataplane.core.endpoints import Categorized, categorize, endpoints_for
 from kubewire.dataplane.core.findings import IpFamily
 from kubewire.dataplane.core.harm import Scope
@@ -15,6 +16,9 @@ from kubewire.dataplane.core.packet import OUTSIDE, Address, NotModelled, Packet
 from kubewire.dataplane.core.pods import Pod
 from kubewire.dataplane.core.routing import LOOPBACK, Routing
 from kubewire.dataplane.node import Inputs
+
+MOST_STRANGERS = 8
+"""Clients outside that rules name, of which a way each is followed."""
 
 
 class Way(Struct, frozen=True):
@@ -24,37 +28,56 @@ class Way(Struct, frozen=True):
     target: str
     port: ServicePort
     packet: Packet
+    named: bool = False
 
     def __str__(self) -> str:
         return f"{self.client} to {self.target} ({self.packet.to}) of {self.port.name}"
 
 
 class Client(Struct, frozen=True):
-    """Who sends: an address of theirs, and the interface that they come in by, "" for a process here."""
+    """Who sends: an address of theirs, and the interface that they come in by, "" for a process here.
+
+    `named`: a client outside that a rule names, as a ban does.
+    """
 
     who: str
     address: Address
     interface: str = ""
+    named: bool = False
 
     def way(self, port: ServicePort, target: str, address: str, number: int) -> Way:
         to = ip_address(address)
         return Way(
-            self.who, target, port, Packet(self.address, to, port.protocol.lower(), number, self.interface)
+            self.who,
+            target,
+            port,
+            Packet(self.address, to, port.protocol.lower(), number, self.interface),
+            self.named,
         )
 
 
 class Hosts(Struct, frozen=True):
-    """Who is where, seen from one node: addresses of its pods and of others, of nodes, of one outside."""
+    """Who is where, seen from one node: addresses of its pods and of others, of nodes, of some outside.
+
+    Another node's pods reach a node with their own node's address: the network plugin masquerades them.
+    """
 
     pods: tuple[Address, ...]
     away: tuple[Address, ...]
     own: tuple[Address, ...]
     other_nodes: tuple[Address, ...]
-    outside: Address
+    outside: tuple[Address, ...]
 
     @classmethod
-    def of(cls, node: Inputs, cluster: ClusterState, pods: Sequence[Pod], family: IpFamily) -> Hosts:
-        """From the cluster's objects; a local endpoint counts as a pod."""
+    def of(
+        cls,
+        node: Inputs,
+        cluster: ClusterState,
+        pods: Sequence[Pod],
+        family: IpFamily,
+        scopes: Sequence[Scope],
+    ) -> Hosts:
+        """From the cluster's objects; a local endpoint counts as a pod, and whom a rule names is outside."""
         name = node.facts.name
         running = [(pod.node, address) for pod in pods if not pod.host for address in pod.addresses]
         running = [(where, address) for where, address in running if f"ipv{address.version}" == family]
@@ -67,18 +90,28 @@ class Hosts(Struct, frozen=True):
         ]
         nodes = [(each.name, ip_address(ip)) for each in cluster.nodes if (ip := each.internal_ip(family))]
         own = tuple(address for where, address in nodes if where == name)
-        return cls(
+        known = cls(
             pods=tuple(address for address in dict.fromkeys(here) if address not in own),
             away=tuple(address for where, address in running if where != name),
             own=own,
             other_nodes=tuple(address for where, address in nodes if where != name),
-            outside=ip_address(OUTSIDE[family]),
+            outside=(ip_address(OUTSIDE[family]),),
         )
+        inside = known.everyone
+        services = {ip_address(port.cluster_ip) for port in service_ports(cluster, family, node.version)}
+        endpoints = {ip_address(entry.ip) for item in cluster.slices for entry in item.endpoints}
+        named = (ip for scope in scopes for ip in scope.strangers(inside | services | endpoints))
+        strangers = (
+            ip
+            for ip in dict.fromkeys(named)
+            if f"ipv{ip.version}" == family and not (ip.is_loopback or ip.is_multicast or ip.is_unspecified)
+        )
+        return replace(known, outside=(*known.outside, *strangers))
 
     @property
     def everyone(self) -> frozenset[Address]:
         """All addresses that packets to Services come from."""
-        return frozenset((*self.pods, *self.away, *self.own, *self.other_nodes, self.outside))
+        return frozenset((*self.pods, *self.away, *self.own, *self.other_nodes, *self.outside))
 
 
 class Surroundings(Struct, frozen=True):
@@ -87,12 +120,15 @@ class Surroundings(Struct, frozen=True):
     pods: tuple[Client, ...]
     processes: tuple[Client, ...]
     other_nodes: tuple[Client, ...]
+    other_pods: tuple[Client, ...]
     outside: tuple[Client, ...]
+    named: tuple[Client, ...]
+    own: tuple[Address, ...]
 
     @classmethod
     def of(cls, hosts: Hosts, routing: Routing, scopes: Sequence[Scope]) -> Surroundings:
         """Those that the node has a route to; `scopes` are what the rules ask for."""
-        reached = (_link(routing, ip) for ip in (*hosts.other_nodes, hosts.outside))
+        reached = (_link(routing, ip) for ip in (*hosts.other_nodes, *hosts.outside[:1]))
         uplink = next(filter(None, reached), "")
 
         def each(who: str, found: Iterable[tuple[Address, str]]) -> tuple[Client, ...]:
@@ -102,22 +138,23 @@ class Surroundings(Struct, frozen=True):
                 kinds.setdefault(kind, Client(who, ip, link))
             return tuple(kinds.values()) if uplink else ()
 
+        strangers = [ip for ip in hosts.outside[1:] if _link(routing, ip) == uplink][:MOST_STRANGERS]
         links = [(ip, device) for ip in hosts.pods if (device := _link(routing, ip))]
         return cls(
             pods=each("pods on this node", links),
             processes=tuple(Client("processes on this node", ip) for ip in hosts.own[:1]),
-            other_nodes=(
-                *each("other nodes", ((ip, uplink) for ip in hosts.other_nodes)),
-                *each("pods on other nodes", ((ip, uplink) for ip in hosts.away)),
-            ),
-            outside=each("clients outside", [(hosts.outside, uplink)]),
+            other_nodes=each("other nodes", ((ip, uplink) for ip in hosts.other_nodes)),
+            other_pods=each("pods on other nodes", ((ip, uplink) for ip in hosts.away)),
+            outside=each("clients outside", [(hosts.outside[0], uplink)]),
+            named=tuple(Client(f"the client {ip}", ip, uplink, named=True) for ip in strangers),
+            own=hosts.own,
         )
 
 
 def ways_to(port: ServicePort, endpoints: Categorized, node: Inputs, around: Surroundings) -> Iterator[Way]:
     """Every kind of way to a service port that leads through the node."""
     inside = (*around.pods, *around.processes)
-    everyone = (*inside, *around.outside)
+    everyone = (*inside, *around.outside, *around.named)
     for client in inside:
         yield client.way(port, "the cluster IP", port.cluster_ip, port.port)
     node_ip = node.facts.node_ip(port.family, node.config)
@@ -129,9 +166,13 @@ def ways_to(port: ServicePort, endpoints: Categorized, node: Inputs, around: Sur
     for target, address, number in reachable:
         for client in everyone:
             yield client.way(port, target, address, number)
-    for endpoint in (e for e in endpoints.reachable if e.is_local):
-        for client in around.other_nodes:
-            yield client.way(port, "an endpoint", endpoint.ip, endpoint.port)
+    for endpoint in endpoints.reachable:
+        if ip_address(endpoint.ip) in around.own:
+            for client in around.other_nodes:
+                yield client.way(port, "an endpoint in the node's network", endpoint.ip, endpoint.port)
+        elif endpoint.is_local:
+            for client in (*around.other_nodes, *around.other_pods):
+                yield client.way(port, "an endpoint", endpoint.ip, endpoint.port)
 
 
 def endpoints_of(port: ServicePort, node: Inputs, cluster: ClusterState) -> Categorized:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from kubewire.dataplane.conntrack import check_conntrack, read_entries
+from kubewire.dataplane.conntrack import check_conntrack
+from kubewire.dataplane.core.connections import read_entries
 from kubewire.dataplane.core.findings import Check
 from kubewire.dataplane.core.snapshot import CONNTRACK, NodeSnapshot, Snapshot
 from kubewire.dataplane.node import read_inputs

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Set
+from collections.abc import Collection, Sequence, Set
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
@@ -40,19 +40,21 @@ class Effects(Struct, frozen=True):
     harms: tuple[Harm, ...] = ()
     unknown: str = ""
 
-    def check(self, place: Place, check: str, label: str) -> Check:
-        """The check of one base chain: it fails by the harms that are sure."""
+    def check(self, place: Place, check: str, label: str, jumps: Sequence[str] = ()) -> Check:
+        """The check of one base chain: it fails by the harms that are sure, and by jumps to the
+        chains of kube-proxy that it does not write.
+        """
         bad = [harm for harm in self.harms if harm.label == label and harm.sure]
         why = "no foreign rule or policy may end or divert a packet on its way to a Service"
-        if self.unknown and not bad:
+        if self.unknown and not bad and not jumps:
             return place.skip(check, label, f"{why}; not followed: {self.unknown}", "(nothing)")
         services = {harm.service for harm in bad}
         return place.check(
             check,
             label,
-            "; ".join([*map(str, bad), why]),
+            "; ".join([*map(str, bad), *([_JUMPS] if jumps else []), why]),
             "(nothing)",
-            "\n".join(harm.line for harm in bad) or "(nothing)",
+            "\n".join([*(harm.line for harm in bad), *jumps]) or "(nothing)",
             service=services.pop() if len(services) == 1 else "",
         )
 
@@ -69,6 +71,9 @@ class Effects(Struct, frozen=True):
 def nft_label(chain: Chain) -> str:
     """A chain of an nft table as findings name it."""
     return f"nft table {chain.table} chain {chain.name}"
+
+
+_JUMPS = "kube-proxy writes no such jump to its chain"
 
 
 class Scope(Struct, frozen=True, dict=True):
@@ -104,6 +109,15 @@ class Scope(Struct, frozen=True, dict=True):
         return any(mine or (True,)) and all(
             hit or _holds(group, others) for hit, group in zip(mine, groups, strict=True)
         )
+
+    def strangers(self, known: Set[Address]) -> list[Address]:
+        """An address of each network that holds none of the known ones."""
+        return [
+            single or networks[0].network_address
+            for group in self._groups
+            for single, networks in [(next(iter(group[0]), None), group[1])]
+            if (single or networks) and not _holds(group, known)
+        ]
 
     def names_interface(self, name: str) -> bool:
         """Whether it asks for this interface."""

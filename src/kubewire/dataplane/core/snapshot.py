@@ -50,6 +50,11 @@ NODE_FILES = (
 )
 
 
+def dump_file(mode: str, family: IpFamily) -> str:
+    """The dump that checking a family in that mode needs."""
+    return (NFT_FILES if mode == "nftables" else IPTABLES_FILES)[family]
+
+
 class NodeSnapshot(Struct, frozen=True):
     """One node's files by name (see NODE_FILES); a file that was not taken is absent from `files`.
 

@@ -130,11 +130,16 @@ class _Comparer:
             owner = self.owner(chain.table, parse_rule(rule.text))
             if owner:
                 quiet[owner] += 1
-            elif rule_line(chain, rule) not in lines:
+            elif rule_line(chain, rule) not in lines and not self.is_own(chain.table, rule):
                 self.say(f"{self.label(chain.table)}: a foreign rule, left alone: {rule_line(chain, rule)}")
         for owner, count in quiet.items():
             self.say(f"{label}: {count} {'rule' if count == 1 else 'rules'} of {owner}, left alone")
-        return self.foreign.check(self.place, f"{self.place.prefix}.stray", label)
+        jumps = [rule_line(chain, rule) for rule in rules if self.is_own(chain.table, rule)]
+        return self.foreign.check(self.place, f"{self.place.prefix}.stray", label, jumps)
+
+    def is_own(self, table: str, rule: Rule) -> bool:
+        """Whether a rule leads to a chain of this mode's kube-proxy."""
+        return bool(self.wanted) and self.dialect.owned(table, parse_rule(rule.text).target)
 
     def owner(self, table: str, spec: Spec) -> str:
         """The owner of a rule of a built-in chain; "" if unknown and for jumps to the mode's own chains."""

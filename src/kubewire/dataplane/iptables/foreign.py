@@ -32,8 +32,8 @@ OWNERS = (
 _DOCKER_BRIDGE = re.compile(r"docker\d+|docker_gwbridge|br-[0-9a-f]{12}")
 _LIBVIRT_BRIDGE = re.compile(r"virbr\d+")
 _FLANNEL = ("flanneld masq", "flanneld forward")
-_ON_ITS_WAY = HARMLESS | {"ACCEPT", "RETURN", "MARK", "CONNMARK", "MASQUERADE", "SNAT"}
-"""Targets by which a packet doesn't end, nor goes elsewhere: another source is no other way."""
+_ON_ITS_WAY = HARMLESS | {"ACCEPT", "RETURN", "MARK", "CONNMARK", "MASQUERADE"}
+"""Targets by which a packet doesn't end, nor goes elsewhere, nor its replies: they come to the node."""
 
 Owned = Callable[[str, str], bool]
 """Whether kube-proxy writes a chain of that table and name."""

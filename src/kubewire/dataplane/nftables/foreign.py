@@ -9,7 +9,7 @@ from kubewire.dataplane.core.harm import Scope
 from kubewire.dataplane.core.model import Chain, Rule
 from kubewire.dataplane.nftables.names import TABLE
 
-_ENDS = re.compile(r"\b(drop|reject|dnat|redirect|tproxy|queue|notrack|fwd|dup)\b")
+_ENDS = re.compile(r"\b(drop|reject|dnat|snat|redirect|tproxy|queue|notrack|fwd|dup)\b")
 _QUOTED = re.compile(r'"[^"]*"')
 _MATCH = re.compile(r"\b(ip6? [sd]addr|(?:tcp|udp|sctp|th) [sd]port|[io]if(?:name)?) (\{[^}]*\}|[^\s{]+)")
 _ADDRESS = re.compile(r"[0-9a-fA-F:.]+(?:/\d+)?")

@@ -13,7 +13,7 @@ from kubewire.dataplane.core.config import ProxyConfig
 from kubewire.dataplane.core.findings import IpFamily
 from kubewire.dataplane.core.model import Dataplane
 from kubewire.dataplane.core.routing import Routing
-from kubewire.dataplane.core.snapshot import IPTABLES_FILES, NFT_FILES, NFT_FOREIGN, NodeSnapshot
+from kubewire.dataplane.core.snapshot import IPTABLES_FILES, NFT_FILES, NFT_FOREIGN, NodeSnapshot, dump_file
 from kubewire.dataplane.iptables.names import owned
 from kubewire.dataplane.iptables.observed import parse_iptables_save
 from kubewire.dataplane.ipvs.names import owned as owned_in_ipvs
@@ -21,7 +21,6 @@ from kubewire.dataplane.ipvs.observed import IPSET, IPVSADM, read_ipvs
 from kubewire.dataplane.nftables.observed import parse_foreign_tables, parse_nft_json
 from kubewire.dataplane.trace.hooks import IptablesRules, NftRules, Rules
 from kubewire.dataplane.trace.journey import LOCALNET, NodeView, Servers
-from kubewire.dataplane.unused import dump_file
 
 _FORWARDING = {"ipv4": "net.ipv4.ip_forward", "ipv6": "net.ipv6.conf.all.forwarding"}
 

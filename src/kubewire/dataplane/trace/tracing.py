@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
 from kubewire.core.errors import DefinitionError, LabError
-from kubewire.dataplane.conntrack import bound, written
+from kubewire.dataplane.core.connections import bound, written
 from kubewire.dataplane.core.findings import IpFamily
 from kubewire.dataplane.core.packet import OUTSIDE, Address, Packet
 from kubewire.dataplane.core.pods import Pod, find_node, find_pod, read_pods

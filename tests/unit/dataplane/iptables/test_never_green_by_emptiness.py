@@ -114,7 +114,9 @@ def test_tables_left_from_another_mode_are_noted() -> None:
     assert notes == ["table ip kube-proxy is left from nftables mode and takes packets too"]
     left = load(RICH).nodes[0].files["iptables-save.txt"]
     checked = check_snapshot(changed(NFT, "iptables-save.txt", left))
-    assert {check.status for check in checked.checks} == {"passed"}
+    unfollowed = {check.id for check in checked.checks if check.status != "passed"}
+    assert unfollowed <= {"iptables.stray"}, "without routes"
+    assert not [check for check in checked.checks if check.status == "failed"]
     assert any("left in iptables-save.txt from iptables mode" in note.text for note in checked.notes)
 
 

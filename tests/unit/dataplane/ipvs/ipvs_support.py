@@ -128,7 +128,8 @@ class Bench:
 
     def checked(self, **changed: str | None) -> Checked:
         """Judge with other texts for some files (None: without the file); `-` and `.` as `_` in names."""
-        by_word = {name.replace("-", "_").replace(".", "_"): name for name in self.files}
+        names = (*self.files, "ip-route.json")
+        by_word = {name.replace("-", "_").replace(".", "_"): name for name in names}
         files = dict(self.files)
         for word, text in changed.items():
             if text is None:

@@ -12,6 +12,7 @@ from ipvs_support import Bench, rich
 
 from kubewire.dataplane.core.findings import Check
 from kubewire.dataplane.core.registry import KINDS
+from trace_golden import ROUTES
 
 SETS, SERVERS, TABLES, TABLES_6 = (
     "ipset_save_txt",
@@ -152,7 +153,9 @@ def test_a_doubled_or_a_stray_rule(bench: Bench, table: str) -> None:
     text = text_of(bench, TABLES)
     start = text.index(f"*{table}\n")
     at = text.index("-A ", start)
-    failed = bench.failed(**{TABLES: text[:at] + stray.partition("\n")[2] + text[at:]})
+    failed = bench.failed(
+        ip_route_json=json.dumps(ROUTES), **{TABLES: text[:at] + stray.partition("\n")[2] + text[at:]}
+    )
     assert any(check.id == "ipvs.stray" for check in failed)
 
 
