@@ -62,10 +62,12 @@ def _path(name: str) -> Path:
 def _acquire(path: Path, name: str, wait: bool, tell: Callable[[str], None]) -> int:
     reported = False
     while True:
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             descriptor = open_lock(path)
-        except FileNotFoundError:  # the last holder removed the folder in between
+        except (FileNotFoundError, FileExistsError):  # the last holder removed the folder in between
+            if path.parent.exists() and not path.parent.is_dir():
+                raise
             continue
         if not try_lock(descriptor, 0.0 if wait else POLL):  # is_locked holds it only for a moment
             holder = _holder(descriptor)

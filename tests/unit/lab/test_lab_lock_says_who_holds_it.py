@@ -95,10 +95,10 @@ def test_one_at_a_time_among_many(tmp_path: Path) -> None:
 import os, time
 from pathlib import Path
 from kubewire.lab.lock import lab_lock
-for _ in range(5):
+for _ in range(100):
     with lab_lock("demo", "up"), Path({str(log)!r}).open("a") as f:
-        f.write("in\\n"); f.flush(); time.sleep(0.005); f.write("out\\n")
+        f.write("in\\n"); f.flush(); time.sleep(0.0005); f.write("out\\n")
 """
     many = [subprocess.Popen([sys.executable, "-c", code], env=os.environ) for _ in range(4)]
     assert [process.wait(DEADLINE) for process in many] == [0, 0, 0, 0]
-    assert log.read_text() == "in\nout\n" * 20
+    assert log.read_text() == "in\nout\n" * 400
