@@ -143,7 +143,7 @@ class Oracle:
         nftables mode fails once there are source ranges ("File exists", as it refills a set of intervals).
         """
         end = time.monotonic() + patience
-        found = Settled({}, Checked([], [], {}))
+        found = Settled({}, Checked([], [], {}, {}))
         starts, pause = 0, node.place.pause
         time.sleep(pause if node.place.emulated else 0)
         while True:
