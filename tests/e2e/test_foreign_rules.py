@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
@@ -111,11 +111,22 @@ def running_lab(mode: Mode, folder: Path) -> Iterator[Running]:
 
 
 @pytest.fixture(scope="module")
-def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    mode: Mode = request.param
-    if mode == "ipvs" and not Path("/proc/net/ip_vs").exists():
-        pytest.skip("this kernel has no ip_vs")
-    yield from running_lab(mode, tmp_path_factory.mktemp("lab"))
+def labs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Mode], Running]]:
+    """The lab in a mode; it is up until one in another mode is asked for."""
+    with ExitStack() as stack:
+        there: dict[Mode, Running] = {}
+
+        def get(mode: Mode) -> Running:
+            if mode == "ipvs" and not Path("/proc/net/ip_vs").exists():
+                pytest.skip("this kernel has no ip_vs")
+            if mode not in there:
+                stack.close()
+                there.clear()
+                made = contextmanager(running_lab)(mode, tmp_path_factory.mktemp("lab"))
+                there[mode] = stack.enter_context(made)
+            return there[mode]
+
+        yield get
 
 
 def addresses(snapshot: Snapshot) -> dict[str, str]:
@@ -244,8 +255,11 @@ def parameters() -> list[Any]:
     ]
 
 
-@pytest.mark.parametrize(("running", "case"), parameters(), indirect=["running"])
-def test_packets_trace_and_verdict_agree(running: Running, case: ForeignCase) -> None:
+@pytest.mark.parametrize(("mode", "case"), parameters())
+def test_packets_trace_and_verdict_agree(
+    labs: Callable[[Mode], Running], mode: Mode, case: ForeignCase
+) -> None:
+    running = labs(mode)
     node, at = f"{LAB}-{case.where}", addresses(running.snapshot)
     wanted = ways(at, case.where)
     expected = case.fates(running.mode, healthy(wanted))
