@@ -10,6 +10,9 @@ KIND_VERSION := v1.37.2
 # The long suites start no test after UNTIL=SECONDS since the epoch, and report what they left out.
 UNTIL_FLAG = $(if $(UNTIL),--until '$(UNTIL)')
 
+# A test that hangs fails by its name, with each thread's place, and the others go on.
+HANG = -o faulthandler_timeout=1200 -o faulthandler_exit_on_timeout=true
+
 # REPLICAS=7 K8S=1.34 PROVIDER=netns HOST=local are passed to `kubewire up`.
 UP_FLAGS = $(if $(REPLICAS),--replicas '$(REPLICAS)') $(if $(K8S),--kubernetes '$(K8S)') \
 	$(if $(PROVIDER),--provider '$(PROVIDER)') $(if $(HOST),--host '$(HOST)')
@@ -77,7 +80,7 @@ lint: $(DEV)
 	$(VENV)/bin/shellcheck --severity=warning $(SCRIPTS)
 
 test-unit: $(DEV)
-	$(VENV)/bin/pytest -m "not e2e and not slow" -q -n auto
+	$(VENV)/bin/pytest -m "not e2e and not slow" -q -n auto $(HANG)
 
 # VERSIONS=all, or a list of oldest, newest, 1.34, v1.34.2; SEED repeats a run.
 differential: $(DEV)
@@ -98,7 +101,7 @@ mutation: $(DEV)
 # Kubernetes is built first, since that takes longer than a test's timeout. Two test files, so two labs, at once.
 test-e2e: $(DEV)
 	@$(VENV)/bin/python -m kubewire.binaries.supply --dns
-	$(VENV)/bin/pytest -m "e2e and not slow" -n 2 --dist loadfile
+	$(VENV)/bin/pytest -m "e2e and not slow" -n 2 --dist loadfile $(HANG)
 
 # The seed is fixed here, so that only a change can fail it; `make differential` uses other seeds.
 test: lint test-unit test-e2e

@@ -65,12 +65,12 @@ def _keep_traceback() -> str:
     """Write the traceback of the current exception to a log; the sentence that names the file."""
     import traceback
 
+    from kubewire.core.files import make_in
     from kubewire.core.paths import state_dir
 
     path = state_dir() / "errors" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(traceback.format_exc())
+        make_in(path.parent, lambda: path.write_text(traceback.format_exc()))
     except OSError:
         return traceback.format_exc()
     return f"this is a fault of kubewire; its traceback is in {path}"

@@ -14,7 +14,7 @@ import json
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,16 +27,35 @@ RECORD_LIMIT = 4 << 20
 """Bytes of one of our own records."""
 
 
+LOST_RACES = 1000
+"""How often a folder may be removed between its making and its use."""
+
+
 class UnsafeFileError(LabError):
     """A file or folder of the wrong kind or owner, that others can write, or that is too large."""
+
+
+def make_in(folder: Path, make: Callable[[], T]) -> T:
+    """What `make` answers, which makes something in this folder of ours; the folder is made first.
+
+    A process that finds such a folder empty removes it: if that happens in between, both are done again,
+    LOST_RACES times, so that a folder that no one can make (FileNotFoundError below /proc) is told.
+    """
+    for _ in range(LOST_RACES):
+        with suppress(FileNotFoundError, FileExistsError):
+            folder.mkdir(parents=True, exist_ok=True)
+            return make()
+    folder.mkdir(parents=True, exist_ok=True)
+    return make()
 
 
 def write_atomically(path: Path, text: str, *, mode: int = 0o600) -> None:
     """Write a text file atomically: a reader, also after a crash, sees the old or the new content."""
     import tempfile  # slow to import, and readers don't need it
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    descriptor, temporary = make_in(
+        path.parent, lambda: tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    )
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)

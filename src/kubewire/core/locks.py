@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from kubewire.core.files import UnsafeFileError
+from kubewire.core.files import UnsafeFileError, make_in
 from kubewire.core.progress import Progress
 
 POLL_SECONDS = 0.2
@@ -22,8 +22,7 @@ def locked(file: Path, what: str, progress: Progress) -> Iterator[int]:
 
     Yields the descriptor: a child that inherits it keeps the lock until it ends too.
     """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = open_lock(file)
+    descriptor = make_in(file.parent, lambda: open_lock(file))
     try:
         told = ""
         while not try_lock(descriptor):

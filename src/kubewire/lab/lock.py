@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from kubewire.core.errors import LabError
+from kubewire.core.files import make_in
 from kubewire.core.locks import is_held, open_lock, try_lock
 from kubewire.core.paths import state_dir
 
@@ -62,13 +63,7 @@ def _path(name: str) -> Path:
 def _acquire(path: Path, name: str, wait: bool, tell: Callable[[str], None]) -> int:
     reported = False
     while True:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = open_lock(path)
-        except (FileNotFoundError, FileExistsError):  # the last holder removed the folder in between
-            if path.parent.exists() and not path.parent.is_dir():
-                raise
-            continue
+        descriptor = make_in(path.parent, lambda: open_lock(path))
         if not try_lock(descriptor, 0.0 if wait else POLL):  # is_locked holds it only for a moment
             holder = _holder(descriptor)
             os.close(descriptor)

@@ -13,6 +13,7 @@ import pytest
 from kubewire.app.steps.workload import Ledger
 from kubewire.cluster.api import Api
 from kubewire.core.errors import LabError
+from kubewire.core.files import make_in
 from kubewire.core.locks import is_held, locked
 from kubewire.core.progress import emit
 from kubewire.hosts import records
@@ -105,3 +106,24 @@ def test_those_who_ask_for_a_lock_do_not_meet_each_other(tmp_path: Path) -> None
         process.stdout.readline()
         assert not is_held(file)
         process.kill()
+
+
+def test_a_folder_removed_in_between_is_made_again(tmp_path: Path) -> None:
+    folder, removed = tmp_path / "state" / "locks", []
+
+    def make() -> str:
+        if len(removed) < 3:
+            removed.append(folder.rmdir())
+            removed.append(folder.parent.rmdir())
+        (folder / "file").write_text("made")
+        return "made"
+
+    assert make_in(folder, make) == "made"
+    assert (folder / "file").read_text() == "made"
+
+
+def test_a_folder_that_no_one_can_make_is_told() -> None:
+    with pytest.raises(FileNotFoundError):
+        make_in(Path("/proc/nope"), lambda: None)
+    with pytest.raises((FileExistsError, NotADirectoryError)):
+        make_in(Path("/dev/null"), lambda: None)

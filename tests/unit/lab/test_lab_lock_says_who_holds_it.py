@@ -89,6 +89,12 @@ def test_a_child_of_the_holder_passes(monkeypatch: pytest.MonkeyPatch, holder: s
     release(holder)
 
 
+def test_a_folder_that_no_one_can_make_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", "/proc/nope")
+    with pytest.raises(FileNotFoundError), lab_lock("demo", "up demo"):
+        pass
+
+
 def test_one_at_a_time_among_many(tmp_path: Path) -> None:
     log = tmp_path / "log"
     code = f"""

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kubewire.core import paths
-from kubewire.core.files import read_own, write_atomically
+from kubewire.core.files import make_in, read_own, write_atomically
 from kubewire.core.leftovers import Leftover
 from kubewire.providers.kind.engine import Engine
 from kubewire.providers.kind.engine import engine as connected
@@ -87,8 +87,8 @@ def _mark() -> Path:
 @contextmanager
 def _held(operation: int) -> Iterator[None]:
     """The lock is on the state folder itself, so that no file of it is ever left."""
-    paths.state_dir().mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(paths.state_dir(), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    folder = paths.state_dir()
+    descriptor = make_in(folder, lambda: os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
     try:
         fcntl.flock(descriptor, operation)
         yield
