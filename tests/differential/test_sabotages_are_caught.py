@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from kubewire.dataplane.check import check_snapshot
+from kubewire.dataplane.core import endpoints as core_endpoints
 from kubewire.dataplane.core.cluster import ServicePort
 from kubewire.dataplane.core.config import ProxyConfig
 from kubewire.dataplane.core.endpoints import Categorized, Endpoint
@@ -27,6 +28,8 @@ from recorded import folder_of, load
 
 BOTH = ("iptables", "nftables")
 GENERATORS = {"iptables": iptables, "nftables": nftables}
+ENDPOINTS = {"iptables": iptables, "nftables": core_endpoints}
+"""Where each mode's engine finds the endpoints of a port."""
 Patch = pytest.MonkeyPatch
 Ports = tuple[ServicePort, ...]
 
@@ -55,7 +58,7 @@ def ports(patch: Patch, mode: str, **changes: Any) -> None:
 
 
 def endpoints(patch: Patch, mode: str, change: Callable[[tuple[Endpoint, ...]], Any]) -> None:
-    module = GENERATORS[mode]
+    module = ENDPOINTS[mode]
     real = module.endpoints_for
     patch.setattr(module, "endpoints_for", lambda *args: tuple(change(real(*args))))
 
@@ -93,7 +96,7 @@ def wrong_mark(patch: Patch, mode: str) -> None:
 
 def port_swapped(patch: Patch, mode: str) -> None:
     """DNAT to the Service's port, not to the endpoint's."""
-    module = GENERATORS[mode]
+    module = ENDPOINTS[mode]
     real = module.endpoints_for
 
     def swapped(cluster: Any, port: ServicePort, *args: Any) -> tuple[Endpoint, ...]:
@@ -205,7 +208,7 @@ def unready_used(patch: Patch, mode: str) -> None:
         local = tuple(e for e in found if e.is_local)
         return Categorized(found, local, found, bool(found))
 
-    patch.setattr(GENERATORS[mode], "categorize", everything)
+    patch.setattr(ENDPOINTS[mode], "categorize", everything)
 
 
 # Each sabotage with the modes it can happen in, and a check that must fail in each.

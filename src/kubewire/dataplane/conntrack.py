@@ -13,11 +13,11 @@ from ipaddress import ip_address, ip_network
 from msgspec import Struct, field
 
 from kubewire.dataplane.core.cluster import ClusterState, ServicePort, service_ports
-from kubewire.dataplane.core.connections import Entry, Tuple, read_entries, written
+from kubewire.dataplane.core.connections import Entry, Tuple, read_entries
 from kubewire.dataplane.core.endpoints import endpoints_for
 from kubewire.dataplane.core.features import Version
 from kubewire.dataplane.core.findings import FAMILIES, Check, Note, Place
-from kubewire.dataplane.core.objects import family_of
+from kubewire.dataplane.core.objects import family_of, with_port
 from kubewire.dataplane.core.snapshot import CONNTRACK, CUT, Snapshot
 from kubewire.dataplane.node import Inputs
 
@@ -146,9 +146,9 @@ def _stale(text: str, services: _Services, node: Inputs) -> tuple[list[_Group], 
 def _told(node: str, version: Version, group: _Group) -> Check:
     first, frontend = group.entries[0], group.frontend
     names = ", ".join(frontend.names)
-    to, target = written(first.destination), written(first.target)
+    to, target = with_port(*first.destination), with_port(*first.target)
     where = "that address itself, without a translation" if first.target == first.destination else target
-    serving = sorted(map(written, frontend.endpoints))
+    serving = sorted(with_port(*endpoint) for endpoint in frontend.endpoints)
     wanted = f"an entry to {', '.join(serving[:_SHOWN])}" if serving else "(no entry)"
     wanted += f" or {len(serving) - _SHOWN} more" if len(serving) > _SHOWN else ""
     clients = ", ".join(f"{e.client[0]} (port {e.client[1]}, for {e.seconds} s)" for e in group.entries)

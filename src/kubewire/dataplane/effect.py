@@ -16,7 +16,7 @@ from msgspec.structs import replace as replace_struct
 
 from kubewire.core.errors import LabError
 from kubewire.dataplane.core.cluster import ClusterState, ServicePort, service_ports
-from kubewire.dataplane.core.endpoints import Categorized
+from kubewire.dataplane.core.endpoints import Categorized, endpoints_of
 from kubewire.dataplane.core.findings import IpFamily
 from kubewire.dataplane.core.harm import Effects, Harm, Scope
 from kubewire.dataplane.core.packet import SURE, Action, Address, Packet
@@ -26,7 +26,7 @@ from kubewire.dataplane.trace.hooks import Rules, in_order
 from kubewire.dataplane.trace.journey import Network, NodeView, Servers
 from kubewire.dataplane.trace.observe import view_with
 from kubewire.dataplane.trace.walk import Path, Step, Walker
-from kubewire.dataplane.ways import Hosts, Surroundings, Way, endpoints_of, ways_to
+from kubewire.dataplane.ways import Hosts, Surroundings, Way, ways_to
 
 MOST_WAYS = 400
 """Ways that are followed on one node; more exist only where rules single out very many Services."""
@@ -94,7 +94,7 @@ def _examples(
     own = {ip_address(ip) for ip in node.facts.node.internal_ips}
     seen: set[object] = set()
     for port in ports:
-        endpoints = endpoints_of(port, node, cluster)
+        endpoints = endpoints_of(cluster, port, node.facts.node, node.version)
         numbers = {port.port, port.node_port, *(e.port for e in endpoints.reachable)} - {0}
         texts = (port.cluster_ip, *port.external_ips, *port.lb_vips, *(e.ip for e in endpoints.reachable))
         addresses = {*map(ip_address, texts), *(own if port.node_port else ())}

@@ -10,6 +10,7 @@ from typing import Any
 from msgspec import Struct
 
 from kubewire.core.errors import LabError
+from kubewire.dataplane.core.facts import FORWARDING, LOCALNET
 from kubewire.dataplane.core.findings import FAMILIES, Check, IpFamily, Note, Place
 from kubewire.dataplane.core.iproute import ADDRESSES, ROUTES
 from kubewire.dataplane.core.packet import NotModelled
@@ -19,13 +20,11 @@ from kubewire.dataplane.iptables.expected import serves_localhost
 from kubewire.dataplane.node import Inputs
 
 SYSCTL, FULL = "kernel.sysctl", "conntrack.full"
-FORWARDING: dict[IpFamily, str] = {"ipv4": "net.ipv4.ip_forward", "ipv6": "net.ipv6.conf.all.forwarding"}
 BRIDGED: dict[IpFamily, str] = {
     "ipv4": "net.bridge.bridge-nf-call-iptables",
     "ipv6": "net.bridge.bridge-nf-call-ip6tables",
 }
 NO_IPV6 = "net.ipv6.conf.all.disable_ipv6"
-LOCALNET = "net.ipv4.conf.all.route_localnet"
 LIBERAL = "net.netfilter.nf_conntrack_tcp_be_liberal"
 COUNT, MOST = "net.netfilter.nf_conntrack_count", "net.netfilter.nf_conntrack_max"
 STRICT = "net.ipv4.conf.all.rp_filter"

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from kubewire.dataplane.core.findings import Check, Place
 from kubewire.dataplane.core.model import Dataplane
+from kubewire.dataplane.core.objects import with_port
 
 _SPREADING = ("KUBE-SVC-", "KUBE-SVL-", "service-", "local-")
 _TARGET = re.compile(r"(?:-j |\d+ : goto )((?:KUBE-SEP|endpoint)-[^\s,]+)")
@@ -62,7 +63,7 @@ def _members(dataplane: Dataplane, expected: Dataplane, place: Place) -> Iterato
         for server in dataplane.servers:
             reals = [real for real in server.servers if real.weight]
             name, service = service_text(server), server.origin.service if server.origin else ""
-            endpoints = dict.fromkeys(_place(real.address, real.port) for real in reals)
+            endpoints = dict.fromkeys(with_port(real.address, real.port) for real in reals)
             yield _Members(f"ipvsadm {name}", f"virtual server {name}", service, endpoints)
         return
     addresses = {
@@ -82,11 +83,7 @@ def _members(dataplane: Dataplane, expected: Dataplane, place: Place) -> Iterato
             continue
         targets = [name for text in texts if " --rcheck " not in text for name in _TARGET.findall(text)]
         members = [addresses.get(name, name) for name in targets]
-        members += [_place(ip, port) for text in texts for ip, port in _PAIR.findall(text)]
+        members += [with_port(ip, port) for text in texts for ip, port in _PAIR.findall(text)]
         members += [match[1] for text in texts if (match := _ADDRESS.search(text))]
         service = chain.origin.service if chain.origin else ""
         yield _Members(f"{head} {chain.name}", chain.name, service, dict.fromkeys(members))
-
-
-def _place(address: str, port: int | str) -> str:
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"

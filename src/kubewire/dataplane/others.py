@@ -6,6 +6,7 @@ Modules for following packets are imported where a rule can do anything: it take
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -30,7 +31,7 @@ def _nobodys(_table: str, _chain: str) -> bool:
     return False
 
 
-class Others(Struct, frozen=True):
+class Others(Struct, frozen=True, dict=True):
     """A node's nft tables of other owners in one family, and what is judged with them."""
 
     node: Inputs
@@ -58,7 +59,7 @@ class Others(Struct, frozen=True):
         mode, iptables, nft = self.node.config.mode, observed, Dataplane()
         ours: Owned = owned
         if mode == "nftables":
-            iptables, nft, ours = self.iptables(), observed, _nobodys
+            iptables, nft, ours = self.iptables, observed, _nobodys
         elif mode == "ipvs":
             from kubewire.dataplane.ipvs.names import owned as owned_in_ipvs
 
@@ -82,6 +83,7 @@ class Others(Struct, frozen=True):
         servers = servers_of(iptables, self.family)
         return effects(self.node, self.cluster, self.pods, self.family, rules=tools, servers=servers)
 
+    @cached_property
     def iptables(self) -> Dataplane:
         """The iptables rules of a node whose kube-proxy writes nft's."""
         text = self.node.snapshot.files.get(IPTABLES_FILES[self.family], "")
@@ -97,6 +99,6 @@ class Others(Struct, frozen=True):
         checks = [foreign.check(place, "nftables.stray", label) for label in labels]
         notes = [Note(text, name) for text in said]
         if self.node.config.mode == "nftables":
-            strays, about = check_foreign(self.iptables(), foreign, name, self.family)
+            strays, about = check_foreign(self.iptables, foreign, name, self.family)
             return [*strays, *checks], [*about, *notes]
         return checks, notes

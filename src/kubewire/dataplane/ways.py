@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from kubewire.dataplane.core.cluster import ClusterState, ServicePort, service_ports
-from kubewire.dataplane.core.endpoints import Categorized, categorize, endpoints_for
+from kubewire.dataplane.core.endpoints import Categorized
 from kubewire.dataplane.core.findings import IpFamily
 from kubewire.dataplane.core.harm import Scope
 from kubewire.dataplane.core.packet import OUTSIDE, Address, NotModelled, Packet
@@ -173,12 +173,6 @@ def ways_to(port: ServicePort, endpoints: Categorized, node: Inputs, around: Sur
         elif endpoint.is_local:
             for client in (*around.other_nodes, *around.other_pods):
                 yield client.way(port, "an endpoint", endpoint.ip, endpoint.port)
-
-
-def endpoints_of(port: ServicePort, node: Inputs, cluster: ClusterState) -> Categorized:
-    """The endpoints that the node's kube-proxy uses for the port."""
-    found = endpoints_for(cluster, port, node.facts.name, node.version)
-    return categorize(found, port, node.facts.node, node.version)
 
 
 def _link(routing: Routing, address: Address) -> str:

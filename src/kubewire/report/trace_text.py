@@ -12,6 +12,7 @@ from rich.text import Text
 
 from kubewire.core.console import Screen
 from kubewire.core.printable import printable
+from kubewire.dataplane.core.objects import with_port
 from kubewire.dataplane.core.packet import Address
 from kubewire.dataplane.trace import Outcome, Step, Trace
 from kubewire.dataplane.trace.walk import Path
@@ -38,7 +39,7 @@ def print_trace(trace: Trace, screen: Screen) -> None:
 def render(trace: Trace) -> Iterator[Text]:
     """All lines: the packet, its tree, the remarks."""
     start, target = trace.start, trace.target
-    to = f"[{target.address}]:{target.port}" if target.family == "ipv6" else f"{target.address}:{target.port}"
+    to = with_port(target.address, target.port)
     entry = f"comes into {start.node} by {start.interface}" if start.interface else f"starts on {start.node}"
     yield Text.assemble(
         (printable(start.who), "bold"),

@@ -9,7 +9,7 @@ from typing import Any
 
 from kubewire.dataplane.core.cluster import ClusterState, ServicePort, service_ports
 from kubewire.dataplane.core.config import ProxyConfig
-from kubewire.dataplane.core.endpoints import Categorized, categorize, endpoints_for
+from kubewire.dataplane.core.endpoints import Categorized, endpoints_of
 from kubewire.dataplane.core.features import Version
 from kubewire.dataplane.core.findings import FAMILIES, IpFamily
 from kubewire.dataplane.core.pods import read_pods
@@ -40,8 +40,7 @@ class Scene:
     pods: Mapping[str, tuple[str, str, str]]
 
     def endpoints(self, port: ServicePort, node: Proxied) -> Categorized:
-        found = endpoints_for(self.cluster, port, node.name, node.version)
-        return categorize(found, port, self.cluster.node(node.name), node.version)
+        return endpoints_of(self.cluster, port, self.cluster.node(node.name), node.version)
 
     def names(self, endpoints: Categorized, *, local: bool) -> tuple[str, ...]:
         chosen = endpoints.local if local else endpoints.cluster

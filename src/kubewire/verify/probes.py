@@ -8,6 +8,7 @@ from ipaddress import IPv6Address, ip_address
 from typing import Literal
 
 from kubewire.dataplane.core.findings import IpFamily
+from kubewire.dataplane.core.objects import with_port
 
 REFUSED = 7
 TIMED_OUT = 28
@@ -59,7 +60,7 @@ class Probe:
 
     @property
     def target(self) -> str:
-        return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
+        return with_port(self.address, self.port)
 
     @property
     def object(self) -> str:

@@ -9,6 +9,7 @@ from itertools import pairwise
 from kubewire.dataplane.core.cluster import ServicePort, service_ports
 from kubewire.dataplane.core.findings import FAMILIES, IpFamily
 from kubewire.dataplane.core.model import Dataplane, Rule, VirtualServer
+from kubewire.dataplane.core.objects import with_port
 from kubewire.dataplane.core.snapshot import Snapshot
 from kubewire.dataplane.iptables.names import digest, seed
 from kubewire.dataplane.iptables.spec import parse_rule
@@ -19,7 +20,7 @@ from kubewire.dataplane.nftables.words import words
 Lines = list[tuple[str, str]]
 SHOWN = 8
 _SYSTEM = ("default/kubernetes", "kube-system/")
-_FORWARDING = {"-m": "Masq", "-g": "Route", "-i": "Tunnel"}
+_METHODS = {"-m": "Masq", "-g": "Route", "-i": "Tunnel"}
 
 
 def tell_story(snapshot: Snapshot, observed: Mapping[IpFamily, Dataplane]) -> Lines:
@@ -33,7 +34,7 @@ def tell_story(snapshot: Snapshot, observed: Mapping[IpFamily, Dataplane]) -> Li
         if port is None:
             continue
         node_port = f", node port {port.node_port}" if port.node_port else ""
-        lines.append(("Service", f"{port.name} {_place(port.cluster_ip, port.port)}{node_port}"))
+        lines.append(("Service", f"{port.name} {with_port(port.cluster_ip, port.port)}{node_port}"))
         if family in observed:
             none = [("chain", "none on this node: no endpoint that it may use")]
             lines += _way(observed[family], port) or none
@@ -103,16 +104,12 @@ def _labelled(label: str, texts: Sequence[str]) -> Lines:
 def _server(server: VirtualServer) -> list[str]:
     persistent = "" if server.persistent_seconds is None else f" persistent {server.persistent_seconds}"
     flags = "".join(f" {flag}" for flag in server.flags)
-    head = f"{server.protocol.upper()}  {_place(server.address, server.port)} {server.scheduler}"
+    head = f"{server.protocol.upper()}  {with_port(server.address, server.port)} {server.scheduler}"
     reals = [
-        f"  -> {_place(real.address, real.port)}  {_FORWARDING.get(real.method, real.method)}  {real.weight}"
+        f"  -> {with_port(real.address, real.port)}  {_METHODS.get(real.method, real.method)}  {real.weight}"
         for real in server.servers
     ]
     return [f"{head}{persistent}{flags}", *reals]
-
-
-def _place(address: str, port: int) -> str:
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 def _order(server: VirtualServer) -> tuple[str, int, int]:

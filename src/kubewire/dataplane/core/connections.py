@@ -55,11 +55,6 @@ def _plain(address: str) -> str:
     return canonical(address)
 
 
-def written(where: Tuple) -> str:
-    """`10.96.0.10:53`, `[fd00::a]:53`."""
-    return f"[{where[0]}]:{where[1]}" if ":" in where[0] else f"{where[0]}:{where[1]}"
-
-
 def bound(snapshot: Snapshot, node: str, protocol: str, client: str, destination: Tuple) -> list[Entry]:
     """The node's entries of a client's address to a destination, as a trace starts with them."""
     texts = (each.files.get(CONNTRACK, "") for each in snapshot.nodes if each.name == node)

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from kubewire.dataplane.core.cluster import ClusterState, ServicePort
 from kubewire.dataplane.core.features import Version, has
-from kubewire.dataplane.core.objects import Node
+from kubewire.dataplane.core.objects import Node, with_port
 
 
 class Endpoint(Struct, frozen=True, gc=False):
@@ -27,7 +27,7 @@ class Endpoint(Struct, frozen=True, gc=False):
     node_hints: frozenset[str] = frozenset()
 
     def __str__(self) -> str:
-        return f"[{self.ip}]:{self.port}" if ":" in self.ip else f"{self.ip}:{self.port}"
+        return with_port(self.ip, self.port)
 
 
 class Categorized(Struct, frozen=True, gc=False):
@@ -71,6 +71,11 @@ def endpoints_for(
                 if key not in found or replaces:
                     found[key] = endpoint
     return tuple(found[key] for key in sorted(found))
+
+
+def endpoints_of(cluster: ClusterState, port: ServicePort, node: Node, version: Version) -> Categorized:
+    """Which endpoints of the port serve which traffic on that node."""
+    return categorize(endpoints_for(cluster, port, node.name, version), port, node, version)
 
 
 def categorize(

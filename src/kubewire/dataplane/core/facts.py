@@ -17,6 +17,10 @@ from kubewire.dataplane.core.objects import Node, canonical
 
 _IPTABLES = re.compile(r"iptables v(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4}))?")
 
+FORWARDING: dict[IpFamily, str] = {"ipv4": "net.ipv4.ip_forward", "ipv6": "net.ipv6.conf.all.forwarding"}
+LOCALNET = "net.ipv4.conf.all.route_localnet"
+"""The sysctls by which a node forwards, and by which loopback addresses may leave lo."""
+
 
 class NodeFacts(Struct, frozen=True):
     """One node as its kube-proxy sees it; absent facts mean kernel defaults.

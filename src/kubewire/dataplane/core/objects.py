@@ -107,6 +107,11 @@ def canonical(address: str) -> str:
     return address if _IPV4.fullmatch(address) else str(ip_address(address))
 
 
+def with_port(address: object, port: object) -> str:
+    """`10.96.0.1:443`, `[fd00::1]:443`."""
+    return f"[{address}]:{port}" if ":" in str(address) else f"{address}:{port}"
+
+
 def nested(item: Mapping[str, Any], *path: str) -> Any:
     """A nested value, None where any step is absent or null."""
     value: Any = item

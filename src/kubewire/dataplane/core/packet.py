@@ -9,6 +9,7 @@ from fractions import Fraction
 from ipaddress import IPv4Address, IPv6Address
 
 from kubewire.dataplane.core.findings import IpFamily
+from kubewire.dataplane.core.objects import with_port
 
 Address = IPv4Address | IPv6Address
 EPHEMERAL = (32768, 60999)
@@ -66,11 +67,7 @@ class Packet:
     @property
     def to(self) -> str:
         """`10.96.0.1:443`, `[fd00::1]:443`."""
-        return (
-            f"[{self.destination}]:{self.port}"
-            if self.family == "ipv6"
-            else f"{self.destination}:{self.port}"
-        )
+        return with_port(self.destination, self.port)
 
     def translated(self, destination: Address, port: int | None) -> Packet:
         """With another destination; a port of None stays."""

@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from ipaddress import ip_network
 
+from msgspec.structs import replace
+
 from kubewire.dataplane.core.harm import Scope
 from kubewire.dataplane.core.model import Chain, Dataplane, Hook, RuleGroup
 from kubewire.dataplane.iptables import names
@@ -62,14 +64,28 @@ class Foreign:
     """What of a dump is not kube-proxy's. `owned` tells its chains by table and name."""
 
     def __init__(self, dataplane: Dataplane, owned: Owned = names.owned) -> None:
-        self._owned = owned
+        self._dataplane, self._owned = dataplane, owned
         self._chains: Mapping[tuple[str, str], Chain] = {(c.table, c.name): c for c in dataplane.chains}
 
     def holds(self, chain: Chain, text: str | None) -> bool:
         """Whether a rule of that text, or a built-in chain's policy, is not kube-proxy's."""
-        if text is None or not self._owned(chain.table, chain.name):
-            return text is None or chain.hook is None or not self._owned(chain.table, parse_rule(text).target)
-        return False
+        if text is None:
+            return True
+        if self._owned(chain.table, chain.name):
+            return False
+        return chain.hook is None or not self._owned(chain.table, parse_rule(text).target)
+
+    def rest(self) -> Dataplane:
+        """The dump without it: kube-proxy's chains, its jumps in built-in chains, whose policies accept."""
+        chains = []
+        for chain in self._chains.values():
+            if chain.hook is None:
+                chains += [chain] if self._owned(chain.table, chain.name) else []
+                continue
+            kept = tuple(rule for rule in chain.rules() if not self.holds(chain, rule.text))
+            hook = Hook(chain.hook.name, policy="ACCEPT")
+            chains.append(replace(chain, hook=hook, groups=(RuleGroup(kept),)))
+        return replace(self._dataplane, chains=tuple(chains))
 
     def owner(self, chain: Chain, text: str) -> str:
         """Whose a foreign rule is, "" if unknown."""
@@ -77,14 +93,14 @@ class Foreign:
 
     def may_end(self, table: str, text: str) -> bool:
         """Whether a rule that matches may end or divert a packet, for all that its text tells."""
-        return any(True for _ in self._endings(table, text, {}, first=table == "nat"))
+        return any(True for _ in self._endings(table, text, set(), first=table == "nat"))
 
     def biting(self) -> Iterator[Scope]:
         """What the foreign rules match that may end or divert a packet; a policy matches all.
 
         To accept a packet, or to leave a built-in chain, diverts it where kube-proxy's jumps come later.
         """
-        seen: dict[tuple[str, bool], None] = {}
+        seen: set[tuple[str, bool]] = set()
         for chain in self._chains.values():
             if chain.hook is None:
                 continue
@@ -99,9 +115,7 @@ class Foreign:
                         yield scope(spec)
                     yield from self._endings(chain.table, rule.text, seen, first=index < last)
 
-    def _endings(
-        self, table: str, text: str, seen: dict[tuple[str, bool], None], *, first: bool
-    ) -> Iterator[Scope]:
+    def _endings(self, table: str, text: str, seen: set[tuple[str, bool]], *, first: bool) -> Iterator[Scope]:
         """The rules that end or divert, from one on; `first`: before kube-proxy's, so accepting diverts."""
         spec = parse_rule(text)
         chain = self._chains.get((table, spec.target))
@@ -112,22 +126,9 @@ class Foreign:
         key = f"{table} {chain.name}", first
         if key in seen or self._owned(table, chain.name):
             return
-        seen[key] = None
+        seen.add(key)
         for rule in chain.rules():
             yield from self._endings(table, rule.text, seen, first=first)
-
-
-def without_foreign(dataplane: Dataplane, owned: Owned = names.owned) -> Dataplane:
-    """kube-proxy's chains and its jumps in built-in chains, whose policies accept."""
-    chains = []
-    for chain in dataplane.chains:
-        if chain.hook is None:
-            chains += [chain] if owned(chain.table, chain.name) else []
-            continue
-        kept = tuple(rule for rule in chain.rules() if owned(chain.table, parse_rule(rule.text).target))
-        hook = Hook(chain.hook.name, policy="ACCEPT")
-        chains.append(Chain(chain.family, chain.table, chain.name, hook, (RuleGroup(kept),)))
-    return Dataplane(tables=dataplane.tables, chains=tuple(chains), sets=dataplane.sets)
 
 
 def scope(spec: Spec) -> Scope:

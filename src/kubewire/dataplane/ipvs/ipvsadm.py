@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from kubewire.dataplane.core.findings import IpFamily
 from kubewire.dataplane.core.model import Dataplane, Problem, RealServer, VirtualServer
-from kubewire.dataplane.core.objects import canonical
+from kubewire.dataplane.core.objects import canonical, with_port
 
 _OPTIONS = {"tcp": "-t", "udp": "-u", "sctp": "--sctp-service"}
 _PROTOCOLS = {option: protocol for protocol, option in _OPTIONS.items()}
@@ -45,7 +45,7 @@ def service_text(server: VirtualServer) -> str:
     """How ipvsadm names a virtual server: `-t 10.96.0.1:443`."""
     if server.protocol == "fwmark":
         return f"-f {server.port}{' -6' if server.family == 'ipv6' else ''}"
-    return f"{_OPTIONS[server.protocol]} {_with_port(server.address, server.port)}"
+    return f"{_OPTIONS[server.protocol]} {with_port(server.address, server.port)}"
 
 
 def server_line(server: VirtualServer) -> str:
@@ -57,11 +57,7 @@ def server_line(server: VirtualServer) -> str:
 def real_lines(server: VirtualServer, reals: Iterable[RealServer]) -> list[str]:
     """Real servers behind that virtual server, as ipvsadm saves them."""
     service = service_text(server)
-    return [f"-a {service} -r {_with_port(r.address, r.port)} {r.method} -w {r.weight}" for r in reals]
-
-
-def _with_port(address: str, port: int) -> str:
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+    return [f"-a {service} -r {with_port(r.address, r.port)} {r.method} -w {r.weight}" for r in reals]
 
 
 def _take(line: str, servers: dict[str, VirtualServer], reals: dict[str, list[RealServer]]) -> str:

@@ -9,7 +9,7 @@ from ipaddress import ip_address, ip_network
 
 from kubewire.dataplane.core.cluster import ClusterState, service_ports
 from kubewire.dataplane.core.config import ProxyConfig
-from kubewire.dataplane.core.endpoints import categorize, endpoints_for
+from kubewire.dataplane.core.endpoints import endpoints_of
 from kubewire.dataplane.core.facts import NodeFacts
 from kubewire.dataplane.core.features import Version, has
 from kubewire.dataplane.core.findings import IpFamily
@@ -40,7 +40,7 @@ def expected_nftables(
     )
     node_ip = facts.node_ip(family, config)
     for port in service_ports(cluster, family, version):
-        endpoints = categorize(endpoints_for(cluster, port, facts.name, version), port, facts.node, version)
+        endpoints = endpoints_of(cluster, port, facts.node, version)
         base = service_base(port)
         ServiceObjects(builder, config, generation, detector, port, endpoints, node_ip, base).add()
     return builder.dataplane()

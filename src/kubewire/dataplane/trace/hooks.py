@@ -17,7 +17,7 @@ from kubewire.dataplane.core.model import Chain, Dataplane, Hook, Rule
 from kubewire.dataplane.core.packet import NotModelled, Packet, Result
 from kubewire.dataplane.core.routing import Routing
 from kubewire.dataplane.iptables import statements as iptables_rules
-from kubewire.dataplane.iptables.foreign import Foreign, Owned, without_foreign
+from kubewire.dataplane.iptables.foreign import Foreign, Owned
 from kubewire.dataplane.iptables.names import owned, tool
 from kubewire.dataplane.iptables.observed import rule_line
 from kubewire.dataplane.ipvs.membership import membership
@@ -128,7 +128,7 @@ class IptablesRules(Rules):
 
     def __init__(self, dataplane: Dataplane, owned: Owned = owned) -> None:
         super().__init__(dataplane)
-        self._dataplane, self._owned = dataplane, owned
+        self._owned = owned
         self._foreign = Foreign(dataplane, owned)
         self._sets = {item.name: membership(item) for item in dataplane.sets}
         self._names: dict[str, set[str]] = {}
@@ -157,7 +157,7 @@ class IptablesRules(Rules):
         return self._foreign.biting()
 
     def own(self) -> Rules:
-        return IptablesRules(without_foreign(self._dataplane, self._owned), self._owned)
+        return IptablesRules(self._foreign.rest(), self._owned)
 
     def _hooked(self, chain: Chain, hook: Hook) -> tuple[int, bool]:
         return _PRIORITIES[hook.name.upper()].get(chain.table, 0), chain.table == "nat"

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from kubewire.core.errors import LabError
+from kubewire.dataplane.core.facts import LOCALNET
 from kubewire.dataplane.core.packet import SURE, Address, NotModelled, Packet
 from kubewire.dataplane.core.routing import LOOPBACK, Routing
 from kubewire.dataplane.trace.hooks import SOURCE_HOOKS, Base, Rules, in_order
 from kubewire.dataplane.trace.walk import Path, Step, Walker
 
-LOCALNET = "net.ipv4.conf.all.route_localnet"
 _BALANCED = {"INPUT": 98, "OUTPUT": -98}
 """The priority at which IPVS takes packets (ip_vs_ops4 in net/netfilter/ipvs/ip_vs_core.c)."""
 Servers = Mapping[tuple[str, Address, int], tuple[tuple[Address, int, int], ...]]

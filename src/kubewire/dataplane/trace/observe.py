@@ -10,6 +10,7 @@ from typing import Any
 
 from kubewire.core.errors import LabError
 from kubewire.dataplane.core.config import ProxyConfig
+from kubewire.dataplane.core.facts import FORWARDING, LOCALNET
 from kubewire.dataplane.core.findings import IpFamily
 from kubewire.dataplane.core.model import Dataplane
 from kubewire.dataplane.core.routing import Routing
@@ -20,9 +21,7 @@ from kubewire.dataplane.ipvs.names import owned as owned_in_ipvs
 from kubewire.dataplane.ipvs.observed import IPSET, IPVSADM, read_ipvs
 from kubewire.dataplane.nftables.observed import parse_foreign_tables, parse_nft_json
 from kubewire.dataplane.trace.hooks import IptablesRules, NftRules, Rules
-from kubewire.dataplane.trace.journey import LOCALNET, NodeView, Servers
-
-_FORWARDING = {"ipv4": "net.ipv4.ip_forward", "ipv6": "net.ipv6.conf.all.forwarding"}
+from kubewire.dataplane.trace.journey import NodeView, Servers
 
 
 def view_of(node: NodeSnapshot, family: IpFamily) -> NodeView:
@@ -45,7 +44,7 @@ def view_with(
         node.name,
         Routing.parse(_needed(node, "ip-addr.json"), _needed(node, "ip-route.json")),
         rules,
-        forwards=sysctls.get(_FORWARDING[family]),
+        forwards=sysctls.get(FORWARDING[family]),
         route_localnet=sysctls.get(LOCALNET),
         servers=servers,
     )

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
 from kubewire.core.errors import DefinitionError, LabError
-from kubewire.dataplane.core.connections import bound, written
+from kubewire.dataplane.core.connections import bound
 from kubewire.dataplane.core.findings import IpFamily
+from kubewire.dataplane.core.objects import with_port
 from kubewire.dataplane.core.packet import OUTSIDE, Address, Packet
 from kubewire.dataplane.core.pods import Pod, find_node, find_pod, read_pods
 from kubewire.dataplane.core.routing import LOOPBACK
@@ -95,7 +96,7 @@ def _bound(snapshot: Snapshot, start: Start, target: Target) -> Iterator[Step]:
         return
     found = bound(snapshot, start.node, target.protocol, str(start.address), to)
     for entry in found[:_SOCKETS]:
-        where = "that address itself, untranslated," if entry.target == to else written(entry.target)
+        where = "that address itself, untranslated," if entry.target == to else with_port(*entry.target)
         text = (
             f"a client socket (port {entry.client[1]}) is bound to {where} by conntrack for {entry.seconds} s"
         )

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from kubewire.dataplane.core.cluster import service_ports
+from kubewire.dataplane.core.endpoints import endpoints_of
 from kubewire.dataplane.node import read_inputs
 from kubewire.dataplane.trace import Trace
-from kubewire.dataplane.ways import endpoints_of
 from trace_golden import Bench, bench_of, edited, ends, load
 
 IPVS = "versions/v1.37.2-ipvs"
@@ -25,7 +25,7 @@ def test_every_cluster_ip_reaches_its_endpoints_alike(version: str) -> None:
     snapshot = next(each for each in load(f"versions/{version}-ipvs").nodes if each.name == "default")
     inputs = read_inputs(snapshot, node.cluster)
     for port in service_ports(node.cluster, "ipv4", node.version):
-        endpoints = endpoints_of(port, inputs, node.cluster)
+        endpoints = endpoints_of(node.cluster, port, inputs.facts.node, inputs.version)
         used = (port.internal_policy_local and endpoints.local) or endpoints.cluster
         wanted = {str(endpoint): 1 / len(used) for endpoint in used} or {"rejected": 1.0}
         for start in (node.pod("10.244.1.200"), node.process()):
