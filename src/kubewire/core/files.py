@@ -26,7 +26,6 @@ T = TypeVar("T")
 RECORD_LIMIT = 4 << 20
 """Bytes of one of our own records."""
 
-
 LOST_RACES = 1000
 """How often a folder may be removed between its making and its use."""
 
@@ -35,18 +34,21 @@ class UnsafeFileError(LabError):
     """A file or folder of the wrong kind or owner, that others can write, or that is too large."""
 
 
-def make_in(folder: Path, make: Callable[[], T]) -> T:
+def make_in(folder: Path, make: Callable[[], T], *, mode: int = 0o777) -> T:
     """What `make` answers, which makes something in this folder of ours; the folder is made first.
 
     A process that finds such a folder empty removes it: if that happens in between, both are done again,
     LOST_RACES times, so that a folder that no one can make (FileNotFoundError below /proc) is told.
     """
-    for _ in range(LOST_RACES):
-        with suppress(FileNotFoundError, FileExistsError):
-            folder.mkdir(parents=True, exist_ok=True)
+    lost = 0
+    while True:
+        try:
+            folder.mkdir(mode, parents=True, exist_ok=True)
             return make()
-    folder.mkdir(parents=True, exist_ok=True)
-    return make()
+        except (FileNotFoundError, FileExistsError):
+            lost += 1
+            if lost > LOST_RACES:
+                raise
 
 
 def write_atomically(path: Path, text: str, *, mode: int = 0o600) -> None:

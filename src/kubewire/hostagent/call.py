@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from kubewire.core import console, paths, rpc
+from kubewire.core.files import make_in
 from kubewire.hosts.agent import MODULE, PROTOCOL, STEP_MARK
 
 SERVERS = ("sshd", "sshd-session", "dropbear")
@@ -47,9 +48,9 @@ def connection() -> int:
 
 def _start(path: Path, server: int) -> None:
     """Start a session, which listens from now on: it outlives this call, but not the SSH connection."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
-    log = os.open(path.with_suffix(".log"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+    log = make_in(path.parent, lambda: os.open(path.with_suffix(".log"), flags, 0o600), mode=0o700)
     with rpc.listen(path) as listener:
         subprocess.Popen(
             [

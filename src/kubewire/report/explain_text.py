@@ -10,6 +10,7 @@ from rich.text import Text
 from kubewire.core.console import Screen
 from kubewire.core.printable import printable
 from kubewire.dataplane.core.cluster import ServicePort
+from kubewire.dataplane.core.objects import with_port
 from kubewire.dataplane.explain import Line
 from kubewire.dataplane.explain_service import Explanation
 
@@ -48,6 +49,5 @@ def _reasons(lines: Iterator[Line]) -> Iterator[Text]:
 
 
 def _address(port: ServicePort) -> str:
-    ip = f"[{port.cluster_ip}]" if port.family == "ipv6" else port.cluster_ip
     node_port = f", node port {port.node_port}" if port.node_port else ""
-    return f"{port.name} {ip}:{port.port}/{port.protocol.lower()}{node_port}"
+    return f"{port.name} {with_port(port.cluster_ip, port.port)}/{port.protocol.lower()}{node_port}"

@@ -118,7 +118,8 @@ def test_a_folder_removed_in_between_is_made_again(tmp_path: Path) -> None:
         (folder / "file").write_text("made")
         return "made"
 
-    assert make_in(folder, make) == "made"
+    assert make_in(folder, make, mode=0o700) == "made"
+    assert folder.stat().st_mode & 0o777 == 0o700
     assert (folder / "file").read_text() == "made"
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from kubewire.dataplane.core.objects import with_port
 from kubewire.dataplane.nftables.expression import (
     BINARY,
     INTERFACES,
@@ -132,7 +133,7 @@ def _nat(name: str, body: Json) -> str:
         raise NotUnderstood(f"{name} with type flags {type_flags!r}")
     to = expression(address)
     if port is not None:
-        to = f"[{to}]:{expression(port)}" if ":" in to else f"{to}:{expression(port)}"
+        to = with_port(to, expression(port))
     return f"{name} {f'{family} ' if family else ''}to {to}{_flags(flags)}"
 
 
