@@ -88,9 +88,7 @@ def _examples(
 ) -> Iterator[tuple[ServicePort, Categorized]]:
     """One service port of each kind that differs for the rules: by its form, and by those that name it."""
     narrow = [scope for scope in scopes if scope.networks or scope.ports]
-    wide = len(narrow) < len(scopes) or any(
-        not scope.ports and scope.names_addresses(clients) for scope in narrow
-    )
+    wide = len(narrow) < len(scopes)
     own = {ip_address(ip) for ip in node.facts.node.internal_ips}
     seen: set[object] = set()
     for port in ports:
@@ -101,7 +99,8 @@ def _examples(
         named = tuple(
             index
             for index, scope in enumerate(narrow)
-            if scope.names_port(numbers) and scope.names_addresses(addresses, clients)
+            if scope.names_port(numbers)
+            and (scope.names_addresses(addresses, clients) or scope.names_addresses(clients))
         )
         if not named and not wide:
             continue
@@ -171,7 +170,7 @@ class _Judge:
         return go(self._view.name, way.packet, nft_first=nft_first)
 
     def _first_packet(self, way: Way, path: Path, unusual: Set[object]) -> Iterator[Harm]:
-        culprit = _culprit(path)
+        culprit = _culprit(path, lost=self._lost(path))
         if self._end(path) in unusual and culprit is not None:
             text = f"{_does(culprit, path)} packets from {way}"
             spares = (d for d in path.doubts if not d.base.owner.may_end(d.chain, d.rule))
@@ -198,8 +197,12 @@ class _Judge:
         fate, packet = path.outcome.fate if path.outcome else "", path.packet
         if fate not in ("delivered", "left"):
             return fate
-        lost = packet.source != path.hooks[0][1].source and not self._view.routing.is_local(packet.source)
-        return fate, packet.to, packet.source if lost else None
+        return fate, packet.to, packet.source if self._lost(path) else None
+
+    def _lost(self, path: Path) -> bool:
+        """Whether replies go neither to the client nor to this node."""
+        source = path.packet.source
+        return source != path.hooks[0][1].source and not self._view.routing.is_local(source)
 
     def _ends(self, paths: Iterable[Path]) -> dict[object, Fraction]:
         ends: dict[object, Fraction] = {}
@@ -227,9 +230,12 @@ class _Judge:
 _PASSING = (Action.NEXT, Action.JUMP, Action.GOTO)
 
 
-def _culprit(path: Path) -> Step | None:
-    """The foreign step by which a path ends as it does: that ended it, sent it elsewhere, or the last one."""
-    steps = [step for step in path.steps if _is_foreign(step)]
+def _culprit(path: Path, *, lost: bool) -> Step | None:
+    """The foreign step by which a path ends as it does: that ended it, sent it elsewhere, or the last one.
+
+    Another source counts only where replies to it are `lost`.
+    """
+    steps = [s for s in path.steps if _is_foreign(s) and (lost or not s.effect.startswith("source"))]
     for kind in (
         lambda step: step.action in _DOES,
         lambda step: step.effect.startswith("destination"),

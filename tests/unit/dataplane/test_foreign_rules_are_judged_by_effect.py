@@ -84,6 +84,11 @@ FATAL = [
         "drops some of",
     ),
     ("security", "-A FORWARD -m conntrack --ctstate ESTABLISHED -j DROP", "drops later packets"),
+    (
+        "filter",
+        "-A FORWARD -s 172.18.0.3/32 -p tcp -m tcp --dport 80 -j DROP",
+        "from other nodes to an endpoint",
+    ),
 ]
 
 
@@ -113,6 +118,12 @@ def test_a_rule_that_diverts_packets(name: str, rule: str, said: str) -> None:
     elif "ACCEPT" not in rule:
         assert not strays(checked)
         assert any("registered" in note.text and rule in note.text for note in checked.notes)
+
+
+def test_the_rule_that_leads_past_kube_proxys_is_named_and_not_what_then_masquerades() -> None:
+    past = f"-A PREROUTING {HTTPBIN} -j ACCEPT"
+    [stray] = strays(with_rules(RICH, "nat", past, "-A POSTROUTING -o eth0 -j MASQUERADE", first=True))
+    assert stray.observed == past
 
 
 HARMLESS = [
