@@ -254,3 +254,69 @@ def test_what_nft_shows_and_is_not_understood_is_said() -> None:
     checked = check_snapshot(alone(snapshot, snapshot.nodes[0], "nft-foreign.json", text))
     assert {check.status for check in checked.checks} == {"passed"}
     assert any("may drop packets" in note.text for note in checked.notes)
+
+
+def banned(*members: object) -> str:
+    ban = rule("forward", match("ip", "saddr", "@bad"), match("tcp", "dport", "@ports"), DROP)
+    bad = {
+        "set": {"name": "bad", "type": "ipv4_addr", "flags": ["interval", "timeout"], "elem": list(members)}
+    }
+    ports = {"set": {"name": "ports", "type": "inet_service", "elem": [22, 80]}}
+    return nft_table(bad, ports, base("forward", -1), ban)
+
+
+@pytest.mark.parametrize(
+    ("members", "said"),
+    [
+        (["198.51.100.7"], "drops packets from the client 198.51.100.7 to"),
+        ([{"elem": {"val": "198.51.100.7", "timeout": 600, "expires": 9}}], "the client 198.51.100.7 to"),
+        ([{"range": ["198.51.100.7", "198.51.100.9"]}], "the client 198.51.100.7 to"),
+        ([], ""),
+        (["192.168.0.1"] * 2 + ["172.18.0.99"], "drops packets from the client"),
+    ],
+)
+def test_a_set_of_clients_that_are_shut_out_is_a_note(members: list[object], said: str) -> None:
+    snapshot = healthy(RICH)
+    checked = check_snapshot(alone(snapshot, snapshot.nodes[0], "nft-foreign.json", banned(*members)))
+    assert {check.status for check in checked.checks} == {"passed"}
+    notes = [note.text for note in checked.notes if "table inet fw chain forward" in note.text]
+    assert [said in note for note in notes] == [True] * bool(said)
+
+
+def test_a_set_that_holds_a_pod_fails() -> None:
+    snapshot = healthy(RICH)
+    checked = check_snapshot(
+        alone(
+            snapshot,
+            snapshot.nodes[0],
+            "nft-foreign.json",
+            banned({"prefix": {"addr": "10.244.0.0", "len": 16}}),
+        )
+    )
+    assert [check.object for check in checked.checks if check.status == "failed"] == [
+        "nft table inet fw chain forward"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("redirect", "to"),
+    [({"port": 3128}, "172.18.0.2:3128"), (None, "172.18.0.2:8000"), ({"port": {"range": [1, 9]}}, "")],
+)
+def test_nfts_redirect_is_followed(redirect: object, to: str) -> None:
+    nat = base("prerouting", -110)
+    nat["chain"] |= {"type": "nat"}  # type: ignore[operator]
+    text = nft_table(nat, rule("prerouting", match("tcp", "dport", 8000), {"redirect": redirect}))
+    snapshot = healthy(RICH)
+    checked = check_snapshot(alone(snapshot, snapshot.nodes[0], "nft-foreign.json", text))
+    failed = [check for check in checked.checks if check.status == "failed"]
+    assert [f"sends to {to} packets from" in check.reason for check in failed] == [True] * bool(to)
+    assert to or any("may drop packets" in note.text for note in checked.notes)
+
+
+@pytest.mark.parametrize("hook", ["ingress", "egress"])
+def test_a_chain_at_a_device_is_said_not_to_be_evaluated(hook: str) -> None:
+    text = nft_table(base(hook, 0), rule(hook, *TO_HTTPBIN, DROP))
+    snapshot = healthy(RICH)
+    checked = check_snapshot(alone(snapshot, snapshot.nodes[0], "nft-foreign.json", text))
+    assert {check.status for check in checked.checks} == {"passed"}
+    assert any(f"chain {hook} of table inet fw" in n.text and "not known" in n.text for n in checked.notes)

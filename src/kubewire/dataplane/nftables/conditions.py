@@ -23,7 +23,7 @@ _KINDS = frozenset(("local", "unicast", "broadcast", "multicast", "blackhole", "
 
 @dataclass(frozen=True)
 class Sets:
-    """The named sets and maps of a table; those that only packets fill are empty for a new client."""
+    """The named sets and maps of a table; kube-proxy's that only packets fill are empty for a new client."""
 
     lookups: Mapping[str, Lookup] = field(default_factory=dict)
 

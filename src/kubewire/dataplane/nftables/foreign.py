@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from ipaddress import ip_address, summarize_address_range
 
 from kubewire.dataplane.core.harm import Scope
-from kubewire.dataplane.core.model import Chain, Rule
+from kubewire.dataplane.core.model import Dataplane, Rule
 from kubewire.dataplane.nftables.names import TABLE
+
+MOST_MEMBERS = 4096
+"""A named set with more counts as one that names nothing."""
+Members = Callable[[str], Sequence[str] | None]
+"""The members of a table's set by its name; None if they aren't known, or are too many."""
 
 _ENDS = re.compile(r"\b(drop|reject|dnat|snat|redirect|tproxy|queue|notrack|fwd|dup)\b")
 _QUOTED = re.compile(r'"[^"]*"')
 _MATCH = re.compile(r"\b(ip6? [sd]addr|(?:tcp|udp|sctp|th) [sd]port|[io]if(?:name)?) (\{[^}]*\}|[^\s{]+)")
-_ADDRESS = re.compile(r"[0-9a-fA-F:.]+(?:/\d+)?")
+_ADDRESS = re.compile(r"[0-9a-fA-F:.]+(?:/\d+|-[0-9a-fA-F:.]+)?")
 
 
 def may_end(rule: Rule) -> bool:
@@ -20,36 +26,58 @@ def may_end(rule: Rule) -> bool:
     return not rule.understood or _ENDS.search(_QUOTED.sub('""', rule.text)) is not None
 
 
-def biting(chains: Iterable[Chain]) -> Iterator[Scope]:
+def biting(dataplane: Dataplane) -> Iterator[Scope]:
     """What the rules of other tables ask for that may end or divert a packet; a policy asks for nothing."""
-    for chain in chains:
+    sets = {
+        (item.table, item.name): [element.key for element in item.elements]
+        for item in dataplane.sets
+        if " . " not in item.key_type and len(item.elements) <= MOST_MEMBERS
+    }
+    for chain in dataplane.chains:
         if chain.table == TABLE:
             continue
         if chain.hook is not None and chain.hook.policy == "drop":
             yield Scope()
+
+        def members(name: str, table: str = chain.table) -> Sequence[str] | None:
+            return sets.get((table, name))
+
         yield from (
-            scope(rule.text) if rule.understood else Scope() for rule in chain.rules() if may_end(rule)
+            scope(rule.text, members) if rule.understood else Scope()
+            for rule in chain.rules()
+            if may_end(rule)
         )
 
 
-def scope(text: str) -> Scope:
-    """The addresses, ports and interfaces that a rule names; a negated match and a named set name none."""
+def scope(text: str, members: Members = lambda _: None) -> Scope:
+    """The addresses, ports and interfaces that a rule names; a negated match names none."""
     networks: list[tuple[str, ...]] = []
     ports: list[tuple[int, int]] = []
     interfaces: list[str] = []
     for what, value in _MATCH.findall(text):
-        words = [word.strip() for word in value.strip("{}").split(",")]
-        if value.startswith(("@", "!")):
+        listed = [word.strip() for word in value.strip("{}").split(",")]
+        words = members(value[1:]) if value.startswith("@") else listed
+        if words is None or value.startswith("!"):
             continue
         if what.endswith("addr"):
-            group = tuple(word for word in words if _ADDRESS.fullmatch(word))
-            networks += [group] if len(group) == len(words) else []
+            group = tuple(
+                network for word in words if _ADDRESS.fullmatch(word) for network in _networks(word)
+            )
+            networks += [group] if len(group) >= len(words) else []
         elif what.endswith("port"):
             found = [_range(word) for word in words]
             ports += [each for each in found if each]
         else:
             interfaces += [word.strip('"') for word in words]
     return Scope(tuple(networks), tuple(ports), tuple(interfaces))
+
+
+def _networks(word: str) -> list[str]:
+    """An address, a network, or a range as networks."""
+    first, dash, last = word.partition("-")
+    if not dash:
+        return [word]
+    return [str(net) for net in summarize_address_range(ip_address(first), ip_address(last))]
 
 
 def _range(word: str) -> tuple[int, int] | None:

@@ -34,6 +34,10 @@ from kubewire.dataplane.nftables.text import duration_text, element_text, rule_t
 _RULE_KEYS = {"family", "table", "chain", "handle", "expr", "comment", "index"}
 _CHAIN_KEYS = {"family", "table", "name", "handle", "type", "hook", "prio", "policy", "comment"}
 _UNUSUAL = {"policy", "auto-merge", "stmt"}
+_NOT_FOLLOWED = "chains of the hooks ingress and egress are not evaluated"
+_ELEMENT_KEYS = {"val", "comment"}
+_STATE_KEYS = {"timeout", "expires", "counter"}
+"""What the kernel keeps of a member of another owner's set."""
 _SET_KEYS = {
     *("family", "table", "name", "handle", "type", "comment", "elem", "map", "flags", "timeout"),
     *("size", "gc-interval"),  # set by nft and the kernel, not always shown
@@ -172,6 +176,8 @@ class _Reader:
                 _only(body, _CHAIN_KEYS)
                 if "hook" in body and not isinstance(body.get("prio"), int):
                     raise NotUnderstood("a base chain without a numeric priority")
+                if body.get("hook") in ("ingress", "egress"):
+                    self._problem(f"chain {body['name']} of table {table}", body["name"], _NOT_FOLLOWED)
                 self.chains.append((body, self.rules.setdefault((table, body["name"]), [])))
             case "rule":
                 self.rules.setdefault((table, body["chain"]), []).append(self._rule(body))
@@ -231,23 +237,24 @@ def _set(body: Mapping[str, Any], family: IpFamily, table: str) -> Set:
     if "timeout" in body:
         options.append(f"timeout {duration_text(body['timeout'])}")
     options += [f"{key} {json.dumps(body[key])}" for key in sorted(_UNUSUAL & set(body))]
+    known = _ELEMENT_KEYS if table == TABLE else _ELEMENT_KEYS | _STATE_KEYS
     return Set(
         family,
         table,
         body["name"],
         kind if isinstance(kind, str) else " . ".join(kind),
         value_type=value_type if isinstance(value_type, str) else " . ".join(value_type),
-        elements=tuple(_element(item, is_map="map" in body) for item in body.get("elem", ())),
+        elements=tuple(_element(item, known, is_map="map" in body) for item in body.get("elem", ())),
         options=tuple(options),
         dynamic=bool(flags & {"dynamic", "timeout"}),
         comment=body.get("comment", ""),
     )
 
 
-def _element(item: Any, *, is_map: bool) -> Element:
+def _element(item: Any, known: set[str], *, is_map: bool) -> Element:
     key, value = item if is_map else (item, None)
     comment = ""
-    if isinstance(key, dict) and "elem" in key and set(key["elem"]) == {"val", "comment"}:
-        key, comment = key["elem"]["val"], key["elem"]["comment"]
+    if isinstance(key, dict) and "elem" in key and known >= set(key["elem"]):
+        key, comment = key["elem"]["val"], key["elem"].get("comment", "")
     text = verdict_text(value) if is_map else ""
     return Element(element_text(key), text, comment)

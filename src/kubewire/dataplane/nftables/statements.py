@@ -13,7 +13,13 @@ from ipaddress import ip_address
 
 from kubewire.dataplane.core.packet import SURE, Action, Address, NotModelled, Packet, Result, as_number
 from kubewire.dataplane.core.routing import Routing
-from kubewire.dataplane.core.translate import address_and_port, destination_nat, masquerade, source_nat
+from kubewire.dataplane.core.translate import (
+    address_and_port,
+    destination_nat,
+    masquerade,
+    redirect,
+    source_nat,
+)
 from kubewire.dataplane.nftables.conditions import Sets, Statement, choice, condition, verdict
 from kubewire.dataplane.nftables.words import JUMPS, VERDICTS, Reader
 
@@ -64,7 +70,7 @@ def _statement(reader: Reader) -> Statement:
     if reader.accept("masquerade"):
         _flags(reader)
         return lambda packet, routing, _: [masquerade(packet, routing)]
-    if word in ("dnat", "snat"):
+    if word in ("dnat", "snat", "redirect"):
         return _nat(reader)
     if reader.accept("meta", "mark", "set"):
         return _set_mark(reader)
@@ -101,6 +107,10 @@ def _flags(reader: Reader) -> None:
 
 
 def _nat(reader: Reader) -> Statement:
+    if reader.accept("redirect"):
+        to = int(reader.take().removeprefix(":")) if reader.accept("to") else None
+        _flags(reader)
+        return lambda packet, routing, _: [redirect(packet, routing, to)]
     source = reader.take() == "snat"
     if reader.peek() in ("ip", "ip6"):
         reader.take()

@@ -179,7 +179,8 @@ class NftRules(Rules):
         self._dataplane = dataplane
         lookups: dict[str, dict[str, Lookup]] = {table.name: {} for table in dataplane.tables}
         for item in dataplane.sets:
-            lookups.setdefault(item.table, {})[item.name] = Lookup(() if item.dynamic else item.elements)
+            empty = item.dynamic and item.table == TABLE
+            lookups.setdefault(item.table, {})[item.name] = Lookup(() if empty else item.elements)
         self._sets = {name: Sets(found) for name, found in lookups.items()}
 
     def line(self, chain: Chain, rule: Rule) -> str:
@@ -202,7 +203,7 @@ class NftRules(Rules):
         return chain.table != TABLE and may_end(rule)
 
     def biting(self) -> Iterator[Scope]:
-        return biting(self._dataplane.chains)
+        return biting(self._dataplane)
 
     def own(self) -> Rules:
         chains = tuple(chain for chain in self._dataplane.chains if chain.table == TABLE)

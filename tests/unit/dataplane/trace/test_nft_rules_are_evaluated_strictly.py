@@ -146,7 +146,7 @@ def test_what_changes_nothing_is_passed(text: str) -> None:
         "limit rate 5/second drop",
         "queue to 3",
         "tproxy to :80",
-        "redirect to :80",
+        "redirect to :80-90",
         "numgen inc mod 2 vmap { 0 : drop, 1 : accept }",
         "ct mark 0x1 drop",
         "ct state bogus drop",
