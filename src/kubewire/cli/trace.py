@@ -30,7 +30,7 @@ def trace(
     ] = None,
 ) -> None:
     """Follow the first packet of a connection through the actual rules of the nodes: each matching rule, each
-    branch with its probability, and where it ends. No packet is sent.
+    branch with its probability, and where it ends, or what ends the reply to it. No packet is sent.
 
     Supports modes iptables and nftables, for a client without session affinity so far. The trace ends at a
     rule that it can't evaluate, with the text of the rule and exit code 4.

@@ -1,8 +1,7 @@
 """What the rules and policies of others do to the packets on their way to a Service through one node.
 
 Each kind of way is followed twice, through all rules of the node and through kube-proxy's alone; what differs
-is the effect of the others. Later packets and replies meet the same rules but those of NAT, which decides
-about the first one (net/netfilter/nf_nat_core.c).
+is the effect of the others.
 """
 
 from __future__ import annotations
@@ -19,23 +18,18 @@ from kubewire.dataplane.core.cluster import ClusterState, ServicePort, service_p
 from kubewire.dataplane.core.endpoints import Categorized, endpoints_of
 from kubewire.dataplane.core.findings import IpFamily
 from kubewire.dataplane.core.harm import Effects, Harm, Scope
-from kubewire.dataplane.core.packet import SURE, Action, Address, Packet
+from kubewire.dataplane.core.packet import SURE, Action, Address
 from kubewire.dataplane.core.pods import Pod
 from kubewire.dataplane.node import Inputs
-from kubewire.dataplane.trace.hooks import Rules, in_order
+from kubewire.dataplane.trace.hooks import Rules
 from kubewire.dataplane.trace.journey import Network, NodeView, Servers
+from kubewire.dataplane.trace.later_packets import back, ends, onward, visits
 from kubewire.dataplane.trace.observe import view_with
-from kubewire.dataplane.trace.walk import Path, Step, Walker
+from kubewire.dataplane.trace.walk import Path, Step
 from kubewire.dataplane.ways import Hosts, Surroundings, Way, ways_to
 
 MOST_WAYS = 400
 """Ways that are followed on one node; more exist only where rules single out very many Services."""
-_NAT = {"PREROUTING": -100, "OUTPUT": -100, "INPUT": 100, "POSTROUTING": 100}
-"""The priority at which a known connection's packets are translated."""
-_REPLY = {"PREROUTING": "POSTROUTING", "INPUT": "OUTPUT", "FORWARD": "FORWARD"}
-_REPLY |= {there: here for here, there in _REPLY.items()}
-_Stage = tuple[str, Packet, Packet]
-"""A hook, with a packet as it comes in and as it goes out."""
 _DOES = {Action.DROP: "drops", Action.REJECT: "rejects"}
 _BEFORE = {"dropped": "makes the node drop", "rejected": "makes the node reject"}
 
@@ -153,8 +147,8 @@ class _Judge:
         paths = self._follow(self._all, way, nft_first)
         touched = [path for path in paths if path.doubts or any(map(_is_foreign, path.steps))]
         usual = self._ends(self._follow(self._own, way, nft_first) if touched else ())
-        ends = self._ends(paths if touched else ())
-        unusual = {end for end, chance in ends.items() if usual.get(end, 0) < chance}
+        observed = self._ends(paths if touched else ())
+        unusual = {end for end, chance in observed.items() if usual.get(end, 0) < chance}
         for path in touched:
             yield from self._first_packet(way, path, unusual)
         for path in paths:
@@ -187,8 +181,9 @@ class _Judge:
                 yield Harm(rules.label(doubt.base.chain), line, owner, way.port.name, text, sure=False)
 
     def _later_packets(self, way: Way, path: Path) -> Iterator[Harm]:
-        for what, hooks in (("later packets", _onward(path)), ("replies to packets", _back(path))):
-            step = self._last_step(hooks)
+        [(_, stages)] = visits(path)
+        for what, found in (("later packets", onward(stages)), ("replies to packets", back(stages))):
+            step = next((end.steps[-1] for end in ends(self._view, found)), None)
             if step is not None and _is_foreign(step):
                 yield _harm(step, way, f"{_DOES[step.action]} {what} from {way}")
 
@@ -202,7 +197,7 @@ class _Judge:
     def _lost(self, path: Path) -> bool:
         """Whether replies go neither to the client nor to this node."""
         source = path.packet.source
-        return source != path.hooks[0][1].source and not self._view.routing.is_local(source)
+        return source != path.hooks[0].packet.source and not self._view.routing.is_local(source)
 
     def _ends(self, paths: Iterable[Path]) -> dict[object, Fraction]:
         ends: dict[object, Fraction] = {}
@@ -210,21 +205,6 @@ class _Judge:
             end = self._end(path)
             ends[end] = ends.get(end, Fraction(0)) + path.chance
         return ends
-
-    def _last_step(self, hooks: Iterable[_Stage]) -> Step | None:
-        """What ends a packet of a known connection."""
-        mark = 0
-        walker = Walker(self._view.name, self._view.routing, strict=False)
-        for hook, before, after in hooks:
-            for base in in_order(self._view.rules(), hook):
-                if base.nat:
-                    continue
-                packet = after if base.priority > _NAT.get(hook, base.priority) else before
-                for path in walker.through(base, Path(SURE, replace(packet, mark=mark))):
-                    mark = path.packet.mark
-                    if path.outcome is not None:
-                        return path.steps[-1]
-        return None
 
 
 _PASSING = (Action.NEXT, Action.JUMP, Action.GOTO)
@@ -283,55 +263,3 @@ def _joined(harms: Sequence[Harm]) -> Harm:
     more = f", and {len(texts) - 1} other kinds of packets" if len(texts) > 1 else ""
     one = len({harm.service for harm in harms if harm.sure == first.sure}) == 1
     return replace_struct(first, text=first.text + more, service=first.service if one else "")
-
-
-def _stages(path: Path) -> list[_Stage]:
-    """Each hook that the path came to, with a later packet before and after it."""
-    packets = [
-        replace(packet, established=True, dnat=path.packet.dnat, snat=path.packet.snat)
-        for packet in (*(packet for _, packet in path.hooks), path.packet)
-    ]
-    return [(hook, packets[i], packets[i + 1]) for i, (hook, _) in enumerate(path.hooks)]
-
-
-def _onward(path: Path) -> list[_Stage]:
-    """The hooks of the connection's later packets of the client."""
-    return [
-        (hook, before, replace(after, in_interface=before.in_interface, out_interface=before.out_interface))
-        for hook, before, after in _stages(path)
-    ]
-
-
-def _back(path: Path) -> list[_Stage]:
-    """The hooks of the replies, which come the same way back: to a process by the link that is routed to."""
-    stages = []
-    for hook, before, after in reversed(_without_ipvs(_stages(path))):
-        at = after if hook == "OUTPUT" else before
-        stages.append((_REPLY[hook], _reversed(after, at), _reversed(before, at)))
-    return stages
-
-
-def _without_ipvs(stages: list[_Stage]) -> list[_Stage]:
-    """What IPVS takes in INPUT comes back through FORWARD; what it takes in OUTPUT, through INPUT once."""
-    out: list[_Stage] = []
-    for hook, before, after in stages:
-        last = out[-1][0] if out else ""
-        if hook == "OUTPUT" and last in ("INPUT", "OUTPUT"):
-            came = out.pop()[1]
-            through = replace(before, in_interface=came.in_interface)
-            out.append((hook if last == hook else "FORWARD", through, after))
-        else:
-            out.append((hook, before, after))
-    return out
-
-
-def _reversed(packet: Packet, at: Packet) -> Packet:
-    """The reply to a packet, at the same place: its port is still the server's."""
-    return replace(
-        packet,
-        source=packet.destination,
-        destination=packet.source,
-        in_interface=at.out_interface,
-        out_interface=at.in_interface,
-        reply=True,
-    )

@@ -7,7 +7,7 @@ from functools import cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from kubewire.dataplane.core.model import Set
-from kubewire.dataplane.core.packet import NotModelled, Packet
+from kubewire.dataplane.core.packet import EPHEMERAL, NotModelled, Packet
 
 Key = tuple[object, ...]
 
@@ -28,10 +28,20 @@ def membership(item: Set) -> Callable[[Packet, Sequence[str]], bool]:
                 exact.add((*first, last))
         return exact, networks
 
+    @cache
+    def may_be_clients() -> bool:
+        exact, networks = members()
+        heads = (*exact, *(head for head, _ in networks))
+        return any(_may_be_clients(value) for head in heads for value in head)
+
     def test(packet: Packet, sides: Sequence[str]) -> bool:
         if len(sides) != len(parts):
             raise NotModelled(f"ipset {item.name} has {len(parts)} parts")
         exact, networks = members()
+        if any(p == "port" and _asks_client(packet, side) for p, side in zip(parts, sides, strict=True)):
+            if may_be_clients():
+                raise NotModelled("the client's port is not known")
+            return False
         key = tuple(
             _value(packet, part, side, alone=len(parts) == 1) for part, side in zip(parts, sides, strict=True)
         )
@@ -62,6 +72,16 @@ def _part(part: str, word: str) -> object:
         raise NotModelled(f"the member {word!r} is not understood") from error
 
 
+def _asks_client(packet: Packet, side: str) -> bool:
+    return side in ("src", "dst") and (side == "src") != packet.reply
+
+
+def _may_be_clients(value: object) -> bool:
+    """Whether a part of a member is a port that a client's kernel may choose."""
+    port = value[1] if isinstance(value, tuple) else value
+    return isinstance(port, int) and EPHEMERAL[0] <= port <= EPHEMERAL[1]
+
+
 def _value(packet: Packet, part: str, side: str, *, alone: bool) -> object:
     if side not in ("src", "dst"):
         raise NotModelled(f"the side {side!r} is not modelled")
@@ -69,6 +89,4 @@ def _value(packet: Packet, part: str, side: str, *, alone: bool) -> object:
         return packet.source if side == "src" else packet.destination
     if part != "port":
         raise NotModelled(f"an ipset's {part!r} is not modelled")
-    if (side == "src") != packet.reply:
-        raise NotModelled("the client's port is not known")
     return packet.port if alone else (packet.protocol, packet.port)

@@ -55,7 +55,9 @@ class Base:
 
 
 class Rules(ABC):
-    """The rules of one tool on one node and family."""
+    """The rules of one tool on one node and family; `unread` names what the dump has besides, and why."""
+
+    unread: tuple[str, ...] = ()
 
     def __init__(self, dataplane: Dataplane) -> None:
         self._chains = {(chain.table, chain.name): chain for chain in dataplane.chains}
@@ -177,6 +179,8 @@ class NftRules(Rules):
         )
         super().__init__(dataplane)
         self._dataplane = dataplane
+        problems = (p for each in dataplanes for p in each.problems if not p.where.startswith("rule"))
+        self.unread = tuple(f"nft {problem.where}: {problem.why}" for problem in problems)
         lookups: dict[str, dict[str, Lookup]] = {table.name: {} for table in dataplane.tables}
         for item in dataplane.sets:
             empty = item.dynamic and item.table == TABLE

@@ -11,7 +11,7 @@ from kubewire.dataplane.core.facts import LOCALNET
 from kubewire.dataplane.core.packet import SURE, Address, NotModelled, Packet
 from kubewire.dataplane.core.routing import LOOPBACK, Routing
 from kubewire.dataplane.trace.hooks import SOURCE_HOOKS, Base, Rules, in_order
-from kubewire.dataplane.trace.walk import Path, Step, Walker
+from kubewire.dataplane.trace.walk import Path, Step, Visited, Walker
 
 _BALANCED = {"INPUT": 98, "OUTPUT": -98}
 """The priority at which IPVS takes packets (ip_vs_ops4 in net/netfilter/ipvs/ip_vs_core.c)."""
@@ -131,7 +131,7 @@ class _Visit:
         """Through all base chains of a hook. A process's packet of a new destination is routed again, which
         the later chains of OUTPUT don't see: they get the device of the hook's begin (nf_hook_state).
         """
-        paths = [replace(path, hooks=(*path.hooks, (hook, path.packet)))]
+        paths = [replace(path, hooks=(*path.hooks, Visited(self.view.name, hook, path.packet)))]
         tools = self.view.rules()
         balanced = _BALANCED.get(hook) if self.view.servers() else None
         for base in in_order(tools if self.nft_first else tools[::-1], hook):

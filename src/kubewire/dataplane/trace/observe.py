@@ -60,7 +60,7 @@ def _rules(node: NodeSnapshot, family: IpFamily) -> tuple[Rules, ...]:
         nft.append(_whole(parse_nft_json(text, family), node, NFT_FILES[family]))
     if text := node.files.get(NFT_FOREIGN, "").strip():
         nft.append(parse_foreign_tables(text, family))
-    if any(each.chains for each in nft):
+    if any(each.chains or each.problems for each in nft):
         rules.append(NftRules(*nft))
     if text := node.files.get(IPTABLES_FILES[family], "").strip():
         tables = _whole(parse_iptables_save(text, family), node, IPTABLES_FILES[family])

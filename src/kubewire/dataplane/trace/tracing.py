@@ -16,11 +16,12 @@ from kubewire.dataplane.core.routing import LOOPBACK
 from kubewire.dataplane.core.snapshot import Snapshot
 from kubewire.dataplane.core.translate import address_and_port
 from kubewire.dataplane.trace.journey import Network
+from kubewire.dataplane.trace.later_packets import with_replies
 from kubewire.dataplane.trace.observe import view_of
 from kubewire.dataplane.trace.walk import Path, Step
 
 PROTOCOLS = ("tcp", "udp", "sctp")
-_SOCKETS = 3
+_SOCKETS, _UNREAD = 3, 5
 _TIES = (
     "iptables and nft chains of equal priority disagree here: the kernel runs first what was registered "
     "last, which a snapshot does not tell; this trace runs nft first"
@@ -69,7 +70,7 @@ class Trace:
 
 
 def trace(snapshot: Snapshot, source: str, target: str, node: str = "") -> Trace:
-    """Trace the first packet of a new connection.
+    """Trace the first packet of a new connection, and the reply to it where it arrives.
 
     `source` is `pod/[NAMESPACE/]NAME`, `node/NAME`, `external` or `external/ADDRESS`; `target` is
     `ADDRESS:PORT[/PROTOCOL]`; `node` is where a packet from outside comes in, by default the node that has
@@ -116,7 +117,15 @@ def trace_from(network: Network, start: Start, target: Target) -> Trace:
         for first in (True, len(view.rules()) < 2)
     )
     same = [(p.chance, p.outcome) for p in other] == [(p.chance, p.outcome) for p in paths]
-    return Trace(start, target, tuple(paths), () if same else (_TIES,))
+    answered = tuple(after for path in paths for after in with_replies(network, path))
+    nodes = dict.fromkeys((start.node, *(hook.node for path in paths for hook in path.hooks)))
+    unread = [
+        f"{node}: {each}, so packets may be dropped there"
+        for node in nodes
+        for rules in network.nodes[node].rules()
+        for each in rules.unread
+    ]
+    return Trace(start, target, answered, (*(() if same else (_TIES,)), *unread[:_UNREAD]))
 
 
 def parse_target(text: str) -> Target:

@@ -57,17 +57,23 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Path:
-    """One path that the packet can take, so far or, with an outcome, to its end.
+class Visited:
+    """A hook of a node that the packet came to, and the packet as it was then."""
 
-    `hooks` are those that it came to, each with the packet as it was then.
-    """
+    node: str
+    name: str
+    packet: Packet
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """One path that the packet can take, so far or, with an outcome, to its end."""
 
     chance: Fraction
     packet: Packet
     steps: tuple[Step, ...] = ()
     outcome: Outcome | None = None
-    hooks: tuple[tuple[str, Packet], ...] = ()
+    hooks: tuple[Visited, ...] = ()
     doubts: tuple[Doubt, ...] = ()
 
     def then(self, step: Step, packet: Packet | None = None) -> Path:

@@ -38,12 +38,12 @@ def test_every_cluster_ip_reaches_its_endpoints_alike(version: str) -> None:
     ("chain", "rule", "from_pod", "from_process"),
     [
         ("INPUT", "-d 10.96.9.1/32 -p tcp -m tcp --dport 8000 -j DROP", "dropped", "served"),
-        ("FORWARD", "-p tcp -j DROP", "served", "served"),
+        ("FORWARD", "-p tcp -j DROP", "dropped", "served"),
         ("OUTPUT", "-d 10.96.9.1/32 -j DROP", "served", "served"),
         ("OUTPUT", "-p tcp -m tcp --dport 80 -j DROP", "dropped", "dropped"),
     ],
 )
-def test_a_rule_meets_the_service_in_input_and_the_endpoint_in_output(
+def test_a_rule_meets_the_service_in_input_the_endpoint_in_output_and_the_reply_in_forward(
     chain: str, rule: str, from_pod: str, from_process: str
 ) -> None:
     changed = edited(
