@@ -24,6 +24,7 @@ class ForeignCase(Struct, frozen=True, forbid_unknown_fields=True):
     `iptables` is input of iptables-restore --noflush, `nft` of nft -f; `$NAME` in them is an address of the
     lab (see test_foreign_rules.addresses). `file` holds one of the two, as a real tool made it. `hit`: the
     ways, or patterns of them, that end otherwise than without the rules; `hit_in`: those of a mode, instead.
+    `untraced`: ways whose refusal is lost in turn, which a trace doesn't follow.
     `quick`: also in `make test`, in one mode.
     """
 
@@ -37,6 +38,7 @@ class ForeignCase(Struct, frozen=True, forbid_unknown_fields=True):
     file: str = ""
     hit: dict[Fate, tuple[str, ...]] = {}
     hit_in: dict[Mode, dict[Fate, tuple[str, ...]]] = {}
+    untraced: tuple[str, ...] = ()
     quick: bool = False
     name: str = ""
 
@@ -65,8 +67,9 @@ def _read(path: Path) -> ForeignCase:
     except (ValueError, yaml.YAMLError) as error:
         raise AssertionError(f"{path}: {error}") from error
     if case.file:
-        text = (path.parent / case.file).read_text()
-        case = replace(case, **{"iptables" if "\n*filter\n" in text else "nft": text})
+        lines = (path.parent / case.file).read_text().splitlines(keepends=True)
+        text = "".join(line for line in lines if not line.startswith("#"))
+        case = replace(case, **{"iptables" if text.startswith("*") else "nft": text})
     assert case.modes, path
     assert case.iptables or case.nft, path
     return replace(case, name=path.stem)

@@ -24,12 +24,13 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 @dataclass(frozen=True)
 class Way:
-    """From a client, by the name of its namespace, to an address."""
+    """From a client, by the name of its namespace, to an address; `source`: one of the client's addresses."""
 
     client: str
     address: str
     port: int
     protocol: str = "tcp"
+    source: str = ""
 
 
 def network_of(prefix: Sequence[str]) -> int:
@@ -74,6 +75,8 @@ def send(networks: Mapping[str, int], ways: Mapping[str, Way], seconds: float) -
             selector.register(
                 sock, selectors.EVENT_WRITE if kind == socket.SOCK_STREAM else selectors.EVENT_READ, name
             )
+            if way.source:
+                sock.bind((way.source, 0))
             code = sock.connect_ex((way.address, way.port))
             if way.protocol == "udp" and code == 0:
                 code = _ask(sock)
