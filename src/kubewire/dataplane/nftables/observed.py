@@ -34,7 +34,6 @@ from kubewire.dataplane.nftables.text import duration_text, element_text, rule_t
 _RULE_KEYS = {"family", "table", "chain", "handle", "expr", "comment", "index"}
 _CHAIN_KEYS = {"family", "table", "name", "handle", "type", "hook", "prio", "policy", "comment"}
 _UNUSUAL = {"policy", "auto-merge", "stmt"}
-_NOT_FOLLOWED = "chains of the hooks ingress and egress are not evaluated"
 _ELEMENT_KEYS = {"val", "comment"}
 _STATE_KEYS = {"timeout", "expires", "counter"}
 """What the kernel keeps of a member of another owner's set."""
@@ -143,8 +142,8 @@ class _Reader:
         if kind == "table" and "unread" in body:
             self._problem(table, table, str(body["unread"]))
         if body.get("family") not in families:
-            if kind == "table" and body.get("family") in ("netdev", "bridge"):
-                self._problem(table, table, "tables of this family are not evaluated")
+            if kind == "chain" and "hook" in body and body.get("family") in ("netdev", "bridge"):
+                self._problem(f"table {table}", table, _not_followed(body))
             return
         try:
             self._read_own(kind, {**body, "table": table}, table)
@@ -177,7 +176,7 @@ class _Reader:
                 if "hook" in body and not isinstance(body.get("prio"), int):
                     raise NotUnderstood("a base chain without a numeric priority")
                 if body.get("hook") in ("ingress", "egress"):
-                    self._problem(f"chain {body['name']} of table {table}", body["name"], _NOT_FOLLOWED)
+                    self._problem(f"table {table}", body["name"], _not_followed(body))
                 self.chains.append((body, self.rules.setdefault((table, body["name"]), [])))
             case "rule":
                 self.rules.setdefault((table, body["chain"]), []).append(self._rule(body))
@@ -199,6 +198,10 @@ class _Reader:
 
     def _problem(self, where: str, item: Any, why: str) -> None:
         self.problems.append(Problem(where.strip(), json.dumps(item), why))
+
+
+def _not_followed(body: Mapping[str, Any]) -> str:
+    return f"chain {body.get('name')} (hook {body['hook']}, priority {body.get('prio')}) is not evaluated"
 
 
 def _rule(body: Mapping[str, Any]) -> Rule:

@@ -106,7 +106,9 @@ def test_a_table_that_is_not_evaluated_is_a_remark() -> None:
         for node in snapshot.nodes
     )
     [remark] = to_httpbin(structs.replace(snapshot, nodes=nodes), "node/worker").remarks
-    assert remark.startswith(f"{worker(snapshot)}: nft netdev edge: tables of this family are not evaluated")
+    assert remark.startswith(
+        f"{worker(snapshot)}: nft table netdev edge: chain in (hook ingress, priority 0) is not evaluated"
+    )
 
 
 def test_a_replys_unknown_port_is_in_no_set_without_such_ports() -> None:
