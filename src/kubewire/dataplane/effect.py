@@ -30,6 +30,8 @@ from kubewire.dataplane.ways import Hosts, Surroundings, Way, ways_to
 
 MOST_WAYS = 400
 """Ways that are followed on one node; more exist only where rules single out very many Services."""
+_End = tuple[str, str, Address | None]
+"""How and where a path ends, and the address that lost replies go to."""
 _DOES = {Action.DROP: "drops", Action.REJECT: "rejects"}
 _BEFORE = {"dropped": "makes the node drop", "rejected": "makes the node reject"}
 
@@ -148,6 +150,9 @@ class _Judge:
         touched = [path for path in paths if path.doubts or any(map(_is_foreign, path.steps))]
         usual = self._ends(self._follow(self._own, way, nft_first) if touched else ())
         observed = self._ends(paths if touched else ())
+        for (fate, to, lost), chance in list(usual.items()):
+            if lost:  # to bring such replies back does no harm
+                usual[fate, to, None] = usual.get((fate, to, None), Fraction(0)) + chance
         unusual = {end for end, chance in observed.items() if usual.get(end, 0) < chance}
         for path in touched:
             yield from self._first_packet(way, path, unusual)
@@ -163,7 +168,7 @@ class _Judge:
         go = network.arrive if way.packet.in_interface else network.send
         return go(self._view.name, way.packet, nft_first=nft_first)
 
-    def _first_packet(self, way: Way, path: Path, unusual: Set[object]) -> Iterator[Harm]:
+    def _first_packet(self, way: Way, path: Path, unusual: Set[_End]) -> Iterator[Harm]:
         culprit = _culprit(path, lost=self._lost(path))
         if self._end(path) in unusual and culprit is not None:
             text = f"{_does(culprit, path)} packets from {way}"
@@ -187,20 +192,23 @@ class _Judge:
             if step is not None and _is_foreign(step):
                 yield _harm(step, way, f"{_DOES[step.action]} {what} from {way}")
 
-    def _end(self, path: Path) -> object:
+    def _end(self, path: Path) -> _End:
         """Where a path ends, and where replies go if not to the client or to this node."""
         fate, packet = path.outcome.fate if path.outcome else "", path.packet
         if fate not in ("delivered", "left"):
-            return fate
+            return fate, "", None
         return fate, packet.to, packet.source if self._lost(path) else None
 
     def _lost(self, path: Path) -> bool:
-        """Whether replies go neither to the client nor to this node."""
-        source = path.packet.source
-        return source != path.hooks[0].packet.source and not self._view.routing.is_local(source)
+        """Whether replies go to a stranger, or to the client without coming by this node."""
+        first, last = path.hooks[0].packet, path.packet
+        if last.source == first.source:  # to an endpoint by the link that the packet came in by
+            return last.to != first.to and last.out_interface == first.in_interface != ""
+        left = path.outcome is not None and path.outcome.fate == "left"
+        return left and not self._view.routing.is_local(last.source)
 
-    def _ends(self, paths: Iterable[Path]) -> dict[object, Fraction]:
-        ends: dict[object, Fraction] = {}
+    def _ends(self, paths: Iterable[Path]) -> dict[_End, Fraction]:
+        ends: dict[_End, Fraction] = {}
         for path in paths:
             end = self._end(path)
             ends[end] = ends.get(end, Fraction(0)) + path.chance

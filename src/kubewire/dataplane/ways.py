@@ -166,6 +166,10 @@ def ways_to(port: ServicePort, endpoints: Categorized, node: Inputs, around: Sur
     for target, address, number in reachable:
         for client in everyone:
             yield client.way(port, target, address, number)
+    kinds = {endpoint.is_local: endpoint for endpoint in endpoints.reachable}
+    for endpoint in kinds.values():
+        for client in inside:
+            yield client.way(port, "an endpoint", endpoint.ip, endpoint.port)
     for endpoint in endpoints.reachable:
         if ip_address(endpoint.ip) in around.own:
             for client in around.other_nodes:

@@ -126,6 +126,14 @@ def test_the_rule_that_leads_past_kube_proxys_is_named_and_not_what_then_masquer
     assert stray.observed == past
 
 
+def test_who_is_not_masqueraded_any_more_gets_no_reply() -> None:
+    past = "-A POSTROUTING -s 203.0.113.77/32 -j ACCEPT"
+    [stray] = strays(with_rules(RICH, "nat", past, first=True))
+    assert stray.observed == past
+    assert "leads past kube-proxy's rules" in stray.reason
+    assert "from clients outside to" in stray.reason
+
+
 HARMLESS = [
     ("filter", "-A INPUT -p tcp -m tcp --dport 8000 -j DROP"),
     ("filter", "-A FORWARD -p tcp -m tcp --dport 8000 -j DROP"),
@@ -141,6 +149,8 @@ HARMLESS = [
     ("nat", "-A POSTROUTING -s 172.17.0.0/16 ! -o docker0 -j MASQUERADE"),
     ("mangle", '-A FORWARD -j LOG --log-prefix "all of it "'),
     ("raw", "-A PREROUTING -d 198.51.100.1/32 -j DROP"),
+    ("raw", "-A PREROUTING ! -i lo -m conntrack --ctstate NEW,ESTABLISHED -j DROP"),
+    ("nat", "-A POSTROUTING -s 10.244.0.0/16 -d 10.244.1.2/32 -j ACCEPT"),
 ]
 
 
@@ -311,6 +321,15 @@ def test_nfts_redirect_is_followed(redirect: object, to: str) -> None:
     failed = [check for check in checked.checks if check.status == "failed"]
     assert [f"sends to {to} packets from" in check.reason for check in failed] == [True] * bool(to)
     assert to or any("may drop packets" in note.text for note in checked.notes)
+
+
+@pytest.mark.parametrize(("state", "fails"), [("invalid", True), ("established", False)])
+def test_conntrack_has_seen_no_packet_at_priority_raw(state: str, fails: bool) -> None:
+    is_so = {"match": {"op": "in", "left": {"ct": {"key": "state"}}, "right": state}}
+    snapshot = healthy(RICH)
+    text = nft_table(base("prerouting", -300), rule("prerouting", is_so, DROP))
+    checked = check_snapshot(alone(snapshot, snapshot.nodes[0], "nft-foreign.json", text))
+    assert any(check.status == "failed" for check in checked.checks) == fails
 
 
 @pytest.mark.parametrize("hook", ["ingress", "egress"])

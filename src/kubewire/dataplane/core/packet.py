@@ -26,7 +26,7 @@ class Packet:
     `protocol` is lower case; `port` is the server's, the client's is any of EPHEMERAL. `dnat` and `snat` say
     that conntrack changes that side, `destination_set` and `source_set` that NAT has decided on it;
     interfaces are "" where there is none. `established`: a later packet; `reply`: one from the server to the
-    client.
+    client; not `tracked`: conntrack has not seen it yet.
     """
 
     source: Address
@@ -42,6 +42,7 @@ class Packet:
     source_set: bool = False
     established: bool = False
     reply: bool = False
+    tracked: bool = True
 
     @property
     def family(self) -> IpFamily:

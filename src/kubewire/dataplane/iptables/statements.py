@@ -239,7 +239,9 @@ def _state(words: Sequence[str]) -> Test:
     if not wanted <= _NEW_STATES:
         raise ValueError(words[0])
     return lambda packet, _: _sure(
-        ("ESTABLISHED" if packet.established else "NEW") in wanted
+        "INVALID" in wanted
+        if not packet.tracked
+        else ("ESTABLISHED" if packet.established else "NEW") in wanted
         or (packet.dnat and "DNAT" in wanted)
         or (packet.snat and "SNAT" in wanted)
     )

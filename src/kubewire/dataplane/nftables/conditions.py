@@ -101,6 +101,8 @@ def _random_verdict(entries: Sequence[tuple[str, str]]) -> Statement:
 
 
 def _state(packet: Packet, _: Routing) -> Value:
+    if not packet.tracked:
+        return "invalid"
     return "established" if packet.established else "new"
 
 
@@ -149,6 +151,8 @@ def _conntrack(reader: Reader) -> Statement:
         raise ValueError(key)
 
     def statement(packet: Packet, routing: Routing, __: Sets) -> list[Result]:
+        if key == "status" and not packet.tracked:
+            return [Result(SURE, packet, Action.MISS)]
         mine = {word for word, on in (("dnat", packet.dnat), ("snat", packet.snat)) if on}
         hit = bool((mine if key == "status" else {_state(packet, routing)}) & wanted)
         return [Result(SURE, packet, Action.NEXT if hit != unequal else Action.MISS)]

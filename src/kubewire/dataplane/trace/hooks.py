@@ -34,6 +34,8 @@ _PRIORITIES: Mapping[str, Mapping[str, int]] = {
     "OUTPUT": {"raw": -300, "mangle": -150, "nat": -100, "filter": 0, "security": 50},
     "POSTROUTING": {"mangle": -150, "nat": 100},
 }
+_CONNTRACK = -200
+"""At PREROUTING and OUTPUT: NF_IP_PRI_CONNTRACK in include/uapi/linux/netfilter_ipv4.h."""
 SOURCE_HOOKS = ("POSTROUTING", "INPUT")
 """Where NAT settles the source; in the other hooks it settles the destination."""
 
@@ -52,6 +54,11 @@ class Base:
     nat: bool
     changes_source: bool
     policy: str
+
+    @property
+    def before_conntrack(self) -> bool:
+        """Whether conntrack has not seen a packet there but one that lo brings back."""
+        return self.priority < _CONNTRACK and self.place.startswith(("PREROUTING ", "OUTPUT "))
 
 
 class Rules(ABC):

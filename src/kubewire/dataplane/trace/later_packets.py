@@ -81,15 +81,13 @@ def with_replies(network: Network, path: Path) -> Iterator[Path]:
     if path.outcome is None or path.outcome.fate not in ("delivered", "left"):
         yield path
         return
-    rest = path.chance
+    rest, leaves, goes_on = path.chance, path.outcome.fate == "left", False
     for node, stages in reversed(visits(path)):
         view = network.nodes[node]
-        client, source = stages[0][1].source, stages[-1][2].source
-        if source != client and not view.routing.is_local(source):
-            text = f"the reply goes to {source}, which is not an address of {node}"
-            yield replace(path.end("dropped", text, node), chance=rest)
+        if lost := _elsewhere(view, stages, goes_on=goes_on) if leaves else "":
+            yield replace(path.end("dropped", f"the reply goes to {lost}", node), chance=rest)
             return
-        coming = rest
+        coming, leaves, goes_on = rest, True, True
         for end in ends(view, back(stages)):
             if end.outcome is not None:
                 fate: Fate = "refused" if end.outcome.fate == "refused" else "dropped"
@@ -98,6 +96,19 @@ def with_replies(network: Network, path: Path) -> Iterator[Path]:
                 rest -= coming * end.chance
     if rest:
         yield replace(path, chance=rest)
+
+
+def _elsewhere(view: NodeView, stages: Sequence[Stage], *, goes_on: bool) -> str:
+    """Where replies to a packet go that leaves a node, if not back to it; "" if they come.
+
+    Only of one that `goes_on` to another node is it known that the client is reached without this one.
+    """
+    (_, first, _), (_, leaving, last) = stages[0], stages[-1]
+    if last.source != first.source:
+        known = view.routing.is_local(last.source)
+        return "" if known else f"{last.source}, which is not an address of {view.name}"
+    turned = goes_on and last.to != first.to and leaving.out_interface == first.in_interface != ""
+    return f"{last.source} past {view.name}, which has not masqueraded the packet" if turned else ""
 
 
 def _without_ipvs(stages: Iterable[Stage]) -> list[Stage]:

@@ -11,7 +11,7 @@ from typing import Literal
 from kubewire.core.errors import LabError
 from kubewire.dataplane.core.model import Chain, Rule
 from kubewire.dataplane.core.packet import Action, NotModelled, Packet, Result
-from kubewire.dataplane.core.routing import Routing
+from kubewire.dataplane.core.routing import LOOPBACK, Routing
 from kubewire.dataplane.trace.hooks import Base
 
 DEEPEST = 64
@@ -111,7 +111,11 @@ class Walker:
         if base.nat and settled:
             return [path]
         out: list[Path] = []
-        for after, way in self._chain(base, base.chain.name, path, 0):
+        seen = path.packet.tracked
+        if base.before_conntrack and path.packet.in_interface != LOOPBACK:
+            path = replace(path, packet=replace(path.packet, tracked=False))
+        for walked, way in self._chain(base, base.chain.name, path, 0):
+            after = replace(walked, packet=replace(walked.packet, tracked=seen))
             if way is _Way.BACK and base.policy == "DROP":
                 text = f"the policy of {base.place} is DROP"
                 step = Step(self.node, base.place, text, action=Action.DROP, base=base)

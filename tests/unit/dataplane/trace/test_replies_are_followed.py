@@ -88,6 +88,35 @@ def test_a_reply_to_an_address_that_is_not_the_nodes_is_lost() -> None:
     assert all("192.0.2.9, which is not an address of" in text for text in lost)
 
 
+def test_a_local_pod_answers_any_source() -> None:
+    snapshot = lab(LABS[0])
+    rule = "-A POSTROUTING -o veth+ -p tcp -j SNAT --to-source 192.0.2.9\n"
+    head = "-A POSTROUTING -m comment"
+    changed = edited(
+        snapshot, worker(snapshot), "iptables-save.txt", lambda dump: dump.replace(head, rule + head, 1)
+    )
+    assert not said(to_httpbin(changed, "node/worker"))
+
+
+def test_a_reply_past_the_node_that_has_not_masqueraded_is_lost() -> None:
+    snapshot = lab(LABS[0])
+    head = "-A POSTROUTING -m comment"
+    changed = edited(
+        snapshot,
+        worker(snapshot),
+        "iptables-save.txt",
+        lambda dump: dump.replace(head, f"-A POSTROUTING -j ACCEPT\n{head}", 1),
+    )
+    spec = next(
+        i["spec"] for i in snapshot.cluster["items"] if i["metadata"]["name"] == "httpbin" and "spec" in i
+    )
+    to = f"{spec['clusterIP']}:{spec['ports'][0]['port']}"
+    lost = said(trace(changed, "external/203.0.113.9", to, worker(snapshot)))
+    assert lost
+    assert all(text.startswith("the reply goes to 203.0.113.9 past ") for text in lost)
+    assert not said(trace(snapshot, "external/203.0.113.9", to, worker(snapshot)))
+
+
 def test_a_table_that_is_not_evaluated_is_a_remark() -> None:
     chain = {
         "family": "netdev",
