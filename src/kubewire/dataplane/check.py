@@ -19,9 +19,8 @@ from kubewire.dataplane.core.findings import FAMILIES, Check, IpFamily, Note, Pl
 from kubewire.dataplane.core.harm import Effects
 from kubewire.dataplane.core.model import Dataplane, Problem
 from kubewire.dataplane.core.pods import Pod, read_pods
-from kubewire.dataplane.core.snapshot import IPTABLES_FILES, NFT_FILES, NodeSnapshot, Snapshot, dump_file
+from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot, dump_file
 from kubewire.dataplane.iptables.compare import compare_iptables
-from kubewire.dataplane.iptables.names import owned
 from kubewire.dataplane.iptables.observed import parse_iptables_save
 from kubewire.dataplane.known_bugs import Site, bug_notes, refusal
 from kubewire.dataplane.node import Inputs, expected_dataplane, read_inputs
@@ -159,7 +158,7 @@ def _check_node(
         notes += [*order_notes(orders, name, family), *found.notes, *about]
         kept[family] = found.expected, observed
     odd = unknown_version(node.version)
-    return checks, [*([Note(odd, name)] if odd else []), *notes, *_in_the_way(node)], kept
+    return checks, [*([Note(odd, name)] if odd else []), *dict.fromkeys(notes)], kept
 
 
 class _Compared(Struct, frozen=True):
@@ -272,19 +271,3 @@ def _present(node: Inputs, family: IpFamily, name: str, problems: Sequence[Probl
     whole, place = "a whole dump", Place("", node.snapshot.name, family)
     actual = _shown(problems) or whole
     return place.check("dump.present", name, reason, whole, actual, ok=not problems)
-
-
-def _in_the_way(node: Inputs) -> list[Note]:
-    """Leftovers of another kube-proxy mode, which would take packets first."""
-    files, notes = node.snapshot.files, []
-    for family in FAMILIES:
-        if node.config.mode != "nftables" and '"kube-proxy"' in files.get(NFT_FILES[family], ""):
-            text = f"table {'ip6' if family == 'ipv6' else 'ip'} kube-proxy is left from nftables mode"
-            notes.append(Note(f"{text} and takes packets too", node.snapshot.name))
-        if node.config.mode == "nftables":
-            dump = parse_iptables_save(files.get(IPTABLES_FILES[family], ""), family)
-            left = [chain.name for chain in dump.chains if owned(chain.table, chain.name)]
-            if left:
-                text = f"{len(left)} chains are left in {IPTABLES_FILES[family]} from iptables mode"
-                notes.append(Note(f"{text}, such as {left[0]}", node.snapshot.name))
-    return notes

@@ -32,6 +32,8 @@ MOST_WAYS = 400
 """Ways that are followed on one node; more exist only where rules single out very many Services."""
 _End = tuple[str, str, Address | None]
 """How and where a path ends, and the address that lost replies go to."""
+_HAIR = Fraction(1, 10**6)
+"""Two tools' probabilities of the same choice differ by less: iptables keeps 31 bits of 1/3."""
 _DOES = {Action.DROP: "drops", Action.REJECT: "rejects"}
 _BEFORE = {"dropped": "makes the node drop", "rejected": "makes the node reject"}
 
@@ -153,7 +155,7 @@ class _Judge:
         for (fate, to, lost), chance in list(usual.items()):
             if lost:  # to bring such replies back does no harm
                 usual[fate, to, None] = usual.get((fate, to, None), Fraction(0)) + chance
-        unusual = {end for end, chance in observed.items() if usual.get(end, 0) < chance}
+        unusual = {end for end, chance in observed.items() if usual.get(end, 0) + _HAIR < chance}
         for path in touched:
             yield from self._first_packet(way, path, unusual)
         for path in paths:

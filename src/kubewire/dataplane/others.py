@@ -13,13 +13,13 @@ from msgspec.structs import replace
 
 from kubewire.dataplane.core.cluster import ClusterState
 from kubewire.dataplane.core.findings import Check, IpFamily, Note, Place
-from kubewire.dataplane.core.harm import Effects, nft_label
+from kubewire.dataplane.core.harm import OTHER_MODE, Effects, leftover, nft_label, nft_owner
 from kubewire.dataplane.core.model import Dataplane
 from kubewire.dataplane.core.pods import Pod
-from kubewire.dataplane.core.snapshot import IPTABLES_FILES, NFT_FOREIGN
+from kubewire.dataplane.core.snapshot import IPTABLES_FILES, NFT_FILES, NFT_FOREIGN
 from kubewire.dataplane.iptables.compare import check_foreign
 from kubewire.dataplane.iptables.foreign import Foreign, Owned
-from kubewire.dataplane.iptables.names import owned
+from kubewire.dataplane.iptables.names import owned, tool
 from kubewire.dataplane.iptables.observed import parse_iptables_save
 from kubewire.dataplane.node import Inputs
 
@@ -32,7 +32,11 @@ def _nobodys(_table: str, _chain: str) -> bool:
 
 
 class Others(Struct, frozen=True, dict=True):
-    """A node's nft tables of other owners in one family, and what is judged with them."""
+    """A node's nft tables of other owners in one family, and what is judged with them.
+
+    What a kube-proxy in another mode left is another owner's: Kubernetes lets only `kube-proxy --cleanup`
+    remove it (cmd/kube-proxy/app/server.go).
+    """
 
     node: Inputs
     cluster: ClusterState
@@ -44,14 +48,23 @@ class Others(Struct, frozen=True, dict=True):
     @classmethod
     def of(cls, node: Inputs, cluster: ClusterState, pods: Sequence[Pod], family: IpFamily) -> Others:
         tables, problems = Dataplane(), []
-        if '"table"' in node.snapshot.files.get(NFT_FOREIGN, ""):
+        for file in (NFT_FOREIGN, *(() if node.config.mode == "nftables" else (NFT_FILES[family],))):
+            if '"table"' not in node.snapshot.files.get(file, ""):
+                continue
             from kubewire.dataplane.nftables.observed import ParseError, parse_foreign_tables
 
             try:
-                tables = parse_foreign_tables(node.snapshot.files[NFT_FOREIGN], family)
-                problems = [f"nft {each.where}: {each.why}" for each in tables.problems]
+                found = parse_foreign_tables(node.snapshot.files[file], family, file)
             except ParseError as error:
-                problems = [f"{NFT_FOREIGN}: {error}"]
+                problems.append(f"{file}: {error}")
+                continue
+            problems += [f"nft {each.where}: {each.why}" for each in found.problems]
+            tables = replace(
+                tables,
+                tables=tables.tables + found.tables,
+                chains=tables.chains + found.chains,
+                sets=tables.sets + found.sets,
+            )
         return cls(node, cluster, pods, family, tables, tuple(problems))
 
     def effects(self, observed: Dataplane) -> Effects:
@@ -93,7 +106,10 @@ class Others(Struct, frozen=True, dict=True):
         """A check for each base chain of theirs, in nftables mode also for each of iptables; and notes."""
         name, place = self.node.snapshot.name, Place("nftables", self.node.snapshot.name, self.family)
         labels = [nft_label(chain) for chain in self.tables.chains if chain.hook]
-        said = [f"nft table {table.name}: another owner's, left alone" for table in self.tables.tables]
+        alone = "another owner's, left alone"
+        names = [table.name for table in self.tables.tables]
+        said = [f"nft table {each}: {leftover(nft_owner(each)) or alone}" for each in names]
+        said += self._left_chains()
         said += [doubt for label in labels for doubt in foreign.doubts(label)]
         said += [f"{problem}, so its effect is not known" for problem in self.problems[:MOST_PROBLEMS]]
         checks = [foreign.check(place, "nftables.stray", label) for label in labels]
@@ -102,3 +118,14 @@ class Others(Struct, frozen=True, dict=True):
             strays, about = check_foreign(self.iptables, foreign, name, self.family)
             return [*strays, *checks], [*about, *notes]
         return checks, notes
+
+    def _left_chains(self) -> list[str]:
+        """What the iptables and ipvs modes left on a node in another mode, in words."""
+        said, mode = [], self.node.config.mode
+        chains = self.iptables.chains if mode == "nftables" else ()
+        if left := [chain.name for chain in chains if owned(chain.table, chain.name)]:
+            who = leftover(OTHER_MODE.format("iptables"))
+            said.append(f"{tool(self.family)}: {len(left)} chains, such as {left[0]}: {who}")
+        if mode != "ipvs" and '"kube-ipvs0"' in self.node.snapshot.files.get("ip-addr.json", ""):
+            said.append(f"interface kube-ipvs0: {leftover(OTHER_MODE.format('ipvs'))}")
+        return said

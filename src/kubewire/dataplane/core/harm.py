@@ -12,6 +12,9 @@ from kubewire.dataplane.core.findings import Check, Place
 from kubewire.dataplane.core.model import Chain
 from kubewire.dataplane.core.packet import Address
 
+MOST_DOUBTS = 5
+"""Rules of one base chain of which it is told what they may do."""
+
 
 class Harm(Struct, frozen=True):
     """A foreign rule's or policy's effect on packets on their way to a Service.
@@ -49,19 +52,25 @@ class Effects(Struct, frozen=True):
         if self.unknown and not bad and not jumps:
             return place.skip(check, label, f"{why}; not followed: {self.unknown}", "(nothing)")
         services = {harm.service for harm in bad}
+        left = dict.fromkeys(filter(None, (leftover(harm.owner) for harm in bad)))
         return place.check(
             check,
             label,
-            "; ".join([*map(str, bad), *([_JUMPS] if jumps else []), why]),
+            "; ".join([*map(str, bad), *left, *([_JUMPS] if jumps else []), why]),
             "(nothing)",
             "\n".join([*(harm.line for harm in bad), *jumps]) or "(nothing)",
             service=services.pop() if len(services) == 1 else "",
         )
 
     def doubts(self, label: str) -> list[str]:
-        """What may happen in a base chain, in words."""
-        unsure = (harm for harm in self.harms if harm.label == label and not harm.sure)
-        return [f"{label}: {harm}: {harm.line}" for harm in unsure]
+        """What may happen in a base chain, in words: by its first rules, and by how many more."""
+        unsure = [harm for harm in self.harms if harm.label == label and not harm.sure]
+        said = [
+            f"{label}: {harm}: {harm.line}" + (f" ({left})" if (left := leftover(harm.owner)) else "")
+            for harm in unsure[:MOST_DOUBTS]
+        ]
+        more = len(unsure) - MOST_DOUBTS
+        return [*said, *([f"{label}: {more} more rules may end or divert packets"] if more > 0 else [])]
 
     def lines(self, label: str) -> set[str]:
         """The rules and the policy of which something is said."""
@@ -71,6 +80,22 @@ class Effects(Struct, frozen=True):
 def nft_label(chain: Chain) -> str:
     """A chain of an nft table as findings name it."""
     return f"nft table {chain.table} chain {chain.name}"
+
+
+def nft_owner(table: str) -> str:
+    """Whose an nft table is, named with its family; kube-proxy's only on a node in another mode."""
+    left = table in ("ip kube-proxy", "ip6 kube-proxy")
+    return OTHER_MODE.format("nftables") if left else f"table {table}"
+
+
+OTHER_MODE = "kube-proxy's {} mode"
+"""The owner of what kube-proxy writes in another mode than the node's."""
+
+
+def leftover(owner: str) -> str:
+    """Who left rules of such an owner, and what removes them; "" for all other owners."""
+    mode = owner.removeprefix("kube-proxy's ")
+    return "" if mode == owner else f"left by a kube-proxy in {mode}; `kube-proxy --cleanup` removes it"
 
 
 _JUMPS = "kube-proxy writes no such jump to its chain"

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from kubewire.dataplane.core.compare import UNPRINTABLE, compare_chain, listed, whole
 from kubewire.dataplane.core.findings import Check, IpFamily, Note, Place
-from kubewire.dataplane.core.harm import Effects
+from kubewire.dataplane.core.harm import OTHER_MODE, Effects
 from kubewire.dataplane.core.model import Chain, Dataplane, Rule
 from kubewire.dataplane.iptables import names
 from kubewire.dataplane.iptables.foreign import owner_of_chain, owner_of_rule
@@ -151,7 +151,7 @@ class _Comparer:
     def leftover(self, table: str, target: str) -> str:
         """In another mode, jumps to the chains of iptables mode are leftovers of kube-proxy."""
         left = not self.wanted and (names.owned(table, target) or target == names.FIREWALL)
-        return "kube-proxy's iptables mode" if left else ""
+        return OTHER_MODE.format("iptables") if left else ""
 
     def unexpected_chains(self, table: str) -> list[Check]:
         """Unexpected kube-proxy chains: harmless if no packet reaches them."""

@@ -8,7 +8,7 @@ from ipaddress import ip_network
 
 from msgspec.structs import replace
 
-from kubewire.dataplane.core.harm import Scope
+from kubewire.dataplane.core.harm import OTHER_MODE, Scope
 from kubewire.dataplane.core.model import Chain, Dataplane, Hook, RuleGroup
 from kubewire.dataplane.iptables import names
 from kubewire.dataplane.iptables.spec import HARMLESS, Spec, parse_rule, port_ranges
@@ -89,7 +89,10 @@ class Foreign:
 
     def owner(self, chain: Chain, text: str) -> str:
         """Whose a foreign rule is, "" if unknown."""
-        return owner_of_chain(chain.name) or owner_of_rule(parse_rule(text))
+        spec = parse_rule(text)
+        known = owner_of_chain(chain.name) or owner_of_rule(spec)
+        left = any(names.owned(chain.table, name) for name in (chain.name, spec.target))
+        return known or (OTHER_MODE.format("iptables") if left else "")
 
     def may_end(self, table: str, text: str) -> bool:
         """Whether a rule that matches may end or divert a packet, for all that its text tells."""

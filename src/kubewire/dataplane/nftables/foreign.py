@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from ipaddress import ip_address, summarize_address_range
+from ipaddress import ip_address, ip_network, summarize_address_range
+from itertools import chain as chained
 
 from kubewire.dataplane.core.harm import Scope
 from kubewire.dataplane.core.model import Dataplane, Rule
@@ -18,7 +19,6 @@ Members = Callable[[str], Sequence[str] | None]
 _ENDS = re.compile(r"\b(drop|reject|dnat|snat|redirect|tproxy|queue|notrack|fwd|dup)\b")
 _QUOTED = re.compile(r'"[^"]*"')
 _MATCH = re.compile(r"\b(ip6? [sd]addr|(?:tcp|udp|sctp|th) [sd]port|[io]if(?:name)?) (\{[^}]*\}|[^\s{]+)")
-_ADDRESS = re.compile(r"[0-9a-fA-F:.]+(?:/\d+|-[0-9a-fA-F:.]+)?")
 
 
 def may_end(rule: Rule) -> bool:
@@ -60,10 +60,8 @@ def scope(text: str, members: Members = lambda _: None) -> Scope:
         if words is None or value.startswith("!"):
             continue
         if what.endswith("addr"):
-            group = tuple(
-                network for word in words if _ADDRESS.fullmatch(word) for network in _networks(word)
-            )
-            networks += [group] if len(group) >= len(words) else []
+            group = [_networks(word) for word in words]
+            networks += [tuple(chained.from_iterable(group))] if all(group) else []
         elif what.endswith("port"):
             found = [_range(word) for word in words]
             ports += [each for each in found if each]
@@ -73,11 +71,14 @@ def scope(text: str, members: Members = lambda _: None) -> Scope:
 
 
 def _networks(word: str) -> list[str]:
-    """An address, a network, or a range as networks."""
+    """An address, a network, or a range as networks; none of anything else."""
     first, dash, last = word.partition("-")
-    if not dash:
-        return [word]
-    return [str(net) for net in summarize_address_range(ip_address(first), ip_address(last))]
+    try:
+        if not dash:
+            return [str(ip_network(word, strict=False))]
+        return [str(net) for net in summarize_address_range(ip_address(first), ip_address(last))]
+    except (TypeError, ValueError):
+        return []
 
 
 def _range(word: str) -> tuple[int, int] | None:

@@ -68,13 +68,13 @@ def parse_nft_json(text: str, family: IpFamily) -> Dataplane:
     return reader.dataplane()
 
 
-def parse_foreign_tables(text: str, family: IpFamily) -> Dataplane:
+def parse_foreign_tables(text: str, family: IpFamily, where: str = NFT_FOREIGN) -> Dataplane:
     """The tables of other owners that see packets of the family, named with their own: `inet firewalld`.
 
     Those of the families netdev, bridge and arp, and what isn't understood, are Problems. Raises ParseError.
     """
     reader = _Reader(family)
-    for item in listed(text, NFT_FOREIGN):
+    for item in listed(text, where):
         reader.read_foreign(item, (WORDS[family].ip, "inet"))
     return reader.dataplane()
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from msgspec import structs
 
 from kubewire.core.errors import LabError
-from kubewire.dataplane.core.harm import Scope, nft_label
+from kubewire.dataplane.core.harm import Scope, nft_label, nft_owner
 from kubewire.dataplane.core.model import Chain, Dataplane, Hook, Rule
 from kubewire.dataplane.core.packet import NotModelled, Packet, Result
 from kubewire.dataplane.core.routing import Routing
@@ -208,7 +208,7 @@ class NftRules(Rules):
         return chain.table != TABLE
 
     def owner(self, chain: Chain, rule: Rule) -> str:  # noqa: ARG002
-        return f"table {chain.table}"
+        return nft_owner(chain.table)
 
     def may_end(self, chain: Chain, rule: Rule) -> bool:
         return chain.table != TABLE and may_end(rule)

@@ -56,10 +56,12 @@ def _rules(node: NodeSnapshot, family: IpFamily) -> tuple[Rules, ...]:
     _needed(node, dump_file(mode, family))
     rules: list[Rules] = []
     nft: list[Dataplane] = []
-    if text := node.files.get(NFT_FILES[family], "").strip():
-        nft.append(_whole(parse_nft_json(text, family), node, NFT_FILES[family]))
-    if text := node.files.get(NFT_FOREIGN, "").strip():
-        nft.append(parse_foreign_tables(text, family))
+    if mode == "nftables":
+        file = NFT_FILES[family]
+        nft.append(_whole(parse_nft_json(_needed(node, file), family), node, file))
+    others = (NFT_FOREIGN, *(() if mode == "nftables" else (NFT_FILES[family],)))
+    texts = ((node.files.get(file, "").strip(), file) for file in others)
+    nft += [parse_foreign_tables(text, family, file) for text, file in texts if text]
     if any(each.chains or each.problems for each in nft):
         rules.append(NftRules(*nft))
     if text := node.files.get(IPTABLES_FILES[family], "").strip():

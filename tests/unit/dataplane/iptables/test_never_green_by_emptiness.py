@@ -111,13 +111,14 @@ def test_a_node_that_the_others_contradict_is_named() -> None:
 def test_tables_left_from_another_mode_are_noted() -> None:
     left = load(NFT).nodes[0].files["nft-ip.json"]
     notes = [note.text for note in check_snapshot(changed(RICH, "nft-ip.json", left)).notes]
-    assert notes == ["table ip kube-proxy is left from nftables mode and takes packets too"]
+    who = "left by a kube-proxy in nftables mode; `kube-proxy --cleanup` removes it"
+    assert f"nft table ip kube-proxy: {who}" in notes
     left = load(RICH).nodes[0].files["iptables-save.txt"]
     checked = check_snapshot(changed(NFT, "iptables-save.txt", left))
     unfollowed = {check.id for check in checked.checks if check.status != "passed"}
     assert unfollowed <= {"iptables.stray"}, "without routes"
     assert not [check for check in checked.checks if check.status == "failed"]
-    assert any("left in iptables-save.txt from iptables mode" in note.text for note in checked.notes)
+    assert any("left by a kube-proxy in iptables mode" in note.text for note in checked.notes)
 
 
 def test_there_are_goldens() -> None:
