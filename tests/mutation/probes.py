@@ -22,19 +22,22 @@ CLIENTS = {"ipv4": ("10.244.1.200", "203.0.113.77"), "ipv6": ("fd00:10:244:1::c8
 
 
 def meets(snapshot: Snapshot, node: str, file: str, family: IpFamily) -> Callable[[str], bool | None]:
-    """Whether any probe ends otherwise than in the healthy dump; None where no probe can be sent."""
+    """Whether any probe ends otherwise than in the healthy dump; None where no probe can tell.
+
+    None that the trace can't follow, in either dump, tells anything.
+    """
     tracer = bench_of(snapshot, node, family)
     probes = list(_probes(tracer))
     healthy = [_ends(tracer, probe) for probe in probes]
 
     def differs(dump: str) -> bool | None:
-        if not probes:
-            return None
         try:
             changed = bench_of(edited(snapshot, node, file, lambda _: dump), node, family)
-            return any(_ends(changed, p) != ends for p, ends in zip(probes, healthy, strict=True))
+            pairs = [(ends, _ends(changed, p)) for p, ends in zip(probes, healthy, strict=True)]
         except KubewireError:
             return None
+        known = [pair for pair in pairs if not any(fate == "refused" for end in pair for fate, *_ in end)]
+        return any(before != after for before, after in known) if known else None
 
     return differs
 

@@ -14,11 +14,12 @@ Written by `make mutation`; {share} of all mutants, seed {seed}.
 
 "must be found" changes what a packet can meet, or an object that kube-proxy owns whole; "must not be found"
 is what a healthy node may look like at any time; "found or not" is what no packet meets, though kube-proxy
-would not write it. Which is which is written beside each mutation in `tests/mutation`, and it is not taken on
-trust: "met" counts the mutants in which probe packets end elsewhere than before, of those that were probed.
-The probes go through `kubewire trace`, which knows the rules and nothing of what should be there (in ipvs
-mode through the plain lines of the dumps). All survivors are probed and none may be met. One that was found
-and not met is no contradiction: the probes are some packets of many.
+would not write it; "found if met" is another owner's rule, which must be found if it changes where a
+packet ends, and only then. Which is which is written beside each mutation in `tests/mutation`, and it is not
+taken on trust: "met" counts the mutants in which probe packets end elsewhere than before, of those that were
+probed. The probes go through `kubewire trace`, which knows the rules and nothing of what should be there (in
+ipvs mode through the plain lines of the dumps). All survivors are probed and none may be met. One that was
+found and not met is no contradiction: the probes are some packets of many.
 """
 
 
@@ -46,8 +47,8 @@ def _by_dump(scores: Mapping[str, Score]) -> list[str]:
     rows = [
         "## By snapshot",
         "",
-        "| snapshot | mutants | must be found | must not be found | found or not | wrong |",
-        "|---|--:|--:|--:|--:|--:|",
+        " | ".join(["| snapshot", "mutants", *(duty.value for duty in Duty), "wrong |"]),
+        "|---|--:|--:|--:|--:|--:|--:|",
     ]
     for name, score in scores.items():
         cells = " | ".join("{} of {}".format(*score.share(duty)) for duty in Duty)
