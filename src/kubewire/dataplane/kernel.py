@@ -13,10 +13,10 @@ from kubewire.core.errors import LabError
 from kubewire.dataplane.core.facts import FORWARDING, LOCALNET
 from kubewire.dataplane.core.findings import FAMILIES, Check, IpFamily, Note, Place
 from kubewire.dataplane.core.iproute import ADDRESSES, ROUTES
+from kubewire.dataplane.core.localhost import on_localhost
 from kubewire.dataplane.core.packet import NotModelled
 from kubewire.dataplane.core.routing import Routing
 from kubewire.dataplane.core.snapshot import Snapshot
-from kubewire.dataplane.iptables.expected import serves_localhost
 from kubewire.dataplane.node import Inputs
 
 SYSCTL, FULL = "kernel.sysctl", "conntrack.full"
@@ -109,7 +109,7 @@ def _demands(
             if absent or found.get(NO_IPV6, "0") != "0":
                 continue
         yield from _to_forward(node, family, "" if STRICT not in found else "br_netfilter is not loaded")
-    if config.mode == "iptables" and serves_localhost(config, node.facts, node.version, "ipv4"):
+    if on_localhost(config, node.facts.node, node.version, "ipv4", "TCP") == "translated":
         why = (
             "without it the kernel drops what leaves 127.0.0.1 for an endpoint: node ports on localhost time "
             "out on this node; kube-proxy sets it at its start for iptables.localhostNodePorts "

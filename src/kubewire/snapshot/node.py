@@ -11,11 +11,17 @@ from typing import Any
 import yaml
 
 from kubewire.core.bounded_yaml import read_yaml
+from kubewire.dataplane.core.localhost import MOST_LISTENERS
 from kubewire.dataplane.core.snapshot import CONNTRACK, DUMPS, NFT_FOREIGN, PROXY_STATUS, NodeSnapshot
 from kubewire.snapshot import proxy_status
 
 _DOTTED = str.maketrans("/.", "./")
 _SPAN = re.compile(r"(\d{1,6})(?:-(\d{1,6}))?")
+_SOCKET = re.compile(
+    r"^(tcp|udp)[ \t]+\S+[ \t]+\d+[ \t]+\d+[ \t]+(\S+):(\d{1,5})[ \t]+\S+"
+    r'(?:[ \t]+users:\(\("([^"\n]{1,64})",pid=(\d{1,9}))?',
+    re.MULTILINE,
+)
 _BEFORE = r"""
 mark=$1
 exec 3>&1
@@ -89,6 +95,10 @@ tools() {
     echo "$tool=${version:-$(dpkg-query -W -f '${Version}' "$tool" 2>/dev/null)}"
   done
 }
+listeners() {
+  command -v ss >/dev/null || { echo 'the tool ss is missing' >&2; return 3; }
+  timeout 10 ss -Hlntup | head -n LISTENER_LIMIT
+}
 foreign_tables() {
   tables=$(nft list tables) || return
   case $(iptables --version 2>/dev/null) in *nf_tables*) saved=/ ;; *) saved=legacy/ ;; esac
@@ -110,6 +120,7 @@ take cpus cat /sys/devices/system/cpu/online
 take accounting accounting
 take ipv6 ipv6
 take tools tools
+take listeners listeners
 take conntrack.txt connections
 """
 _AFTER = r"""
@@ -121,7 +132,12 @@ printf '%s end\n' "$mark"
 """
 TABLE_LIMIT = 2 << 20
 _DUMPS = "\n".join(f"take {file} {command}" for file, command in DUMPS.items())
-SCRIPT = proxy_status.SHELL + _BEFORE.replace("TABLE_LIMIT", str(TABLE_LIMIT)) + _DUMPS + _AFTER
+SCRIPT = (
+    proxy_status.SHELL
+    + _BEFORE.replace("TABLE_LIMIT", str(TABLE_LIMIT)).replace("LISTENER_LIMIT", str(MOST_LISTENERS))
+    + _DUMPS
+    + _AFTER
+)
 """POSIX sh; its one argument is the mark that frames the sections.
 
 kube-proxy is found as the process of that name in the node's own network namespace, so the configuration
@@ -250,10 +266,12 @@ def _add_foreign_tables(section: Section | None, files: dict[str, str], errors: 
 
 
 def facts(sections: Mapping[str, Section]) -> dict[str, Any]:
-    """facts.json: tcp_be_liberal, route_localnet, cpus (int), nfacct (bool), ipv6, sysctls, tools, kernel.
+    """facts.json: tcp_be_liberal, route_localnet, cpus (int), nfacct (bool), ipv6, sysctls, listeners, tools,
+    kernel.
 
     `ipv6` is `on`, `disabled` (by sysctl) or `absent` (from the kernel); `cpus` counts those that are online;
-    `sysctls` are named as sysctl(8) prints them. An unknown fact is absent.
+    `sysctls` are named as sysctl(8) prints them; `listeners` have protocol, address, port and, where known,
+    process and pid. An unknown fact is absent.
     """
     found: dict[str, Any] = {"kube_proxy_running": "arguments" in sections}
     sysctls = _pairs(sections.get("sysctls"))
@@ -273,10 +291,23 @@ def facts(sections: Mapping[str, Section]) -> dict[str, Any]:
     cpus = sections.get("cpus")
     if cpus is not None and (count := _cpus(cpus.out)):
         found["cpus"] = count
+    listeners = sections.get("listeners")
+    if listeners is not None and not listeners.code and listeners.out.count("\n") < MOST_LISTENERS:
+        found["listeners"] = _listeners(listeners.out)
     tools = sections.get("tools")
     if tools is not None:
         found["kernel"] = tools.out.partition("\n")[0]
         found["tools"] = {name: value for name, value in _pairs(tools).items() if value}
+    return found
+
+
+def _listeners(text: str) -> list[dict[str, str | int]]:
+    """What `ss -Hlntup` prints; of several processes that share a socket the first."""
+    found: list[dict[str, str | int]] = []
+    for match in _SOCKET.finditer(text):
+        protocol, address, port, process, pid = match.groups()
+        item: dict[str, str | int] = {"protocol": protocol, "address": address.strip("[]"), "port": int(port)}
+        found.append({**item, "process": process, "pid": int(pid)} if process else item)
     return found
 
 

@@ -14,6 +14,7 @@ from kubewire.dataplane.core.model import Dataplane
 from kubewire.dataplane.core.routes import check_routes
 from kubewire.dataplane.core.snapshot import PROXY_STATUS, NodeSnapshot, Snapshot
 from kubewire.dataplane.kernel import check_kernel
+from kubewire.dataplane.listeners import check_listeners
 from kubewire.dataplane.proxy_status import check_kube_proxies
 from kubewire.providers.registry import BUILT_IN, get_provider
 from kubewire.verify.causes import is_kube_proxys_failure
@@ -48,7 +49,7 @@ def evaluate_snapshot(snapshot: Snapshot, parts: Sequence[str] = ALL_CHECKS) -> 
         )
         notes += checked.notes
         observed = checked.observed
-        for check in (check_kernel, check_conntrack):
+        for check in (check_kernel, check_conntrack, check_listeners):
             found, said = check(snapshot, checked.inputs)
             checks += found
             notes += said

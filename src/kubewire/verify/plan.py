@@ -12,6 +12,7 @@ from kubewire.dataplane.core.config import ProxyConfig
 from kubewire.dataplane.core.endpoints import Categorized, endpoints_of
 from kubewire.dataplane.core.features import Version
 from kubewire.dataplane.core.findings import FAMILIES, IpFamily
+from kubewire.dataplane.core.localhost import LOOPBACK, on_localhost
 from kubewire.dataplane.core.pods import read_pods
 from kubewire.lab.schema import Httpbin
 from kubewire.verify.ipvs_traffic import scheduled
@@ -20,6 +21,12 @@ from kubewire.verify.statistics import requests_needed
 
 FEW = 4
 MOST_EMPTY_SERVICES = 5
+TRANSLATED = (
+    "iptables.localhostNodePorts and route_localnet: rules take what is sent to 127.0.0.1 (IPv4 only)"
+)
+BY_LISTENER = "KEP-6032: a socket of kube-proxy's own serves TCP node ports on localhost"
+NO_LISTENER = "KEP-6032: without an endpoint that its policy allows kube-proxy has no socket on localhost"
+REJECTED = "KEP-6032: kube-proxy refuses the node ports on localhost that it doesn't serve there"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +74,9 @@ def plan(scene: Scene, httpbin: Httpbin) -> tuple[Probe, ...]:
             if (port.namespace, port.service) == (httpbin.namespace, "httpbin"):
                 probes += _cluster_ip(scene, port)
                 probes += _node_ports(scene, port)
+                probes += _on_localhost(scene, port)
         probes += _without_endpoints(scene, family, httpbin)
+        probes += _refused_datagrams(scene, family)
     claims = sum(is_random(probe) for probe in probes)
     return tuple(
         replace(probe, count=requests_needed(len(probe.replicas), claims)) if is_random(probe) else probe
@@ -173,6 +182,45 @@ def _node_ports(scene: Scene, port: ServicePort) -> Iterator[Probe]:
             everyone = scene.names(endpoints, local=False)
             served = replace(inside, replicas=everyone, source="node")
             yield served if everyone else _unanswered(inside, endpoints)
+
+
+def _on_localhost(scene: Scene, port: ServicePort) -> Iterator[Probe]:
+    """The node port at every node's loopback address, where kube-proxy serves or refuses it."""
+    if not port.node_port:
+        return
+    for node in scene.nodes:
+        here = scene.cluster.node(node.name)
+        handling = on_localhost(node.config, here, node.version, port.family, port.protocol)
+        endpoints = scene.endpoints(port, node)
+        probe = Probe(
+            check="traffic.localhost",
+            vantage=Vantage("node", node.name),
+            node=node.name,
+            family=port.family,
+            service=port.name,
+            address=LOOPBACK[port.family],
+            port=port.node_port,
+            count=FEW,
+            sticky=port.sticky_seconds is not None,
+            protocol="UDP" if port.protocol == "UDP" else "TCP",
+        )
+        local = handling == "listener" and port.external_policy_local
+        replicas = scene.names(endpoints, local=local)
+        if handling == "translated":
+            served = replace(probe, replicas=replicas, source="node", why=TRANSLATED)
+            yield served if replicas else _unanswered(probe, endpoints)
+        elif handling == "listener" and replicas:
+            yield replace(probe, replicas=replicas, why=BY_LISTENER)
+        elif handling:
+            why = REJECTED if handling == "refused" else NO_LISTENER
+            yield replace(probe, outcome="refused", count=1, sticky=False, why=why)
+
+
+def _refused_datagrams(scene: Scene, family: IpFamily) -> Iterator[Probe]:
+    """A few UDP node ports on localhost, where kube-proxy refuses them."""
+    udp = [p for p in service_ports(scene.cluster, family) if p.protocol == "UDP" and p.node_port]
+    for port in udp[:MOST_EMPTY_SERVICES]:
+        yield from (probe for probe in _on_localhost(scene, port) if probe.why == REJECTED)
 
 
 def _accepts(scene: Scene, node: Proxied, family: IpFamily, address: str) -> bool:

@@ -40,7 +40,8 @@ class Probe:
     `check` is the registry id of the main statement; `replicas` the names that may answer, all of which must
     if `spread`, exactly one of which if `sticky`; `source` the owner of the address that a replica must
     see; `node` the node on which the check is reported and, for `source` node, the owner; `scheduler`
-    that of the virtual server, if its guarantee is checked, "" outside ipvs mode.
+    that of the virtual server, if its guarantee is checked, "" outside ipvs mode; `why` the reason, where it
+    isn't that of every such probe. One of UDP is a single datagram that must be refused.
     """
 
     check: str
@@ -57,6 +58,8 @@ class Probe:
     sticky: bool = False
     source: Source = "any"
     scheduler: str = ""
+    protocol: Literal["TCP", "UDP"] = "TCP"
+    why: str = ""
 
     @property
     def target(self) -> str:
@@ -64,7 +67,7 @@ class Probe:
 
     @property
     def object(self) -> str:
-        return f"{self.vantage} → {self.target}"
+        return f"{self.vantage} → {self.target}{'/udp' if self.protocol == 'UDP' else ''}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,30 @@ def curl(probe: Probe) -> list[str]:
         *("--header", "Connection: close", "--write-out", f"\\n{_MARK} %{{http_code}} %{{local_ip}}\\n"),
         f"http://{probe.target}/ip?request=[1-{probe.count}]",
     ]
+
+
+_DATAGRAM = """exec 3<>"/dev/udp/$1/$2" && echo >&3 || exit 99
+read -r -n 1 -t "$3" -u 3
+exit $?"""
+_BASH_TIMED_OUT = 128
+
+
+def argv(probe: Probe) -> list[str]:
+    """The command that sends the probe's requests."""
+    if probe.protocol == "TCP":
+        return curl(probe)
+    return ["bash", "-c", _DATAGRAM, "bash", probe.address, str(probe.port), str(CONNECT_SECONDS)]
+
+
+def parse(probe: Probe, out: str, code: int, err: str) -> Reply:
+    """What the command of `argv` printed. A refused datagram is an error of the socket's next read."""
+    if probe.protocol == "TCP":
+        return parse_reply(out, code, err)
+    if code > _BASH_TIMED_OUT:
+        return Reply((), TIMED_OUT, "no answer and no refusal")
+    if code == 0:
+        return Reply((), 0, "answered")
+    return Reply((), REFUSED if code == 1 else code, err.strip() or f"bash ended with code {code}")
 
 
 def parse_reply(out: str, code: int, err: str) -> Reply:

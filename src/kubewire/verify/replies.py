@@ -65,7 +65,7 @@ def _unanswered(probe: Probe, reply: Reply) -> Check:
     refused = probe.outcome == "refused"
     good = not reply.answers and reply.code == (REFUSED if refused else TIMED_OUT)
     expected = "connection refused at once" if refused else "no answer (dropped)"
-    reason = NO_ENDPOINTS if refused else LOCAL_ONLY
+    reason = probe.why or (NO_ENDPOINTS if refused else LOCAL_ONLY)
     observed = expected if good else _seen(reply)
     return _check(probe, probe.check, reason, expected, observed, ok=good)
 
@@ -86,7 +86,7 @@ def _answered(probe: Probe, reply: Reply) -> Check:
         observed += f"; then {reply.complaint or f'curl ended with code {reply.code}'}"
     good = right == probe.count and not wrong and not reply.code
     expected = f"{probe.count} of {probe.count} requests answered by a ready replica"
-    reason = SCHEDULED if probe.scheduler else ANSWERED
+    reason = probe.why or (SCHEDULED if probe.scheduler else ANSWERED)
     return _check(probe, probe.check, reason, expected, observed, ok=good)
 
 

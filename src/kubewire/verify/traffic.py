@@ -18,7 +18,7 @@ from kubewire.lab.schema import Lab
 from kubewire.providers.base import Provider
 from kubewire.verify.ipvs_traffic import STATS, Counts, check_stats, parse_stats
 from kubewire.verify.plan import Proxied, Scene, is_random, plan, ready_pods
-from kubewire.verify.probes import Probe, Reply, Vantage, curl, parse_reply, plain
+from kubewire.verify.probes import Probe, Reply, Vantage, argv, parse, plain
 from kubewire.verify.replies import check_probe
 
 PARALLEL = 4
@@ -101,14 +101,14 @@ def _is_counted(probe: Probe, node: str) -> bool:
 
 
 def ask(provider: Provider, lab: str, prefixes: Mapping[str, tuple[str, ...]], probe: Probe) -> Reply:
-    """Run one probe's curl at its source."""
+    """Send one probe's requests from its source."""
     try:
         prefix = _prefix(provider, lab, prefixes, probe.vantage)
     except (KubewireError, KeyError) as error:
         return Reply((), -1, f"{probe.vantage} can't be entered: {error}")
     deadline = scaled(SECONDS_ANYWAY + SECONDS_PER_REQUEST * probe.count)
-    outcome = run([*prefix, *curl(probe)], timeout=deadline)
-    return parse_reply(outcome.out, outcome.code, outcome.err)
+    outcome = run([*prefix, *argv(probe)], timeout=deadline)
+    return parse(probe, outcome.out, outcome.code, outcome.err)
 
 
 def _prefix(
@@ -128,7 +128,8 @@ def scene_of(snapshot: Snapshot) -> Scene:
 def _proxied(node: NodeSnapshot) -> Proxied | None:
     try:
         config = ProxyConfig.parse(node.files["kube-proxy.yaml"])
-        return Proxied(node.name, config, Version.parse(node.files["kube-proxy-version"]))
+        version = Version.parse(node.files["kube-proxy-version"]).gated(config.feature_gates)
+        return Proxied(node.name, config, version)
     except (KeyError, KubewireError):
         return None
 

@@ -185,3 +185,21 @@ def test_a_table_that_nft_cannot_print_is_named_and_the_others_stay() -> None:
         ]
     failed, _ = split_sections(framed(("nft-foreign.json", "", 127, "sh: nft: not found")), MARK)
     assert "not found" in node_snapshot("w", failed, "").errors["nft-foreign.json"]
+
+
+def test_listeners_are_read_from_what_ss_prints() -> None:
+    text = (
+        "udp   UNCONN 0      0         127.0.0.53%lo:53         0.0.0.0:*\n"
+        "tcp   LISTEN 0      128             [::1]:30080           [::]:*    "
+        'users:(("kube-proxy",pid=46,fd=9),("kube-proxy",pid=47,fd=9))\n'
+        'tcp   LISTEN 0      128                 *:8080               *:*    users:(("a b",pid=5,fd=3))\n'
+        "nonsense\n"
+    )
+    found = facts({"listeners": Section(text, 0, "")})["listeners"]
+    assert found == [
+        {"protocol": "udp", "address": "127.0.0.53%lo", "port": 53},
+        {"protocol": "tcp", "address": "::1", "port": 30080, "process": "kube-proxy", "pid": 46},
+        {"protocol": "tcp", "address": "*", "port": 8080, "process": "a b", "pid": 5},
+    ]
+    assert "listeners" not in facts({"listeners": Section("", 3, "the tool ss is missing")})
+    assert "listeners" not in facts({"listeners": Section(text * 500, 0, "")})

@@ -89,7 +89,7 @@ def make_scene(cluster: Cluster) -> MakeScene:
         }
         proxy = ProxyConfig.from_mapping({**document, **(config or {})})
         objects = cluster(**spec)
-        nodes = tuple(Proxied(name, proxy, Version(1, 37, 2)) for name in NODES)
+        nodes = tuple(Proxied(name, proxy, Version(1, 37, 2).gated(proxy.feature_gates)) for name in NODES)
         return Scene(ClusterState.from_list(objects), nodes, ready_pods(objects))
 
     return make

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from kubewire.providers.base import NodeHandle
-from kubewire.verify.probes import REFUSED, Probe, Vantage
+from kubewire.verify.probes import REFUSED, TIMED_OUT, Probe, Vantage
 from kubewire.verify.traffic import ask
 
 pytestmark = pytest.mark.skipif(not shutil.which("curl"), reason="needs curl")
@@ -86,3 +86,31 @@ def test_a_place_that_cannot_be_entered_is_a_reply() -> None:
     seen = ask(Here(), "lab", {}, probe("127.0.0.1", 1))  # type: ignore[arg-type]
     assert seen.answers == ()
     assert "can't be entered" in seen.complaint
+
+
+@pytest.mark.parametrize(("address", "kind"), [("127.0.0.1", socket.AF_INET), ("::1", socket.AF_INET6)])
+def test_a_datagram_is_refused_answered_or_lost(address: str, kind: socket.AddressFamily) -> None:
+    with socket.socket(kind, socket.SOCK_DGRAM) as server:
+        server.bind((address, 0))
+        asked = Probe(
+            check="traffic.localhost",
+            vantage=Vantage("node", "n"),
+            node="n",
+            family="ipv4",
+            service="s",
+            address=address,
+            port=server.getsockname()[1],
+            count=1,
+            outcome="refused",
+            protocol="UDP",
+        )
+
+        def answer() -> None:
+            server.sendto(b"here\n", server.recvfrom(100)[1])
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        assert ask(Here(), "lab", {"n": ()}, asked).complaint == "answered"  # type: ignore[arg-type]
+        thread.join()
+        assert ask(Here(), "lab", {"n": ()}, asked).code == TIMED_OUT  # type: ignore[arg-type]
+    assert ask(Here(), "lab", {"n": ()}, asked).code == REFUSED  # type: ignore[arg-type]

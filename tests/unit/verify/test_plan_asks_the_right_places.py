@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from kubewire.dataplane.core.cluster import ClusterState
 from kubewire.lab.schema import Httpbin
 from kubewire.verify.plan import Scene, plan
 from kubewire.verify.probes import Probe
@@ -52,7 +54,11 @@ def test_without_replicas_every_node_is_refused(make_scene: MakeScene) -> None:
 
 
 def test_a_node_port_is_asked_on_every_node_from_outside_and_inside(make_scene: MakeScene) -> None:
-    probes = [p for p in plan(make_scene(type="NodePort", nodePort=30080), HTTPBIN) if p.port == 30080]
+    probes = [
+        p
+        for p in plan(make_scene(type="NodePort", nodePort=30080), HTTPBIN)
+        if p.port == 30080 and p.address != "127.0.0.1"
+    ]
     assert rows(tuple(probes)) == [
         ("traffic.nodeport", place, node, "served", ALL, "node")
         for node in ("control-plane", "worker", "worker2")
@@ -63,7 +69,7 @@ def test_a_node_port_is_asked_on_every_node_from_outside_and_inside(make_scene: 
 
 def test_external_local_keeps_the_client_and_drops_where_no_replica_is(make_scene: MakeScene) -> None:
     scene = make_scene(type="NodePort", nodePort=30080, externalTrafficPolicy="Local")
-    probes = [p for p in plan(scene, HTTPBIN) if p.port == 30080]
+    probes = [p for p in plan(scene, HTTPBIN) if p.port == 30080 and p.address != "127.0.0.1"]
     assert rows(tuple(probes)) == [
         ("traffic.local-only", "outside", "control-plane", "dropped", (), "any"),
         ("traffic.nodeport", "outside", "worker", "served", EVEN, "client"),
@@ -101,7 +107,7 @@ def test_node_ports_are_asked_only_where_they_are_accepted(
     make_scene: MakeScene, addresses: list[str], asked: int
 ) -> None:
     scene = make_scene(config={"nodePortAddresses": addresses}, type="NodePort", nodePort=30080)
-    assert len([p for p in plan(scene, HTTPBIN) if p.port == 30080]) == asked
+    assert len([p for p in plan(scene, HTTPBIN) if p.port == 30080 and p.address != "127.0.0.1"]) == asked
 
 
 def test_ipv6_is_planned_like_ipv4(make_scene: MakeScene) -> None:
@@ -114,3 +120,71 @@ def test_ipv6_is_planned_like_ipv4(make_scene: MakeScene) -> None:
 def test_the_budget_is_shared_by_all_spread_probes(make_scene: MakeScene) -> None:
     few, many = (plan(make_scene(replicas=n), HTTPBIN)[0].count for n in (2, 100))
     assert few < 30 < 1000 < many
+
+
+GATED = {"featureGates": {"KubeProxyNFTablesLocalhostNodePorts": True}}
+LOCAL = {**GATED, "nodePortAddresses": ["primary", "localhost"]}
+
+
+def on_localhost(scene: Scene) -> list[tuple[Any, ...]]:
+    probes = tuple(p for p in plan(scene, HTTPBIN) if p.address in ("127.0.0.1", "::1"))
+    assert {p.vantage.place for p in probes} <= {"node"}
+    return [(p.check, p.node.removeprefix("lab-"), p.outcome, p.replicas, p.source) for p in probes]
+
+
+@pytest.mark.parametrize(
+    ("scene", "expected"),
+    [
+        ({}, ("traffic.localhost", "served", ALL, "node")),
+        ({"replicas": 0}, ("traffic.no-endpoints", "refused", (), "any")),
+        ({"config": {"iptables": {"localhostNodePorts": False}}}, None),
+        ({"config": {"nodePortAddresses": ["primary"]}}, None),
+        ({"family": "ipv6"}, None),
+        ({"mode": "ipvs"}, None),
+        ({"mode": "nftables"}, None),
+        ({"mode": "nftables", "config": {"nodePortAddresses": ["primary", "localhost"]}}, None),
+        ({"mode": "nftables", "config": GATED}, ("traffic.localhost", "refused", (), "any")),
+        ({"mode": "nftables", "config": LOCAL}, ("traffic.localhost", "served", ALL, "any")),
+        (
+            {"mode": "nftables", "config": LOCAL, "family": "ipv6"},
+            ("traffic.localhost", "served", ALL, "any"),
+        ),
+        (
+            {"mode": "nftables", "config": LOCAL, "replicas": 0},
+            ("traffic.localhost", "refused", (), "any"),
+        ),
+    ],
+)
+def test_localhost_is_asked_on_every_node_where_the_mode_has_node_ports_there(
+    make_scene: MakeScene, scene: dict[str, Any], expected: tuple[Any, ...] | None
+) -> None:
+    found = on_localhost(make_scene(type="NodePort", nodePort=30080, **scene))
+    nodes = ("control-plane", "worker", "worker2") if expected else ()
+    assert found == [(expected[0], node, *expected[1:]) for node in nodes if expected]
+
+
+def test_a_socket_on_localhost_leads_to_the_nodes_own_replicas_with_policy_local(
+    make_scene: MakeScene,
+) -> None:
+    scene = make_scene(
+        mode="nftables", config=LOCAL, type="NodePort", nodePort=30080, externalTrafficPolicy="Local"
+    )
+    assert [(outcome, replicas) for _, _, outcome, replicas, _ in on_localhost(scene)] == [
+        ("refused", ()),
+        ("served", EVEN),
+        ("served", ODD),
+    ]
+
+
+def test_udp_is_refused_on_localhost_whether_tcp_is_served_there_or_not(
+    make_scene: MakeScene, cluster: Callable[..., dict[str, Any]]
+) -> None:
+    for config in (GATED, LOCAL):
+        scene = make_scene(mode="nftables", config=config)
+        objects = cluster()
+        [service] = [item for item in objects["items"] if item["kind"] == "Service"]
+        ports = [{"name": "u", "port": 53, "nodePort": 30053, "protocol": "UDP"}]
+        service["spec"] = {**service["spec"], "type": "NodePort", "ports": ports}
+        asked = plan(replace(scene, cluster=ClusterState.from_list(objects)), HTTPBIN)
+        found = [(p.object, p.outcome) for p in asked if p.protocol == "UDP"]
+        assert found == [("the node → 127.0.0.1:30053/udp", "refused")] * 3

@@ -29,6 +29,7 @@ KINDS: dict[str, Kind] = {
     "kernel.sysctl": Kind("Kernel settings without which the right rules don't work", _ALL),
     "conntrack.full": Kind("The kernel's table of connections has room for new ones", _ALL),
     "conntrack.stale": Kind("No client is bound to an endpoint that is gone (UDP and SCTP)", _ALL),
+    "localhost.listener": Kind("kube-proxy's own socket serves a node port on localhost", _NFT, plain=True),
     "dataplane.written": Kind("No table, chain, set or map is lost or empty as a whole", _ALL, plain=True),
     "service.present": Kind("Every Service that the API knows is programmed", _ALL, plain=True),
     "service.endpoints": Kind("Traffic goes to each ready endpoint and to no other", _ALL, plain=True),
@@ -49,6 +50,9 @@ KINDS: dict[str, Kind] = {
     ),
     "traffic.hairpin": Kind("A pod that reaches itself is masqueraded", _ALL),
     "traffic.nodeport": Kind("Every request to a node port is answered by a ready replica", _ALL),
+    "traffic.localhost": Kind(
+        "A node port on localhost is served or refused as kube-proxy's mode has it", _ALL
+    ),
     "traffic.no-endpoints": Kind("A Service without endpoints is refused at once", _ALL),
     "traffic.local-only": Kind("A Local policy drops what no replica on the node can answer", _ALL),
     "nftables.table": Kind("A family's whole table holds exactly what kube-proxy must have written", _NFT),

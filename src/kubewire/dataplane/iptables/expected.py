@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from ipaddress import IPv4Address, IPv4Network, ip_address
+from ipaddress import ip_address
 
 from kubewire.dataplane.core.cluster import ClusterState, service_ports
 from kubewire.dataplane.core.config import ProxyConfig
@@ -11,6 +11,7 @@ from kubewire.dataplane.core.endpoints import categorize, endpoints_for
 from kubewire.dataplane.core.facts import NodeFacts
 from kubewire.dataplane.core.features import Version, has
 from kubewire.dataplane.core.findings import IpFamily
+from kubewire.dataplane.core.localhost import on_localhost
 from kubewire.dataplane.core.model import Chain, Dataplane, Hook, Origin, Rule, RuleGroup, Table
 from kubewire.dataplane.iptables import names
 from kubewire.dataplane.iptables.service import SOURCE, NodeContext, service_rules
@@ -46,7 +47,7 @@ def expected_iptables(
     Source: pkg/proxy/iptables/proxier.go of Kubernetes 1.29 to 1.37.
     """
     counters = facts.nfacct and has(version, "nfacct")
-    localhost = serves_localhost(config, facts, version, family)
+    localhost = bool(on_localhost(config, facts.node, version, family, "TCP"))
     ports = service_ports(cluster, family, version)
     cached = [endpoints_for(cluster, port, facts.name, version) for port in ports]
     around = NodeContext(
@@ -84,18 +85,6 @@ def expected_iptables(
     return Dataplane(
         tables=tuple(Table(family, name) for name in ("filter", "nat", "mangle")), chains=(*chains, *own)
     )
-
-
-def serves_localhost(config: ProxyConfig, facts: NodeFacts, version: Version, family: IpFamily) -> bool:
-    """Whether node ports are open on loopback addresses too."""
-    cidrs = config.node_port_cidrs(family, facts.node, version)
-    return family == "ipv4" and config.localhost_node_ports and _contain_loopback(cidrs)
-
-
-def _contain_loopback(cidrs: tuple[str, ...]) -> bool:
-    """Whether IPv4 CIDRs are loopback ones or hold 127.0.0.0 (pkg/proxy/util/nodeport_addresses.go)."""
-    networks = map(IPv4Network, cidrs)
-    return any(net.is_loopback or IPv4Address("127.0.0.0") in net for net in networks)
 
 
 def _chain(family: IpFamily, table: str, name: str, groups: tuple[RuleGroup, ...]) -> Chain:

@@ -13,6 +13,7 @@ from kubewire.dataplane.core.endpoints import endpoints_of
 from kubewire.dataplane.core.facts import NodeFacts
 from kubewire.dataplane.core.features import Version, has
 from kubewire.dataplane.core.findings import IpFamily
+from kubewire.dataplane.core.localhost import on_localhost
 from kubewire.dataplane.core.model import Dataplane
 from kubewire.dataplane.core.objects import family_of
 from kubewire.dataplane.nftables.builder import Builder, NftFeatures
@@ -58,12 +59,11 @@ def _node_port_ips(
 def _rejected_on_localhost(
     config: ProxyConfig, facts: NodeFacts, version: Version, family: IpFamily
 ) -> tuple[str, ...]:
-    """Protocols whose NodePorts are refused on localhost; with a loopback CIDR a listener serves TCP."""
-    if not has(version, "nft-localhost-node-ports"):
-        return ()
-    cidrs = config.node_port_cidrs(family, facts.node, version)
-    served = any(ip_network(cidr).network_address.is_loopback for cidr in cidrs)
-    return ("udp", "sctp") if served else ("tcp", "udp", "sctp")
+    """Protocols whose NodePorts are refused on localhost."""
+    handled = {
+        p: on_localhost(config, facts.node, version, family, p.upper()) for p in ("tcp", "udp", "sctp")
+    }
+    return tuple(protocol for protocol, how in handled.items() if how == "refused")
 
 
 def _service_cidrs(cluster: ClusterState, version: Version, family: IpFamily) -> tuple[str, ...]:

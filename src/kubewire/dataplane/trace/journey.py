@@ -8,6 +8,7 @@ from functools import partial
 
 from kubewire.core.errors import LabError
 from kubewire.dataplane.core.facts import LOCALNET
+from kubewire.dataplane.core.localhost import Listener
 from kubewire.dataplane.core.packet import SURE, Address, NotModelled, Packet
 from kubewire.dataplane.core.routing import LOOPBACK, Routing
 from kubewire.dataplane.trace.hooks import SOURCE_HOOKS, Base, Rules, in_order
@@ -21,11 +22,12 @@ Servers = Mapping[tuple[str, Address, int], tuple[tuple[Address, int, int], ...]
 
 @dataclass(frozen=True)
 class NodeView:
-    """One node as it was observed. The sysctls are None where the snapshot doesn't have them.
+    """One node as it was observed. The sysctls and `listeners` are None where the
+    snapshot doesn't have them.
 
     `rules` gives what each tool shows, nft first; it raises LabError for a dump that can't be used. `strict`:
     a rule that can't be evaluated ends a path; otherwise it counts as one that doesn't match. `servers` gives
-    IPVS's, none where it does nothing.
+    IPVS's, none where it does nothing; `listeners` are the node's sockets.
     """
 
     name: str
@@ -35,6 +37,7 @@ class NodeView:
     route_localnet: bool | None = None
     strict: bool = True
     servers: Callable[[], Servers] = dict
+    listeners: tuple[Listener, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -89,8 +92,16 @@ class _Visit:
         return _each(self._hook("FORWARD", path), self._post)
 
     def _deliver(self, path: Path) -> list[Path]:
-        text = f"a process on {self.view.name}, if one listens on {path.packet.to}"
-        return [path.end("delivered", text, self.view.name)]
+        packet, name = path.packet, self.view.name
+        known = packet.protocol in ("tcp", "udp") and self.view.strict
+        if self.view.listeners is None or not known:
+            return [path.end("delivered", f"a process on {name}, if one listens on {packet.to}", name)]
+        address = str(packet.destination)
+        found = (e for e in self.view.listeners if e.takes(packet.protocol, address, packet.port))
+        listener = next(found, None)
+        if listener is None:
+            return [path.end("rejected", f"no process on {name} listens on {packet.to}", name)]
+        return [path.end("delivered", f"{listener.owner} on {name}, which listens on {packet.to}", name)]
 
     def _post(self, path: Path) -> list[Path]:
         packet = path.packet

@@ -12,6 +12,7 @@ from kubewire.core.errors import LabError
 from kubewire.dataplane.core.config import ProxyConfig
 from kubewire.dataplane.core.facts import FORWARDING, LOCALNET
 from kubewire.dataplane.core.findings import IpFamily
+from kubewire.dataplane.core.localhost import listeners_of
 from kubewire.dataplane.core.model import Dataplane
 from kubewire.dataplane.core.routing import Routing
 from kubewire.dataplane.core.snapshot import IPTABLES_FILES, NFT_FILES, NFT_FOREIGN, NodeSnapshot, dump_file
@@ -39,7 +40,7 @@ def view_with(
     servers: Callable[[], Servers],
 ) -> NodeView:
     """The same with these rules and virtual servers."""
-    sysctls = _sysctls(node)
+    sysctls, facts = _sysctls(node), node.json("facts.json", dict)
     return NodeView(
         node.name,
         Routing.parse(_needed(node, "ip-addr.json"), _needed(node, "ip-route.json")),
@@ -47,6 +48,7 @@ def view_with(
         forwards=sysctls.get(FORWARDING[family]),
         route_localnet=sysctls.get(LOCALNET),
         servers=servers,
+        listeners=listeners_of(facts or {}),
     )
 
 
