@@ -37,7 +37,7 @@ def test_a_lab_that_comes_along_loads_and_teaches(path: Path) -> None:
 
 
 def test_the_labs_that_must_be_there_are_there() -> None:
-    assert {"iptables", "ipvs", "nftables", "nodeport", "no-endpoints"} <= set(available_labs())
+    assert {"iptables", "ipvs", "nftables", "nodeport", "no-endpoints", "udp"} <= set(available_labs())
 
 
 def test_a_mode_alone_is_a_whole_lab(tmp_path: Path) -> None:

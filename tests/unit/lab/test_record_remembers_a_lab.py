@@ -44,7 +44,7 @@ def test_it_is_read_as_it_was_written(state: Path) -> None:
 
 
 def test_every_lab_that_comes_along_can_be_recorded(state: Path) -> None:
-    for name in ("iptables", "ipvs", "nftables", "nodeport", "no-endpoints"):
+    for name in ("iptables", "ipvs", "nftables", "nodeport", "no-endpoints", "udp"):
         kept = record(state / "x.yml").model_copy(update={"lab": load_lab(name)})
         write_record(kept)
         assert read_record(name) == kept

@@ -65,9 +65,11 @@ def declared_ports(container: Mapping[str, Any]) -> tuple[int, ...]:
 
 def _httpbin(container: Mapping[str, Any], ipv6: bool, runtime: Program) -> Program:
     command = [*container.get("command", ()), *container.get("args", ())]
+    if command[:2] == ["python3", "-c"]:
+        return Program((*runtime.argv, *command[1:]), runtime.environment, runtime.paths)
     if command and command[0] != "gunicorn":
         raise UnsupportedImageError(
-            "the netns provider's httpbin is PyPI's, under gunicorn; it can't run the command "
+            "the netns provider's httpbin is PyPI's, under gunicorn, or python3 -c; it can't run the command "
             f"{' '.join(command)!r}. Leave command and args out, or use the kind provider (--provider kind)"
         )
     bound = [int(found.group(1)) for word in command if (found := re.search(r":(\d+)$", word))]

@@ -49,6 +49,13 @@ def test_any_other_image_names_the_table_and_the_way_out() -> None:
         assert part in str(refusal.value)
 
 
+def test_the_image_has_python_for_a_script() -> None:
+    """As the image on kind, so that a lab's manifest can bring a small server or client of its own."""
+    found = run("docker.io/kubewire/httpbin:1", command=["python3", "-c"], args=["print()"])
+    assert found.argv[1:] == ("-c", "print()")
+    assert found.ports == ()
+
+
 def test_a_command_that_is_not_gunicorn_is_never_pretended() -> None:
     with pytest.raises(UnsupportedImageError, match="sleep infinity"):
         run("kennethreitz/httpbin", command=["sleep"], args=["infinity"])
