@@ -104,7 +104,9 @@ def settled(command: Kubewire, lab: str) -> Running:
 
 
 def cases(running: Running) -> Iterator[Case]:
-    """Every address of every Service from a pod, two nodes and, for node ports, from outside."""
+    """Every address of every Service from a pod, two nodes and, for node ports, from outside; those on
+    localhost from the nodes.
+    """
     pod = next(
         p["metadata"]["name"] for p in running.items("Pod") if p["spec"]["nodeName"].endswith("-worker")
     )
@@ -124,6 +126,8 @@ def cases(running: Running) -> Iterator[Case]:
             for vantage, source in inside:
                 yield Case(vantage, source, address, port["port"], name == "sticky")
         if "nodePort" in port:
+            for vantage, source in inside[1:]:
+                yield Case(vantage, source, "127.0.0.1", port["nodePort"])
             for node in ("agreeing-control-plane", "agreeing-worker"):
                 for vantage, source in (*inside, outside):
                     yield Case(vantage, source, running.node_ip(node), port["nodePort"])
