@@ -30,9 +30,10 @@ def check_listeners(snapshot: Snapshot, inputs: Mapping[str, Inputs]) -> tuple[l
     notes: list[Note] = []
     for name, node in inputs.items():
         listeners = listeners_of(node.snapshot.json("facts.json", dict) or {})
-        for port in [p for f in FAMILIES for p in service_ports(snapshot.state, f, node.version)]:
-            if port.node_port:
-                checks += _own(snapshot, node, port, listeners)
+        for family in FAMILIES:
+            if on_localhost(node.config, node.facts.node, node.version, family, "TCP") == "listener":
+                for port in service_ports(snapshot.state, family, node.version):
+                    checks += _own(snapshot, node, port, listeners)
         notes += [Note(text, name) for text in islice(_others(snapshot, node, listeners or ()), _MOST)]
     return checks, notes
 
@@ -41,9 +42,10 @@ def _own(
     snapshot: Snapshot, node: Inputs, port: ServicePort, listeners: Sequence[Listener] | None
 ) -> Iterator[Check]:
     """One listens where the Service has an endpoint that it may use (KEP-6032)."""
-    handling = on_localhost(node.config, node.facts.node, node.version, port.family, port.protocol)
+    if not port.node_port or port.protocol != "TCP":
+        return
     endpoints = endpoints_of(snapshot.state, port, node.facts.node, node.version)
-    if handling != "listener" or not (endpoints.local if port.external_policy_local else endpoints.cluster):
+    if not (endpoints.local if port.external_policy_local else endpoints.cluster):
         return
     address = LOOPBACK[port.family]
     where, place = with_port(address, port.node_port), Place("", node.snapshot.name, port.family)
@@ -63,6 +65,8 @@ def _own(
 
 def _others(snapshot: Snapshot, node: Inputs, listeners: Sequence[Listener]) -> Iterator[str]:
     """Other processes that listen on a node port, where no check names them."""
+    if not listeners:
+        return
     ports: dict[tuple[str, int], list[ServicePort]] = {}
     for family in FAMILIES:
         for port in service_ports(snapshot.state, family, node.version):

@@ -136,6 +136,7 @@ def on_localhost(scene: Scene) -> list[tuple[Any, ...]]:
     ("scene", "expected"),
     [
         ({}, ("traffic.localhost", "served", ALL, "node")),
+        ({"externalTrafficPolicy": "Local"}, ("traffic.localhost", "served", ALL, "node")),
         ({"replicas": 0}, ("traffic.no-endpoints", "refused", (), "any")),
         ({"config": {"iptables": {"localhostNodePorts": False}}}, None),
         ({"config": {"nodePortAddresses": ["primary"]}}, None),
