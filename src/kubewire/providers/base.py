@@ -17,6 +17,7 @@ from kubewire.core.errors import DefinitionError
 if TYPE_CHECKING:
     from kubewire.core.leftovers import Leftover
     from kubewire.core.progress import Progress
+    from kubewire.dataplane.node_network import NodeNetwork
     from kubewire.lab.schema import Lab
 
 NAME_PATTERN = "[a-z][a-z0-9-]{0,39}"
@@ -213,8 +214,14 @@ class Provider(ABC):
         """Restart that node's kube-proxy after removing all its rules (`kube-proxy --cleanup`)."""
 
     @abstractmethod
-    def repair_routes(self, name: str, node: str, *, check: bool = False) -> list[Change]:
-        """Restore pod routes and routes to the other nodes' pod CIDRs on that node. `check` only compares."""
+    def repair_network(self, name: str, node: str, *, check: bool = False) -> list[Change]:
+        """Restore what `node_networks` declares on that node, pod routes, and routes to the other nodes' pod
+        CIDRs. `check` only compares.
+        """
+
+    def node_networks(self, lab: Lab) -> Mapping[str, NodeNetwork]:
+        """By node, what it wrote into the nodes' network namespaces: `verify` checks it."""
+        return {}
 
     @abstractmethod
     def pod_prefix(self, name: str, namespace: str, pod: str) -> tuple[str, ...]:

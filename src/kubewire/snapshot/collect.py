@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
+from msgspec.structs import replace
+
 from kubewire.core.errors import LabError
 from kubewire.core.processes import run
-from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
+from kubewire.core.serialization import encode
+from kubewire.dataplane.core.snapshot import NODE_NETWORK, NodeSnapshot, Snapshot
+from kubewire.dataplane.node_network import NodeNetwork
 from kubewire.lab.schema import Lab
 from kubewire.providers.base import NodeHandle, Provider
 from kubewire.snapshot.cluster import Reader, fingerprint, read_cluster
@@ -30,10 +34,11 @@ def take_snapshot(
     Raises LabError when no node could be read, ApiError when the apiserver does not answer.
     """
     handles = provider.nodes(lab.name)
+    networks = provider.node_networks(lab)
     end = time.monotonic() + deadline
     before = read_cluster(api)
     while True:
-        nodes = read_nodes(handles, kubernetes)
+        nodes = tuple(_with_network(node, networks) for node in read_nodes(handles, kubernetes))
         after = read_cluster(api)
         settled = fingerprint(before) == fingerprint(after)
         if settled or time.monotonic() > end:
@@ -51,6 +56,13 @@ def take_snapshot(
         "settled": settled,
     }
     return Snapshot(after, nodes, meta)
+
+
+def _with_network(node: NodeSnapshot, networks: Mapping[str, NodeNetwork]) -> NodeSnapshot:
+    """With what the provider wrote there, unless nothing could be read of it."""
+    if node.name not in networks or not node.files:
+        return node
+    return replace(node, files={**node.files, NODE_NETWORK: encode(networks[node.name]).decode()})
 
 
 def read_nodes(handles: Sequence[NodeHandle], kubernetes: str) -> tuple[NodeSnapshot, ...]:

@@ -58,6 +58,7 @@ sysctls() {
     net/ipv4/ip_forward net/ipv6/conf/all/forwarding net/ipv4/vs/conntrack net/ipv4/vs/conn_reuse_mode \
     net/ipv4/vs/expire_nodest_conn net/ipv4/vs/expire_quiescent_template \
     net/ipv4/conf/all/arp_ignore net/ipv4/conf/all/arp_announce net/ipv6/conf/all/disable_ipv6 \
+    net/ipv6/conf/default/disable_ipv6 net/ipv6/conf/default/accept_dad \
     net/netfilter/nf_conntrack_max net/netfilter/nf_conntrack_count net/netfilter/nf_conntrack_buckets \
     net/bridge/bridge-nf-call-iptables net/bridge/bridge-nf-call-ip6tables net/ipv4/conf/*/rp_filter |
     sed 's/:\([^:]*\)$/=\1/'

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Sequence
 from msgspec.structs import replace
 
 from kubewire.dataplane.core.findings import Check, adds_up
+from kubewire.dataplane.kernel import SYSCTL as KERNEL_SYSCTL
+from kubewire.dataplane.node_network import ADDRESS, LINK, ROUTE, SYSCTL
 from kubewire.dataplane.proxy_status import CHECK as SYNCS
 
 WRITTEN = "dataplane.written"
@@ -75,6 +77,7 @@ class _Links:
         dumps = [check for check in self.failed if check.id == "dump.present"]
         for group in _groups(dumps, lambda check: (check.node, check.observed)).values():
             self.lead(group[0], group)
+        self.networks()
         self.whole()
         self.containers(several=True)
         self.services()
@@ -111,6 +114,17 @@ class _Links:
 
     def free(self, checks: Iterable[Check]) -> list[Check]:
         return [check for check in checks if check.key not in self.causes]
+
+    def networks(self) -> None:
+        """A link leads what lies on it, a node's address the routes over it, and what a sysctl breaks that it
+        isn't what the provider wrote.
+        """
+        for check in self.failed:
+            here = (other for other in self.failed if other.node == check.node)
+            if check.id in (LINK, ADDRESS) and check.object.endswith("eth0"):
+                self.lead(check, (o for o in here if o.id in (ADDRESS, ROUTE) or o.id.startswith("route.")))
+            elif check.id == KERNEL_SYSCTL:
+                self.lead(check, (o for o in here if (o.id, o.object) == (SYSCTL, check.object)))
 
     def whole(self) -> None:
         """Nodes, families, tables and the like of which nothing is there."""

@@ -15,6 +15,7 @@ from kubewire.dataplane.core.routes import check_routes
 from kubewire.dataplane.core.snapshot import PROXY_STATUS, NodeSnapshot, Snapshot
 from kubewire.dataplane.kernel import check_kernel
 from kubewire.dataplane.listeners import check_listeners
+from kubewire.dataplane.node_network import check_node_networks
 from kubewire.dataplane.proxy_status import check_kube_proxies
 from kubewire.providers.registry import BUILT_IN, get_provider
 from kubewire.verify.causes import is_kube_proxys_failure
@@ -55,6 +56,7 @@ def evaluate_snapshot(snapshot: Snapshot, parts: Sequence[str] = ALL_CHECKS) -> 
             notes += said
     if "routes" in parts:
         checks += check_routes(snapshot)
+        checks += check_node_networks(snapshot)
     for node in snapshot.nodes:
         notes += _node_notes(node)
     return Verdict(tuple(checks), tuple(notes), tell_story(snapshot, observed))

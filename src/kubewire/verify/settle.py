@@ -11,6 +11,8 @@ from kubewire.core.processes import run
 from kubewire.dataplane.core.findings import Check, adds_up, brief
 from kubewire.dataplane.core.snapshot import Snapshot
 from kubewire.dataplane.iptables.spec import words
+from kubewire.dataplane.kernel import SYSCTL as KERNEL_SYSCTL
+from kubewire.dataplane.node_network import PREFIX
 from kubewire.providers.base import Change, Provider
 from kubewire.verify.causes import leading, linked
 from kubewire.verify.converge import observe
@@ -26,6 +28,8 @@ STRAY = ".stray"
 PASSING = "conntrack."
 """Connections come and go: nothing that `up` could mend."""
 TOOLS = ("iptables", "ip6tables")
+PROVIDED = ("route.", PREFIX)
+"""How the ids of what the provider writes begin."""
 
 
 def settle(provider: Provider, record: LabRecord) -> list[Change]:
@@ -51,29 +55,32 @@ def look(provider: Provider, record: LabRecord, planned: Sequence[Change]) -> li
     failed = [
         check for check in found.verdict.failed if check.node not in started or _is_not_kube_proxys(check)
     ]
-    return hint(provider, record.lab.name, found.snapshot, failed, check=True)
+    changes = hint(provider, record.lab.name, found.snapshot, failed, check=True)
+    return [change for change in changes if change not in planned]
 
 
 def _is_not_kube_proxys(check: Check) -> bool:
-    return check.id.startswith("route.") or check.id.endswith(STRAY)
+    return check.id.startswith(PROVIDED) or check.id.endswith(STRAY)
 
 
 def hint(
     provider: Provider, lab: str, snapshot: Snapshot, failed: Sequence[Check], *, check: bool = False
 ) -> list[Change]:
-    """Repair each node by its findings: routes, stray rules, else everything that kube-proxy writes. With
-    `check` only return what would be repaired.
+    """Repair each node by its findings: what the provider wrote, stray rules, else everything that kube-proxy
+    writes. With `check` only return what would be repaired.
     """
     changes: list[Change] = []
     for node in snapshot.nodes:
         here = [f for f in failed if f.node == node.name and not f.id.startswith(PASSING)]
-        routes = [finding for finding in here if finding.id.startswith("route.")]
+        provided = [finding for finding in here if finding.id.startswith(PROVIDED)]
+        mended = {finding.object for finding in provided}
+        here = [finding for finding in here if finding.id != KERNEL_SYSCTL or finding.object not in mended]
         strays = [finding for finding in here if finding.id.endswith(STRAY)]
-        rest = [f for f in here if f not in (*routes, *strays) and not adds_up(f)]
-        if here and not (routes or strays or rest):
+        rest = [f for f in here if f not in (*provided, *strays) and not adds_up(f)]
+        if here and not (provided or strays or rest):
             rest = here
-        if routes:
-            changes += provider.repair_routes(lab, node.name, check=check)
+        if provided:
+            changes += provider.repair_network(lab, node.name, check=check)
         if strays:
             changes += _delete_strays(provider, lab, node.name, strays, check=check)
         if rest:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from kubewire.core.errors import LabError
+from kubewire.dataplane.core.snapshot import NODE_NETWORK
+from kubewire.dataplane.node_network import NodeNetwork
 from kubewire.lab.schema import Lab, Mode
 from kubewire.providers.base import NodeHandle
 from kubewire.snapshot.cluster import fingerprint, read_cluster, slim
@@ -25,6 +28,9 @@ class Nodes:
 
     def nodes(self, name: str) -> tuple[NodeHandle, ...]:
         return (NodeHandle(f"{name}-worker", "worker", self.prefix, ("172.18.0.3",)),)
+
+    def node_networks(self, lab: Lab) -> dict[str, NodeNetwork]:
+        return {f"{lab.name}-worker": NodeNetwork(links=("eth0",))}
 
 
 class Objects:
@@ -52,6 +58,7 @@ def test_a_quiet_cluster_is_read_once_before_and_once_after() -> None:
     assert found.meta["settled"] is True
     assert api.versions == ["never"]
     assert found.meta["service"] == "default/httpbin:http"
+    assert json.loads(found.nodes[0].files[NODE_NETWORK])["links"] == ["eth0"]
     assert "ip-addr.json" in found.nodes[0].files or "ip-addr.json" in found.nodes[0].errors
 
 

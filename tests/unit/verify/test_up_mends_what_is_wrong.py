@@ -45,7 +45,7 @@ class Mender:
     def restart_kube_proxy(self, name: str, node: str) -> None:
         self.asked.append(("restart", node))
 
-    def repair_routes(self, name: str, node: str, *, check: bool = False) -> list[Change]:
+    def repair_network(self, name: str, node: str, *, check: bool = False) -> list[Change]:
         self.asked.append(("routes", node))
         return [Change(node, "put back the route to 10.244.2.0/24")]
 
@@ -70,6 +70,14 @@ def test_a_lost_route_is_put_back_without_touching_kube_proxy() -> None:
     asked, changes = mended(ROUTE)
     assert asked == [("routes", NODE)]
     assert [change.what for change in changes] == ["put back the route to 10.244.2.0/24"]
+
+
+def test_what_the_provider_wrote_is_its_own_to_put_back() -> None:
+    forwarding = "net.ipv4.ip_forward"
+    effect = Check("kernel.sysctl", "failed", NODE, object=forwarding)
+    assert mended(Check("node.masquerade", "failed", NODE))[0] == [("routes", NODE)]
+    assert mended(effect, Check("node.sysctl", "failed", NODE, object=forwarding))[0] == [("routes", NODE)]
+    assert mended(effect)[0] == [("restart", NODE)]
 
 
 def test_stray_rules_are_deleted_one_by_one_without_touching_kube_proxy() -> None:

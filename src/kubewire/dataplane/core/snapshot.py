@@ -38,6 +38,8 @@ NFT_FOREIGN = "nft-foreign.json"
 """
 PROXY_STATUS = "kube-proxy-status.json"
 """Optional: kube-proxy's state, health, sync times, last error (`kubewire.dataplane.proxy_status`)."""
+NODE_NETWORK = "node-network.json"
+"""Optional: what the lab's provider set up on the node (`kubewire.dataplane.node_network.NodeNetwork`)."""
 NODE_FILES = (
     "kube-proxy.yaml",
     "kube-proxy-version",
@@ -47,6 +49,7 @@ NODE_FILES = (
     "ip-route.json",
     CONNTRACK,
     PROXY_STATUS,
+    NODE_NETWORK,
 )
 
 

@@ -193,10 +193,12 @@ class KindProvider(Provider):
 
         repair.restart_kube_proxy(self.kubeconfig(name), node)
 
-    def repair_routes(self, name: str, node: str, *, check: bool = False) -> list[Change]:
+    def repair_network(self, name: str, node: str, *, check: bool = False) -> list[Change]:
         from kubewire.providers.kind import repair
 
-        return [Change(node, what) for what in repair.repair_routes(self.kubeconfig(name), node, check=check)]
+        return [
+            Change(node, what) for what in repair.repair_network(self.kubeconfig(name), node, check=check)
+        ]
 
     def pod_prefix(self, name: str, namespace: str, pod: str) -> tuple[str, ...]:
         from kubewire.cluster.api import Api

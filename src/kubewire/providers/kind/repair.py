@@ -32,7 +32,7 @@ def restart_kube_proxy(kubeconfig: Path, node: str) -> None:
             time.sleep(POLL)
 
 
-def repair_routes(kubeconfig: Path, node: str, *, check: bool = False) -> list[str]:
+def repair_network(kubeconfig: Path, node: str, *, check: bool = False) -> list[str]:
     """Descriptions of the routes restored on that node, with `check` only planned."""
     with Api(kubeconfig) as api:
         items = api.get("/api/v1/nodes")["items"]

@@ -10,6 +10,14 @@ from kubewire.core.timeouts import inherited
 RUN = "/run/kubewire"
 LOGS = f"{RUN}/logs"
 AGENT = f"{RUN}/agent"
+NODE_SYSCTLS = {
+    "net.ipv4.ip_forward": "1",
+    "net.ipv6.conf.all.disable_ipv6": "0",
+    "net.ipv6.conf.default.disable_ipv6": "0",
+    "net.ipv6.conf.all.forwarding": "1",
+    "net.ipv6.conf.default.accept_dad": "0",
+}
+"""Written in each node's network namespace; those of IPv6 where the kernel has it."""
 
 
 def component_environment() -> dict[str, str]:

@@ -20,6 +20,7 @@ from kubewire.providers.netns import entry, state
 if TYPE_CHECKING:
     from kubewire.core.leftovers import Leftover
     from kubewire.core.progress import Progress
+    from kubewire.dataplane.node_network import NodeNetwork
     from kubewire.lab.schema import Lab
     from kubewire.providers.netns import control
 
@@ -156,16 +157,25 @@ class NetnsProvider(Provider):
     def restart_kube_proxy(self, name: str, node: str) -> None:
         _tell(name, "restart", f"kube-proxy@{node}", cleanup=True, timeout=60.0)
 
-    def repair_routes(self, name: str, node: str, *, check: bool = False) -> list[Change]:
+    def repair_network(self, name: str, node: str, *, check: bool = False) -> list[Change]:
         from kubewire.core import rpc
-        from kubewire.providers.netns import agent_control
+        from kubewire.lab.schema import Lab
+        from kubewire.providers.netns import agent_control, node_network
 
-        socket = Path(f"{entry.root(_living(name))}{entry.AGENT_SOCKET}")
+        recorded = _living(name)
+        lab = Lab.model_validate(recorded.definition)
+        changes = node_network.hint(lab, recorded, node, check=check)
+        socket = Path(f"{entry.root(recorded)}{entry.AGENT_SOCKET}")
         try:
             answer = rpc.call(socket, agent_control.Repair(node, check), agent_control.Repaired, timeout=30.0)
         except (OSError, ValueError) as error:
             raise LabError(f"the node agent could not repair {node}: {error}", where=f"lab {name}") from error
-        return [Change(node, what) for what in answer.mended]
+        return changes + [Change(node, what) for what in answer.mended]
+
+    def node_networks(self, lab: Lab) -> dict[str, NodeNetwork]:
+        from kubewire.providers.netns import node_network
+
+        return node_network.declared(lab)
 
     def pod_prefix(self, name: str, namespace: str, pod: str) -> tuple[str, ...]:
         return entry.pod_prefix(_living(name), namespace, pod)

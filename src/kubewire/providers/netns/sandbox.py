@@ -9,18 +9,21 @@ from pathlib import Path
 
 from kubewire.core.processes import run
 from kubewire.providers.netns import linux
-from kubewire.providers.netns.plan import AGENT, LOGS, RUN, File, NodePlan, Plan, namespace_path, pin_path
+from kubewire.providers.netns.plan import (
+    AGENT,
+    LOGS,
+    NODE_SYSCTLS,
+    RUN,
+    File,
+    NodePlan,
+    Plan,
+    namespace_path,
+    pin_path,
+)
 
 _HOSTS = "127.0.0.1 localhost\n::1 localhost ip6-localhost\n"
 _NSSWITCH = "passwd: files\ngroup: files\nhosts: files\nnetworks: files\nservices: files\nprotocols: files\n"
 _RESOLV = "# A lab has no external name server; tools that look an address up fail at once.\n"
-_NODE_SYSCTLS = {
-    "net/ipv4/ip_forward": "1",
-    "net/ipv6/conf/all/disable_ipv6": "0",
-    "net/ipv6/conf/default/disable_ipv6": "0",
-    "net/ipv6/conf/all/forwarding": "1",
-    "net/ipv6/conf/default/accept_dad": "0",
-}
 
 
 def build(plan: Plan) -> None:
@@ -171,9 +174,9 @@ def _fill(node: NodePlan, files: Sequence[File], born: int, go: int) -> None:
         linux.mount("sysfs", "/sys", "sysfs", flags=linux.MS_RDONLY)
     for file in files:
         _write(file)
-    for name, value in _NODE_SYSCTLS.items():
-        path = Path("/proc/sys", name)
-        if path.exists() or not name.startswith("net/ipv6"):
+    for name, value in NODE_SYSCTLS.items():
+        path = Path("/proc/sys", name.replace(".", "/"))
+        if path.exists() or not name.startswith("net.ipv6"):
             path.write_text(value)
     _ip(_node_commands(node))
 

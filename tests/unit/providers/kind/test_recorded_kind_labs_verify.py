@@ -25,6 +25,6 @@ def test_a_recorded_lab_is_right_and_its_foreign_rules_are_told_apart(folder: Pa
     services = {check.service.partition(":")[0] for check in report.checks}
     assert {"default/httpbin", "default/kubernetes", "kube-system/kube-dns"} <= services
     left_out = [check for check in report.checks if check.status == "skipped"]
-    unrecorded = {"kube-proxy.syncs", "kernel.sysctl", "conntrack.stale"}
+    unrecorded = {"kube-proxy.syncs", "kernel.sysctl", "conntrack.stale", "node.network"}
     assert {check.id for check in left_out} <= {"dump.present", *unrecorded}
     assert all("IPv6 is disabled" in check.reason for check in left_out if check.id == "dump.present")

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from kubewire.lab.schema import Lab
-from kubewire.providers.netns import topology
-from kubewire.providers.netns.node_network import Seen, mends
+from kubewire.providers.netns.node_network import Seen, declared, mends
 
 LAB = Lab.model_validate(
     {
@@ -20,7 +19,7 @@ LAB = Lab.model_validate(
         "serviceSubnet": ["10.96.0.0/16", "fd00:10:96::/112"],
     }
 )
-NODE = topology.nodes(LAB)[1]
+NAME, DECLARED = list(declared(LAB).items())[1]
 ADDRESSES = [
     {"local": "172.18.0.3", "prefixlen": 16},
     {"local": "fc00:f853:ccd:e793::3", "prefixlen": 64},
@@ -43,11 +42,24 @@ HEALTHY = Seen(
 
 
 def texts(seen: Seen) -> list[str]:
-    return [call.text for call in mends(1, NODE, topology.gateways(LAB), seen)]
+    return [call.text for call in mends(1, NAME, DECLARED, seen)]
 
 
 def test_a_healthy_node_is_left_alone() -> None:
     assert texts(HEALTHY) == []
+
+
+def test_a_node_with_its_loopback_down_gets_it_up() -> None:
+    assert texts(replace(HEALTHY, loopback=False)) == ["link lo set up again"]
+
+
+def test_ipv6_is_switched_on_before_its_addresses_are_put_back() -> None:
+    off = {**HEALTHY.sysctls, "net.ipv6.conf.all.disable_ipv6": "1"}
+    link: dict[str, Any] = {"flags": ["UP"], "addr_info": ADDRESSES[:1]}
+    assert texts(replace(HEALTHY, sysctls=off, link=link)) == [
+        "net.ipv6.conf.all.disable_ipv6 set back to 0",
+        "address fc00:f853:ccd:e793::3/64 put back on eth0",
+    ]
 
 
 def test_a_node_without_sysctl_or_iptables_tools_is_left_alone() -> None:
@@ -60,16 +72,16 @@ def test_a_link_set_down_lost_its_routes_and_ipv6_address_too() -> None:
         "link eth0 set up again",
         "address fc00:f853:ccd:e793::3/64 put back on eth0",
         "route 172.18.0.0/16 dev eth0 put back",
-        "route default via 172.18.0.1 put back",
         "route fc00:f853:ccd:e793::/64 dev eth0 put back",
+        "route default via 172.18.0.1 put back",
         "route default via fc00:f853:ccd:e793::1 put back",
     ]
 
 
 def test_a_deleted_link_is_made_again_on_the_bridge() -> None:
-    calls = mends(1, NODE, topology.gateways(LAB), replace(HEALTHY, link=None, routes=()))
+    calls = mends(1, NAME, DECLARED, replace(HEALTHY, link=None, routes=()))
     assert [call.argv for call in calls if call.outside] == [
-        tuple(f"ip link add veth-1 type veth peer name eth0 netns {NODE.name}".split()),
+        tuple(f"ip link add veth-1 type veth peer name eth0 netns {NAME}".split()),
         ("ip", "link", "set", "veth-1", "master", "br0", "up"),
     ]
     assert calls[2].argv == ("ip", "link", "set", "eth0", "up")

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from ipaddress import ip_network
 
+from kubewire.dataplane.core.findings import IpFamily
+from kubewire.dataplane.node_network import TOOLS, Masquerade
 from kubewire.providers.netns.agent.commands import run
 from kubewire.providers.netns.agent_config import Node
 
@@ -30,24 +32,22 @@ def rules(subnets: Iterable[str]) -> list[str]:
     return [*local, f'-A {CHAIN} -m comment --comment "{_LAST_COMMENT}" -j MASQUERADE']
 
 
-def by_family(subnets: Iterable[str]) -> dict[int, list[str]]:
-    """IP version → the pod subnets of that family."""
-    grouped: dict[int, list[str]] = {}
+def declared(subnets: Iterable[str]) -> tuple[Masquerade, ...]:
+    """What a node has for these pod subnets, one of each family that they have."""
+    grouped: dict[IpFamily, list[str]] = {}
     for subnet in subnets:
-        grouped.setdefault(ip_network(subnet).version, []).append(subnet)
-    return grouped
+        grouped.setdefault("ipv4" if ip_network(subnet).version == 4 else "ipv6", []).append(subnet)
+    return tuple(Masquerade(family, CHAIN, tuple(rules(own)), JUMP) for family, own in grouped.items())
 
 
-def restore_input(subnets: Iterable[str], saved: str) -> tuple[str, list[str]]:
+def restore_input(wanted: Masquerade, saved: str) -> tuple[str, list[str]]:
     """Input for `iptables-restore --noflush` that repairs `saved`, and the repairs; empty if all is right."""
-    lines = saved.splitlines()
-    wanted = rules(subnets)
+    found, jumps = wanted.found(saved)
     commands: list[str] = []
     mended: list[str] = []
-    if [line for line in lines if line.startswith(f"-A {CHAIN} ")] != wanted:
-        commands += [f":{CHAIN} - [0:0]", *wanted]
+    if found != wanted.rules:
+        commands += [f":{CHAIN} - [0:0]", *wanted.rules]
         mended.append(f"the rules of chain {CHAIN} put back")
-    jumps = lines.count(JUMP)
     if jumps != 1:
         commands += [JUMP.replace("-A ", "-D ", 1)] * max(0, jumps - 1) + [JUMP] * (jumps == 0)
         mended.append(f"the jump from POSTROUTING to {CHAIN} put back")
@@ -57,10 +57,10 @@ def restore_input(subnets: Iterable[str], saved: str) -> tuple[str, list[str]]:
 def ensure(node: Node, pod_subnets: Iterable[str], *, check: bool = False) -> list[str]:
     """Repair the node's masquerade rules; descriptions of the repairs, with `check` only planned."""
     done: list[str] = []
-    for version, subnets in by_family(pod_subnets).items():
-        tool = "iptables" if version == 4 else "ip6tables"
+    for wanted in declared(pod_subnets):
+        tool = TOOLS[wanted.family]
         saved = run([*node.enter(), f"{tool}-save", "-t", "nat"])
-        text, mended = restore_input(subnets, saved)
+        text, mended = restore_input(wanted, saved)
         if text and not check:
             run([*node.enter(), f"{tool}-restore", "--wait", "5", "--noflush"], stdin=text)
         done += [f"{tool}: {what}" for what in mended]

@@ -8,31 +8,32 @@ from typing import Any
 
 import pytest
 
-from kubewire.providers.netns.agent.masquerade import CHAIN, JUMP, restore_input, rules
+from kubewire.providers.netns.agent.masquerade import CHAIN, JUMP, declared, restore_input, rules
 
 SUBNETS = ["10.244.0.0/16"]
+(WANTED,) = declared(SUBNETS)
 RIGHT = "\n".join(["*nat", f":{CHAIN} - [0:0]", JUMP, *rules(SUBNETS), "COMMIT", ""])
 
 
 def test_nothing_to_do_when_all_is_there() -> None:
-    assert restore_input(SUBNETS, RIGHT) == ("", [])
+    assert restore_input(WANTED, RIGHT) == ("", [])
 
 
 def test_from_nothing() -> None:
-    text, mended = restore_input(SUBNETS, "*nat\nCOMMIT\n")
+    text, mended = restore_input(WANTED, "*nat\nCOMMIT\n")
     assert text.splitlines() == ["*nat", f":{CHAIN} - [0:0]", *rules(SUBNETS), JUMP, "COMMIT"]
     assert len(mended) == 2
 
 
 def test_only_what_is_broken_is_touched() -> None:
-    text, mended = restore_input(SUBNETS, RIGHT.replace(JUMP + "\n", ""))
+    text, mended = restore_input(WANTED, RIGHT.replace(JUMP + "\n", ""))
     assert text.splitlines() == ["*nat", JUMP, "COMMIT"]
     assert mended == ["the jump from POSTROUTING to KIND-MASQ-AGENT put back"]
 
 
 def test_rules_in_the_wrong_order_are_written_anew() -> None:
     swapped = "\n".join(["*nat", JUMP, *reversed(rules(SUBNETS)), "COMMIT"])
-    text, _ = restore_input(SUBNETS, swapped)
+    text, _ = restore_input(WANTED, swapped)
     assert text.splitlines() == ["*nat", f":{CHAIN} - [0:0]", *rules(SUBNETS), "COMMIT"]
 
 
