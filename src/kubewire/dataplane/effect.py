@@ -9,15 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import replace
 from fractions import Fraction
-from ipaddress import ip_address
 
 from msgspec.structs import replace as replace_struct
 
 from kubewire.core.errors import LabError
-from kubewire.dataplane.core.cluster import ClusterState, ServicePort, service_ports
-from kubewire.dataplane.core.endpoints import Categorized, endpoints_of
 from kubewire.dataplane.core.findings import IpFamily
-from kubewire.dataplane.core.harm import Effects, Harm, Scope
+from kubewire.dataplane.core.harm import Effects, Harm
 from kubewire.dataplane.core.packet import SURE, Action, Address
 from kubewire.dataplane.core.pods import Pod
 from kubewire.dataplane.node import Inputs
@@ -26,7 +23,7 @@ from kubewire.dataplane.trace.journey import Network, NodeView, Servers
 from kubewire.dataplane.trace.later_packets import back, ends, onward, visits
 from kubewire.dataplane.trace.observe import view_with
 from kubewire.dataplane.trace.walk import Path, Step
-from kubewire.dataplane.ways import Hosts, Surroundings, Way, ways_to
+from kubewire.dataplane.ways import Asked, Surroundings, Way, ways_to
 
 MOST_WAYS = 400
 """Ways that are followed on one node; more exist only where rules single out very many Services."""
@@ -40,31 +37,22 @@ _BEFORE = {"dropped": "makes the node drop", "rejected": "makes the node reject"
 
 def effects(
     node: Inputs,
-    cluster: ClusterState,
     pods: Sequence[Pod],
     family: IpFamily,
+    asked: Asked,
     *,
     rules: tuple[Rules, ...],
     servers: Servers,
 ) -> Effects:
     """What foreign rules and policies of a node do to packets on their way to Services, each line once.
 
-    `rules` are all that the node has in this family, nft first, `servers` IPVS's. Costs next to nothing where
-    none of the foreign ones can end or divert a packet.
+    `rules` are all that the node has in this family, nft first, `servers` IPVS's.
     """
-    scopes = [scope for tool in rules for scope in tool.biting()]
-    if not scopes:
-        return Effects()
-    hosts = Hosts.of(node, cluster, pods, family, scopes)
-    ports = service_ports(cluster, family, node.version)
-    examples = list(_examples(ports, node, cluster, scopes, hosts.everyone))
-    if not examples:
-        return Effects()
     found: dict[tuple[str, str], list[Harm]] = {}
     try:
         view = view_with(node.snapshot, family, lambda: rules, lambda: servers)
-        around = Surroundings.of(hosts, view.routing, scopes)
-        ways = [way for example in examples for way in ways_to(*example, node, around)]
+        around = Surroundings.of(asked.hosts, view.routing, asked.scopes)
+        ways = [way for example in asked.examples for way in ways_to(*example, node, around)]
         judge = _Judge(view, pods)
         for way in ways[:MOST_WAYS]:
             for harm in judge.harms(way):
@@ -75,47 +63,6 @@ def effects(
         many = len(ways) > MOST_WAYS
         unknown = f"only {MOST_WAYS} of {len(ways)} kinds of ways were followed" if many else ""
     return Effects(tuple(map(_joined, found.values())), unknown)
-
-
-def _examples(
-    ports: Iterable[ServicePort],
-    node: Inputs,
-    cluster: ClusterState,
-    scopes: Sequence[Scope],
-    clients: Set[Address],
-) -> Iterator[tuple[ServicePort, Categorized]]:
-    """One service port of each kind that differs for the rules: by its form, and by those that name it."""
-    narrow = [scope for scope in scopes if scope.networks or scope.ports]
-    wide = len(narrow) < len(scopes)
-    own = {ip_address(ip) for ip in node.facts.node.internal_ips}
-    seen: set[object] = set()
-    for port in ports:
-        endpoints = endpoints_of(cluster, port, node.facts.node, node.version)
-        numbers = {port.port, port.node_port, *(e.port for e in endpoints.reachable)} - {0}
-        texts = (port.cluster_ip, *port.external_ips, *port.lb_vips, *(e.ip for e in endpoints.reachable))
-        addresses = {*map(ip_address, texts), *(own if port.node_port else ())}
-        named = tuple(
-            index
-            for index, scope in enumerate(narrow)
-            if scope.names_port(numbers)
-            and (scope.names_addresses(addresses, clients) or scope.names_addresses(clients))
-        )
-        if not named and not wide:
-            continue
-        form = (
-            port.protocol,
-            bool(port.node_port),
-            bool(port.external_ips),
-            bool(port.lb_vips),
-            port.source_ranges,
-            port.internal_policy_local,
-            port.external_policy_local,
-            endpoints.has_any,
-            frozenset((e.is_local, ip_address(e.ip) in own) for e in endpoints.reachable),
-        )
-        if (form, named) not in seen:
-            seen.add((form, named))
-            yield port, endpoints
 
 
 class _Judge:

@@ -77,7 +77,17 @@ class Others(Struct, frozen=True, dict=True):
             from kubewire.dataplane.ipvs.names import owned as owned_in_ipvs
 
             ours = owned_in_ipvs
-        if not self.tables.chains and not any(Foreign(iptables, ours).biting()):
+        scopes = list(Foreign(iptables, ours).biting())
+        if self.tables.chains:
+            from kubewire.dataplane.nftables.foreign import biting
+
+            scopes[:0] = biting(self.tables)
+        if not scopes:
+            return Effects()
+        from kubewire.dataplane.ways import Asked
+
+        asked = Asked.of(self.node, self.cluster, self.pods, self.family, scopes)
+        if not asked.examples:
             return Effects()
         from kubewire.dataplane.effect import effects
         from kubewire.dataplane.ipvs.ipset import parse_ipset_save
@@ -94,7 +104,7 @@ class Others(Struct, frozen=True, dict=True):
         both = (NftRules(nft, self.tables),) if nft.chains or self.tables.chains else ()
         tools = (*both, IptablesRules(iptables, ours))
         servers = servers_of(iptables, self.family)
-        return effects(self.node, self.cluster, self.pods, self.family, rules=tools, servers=servers)
+        return effects(self.node, self.pods, self.family, asked, rules=tools, servers=servers)
 
     @cached_property
     def iptables(self) -> Dataplane:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
+from functools import cache
 from ipaddress import ip_address
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from kubewire.dataplane.core.cluster import ClusterState, ServicePort, service_ports
-from kubewire.dataplane.core.endpoints import Categorized
+from kubewire.dataplane.core.endpoints import Categorized, endpoints_of
 from kubewire.dataplane.core.findings import IpFamily
-from kubewire.dataplane.core.harm import Scope
+from kubewire.dataplane.core.harm import Scope, number_of
 from kubewire.dataplane.core.packet import OUTSIDE, Address, NotModelled, Packet
 from kubewire.dataplane.core.pods import Pod
 from kubewire.dataplane.core.routing import LOOPBACK, Routing
@@ -76,8 +77,12 @@ class Hosts(Struct, frozen=True):
         pods: Sequence[Pod],
         family: IpFamily,
         scopes: Sequence[Scope],
+        *,
+        served: Set[int],
     ) -> Hosts:
-        """From the cluster's objects; a local endpoint counts as a pod, and whom a rule names is outside."""
+        """From the cluster's objects; a local endpoint counts as a pod, and whom a rule names is outside,
+        unless it is one of the addresses that are `served`.
+        """
         name = node.facts.name
         running = [(pod.node, address) for pod in pods if not pod.host for address in pod.addresses]
         running = [(where, address) for where, address in running if f"ipv{address.version}" == family]
@@ -97,10 +102,7 @@ class Hosts(Struct, frozen=True):
             other_nodes=tuple(address for where, address in nodes if where != name),
             outside=(ip_address(OUTSIDE[family]),),
         )
-        inside = known.everyone
-        services = {ip_address(port.cluster_ip) for port in service_ports(cluster, family, node.version)}
-        endpoints = {ip_address(entry.ip) for item in cluster.slices for entry in item.endpoints}
-        named = (ip for scope in scopes for ip in scope.strangers(inside | services | endpoints))
+        named = (ip for scope in scopes for ip in scope.strangers(known.everyone | served))
         strangers = (
             ip
             for ip in dict.fromkeys(named)
@@ -109,9 +111,39 @@ class Hosts(Struct, frozen=True):
         return replace(known, outside=(*known.outside, *strangers))
 
     @property
-    def everyone(self) -> frozenset[Address]:
-        """All addresses that packets to Services come from."""
-        return frozenset((*self.pods, *self.away, *self.own, *self.other_nodes, *self.outside))
+    def everyone(self) -> frozenset[int]:
+        """All addresses that packets to Services come from, as numbers."""
+        known = (*self.pods, *self.away, *self.own, *self.other_nodes, *self.outside)
+        return frozenset(map(number_of, known))
+
+
+class Asked(Struct, frozen=True):
+    """What foreign rules ask for, among whom, and a service port of each kind that differs for them."""
+
+    scopes: Sequence[Scope]
+    hosts: Hosts
+    examples: Sequence[tuple[ServicePort, Categorized]]
+
+    @classmethod
+    def of(
+        cls,
+        node: Inputs,
+        cluster: ClusterState,
+        pods: Sequence[Pod],
+        family: IpFamily,
+        scopes: Sequence[Scope],
+    ) -> Asked:
+        """`scopes` are those of all foreign rules that can end or divert a packet."""
+        ports = service_ports(cluster, family, node.version)
+        texts = {ip for port in ports for ip in (port.cluster_ip, *port.external_ips, *port.lb_vips)}
+        texts |= {entry.ip for item in cluster.slices for entry in item.endpoints}
+        served = frozenset(map(number_of, texts))
+        hosts = Hosts.of(node, cluster, pods, family, scopes, served=served)
+        return cls(
+            scopes,
+            hosts,
+            tuple(_examples(ports, node, cluster, scopes, clients=hosts.everyone, served=served)),
+        )
 
 
 class Surroundings(Struct, frozen=True):
@@ -134,7 +166,8 @@ class Surroundings(Struct, frozen=True):
         def each(who: str, found: Iterable[tuple[Address, str]]) -> tuple[Client, ...]:
             kinds: dict[object, Client] = {}
             for ip, link in found:
-                kind = tuple((s.names_addresses({ip}, {ip}), s.names_interface(link)) for s in scopes)
+                one = {number_of(ip)}
+                kind = tuple((s.names_addresses(one, one), s.names_interface(link)) for s in scopes)
                 kinds.setdefault(kind, Client(who, ip, link))
             return tuple(kinds.values()) if uplink else ()
 
@@ -149,6 +182,56 @@ class Surroundings(Struct, frozen=True):
             named=tuple(Client(f"the client {ip}", ip, uplink, named=True) for ip in strangers),
             own=hosts.own,
         )
+
+
+def _examples(
+    ports: Iterable[ServicePort],
+    node: Inputs,
+    cluster: ClusterState,
+    scopes: Sequence[Scope],
+    *,
+    clients: Set[int],
+    served: Set[int],
+) -> Iterator[tuple[ServicePort, Categorized]]:
+    """One service port of each kind that differs for the rules: by its form, and by those that name it."""
+    own = {number_of(ip) for ip in node.facts.node.internal_ips}
+    among = [(s, s.names_addresses(clients)) for s in scopes if s.networks or s.ports]
+    narrow = [each for each in among if each[1] or each[0].names_addresses(served | own, clients)]
+    wide = len(among) < len(scopes)
+    if not (narrow or wide):
+        return
+    seen: set[object] = set()
+
+    @cache
+    def asking(numbers: frozenset[int]) -> list[tuple[Scope, bool]]:
+        return [each for each in narrow if each[0].names_port(numbers)]
+
+    for port in ports:
+        endpoints = endpoints_of(cluster, port, node.facts.node, node.version)
+        numbers = frozenset({port.port, port.node_port, *(e.port for e in endpoints.reachable)} - {0})
+        texts = (port.cluster_ip, *port.external_ips, *port.lb_vips, *(e.ip for e in endpoints.reachable))
+        addresses = {*map(number_of, texts), *(own if port.node_port else ())}
+        named = tuple(
+            id(scope)
+            for scope, of_clients in asking(numbers)
+            if of_clients or scope.names_addresses(addresses, clients)
+        )
+        if not named and not wide:
+            continue
+        form = (
+            port.protocol,
+            bool(port.node_port),
+            bool(port.external_ips),
+            bool(port.lb_vips),
+            port.source_ranges,
+            port.internal_policy_local,
+            port.external_policy_local,
+            endpoints.has_any,
+            frozenset((e.is_local, number_of(e.ip) in own) for e in endpoints.reachable),
+        )
+        if (form, named) not in seen:
+            seen.add((form, named))
+            yield port, endpoints
 
 
 def ways_to(port: ServicePort, endpoints: Categorized, node: Inputs, around: Surroundings) -> Iterator[Way]:

@@ -340,6 +340,8 @@ def test_a_chain_at_a_device_is_said_not_to_be_evaluated(hook: str) -> None:
     assert {check.status for check in checked.checks} == {"passed"}
     said = f"nft table inet fw: chain {hook} (hook {hook}, priority 0) is not evaluated"
     assert any(note.text == f"{said}, so its effect is not known" for note in checked.notes)
+
+
 def test_a_key_of_several_fields_is_no_address() -> None:
     key = {"concat": [{"payload": {"protocol": "ip", "field": each}} for each in ("daddr", "saddr")]}
     both = {"match": {"op": "==", "left": key, "right": {"set": [{"concat": ["10.96.9.1", "10.9.9.9"]}]}}}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence, Set
 from functools import cached_property
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from msgspec import Struct
 
@@ -14,6 +14,8 @@ from kubewire.dataplane.core.packet import Address
 
 MOST_DOUBTS = 5
 """Rules of one base chain of which it is told what they may do."""
+_Group = tuple[frozenset[int], list[tuple[int, int]]]
+"""Single addresses, and networks by their first and last address."""
 
 
 class Harm(Struct, frozen=True):
@@ -112,22 +114,22 @@ class Scope(Struct, frozen=True, dict=True):
     interfaces: tuple[str, ...] = ()
 
     @cached_property
-    def _groups(self) -> list[tuple[frozenset[Address], list[IPv4Network | IPv6Network]]]:
-        """Each group's single addresses, and its networks."""
+    def _groups(self) -> list[_Group]:
         groups = []
         for texts in self.networks:
-            found = [ip_network(text, strict=False) for text in texts]
-            single = frozenset(net.network_address for net in found if net.prefixlen == net.max_prefixlen)
-            groups.append((single, [net for net in found if net.prefixlen < net.max_prefixlen]))
+            found = list(map(_network, texts))
+            ends = [(number_of(net.network_address), number_of(net.broadcast_address)) for net in found]
+            single = frozenset(low for low, high in ends if low == high)
+            groups.append((single, [(low, high) for low, high in ends if low < high]))
         return groups
 
     def names_port(self, numbers: Collection[int]) -> bool:
         """Whether it asks for one of these ports, or for none."""
         return not self.ports or any(low <= number <= high for low, high in self.ports for number in numbers)
 
-    def names_addresses(self, addresses: Set[Address], others: Set[Address] = frozenset()) -> bool:
+    def names_addresses(self, addresses: Set[int], others: Set[int] = frozenset()) -> bool:
         """Whether a packet between one of these addresses and one of them or of the others can have what it
-        asks for, so that the addresses matter; also if it asks for none.
+        asks for, so that the addresses matter; also if it asks for none. Each is a number by `number_of`.
         """
         groups = self._groups
         mine = [_holds(group, addresses) for group in groups]
@@ -135,13 +137,12 @@ class Scope(Struct, frozen=True, dict=True):
             hit or _holds(group, others) for hit, group in zip(mine, groups, strict=True)
         )
 
-    def strangers(self, known: Set[Address]) -> list[Address]:
-        """An address of each network that holds none of the known ones."""
+    def strangers(self, known: Set[int]) -> list[Address]:
+        """An address of each group that holds none of the known ones, a single one if it can be."""
         return [
-            single or networks[0].network_address
-            for group in self._groups
-            for single, networks in [(next(iter(group[0]), None), group[1])]
-            if (single or networks) and not _holds(group, known)
+            min(map(_network, texts), key=lambda net: -net.prefixlen).network_address
+            for texts, group in zip(self.networks, self._groups, strict=True)
+            if texts and not _holds(group, known)
         ]
 
     def names_interface(self, name: str) -> bool:
@@ -152,8 +153,20 @@ class Scope(Struct, frozen=True, dict=True):
         )
 
 
-def _holds(
-    group: tuple[frozenset[Address], list[IPv4Network | IPv6Network]], addresses: Set[Address]
-) -> bool:
+def _network(text: str) -> IPv4Network | IPv6Network:
+    return ip_network(text, strict=False)
+
+
+def number_of(address: Address | str) -> int:
+    """An address, or its canonical text, as a number; those of IPv6 lie behind all of IPv4."""
+    if isinstance(address, str) and ":" not in address:
+        return int.from_bytes(map(int, address.split(".")), "big")
+    ip = ip_address(address)
+    return int(ip) if ip.version == 4 else int(ip) + 2**32
+
+
+def _holds(group: _Group, addresses: Set[int]) -> bool:
     single, networks = group
-    return not single.isdisjoint(addresses) or any(ip in net for net in networks for ip in addresses)
+    return not single.isdisjoint(addresses) or any(
+        low <= ip <= high for low, high in networks for ip in addresses
+    )

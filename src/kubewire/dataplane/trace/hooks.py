@@ -6,13 +6,13 @@ Source: include/uapi/linux/netfilter_ipv4.h for iptables' priorities, net/netfil
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from msgspec import structs
 
 from kubewire.core.errors import LabError
-from kubewire.dataplane.core.harm import Scope, nft_label, nft_owner
+from kubewire.dataplane.core.harm import nft_label, nft_owner
 from kubewire.dataplane.core.model import Chain, Dataplane, Hook, Rule
 from kubewire.dataplane.core.packet import NotModelled, Packet, Result
 from kubewire.dataplane.core.routing import Routing
@@ -23,7 +23,7 @@ from kubewire.dataplane.iptables.observed import rule_line
 from kubewire.dataplane.ipvs.membership import membership
 from kubewire.dataplane.nftables import statements as nft_rules
 from kubewire.dataplane.nftables.conditions import Sets
-from kubewire.dataplane.nftables.foreign import biting, may_end
+from kubewire.dataplane.nftables.foreign import may_end
 from kubewire.dataplane.nftables.lookups import Lookup
 from kubewire.dataplane.nftables.names import TABLE
 
@@ -117,10 +117,6 @@ class Rules(ABC):
         """Whether a rule that matches may end or divert a packet, for all that its text tells."""
 
     @abstractmethod
-    def biting(self) -> Iterator[Scope]:
-        """What the foreign rules and policies ask for that may end or divert a packet."""
-
-    @abstractmethod
     def own(self) -> Rules:
         """kube-proxy's rules alone."""
 
@@ -161,9 +157,6 @@ class IptablesRules(Rules):
 
     def may_end(self, chain: Chain, rule: Rule) -> bool:
         return self._foreign.may_end(chain.table, rule.text)
-
-    def biting(self) -> Iterator[Scope]:
-        return self._foreign.biting()
 
     def own(self) -> Rules:
         return IptablesRules(self._foreign.rest(), self._owned)
@@ -212,9 +205,6 @@ class NftRules(Rules):
 
     def may_end(self, chain: Chain, rule: Rule) -> bool:
         return chain.table != TABLE and may_end(rule)
-
-    def biting(self) -> Iterator[Scope]:
-        return biting(self._dataplane)
 
     def own(self) -> Rules:
         chains = tuple(chain for chain in self._dataplane.chains if chain.table == TABLE)
