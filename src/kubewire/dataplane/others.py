@@ -90,17 +90,10 @@ class Others(Struct, frozen=True, dict=True):
         if not asked.examples:
             return Effects()
         from kubewire.dataplane.effect import effects
-        from kubewire.dataplane.ipvs.ipset import parse_ipset_save
         from kubewire.dataplane.trace.hooks import IptablesRules, NftRules
-        from kubewire.dataplane.trace.observe import servers_of
+        from kubewire.dataplane.trace.observe import servers_of, with_sets
 
-        if (
-            "--match-set" in self.node.snapshot.files.get(IPTABLES_FILES[self.family], "")
-            and not iptables.sets
-        ):
-            iptables = replace(
-                iptables, sets=parse_ipset_save(self.node.snapshot.files.get("ipset-save.txt", "")).sets
-            )
+        iptables = with_sets(iptables, self.node.snapshot)
         both = (NftRules(nft, self.tables),) if nft.chains or self.tables.chains else ()
         tools = (*both, IptablesRules(iptables, ours))
         servers = servers_of(iptables, self.family)

@@ -11,6 +11,7 @@ from msgspec import structs
 from kubewire.dataplane.check import Checked, check_snapshot
 from kubewire.dataplane.core.findings import Check
 from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
+from kubewire.dataplane.trace import trace
 from trace_golden import LABS, RICH, RICH_NFT, ROUTES, lab, load
 
 HTTPBIN = "-d 10.96.9.1/32 -p tcp -m tcp --dport 8000"
@@ -182,6 +183,22 @@ def test_a_policy_of_drop_is_a_note_where_all_that_comes_is_accepted() -> None:
     checked = with_rules(RICH, "filter", ":FORWARD DROP [0:0]", "-A FORWARD -j ACCEPT")
     assert not strays(checked)
     assert any("policy DROP" in note.text for note in checked.notes)
+
+
+def test_a_rule_that_asks_an_ipset_is_judged_alike_by_verify_and_trace() -> None:
+    snapshot = healthy(RICH)
+    [node] = snapshot.nodes
+    rule = "-A OUTPUT -m set --match-set banned dst -j DROP"
+    head, nat, rest = node.files["iptables-save.txt"].partition("*nat\n")
+    filter_, commit, remark = head.rpartition("COMMIT\n")
+    sets = "create banned hash:net family inet hashsize 1024 maxelem 65536\nadd banned 10.0.0.0/8\n"
+    rules = f"{filter_}{rule}\n{commit}{remark}{nat}{rest}"
+    files = {**node.files, "iptables-save.txt": rules, "ipset-save.txt": sets}
+    asked = structs.replace(snapshot, nodes=(structs.replace(node, files=files),))
+    [check] = [check for check in strays(check_snapshot(asked)) if rule in check.observed]
+    assert check.status == "failed"
+    paths = trace(asked, "node/rich-worker", "10.96.9.1:8000").paths
+    assert {path.outcome.fate for path in paths if path.outcome} == {"dropped"}
 
 
 def test_what_cannot_be_evaluated_is_said_and_not_guessed() -> None:

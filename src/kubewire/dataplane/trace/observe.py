@@ -8,6 +8,8 @@ from functools import cache
 from ipaddress import ip_address
 from typing import Any
 
+from msgspec.structs import replace
+
 from kubewire.core.errors import LabError
 from kubewire.dataplane.core.config import ProxyConfig
 from kubewire.dataplane.core.facts import FORWARDING, LOCALNET
@@ -18,6 +20,7 @@ from kubewire.dataplane.core.routing import Routing
 from kubewire.dataplane.core.snapshot import IPTABLES_FILES, NFT_FILES, NFT_FOREIGN, NodeSnapshot, dump_file
 from kubewire.dataplane.iptables.names import owned
 from kubewire.dataplane.iptables.observed import parse_iptables_save
+from kubewire.dataplane.ipvs.ipset import parse_ipset_save
 from kubewire.dataplane.ipvs.names import owned as owned_in_ipvs
 from kubewire.dataplane.ipvs.observed import IPSET, IPVSADM, read_ipvs
 from kubewire.dataplane.nftables.observed import parse_foreign_tables, parse_nft_json
@@ -70,8 +73,15 @@ def _rules(node: NodeSnapshot, family: IpFamily) -> tuple[Rules, ...]:
         tables = _whole(parse_iptables_save(text, family), node, IPTABLES_FILES[family])
         if mode == "ipvs":
             tables = read_ipvs(node.files, node.errors).beside(tables, family)
-        rules.append(IptablesRules(tables, owned_in_ipvs if mode == "ipvs" else owned))
+        rules.append(IptablesRules(with_sets(tables, node), owned_in_ipvs if mode == "ipvs" else owned))
     return tuple(rules)
+
+
+def with_sets(tables: Dataplane, node: NodeSnapshot) -> Dataplane:
+    """A node's iptables rules with the ipsets that they may look something up in."""
+    if tables.sets:
+        return tables
+    return replace(tables, sets=parse_ipset_save(node.files.get(IPSET, "")).sets)
 
 
 def _servers(node: NodeSnapshot, family: IpFamily) -> Servers:
