@@ -22,11 +22,29 @@ from kubewire.dataplane.node import expected_dataplane, read_inputs
 from printed_dumps import print_ipset_save, print_iptables_save, print_ipvsadm_save
 
 NODE = "node"
+UPLINK = {
+    "ifname": "eth0",
+    "flags": ["BROADCAST", "UP"],
+    "addr_info": [{"family": "inet", "local": "172.18.0.2", "prefixlen": 16, "scope": "global"}],
+}
+ROUTES = [
+    {"dst": "default", "gateway": "172.18.0.1", "dev": "eth0", "flags": []},
+    {"dst": "172.18.0.0/16", "dev": "eth0", "scope": "link", "flags": []},
+]
+FOREIGN = (
+    *(f"-A INPUT -s 198.51.100.{number}/32 -j DROP" for number in range(20)),
+    *(f"-A INPUT -p tcp -m tcp --dport {9000 + number} -j REJECT" for number in range(15)),
+    *(f"-A FORWARD -d 10.245.0.{number}/32 -p tcp -m tcp --dport 9000 -j DROP" for number in range(1, 11)),
+    *(f"-A FORWARD -i br-{number:012x} ! -o br-{number:012x} -j DROP" for number in range(5)),
+)
+"""50 rules as other owners write them: bans, closed ports, a policy between pods, isolated bridges."""
 VERSION = "v1.37.2"
 
 
-def make_snapshot(folder: Path, mode: str, services: int) -> None:
+def make_snapshot(folder: Path, mode: str, services: int, *, foreign: bool = False) -> None:
     """Write a snapshot folder of one node that holds; in iptables mode also `iptables -L -n` as listing.txt.
+
+    `foreign`: with FOREIGN, the rules of other owners, which harm no packet to a Service.
 
     Raises CalledProcessError where a tool refuses, and KeyError for a mode that is none of the three.
     """
@@ -41,7 +59,8 @@ def make_snapshot(folder: Path, mode: str, services: int) -> None:
         "kube-proxy.yaml": json.dumps(config),
         "kube-proxy-version": VERSION,
         "facts.json": '{"ipv6": "disabled", "nfacct": false}',
-        "ip-addr.json": "[]",
+        "ip-addr.json": json.dumps([UPLINK]),
+        "ip-route.json": json.dumps(ROUTES),
     }
     inputs = read_inputs(NodeSnapshot(NODE, files), ClusterState.from_list(cluster))
     expected = expected_dataplane(inputs, ClusterState.from_list(cluster), "ipv4")
@@ -50,6 +69,8 @@ def make_snapshot(folder: Path, mode: str, services: int) -> None:
     (folder / "cluster.json").write_text(json.dumps(cluster, indent=1))
     for name, text in {**files, **_INPUT[mode](expected)}.items():
         (node / name).write_text(text)
+    if foreign:
+        (node / "foreign").write_text("\n".join(["*filter", *FOREIGN, "COMMIT", ""]))
     user = [] if os.geteuid() == 0 else ["--map-root-user"]
     subprocess.run(["unshare", *user, "-n", "sh", "-ec", _LOAD[mode]], cwd=node, check=True)
 
@@ -91,16 +112,21 @@ def _ipvs(expected: Dataplane) -> dict[str, str]:
         "load": _tables(expected),
         "sets": print_ipset_save(expected),
         "ipvsadm-save.txt": print_ipvsadm_save(expected),
-        "ip-addr.json": json.dumps([{"ifname": INTERFACE, "flags": [], "addr_info": addresses}]),
+        "ip-addr.json": json.dumps([UPLINK, {"ifname": INTERFACE, "flags": [], "addr_info": addresses}]),
     }
 
 
 _INPUT = {"iptables": _iptables, "nftables": _nftables, "ipvs": _ipvs}
-_TABLES = "iptables-restore load; iptables-save > iptables-save.txt; rm load"
+_SAVE = """
+[ ! -e foreign ] || iptables-restore -n foreign
+iptables-save > iptables-save.txt
+rm -f foreign load
+"""
+_TABLES = f"iptables-restore load; {_SAVE}"
 _LOAD = {
-    "iptables": f"{_TABLES}; for t in nat filter; do iptables -n -t $t -L; echo; done > ../../listing.txt",
-    "nftables": "nft -f load; nft -j list table ip kube-proxy > nft-ip.json; rm load",
-    "ipvs": f"ipset restore < sets; ipset save > ipset-save.txt; {_TABLES} sets",
+    "iptables": f"{_TABLES} for t in nat filter; do iptables -n -t $t -L; echo; done > ../../listing.txt",
+    "nftables": f"nft -f load; nft -j list table ip kube-proxy > nft-ip.json; {_SAVE}",
+    "ipvs": f"ipset restore < sets; ipset save > ipset-save.txt; {_TABLES} rm sets",
 }
 
 
