@@ -61,11 +61,15 @@ def write_report(output: Path, text: str) -> None:
 
 def formatted(report: Report, form: str) -> str:
     """The report as plain text, JSON or JUnit."""
-    from kubewire.report import junit, text
-
     if form == "json":
         return report.to_json()
-    return junit.to_junit(report) if form == "junit" else text.to_text(report)
+    if form == "junit":
+        from kubewire.report.junit import to_junit
+
+        return to_junit(report)
+    from kubewire.report.text import to_text
+
+    return to_text(report)
 
 
 def make_report_folder(folder: Path) -> None:

@@ -12,7 +12,6 @@ import errno
 import itertools
 import json
 import os
-import secrets
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -174,6 +173,8 @@ def remove_tree(folder: Path) -> None:
     with suppress(OSError):
         top = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
+            import secrets  # slow to import, and readers don't need it
+
             numbers, prefix = itertools.count(), f".{secrets.token_hex(8)}-"
             pending = os.listdir(top)  # noqa: PTH208 - of a descriptor
             while pending:

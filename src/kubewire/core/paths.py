@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import platformdirs
-
 from kubewire.core.errors import HostError
 from kubewire.core.files import UnsafeFileError, check_ancestors
 
 
 def cache_dir() -> Path:
     """`$XDG_CACHE_HOME/kubewire`, by default `~/.cache/kubewire`; HostError as `state_dir`."""
+    import platformdirs  # slow to import, and a snapshot is read without it
+
     return _roots_own(_absolute(platformdirs.user_cache_dir("kubewire"), ".cache"), "XDG_CACHE_HOME")
 
 
@@ -21,6 +21,8 @@ def state_dir() -> Path:
 
     HostError for root if it is in another user's folder, who could replace what root runs.
     """
+    import platformdirs
+
     return _roots_own(_absolute(platformdirs.user_state_dir("kubewire"), ".local/state"), "XDG_STATE_HOME")
 
 

@@ -147,7 +147,7 @@ def compare_chain(
 
     `head` is what the tool prints before each rule's text.
     """
-    rules = list(expected.rules())
+    rules = tuple(expected.rules())
     texts = [rule.text for rule in observed.rules()] if observed else []
     if observed is not None and texts == [rule.text for rule in rules]:
         return _hold(place, label, [(rule.origin or _NOBODY, head + rule.text) for rule in rules])
@@ -192,19 +192,15 @@ def listed(texts: Sequence[str]) -> str:
 
 def _hold(place: Place, label: str, texts: Iterable[tuple[Origin, str]]) -> list[Check]:
     """The checks of a container that has everything, in order, and nothing else."""
-    origins: dict[tuple[str, str], Origin] = {}
-    lines: dict[tuple[str, str], str] = {}
+    found: dict[tuple[str, str], tuple[Origin, str]] = {}
     for origin, text in texts:
         key = origin.check, origin.service
-        if key in origins:
-            lines[key] += f"\n{text}"
-        else:
-            origins[key], lines[key] = origin, text
+        first = found.get(key)
+        found[key] = (first[0], f"{first[1]}\n{text}") if first else (origin, text)
     node, family = place.node, place.family
     return [
         Check(check, "passed", node, family, service, label, f"{origin.why} ({origin.source})", text, text)
-        for (check, service), origin in origins.items()
-        for text in (lines[check, service],)
+        for (check, service), (origin, text) in found.items()
     ]
 
 

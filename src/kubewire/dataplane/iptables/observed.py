@@ -115,8 +115,7 @@ class _Reader:
         return ""
 
     def _append(self, line: str) -> str:
-        option, _, rest = line.partition(" ")
-        name, _, text = rest.partition(" ")
+        option, name, text = (*line.split(" ", 2), "", "")[:3]
         if self.current is None:
             return "a rule outside a table"
         if option != "-A" or not name:

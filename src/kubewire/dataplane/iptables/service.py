@@ -159,7 +159,8 @@ class _Work:
         if self.endpoints.local and self.port.uses_local_endpoints:
             yield self.chain(self.svl, self.balancing(self.svl, self.endpoints.local))
         for endpoint in self.endpoints.reachable:
-            yield self.chain(self.sep(str(endpoint)), self.endpoint_rules(endpoint))
+            text = str(endpoint)
+            yield self.chain(self.sep(text), self.endpoint_rules(endpoint, text))
 
     def chain(self, name: str, rules: Iterable[Rule]) -> Chain:
         return Chain(self.around.family, "nat", name, None, (RuleGroup(tuple(rules)),), self.own)
@@ -250,8 +251,7 @@ class _Work:
         text, other = (plain, full) if self.around.large else (full, plain)
         return Rule(text, origin, False, (other,))
 
-    def endpoint_rules(self, endpoint: Endpoint) -> tuple[Rule, ...]:
-        text = str(endpoint)
+    def endpoint_rules(self, endpoint: Endpoint, text: str) -> tuple[Rule, ...]:
         recent = ""
         if self.port.sticky_seconds is not None:
             recent = f"-m recent --set --name {self.sep(text)} --mask {self.around.mask} --rsource "
