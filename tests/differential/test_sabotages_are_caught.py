@@ -85,7 +85,7 @@ def rounding(patch: Patch, mode: str) -> None:
 def missing_hairpin(patch: Patch, mode: str) -> None:
     if mode == "iptables":
         real = iptables_service._Work.endpoint_rules
-        patch.setattr(iptables_service._Work, "endpoint_rules", lambda self, e: list(real(self, e))[1:])
+        patch.setattr(iptables_service._Work, "endpoint_rules", lambda self, *e: list(real(self, *e))[1:])
     else:
         endpoints(patch, mode, lambda found: [replace(e, is_local=False) for e in found])
 

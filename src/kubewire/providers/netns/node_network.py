@@ -13,8 +13,7 @@ from kubewire.core.errors import LabError
 from kubewire.core.processes import run
 from kubewire.dataplane.node_network import NodeNetwork, route_texts
 from kubewire.providers.base import Change
-from kubewire.providers.netns import entry, topology
-from kubewire.providers.netns.agent import masquerade
+from kubewire.providers.netns import entry, masquerade, topology
 from kubewire.providers.netns.plan import NODE_SYSCTLS
 
 if TYPE_CHECKING:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from kubewire.providers.netns.agent import masquerade, routes
+from kubewire.dataplane.node_network import TOOLS
+from kubewire.providers.netns import masquerade
+from kubewire.providers.netns.agent import routes
 from kubewire.providers.netns.agent.commands import run
 from kubewire.providers.netns.agent.context import Machine
 from kubewire.providers.netns.agent.pod import PodWorker
@@ -20,7 +22,7 @@ def program(machine: Machine, node: Node) -> list[str]:
     seen = [r for r in _observed(machine, node) if not any(within(r.destination, cidr) for cidr in own)]
     calls = routes.mends(expected, seen)
     routes.apply(node, (call.argv for call in calls))
-    return [call.text for call in calls] + masquerade.ensure(node, machine.config.pod_subnets)
+    return [call.text for call in calls] + ensure_masquerade(node, machine.config.pod_subnets)
 
 
 def repair(machine: Machine, node: Node, workers: Iterable[PodWorker], *, check: bool = False) -> list[str]:
@@ -54,7 +56,20 @@ def _repair(machine: Machine, node: Node, workers: Iterable[PodWorker], *, check
     if not check:
         routes.apply(node, (call.argv for call in calls))
     mended += [call.text for call in calls]
-    return mended + masquerade.ensure(node, machine.config.pod_subnets, check=check)
+    return mended + ensure_masquerade(node, machine.config.pod_subnets, check=check)
+
+
+def ensure_masquerade(node: Node, pod_subnets: Iterable[str], *, check: bool = False) -> list[str]:
+    """Repair the node's masquerade rules; descriptions of the repairs, with `check` only planned."""
+    done: list[str] = []
+    for wanted in masquerade.declared(pod_subnets):
+        tool = TOOLS[wanted.family]
+        saved = run([*node.enter(), f"{tool}-save", "-t", "nat"])
+        text, mended = masquerade.restore_input(wanted, saved)
+        if text and not check:
+            run([*node.enter(), f"{tool}-restore", "--wait", "5", "--noflush"], stdin=text)
+        done += [f"{tool}: {what}" for what in mended]
+    return done
 
 
 def _mend_link(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kubewire.providers.netns.agent.masquerade import CHAIN, JUMP, declared, restore_input, rules
+from kubewire.providers.netns.masquerade import CHAIN, JUMP, declared, restore_input, rules
 
 SUBNETS = ["10.244.0.0/16"]
 (WANTED,) = declared(SUBNETS)
@@ -40,19 +40,20 @@ def test_rules_in_the_wrong_order_are_written_anew() -> None:
 SCRIPT = r"""
 import json, subprocess
 from pathlib import Path
-from kubewire.providers.netns.agent import masquerade
+from kubewire.providers.netns import masquerade
+from kubewire.providers.netns.agent.repair import ensure_masquerade
 from kubewire.providers.netns.agent_config import Node
 
 node = Node("n", "worker", ("172.18.0.2",), Path("/proc/self/ns/net"))
 subnets = ["10.244.0.0/16", "fd00:10:244::/56"]
 def run(*argv): return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
-steps = [masquerade.ensure(node, subnets), masquerade.ensure(node, subnets)]
+steps = [ensure_masquerade(node, subnets), ensure_masquerade(node, subnets)]
 run("iptables", "-t", "nat", "-F", masquerade.CHAIN)
 run("ip6tables", "-t", "nat", "-D", "POSTROUTING", "1")
-steps += [masquerade.ensure(node, subnets), masquerade.ensure(node, subnets)]
+steps += [ensure_masquerade(node, subnets), ensure_masquerade(node, subnets)]
 twice = f"*nat\n{masquerade.JUMP}\nCOMMIT\n"
 subprocess.run(["iptables-restore", "--noflush"], input=twice, text=True, check=True)
-steps += [masquerade.ensure(node, subnets), masquerade.ensure(node, subnets)]
+steps += [ensure_masquerade(node, subnets), ensure_masquerade(node, subnets)]
 jumps = run("iptables-save", "-t", "nat").count("-j " + masquerade.CHAIN)
 print(json.dumps({"steps": steps, "jumps": jumps}))
 """

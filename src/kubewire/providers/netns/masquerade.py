@@ -10,9 +10,7 @@ from collections.abc import Iterable
 from ipaddress import ip_network
 
 from kubewire.dataplane.core.findings import IpFamily
-from kubewire.dataplane.node_network import TOOLS, Masquerade
-from kubewire.providers.netns.agent.commands import run
-from kubewire.providers.netns.agent_config import Node
+from kubewire.dataplane.node_network import Masquerade
 
 CHAIN = "KIND-MASQ-AGENT"
 _JUMP_COMMENT = (
@@ -52,16 +50,3 @@ def restore_input(wanted: Masquerade, saved: str) -> tuple[str, list[str]]:
         commands += [JUMP.replace("-A ", "-D ", 1)] * max(0, jumps - 1) + [JUMP] * (jumps == 0)
         mended.append(f"the jump from POSTROUTING to {CHAIN} put back")
     return ("\n".join(["*nat", *commands, "COMMIT", ""]) if commands else ""), mended
-
-
-def ensure(node: Node, pod_subnets: Iterable[str], *, check: bool = False) -> list[str]:
-    """Repair the node's masquerade rules; descriptions of the repairs, with `check` only planned."""
-    done: list[str] = []
-    for wanted in declared(pod_subnets):
-        tool = TOOLS[wanted.family]
-        saved = run([*node.enter(), f"{tool}-save", "-t", "nat"])
-        text, mended = restore_input(wanted, saved)
-        if text and not check:
-            run([*node.enter(), f"{tool}-restore", "--wait", "5", "--noflush"], stdin=text)
-        done += [f"{tool}: {what}" for what in mended]
-    return done
