@@ -17,7 +17,7 @@ import yaml
 
 from kubewire.app.display import Display
 from kubewire.core import progress, resources
-from kubewire.core.files import last_lines
+from kubewire.core.files import last_lines, make_in
 from kubewire.core.paths import state_dir
 from kubewire.core.progress import ProgressFeed
 from kubewire.core.signals import Terminated
@@ -222,12 +222,15 @@ def forget_logs(lab: str) -> None:
 def _new_folder(lab: str) -> Path:
     """A new folder for this run; the folders of the newest few runs are kept."""
     base = log_folder(lab) / "ansible"
-    base.mkdir(parents=True, exist_ok=True, mode=0o700)
-    for old in sorted(base.iterdir())[: -KEPT_RUNS + 1]:
-        shutil.rmtree(old, ignore_errors=True)
-    folder = base / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{time.monotonic_ns() % 1000:03}"
-    folder.mkdir(mode=0o700)
-    return folder
+
+    def new() -> Path:
+        for old in sorted(base.iterdir())[: -KEPT_RUNS + 1]:
+            shutil.rmtree(old, ignore_errors=True)
+        folder = base / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{time.monotonic_ns() % 1000:03}"
+        folder.mkdir(mode=0o700)
+        return folder
+
+    return make_in(base, new, mode=0o700)
 
 
 def _link_collection(folder: Path) -> None:
