@@ -76,9 +76,14 @@ class Listener(Struct, frozen=True):
 
 
 def listeners_of(facts: Mapping[str, Any]) -> tuple[Listener, ...] | None:
-    """facts.json's `listeners`; None where it doesn't tell them. What is no listener is passed over."""
+    """facts.json's `listeners`; None where it doesn't tell all: a node script reads MOST_LISTENERS at most.
+
+    What is no listener is passed over.
+    """
     told = facts.get("listeners")
-    return tuple(filter(None, map(_listener, told[:MOST_LISTENERS]))) if isinstance(told, list) else None
+    if not isinstance(told, list) or len(told) >= MOST_LISTENERS:
+        return None
+    return tuple(filter(None, map(_listener, told)))
 
 
 def _listener(item: object) -> Listener | None:
