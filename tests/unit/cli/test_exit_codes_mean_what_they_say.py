@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -71,19 +72,19 @@ def test_an_unexpected_exception_is_exit_4_with_its_traceback_kept(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("folders", "words"),
+    ("folders", "where"),
     [
-        ({"XDG_STATE_HOME": "/dev/null"}, "/dev/null/kubewire/locks: this machine refuses: Not a directory"),
-        ({"XDG_CACHE_HOME": "/dev/null"}, "/dev/null/kubewire/build: this machine refuses: Not a directory"),
+        ({"XDG_STATE_HOME": "/dev/null"}, "/dev/null/kubewire/locks"),
+        ({"XDG_CACHE_HOME": "/dev/null"}, r"/dev/null/kubewire/\S+"),
     ],
     ids=["state", "cache"],
 )
 def test_folders_that_cannot_be_written_are_the_machines_fault(
-    tmp_path: Path, folders: dict[str, str], words: str
+    tmp_path: Path, folders: dict[str, str], where: str
 ) -> None:
     done = kubewire(tmp_path, "up", "iptables", **folders)
     assert done.returncode == 3
-    assert words in done.stderr
+    assert re.search(f"{where}: this machine refuses: Not a directory", done.stderr)
     assert "XDG_STATE_HOME" in done.stderr
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
