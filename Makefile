@@ -98,10 +98,11 @@ test-pythons:
 mutation: $(DEV)
 	$(VENV)/bin/python tests/mutation --write docs/mutation.md
 
-# Kubernetes is built first, since that takes longer than a test's timeout. Two test files, so two labs, at once.
+# Kubernetes is built first, since that takes longer than a test's timeout. Three test files, so three labs, at
+# once: one works while others wait.
 test-e2e: $(DEV)
 	@$(VENV)/bin/python -m kubewire.binaries.supply --dns
-	$(VENV)/bin/pytest -m "e2e and not slow" -n 2 --dist loadfile $(HANG)
+	$(VENV)/bin/pytest -m "e2e and not slow" -n 3 --dist loadfile $(HANG)
 
 # The seed is fixed here, so that only a change can fail it; `make differential` uses other seeds.
 test: lint test-unit test-e2e

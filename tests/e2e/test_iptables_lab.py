@@ -163,6 +163,7 @@ def test_a_stopped_kube_proxy_is_started_again(lab: Kubewire) -> None:
     hint(lab, "iptables-worker", "kube-proxy")
 
 
+@pytest.mark.slow
 def test_a_killed_kube_proxy_is_named(lab: Kubewire) -> None:
     lab.node(LAB, "worker2", "pkill", "-KILL", "kube-proxy")
     hint(lab, "iptables-worker2", "kube-proxy")
@@ -177,6 +178,7 @@ def kubectl(lab: Kubewire, *argv: str) -> str:
     ).stdout
 
 
+@pytest.mark.slow
 def test_scaling_is_followed_and_taken_back(lab: Kubewire) -> None:
     kubectl(lab, "scale", "deployment", "httpbin", "--replicas=2")
     assert lab.ok("verify", LAB).code == 0
@@ -189,6 +191,7 @@ def test_scaling_is_followed_and_taken_back(lab: Kubewire) -> None:
     assert len(pods(kubectl(lab, "get", "pods", "-o", "json"))) == 4
 
 
+@pytest.mark.slow
 def test_a_deleted_deployment_comes_back(lab: Kubewire) -> None:
     kubectl(lab, "delete", "deployment", "httpbin")
     hint(lab, "Deployment default/httpbin")

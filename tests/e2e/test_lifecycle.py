@@ -88,6 +88,7 @@ def test_pid_1_killed_takes_the_whole_lab_and_the_next_up_works(kubewire: Kubewi
     kubewire.ok("down", LAB)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("untouched")
 def test_the_keeper_killed_takes_the_whole_lab_and_the_next_up_works(kubewire: Kubewire) -> None:
     kubewire.ok("up", LAB)
@@ -142,6 +143,7 @@ def test_components_killed_or_stopped_are_named_and_mended_by_the_next_up(kubewi
     kubewire.ok("down", LAB)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("untouched")
 def test_two_labs_at_once_do_not_touch_each_other(kubewire: Kubewire) -> None:
     makers = [kubewire.popen("up", lab) for lab in (LAB, "nodeport")]

@@ -15,7 +15,7 @@ from kubewire.lab.record import read_record
 from kubewire.providers.registry import get_provider
 from waiting import eventually
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 DATAGRAMS = """\
 apiVersion: v1
 kind: Service

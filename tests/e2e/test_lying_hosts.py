@@ -181,6 +181,7 @@ def test_what_a_host_prints_is_printable(room: Room, made: Outcome) -> None:
         assert not [c for c in outcome.text if c != "\n" and not c.isprintable()]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("apt-get"), reason="there is no apt-get")
 def test_packages_are_installed_without_a_module_of_ansible(room: Room, made: Outcome) -> None:
     """A module's result is taken from a host as it comes; coreutils is there, so nothing is changed."""

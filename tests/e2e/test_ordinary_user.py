@@ -19,7 +19,7 @@ def ordinary() -> Iterator[User]:
         yield user
 
 
-@pytest.mark.parametrize("mode", ["iptables", "nftables"])
+@pytest.mark.parametrize("mode", ["iptables", pytest.param("nftables", marks=pytest.mark.slow)])
 def test_an_ordinary_user_brings_a_lab_up(ordinary: User, mode: str) -> None:
     ordinary.ok("up", mode, "--verify")
     held = ordinary.privileges(mode, "worker")

@@ -51,9 +51,8 @@ def test_no_endpoints_refuses_at_once(kubewire: Kubewire) -> None:
     assert len({c["node"] for c in refused}) == 3
 
 
-@pytest.mark.parametrize(
-    ("family", "mode"), [("dual", "iptables"), pytest.param("ipv6", "nftables", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("family", "mode"), [("dual", "iptables"), ("ipv6", "nftables")])
 def test_every_ip_family(kubewire: Kubewire, tmp_path: Path, family: str, mode: str) -> None:
     lab = tmp_path / "families.yml"
     lab.write_text(f"mode: {mode}\nipFamily: {family}\nhttpbin: {{type: NodePort, replicas: 2}}\n")
@@ -78,6 +77,7 @@ def test_session_affinity_and_masquerade_all(kubewire: Kubewire, tmp_path: Path)
     assert rules.count("--rcheck --seconds 10800") == 3
 
 
+@pytest.mark.slow
 def test_changed_replicas_mode_and_another_file_of_the_name(kubewire: Kubewire, tmp_path: Path) -> None:
     lab = tmp_path / "mine.yml"
     lab.write_text("mode: iptables\nhttpbin: {replicas: 1}\nnodes: {workers: 1}\n")

@@ -181,7 +181,11 @@ OWN_PLAYBOOK = """
 
 
 @pytest.mark.parametrize(
-    ("cluster", "workload"), [("cluster_netns", ", kubewire.lab.workload"), ("cluster", "")]
+    ("cluster", "workload"),
+    [
+        pytest.param("cluster_netns", ", kubewire.lab.workload", marks=pytest.mark.slow),
+        ("cluster", ""),
+    ],
 )
 def test_a_lab_of_a_users_own_playbook_stays(
     ansible: Ansible, tmp_path: Path, cluster: str, workload: str

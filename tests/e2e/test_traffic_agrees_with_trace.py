@@ -72,7 +72,7 @@ class Running:
         return next(a["address"] for a in node["status"]["addresses"] if a["type"] == "InternalIP")
 
 
-@pytest.fixture(scope="module", params=["iptables", "nftables"])
+@pytest.fixture(scope="module", params=["iptables", pytest.param("nftables", marks=pytest.mark.slow)])
 def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     command = Kubewire(tmp_path_factory.mktemp("state"))
     lab = tmp_path_factory.mktemp("lab") / "agreeing.yml"

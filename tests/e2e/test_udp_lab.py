@@ -26,7 +26,7 @@ def pods(api: Api, app: str) -> list[dict[str, Any]]:
     return [pod for pod in found if pod["status"].get("podIP") and "deletionTimestamp" not in pod["metadata"]]
 
 
-@pytest.mark.parametrize("mode", ["iptables", "nftables"])
+@pytest.mark.parametrize("mode", ["iptables", pytest.param("nftables", marks=pytest.mark.slow)])
 def test_a_stale_entry_is_named_and_a_living_one_is_told(
     kubewire: Kubewire, mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

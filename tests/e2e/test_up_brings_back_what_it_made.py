@@ -36,6 +36,8 @@ DAMAGES = {
     "forwarding": ("sysctl -qw net.ipv4.ip_forward=0", "kernel.sysctl"),
     "a sysctl without effect": ("sysctl -qw net.ipv6.conf.default.accept_dad=1", "node.sysctl"),
 }
+QUICK = ("the rules of the masquerade chain", "the default route")
+"""One that the node agent puts back, one that the provider does."""
 CHANGE = re.compile(r"^      (\S+: .*)$", re.M)
 
 
@@ -54,7 +56,9 @@ def command(definition: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     kubewire.run("down", LAB)
 
 
-@pytest.mark.parametrize("what", DAMAGES)
+@pytest.mark.parametrize(
+    "what", [pytest.param(what, marks=() if what in QUICK else pytest.mark.slow) for what in DAMAGES]
+)
 def test_it_is_named_announced_and_put_back(command: Kubewire, definition: Path, what: str) -> None:
     damage, check = DAMAGES[what]
     command.node(LAB, "worker", "sh", "-c", damage)
