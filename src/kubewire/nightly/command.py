@@ -147,6 +147,8 @@ def _run(
         display.line(text, STYLES.get(text.partition(" ")[0], "dim"))
 
     found = session.run_order(order, folder, limits, pool, tell, baseline=baseline)
+    for note in found.notes[len(order.notes) :]:
+        display.line(note, "bold yellow")
     _tell(found, folder, display)
     return EXIT_CODES[found.status]
 

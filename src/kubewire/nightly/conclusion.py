@@ -75,8 +75,9 @@ def conclude(
         cells=cells,
     )
     drift, lost = _drift(run, folder, baseline)
+    unlike = drifts.unlike_checks(baseline.run, run) if baseline.run else []
     status = "failed" if drifts.is_open(drift) else "error" if lost and run.status == "passed" else run.status
-    run = run.model_copy(update={"drift": drift, "status": status, "notes": (*order.notes, *lost)})
+    run = run.model_copy(update={"drift": drift, "status": status, "notes": (*order.notes, *lost, *unlike)})
     write_reports(run, folder)
     return run
 

@@ -31,6 +31,9 @@ def compare(before: Path, after: Path | None, accept: Path | None, *, everything
     for each in found:
         for line in render(each, everything=everything):
             screen.rendered(line)
+    if after is not None and _is_run(before):
+        for note in drifts.unlike_checks(read_run(before), read_run(after)):
+            screen.line(note, style="yellow")
     for over in expired(acceptances, today):
         told = f"no longer accepted since {over.expires}: {over.cause} {over.object} ({over.reason})"
         screen.line(told, style="yellow")

@@ -50,6 +50,30 @@ def against(baseline: Run, run: Run) -> Iterator[Pair]:
             yield Pair(earlier.id, cell.id, _subject(cell))
 
 
+def unlike_checks(baseline: Run, run: Run) -> list[str]:
+    """Notes on the ids of checks that only one of the runs has, in the cells that both have.
+
+    Such ids come and go with kubewire, not with a dataplane, so they are no drift. Some checks appear only
+    where they fail; only those that passed or were skipped are called new or gone.
+    """
+    pairs = list(against(baseline, run))
+    had, steady_then = _ids(baseline, {pair.before for pair in pairs})
+    has_now, steady_now = _ids(run, {pair.after for pair in pairs})
+    failed_only = has_now - steady_now - had
+    told = {
+        "new checks, which the baseline does not have": steady_now - had,
+        "failed and not in the baseline's reports (new, or shown only where they fail)": failed_only,
+        "checks of the baseline that are gone": steady_then - has_now,
+    }
+    return [f"{text}: {', '.join(sorted(ids))}" for text, ids in told.items() if ids]
+
+
+def _ids(run: Run, cells: set[str]) -> tuple[set[str], set[str]]:
+    """The ids of checks in these cells, and of those the ones that passed or were skipped somewhere."""
+    checks = [check for cell in run.cells if cell.id in cells for check in cell.checks]
+    return {check.id for check in checks}, {check.id for check in checks if check.status != "failed"}
+
+
 def results(
     drifts: Iterable[Drift], since: Since, acceptances: Sequence[Acceptance], today: date
 ) -> tuple[DriftResult, ...]:
