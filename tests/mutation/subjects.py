@@ -19,6 +19,7 @@ from mutants import Meets, Mutant, Score
 
 import trace_golden
 from kubewire.dataplane import check
+from kubewire.dataplane.core import facts
 from kubewire.dataplane.core.cluster import ClusterState, service_ports
 from kubewire.dataplane.core.features import Version
 from kubewire.dataplane.core.findings import IpFamily
@@ -33,6 +34,7 @@ Mutants = Callable[..., Iterator[Mutant]]
 BOTH: tuple[IpFamily, ...] = ("ipv4", "ipv6")
 FOUR, SIX = BOTH
 FACTS = "facts.json"
+FORWARDING = frozenset(facts.FORWARDING.values())
 RULES: dict[str, tuple[tuple[IpFamily, ...], Mutants]] = {
     "iptables-save.txt": ((FOUR,), iptables_mutants.mutants),
     "ip6tables-save.txt": ((SIX,), iptables_mutants.mutants),
@@ -68,10 +70,19 @@ class Subject:
 
     def judged(self, dump: str) -> bool:
         """Whether verify finds something wrong with another text in the dump's place."""
-        routes = {"ip-route.json": json.dumps(trace_golden.ROUTES)} if self.file in RULES else {}
-        mutated = NodeSnapshot(self.node.name, {**routes, **self.node.files, self.file: dump})
+        mutated = NodeSnapshot(self.node.name, {**self._around(), self.file: dump})
         checks = check.check_snapshot(Snapshot(self.snapshot.cluster, (mutated,))).checks
         return any(check.status == "failed" for check in checks)
+
+    def _around(self) -> dict[str, str]:
+        """The node's files; for rules that others' share it has routes, and forwards as those probed do."""
+        files = self.node.files
+        if self.file not in RULES:
+            return files
+        known = json.loads(files.get(FACTS, "{}"))
+        sysctls = {name: value for name, value in known.get("sysctls", {}).items() if name not in FORWARDING}
+        told = {FACTS: json.dumps({**known, "sysctls": sysctls})} if known else {}
+        return {"ip-route.json": json.dumps(trace_golden.ROUTES), **files, **told}
 
     def meets(self) -> Meets:
         if self.probed is None or (self.file not in RULES and self.file in DUMPS["ipvs"]):
