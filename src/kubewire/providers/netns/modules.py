@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -53,6 +53,11 @@ def states(names: Iterable[str]) -> dict[str, State]:
         return "absent" if listed else "unknown"
 
     return {name: state(name) for name in names}
+
+
+def would_load(found: Mapping[str, State]) -> list[str]:
+    """Those of the modules that using them may make the kernel load."""
+    return [name for name, state in found.items() if state in ("loadable", "unknown")]
 
 
 def load(names: Sequence[str]) -> bool:

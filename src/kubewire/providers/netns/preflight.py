@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 from kubewire.core import os_packages
 from kubewire.core.errors import HostError
 from kubewire.core.os_packages import require_installable
-from kubewire.core.processes import search_path
+from kubewire.core.processes import run, search_path
 from kubewire.providers.base import Finding, tool_command
-from kubewire.providers.netns import cgroups, limits, linux, modules
-from kubewire.providers.netns.capabilities import in_throwaway, try_sandbox
+from kubewire.providers.netns import cgroups, limits, linux, modules, netfilter
+from kubewire.providers.netns.capabilities import try_sandbox
+from kubewire.providers.netns.netfilter import Trial
 
 if TYPE_CHECKING:
     from kubewire.lab.schema import Lab
@@ -38,42 +39,21 @@ PACKAGES = DEBIAN_PACKAGES | IPVS_PACKAGES | {"tcpdump": "tcpdump"}
 """Commands that a lab may call on this machine, and so in its nodes: command → Debian package."""
 
 _LINKS = "link add br0 type bridge\nlink add veth0 type veth peer name veth1\n"
-_RULES = """*nat
-:KUBE-TRY - [0:0]
--A KUBE-TRY -p tcp -m comment --comment try -m statistic --mode random --probability 0.5 -j RETURN
--A KUBE-TRY -m addrtype --dst-type LOCAL -m recent --name try --rcheck --seconds 1 --reap -j RETURN
--A KUBE-TRY -m mark ! --mark 0x4000/0x4000 -j MARK --set-xmark 0x4000/0x4000
--A KUBE-TRY -p tcp -m tcp -j DNAT --to-destination 10.244.0.2:80
--A POSTROUTING -j MASQUERADE --random-fully
-COMMIT
-*filter
--A FORWARD -m conntrack --ctstate INVALID -j DROP
-COMMIT
-"""
-_NFT = """table ip kube-try {
-  map verdicts { type ipv4_addr . inet_proto . inet_service : verdict; }
-  chain nat { type nat hook postrouting priority srcnat; numgen random mod 2 0 masquerade fully-random; }
-  chain services { ip daddr . meta l4proto . th dport vmap @verdicts; reject; }
-}
-"""
-
-
 _USED = {
     "bridge and veth": ("bridge", "veth"),
     "iptables rules": (
         *("nf_tables", "nft_compat", "nf_nat", "nf_conntrack", "xt_comment", "xt_statistic", "xt_addrtype"),
-        *("xt_recent", "xt_mark", "xt_nat", "xt_conntrack", "xt_MASQUERADE"),
+        *("xt_recent", "xt_mark", "xt_nat", "xt_conntrack", "xt_MASQUERADE", "xt_tcpudp", "ipt_REJECT"),
     ),
     "nftables rules": (
-        "nf_tables",
-        "nft_chain_nat",
-        "nft_numgen",
-        "nft_masq",
-        "nft_reject",
-        "nft_reject_ipv4",
+        *("nf_tables", "nft_chain_nat", "nft_numgen", "nft_masq", "nft_reject", "nft_reject_ipv4"),
+        *("nft_nat", "nft_ct", "nft_fib", "nft_fib_ipv4"),
     ),
 }
 """The modules that the kernel loads for each try; one that a kernel doesn't have is fine."""
+_BASIS = ("Linux", "namespaces")
+_NO_EXTENSION = "install the iptables package whole: the folder of its extensions lacks the one that is named"
+_NEWER_KERNEL = "use a newer kernel, or set KUBE_PROXY_NFTABLES_SKIP_KERNEL_VERSION_CHECK for kube-proxy"
 _IPVS = ("ipvs",)
 _NO_IPVS = (
     "mode ipvs needs a kernel with ip_vs and dummy: --host vm brings one; else another kernel (Debian's "
@@ -160,6 +140,7 @@ def survey(*, load: bool = False) -> list[Requirement]:
 
 def findings() -> list[Finding]:
     """What `doctor` finds for embedded labs on this machine."""
+    needs = survey()
     return [
         *(
             Finding(
@@ -168,20 +149,66 @@ def findings() -> list[Finding]:
                 need.detail,
                 "" if need.ok else need.hint,
             )
-            for need in survey()
+            for need in needs
         ),
-        *_accounting(),
+        *_accounting(
+            refused=next((need.detail for need in needs if not need.ok and need.name in _BASIS), "")
+        ),
+        *_nft(),
         _pod_limits(),
     ]
 
 
-def _accounting() -> Iterator[Finding]:
-    """A kernel on which kube-proxy of 1.31 and later writes rules that iptables refuses (k/k#142068)."""
+def _accounting(*, refused: str) -> Iterator[Finding]:
+    """A kernel on which kube-proxy of 1.31 and later writes rules that iptables refuses (k/k#142068).
+
+    `refused`: why there can be no temporary namespace, "" where there can.
+    """
+    name = "kernel: xt_nfacct (iptables)"
     found = modules.states(("nfnetlink_acct", "xt_nfacct"))
-    if found["nfnetlink_acct"] in ("loaded", "built in") and found["xt_nfacct"] == "absent":
-        detail = "absent beside nfnetlink_acct: from 1.31 on no sync of kube-proxy succeeds (k/k#142068)"
+    if found["nfnetlink_acct"] not in ("absent", "unknown") and found["xt_nfacct"] == "absent":
+        trouble = "absent beside nfnetlink_acct"
+    elif refused or (would := modules.would_load(found)):
+        why = refused or f"that may load {', '.join(would)}"
+        yield Finding(name, "note", f"not tried: {why}")
+        return
+    else:
+        trouble = netfilter.counters_refused()
+    if not trouble:
+        yield Finding(name, "ok", "works, or kube-proxy has no counters here")
+    else:
+        detail = f"{trouble}: from 1.31 on no sync of kube-proxy succeeds (k/k#142068)"
         hint = "use a kernel with xt_nfacct, or without nfnetlink_acct, or mode nftables"
-        yield Finding("kernel: xt_nfacct (iptables)", "note", detail, hint)
+        yield Finding(name, "note", detail, hint)
+
+
+def _nft() -> Iterator[Finding]:
+    """Whether kube-proxy's nftables mode accepts this nft and kernel, and nft the tables that are there."""
+    told = run(("nft", "--version"), timeout=5.0)
+    if told.code:
+        return
+    for name, text, oldest, mend in (
+        ("nft (nftables)", told.out.strip(), netfilter.OLDEST_NFT, "install a newer nftables"),
+        ("kernel (nftables)", platform.release(), netfilter.OLDEST_KERNEL, _NEWER_KERNEL),
+    ):
+        wanted, version = ".".join(map(str, oldest)), netfilter.version_of(text)
+        if version and version < oldest:
+            yield Finding(name, "note", f"{text}: kube-proxy of 1.31 and later wants {wanted} here", mend)
+        elif version:
+            yield Finding(name, "ok", f"{text}: {wanted} or later is enough")
+    name = "nft tables here (nftables)"
+    if not linux.may_make_namespaces():
+        yield Finding(name, "note", "not tried: only root may list them", "sudo kubewire doctor")
+    elif would := modules.would_load(modules.states(("nf_tables",))):
+        yield Finding(name, "note", f"not tried: that may load {', '.join(would)}")
+    elif unread := netfilter.unread_tables():
+        detail = (
+            f"{'; '.join(unread)}: a kube-proxy with this nft could not sync on this machine (k/k#136786)"
+        )
+        hint = "install an nft as new as the one that wrote it; labs have tables of their own"
+        yield Finding(name, "note", detail, hint)
+    else:
+        yield Finding(name, "ok", "this nft reads all of them")
 
 
 def _pod_limits() -> Finding:
@@ -259,19 +286,20 @@ def _tools() -> Iterator[Requirement]:
 def _netfilter(*, load: bool) -> Iterator[Requirement]:
     """Write a lab's kinds of rules, in a temporary network namespace."""
     other = "use another kernel: most distributions' own have all of netfilter; in WSL, a newer one"
-    tries: tuple[tuple[str, tuple[str, ...], str, tuple[str, ...]], ...] = (
-        ("bridge and veth", ("ip", "-batch", "-"), _LINKS, ()),
-        ("iptables rules", ("iptables-restore",), _RULES, ()),
-        ("nftables rules", ("nft", "-f", "-"), _NFT, ("nftables",)),
+    tries: tuple[tuple[str, Trial, tuple[str, ...]], ...] = (
+        ("bridge and veth", Trial(("ip", "-batch", "-"), {"links": _LINKS}, "".join), ()),
+        ("iptables rules", netfilter.IPTABLES, ()),
+        ("nftables rules", netfilter.NFTABLES, ("nftables",)),
     )
-    for name, argv, text, modes in tries:
+    for name, trial, modes in tries:
         found = {} if load else modules.states(_USED[name])
-        if would := [module for module, state in found.items() if state in ("loadable", "unknown")]:
+        if would := modules.would_load(found):
             detail = f"not tried, since that may load {', '.join(would)}: `up` does"
             yield Requirement(f"kernel: {name}", True, detail, "", modes)
             continue
-        refused = in_throwaway(argv, text)
-        yield Requirement(f"kernel: {name}", not refused, refused or "work", other if refused else "", modes)
+        refused = trial.refused()
+        hint = _NO_EXTENSION if "Couldn't load" in refused else other if refused else ""
+        yield Requirement(f"kernel: {name}", not refused, refused or "work", hint, modes)
 
 
 def _ip_vs(scheduler: str | None = None, *, load: bool = False) -> Iterator[Requirement]:

@@ -104,17 +104,3 @@ def test_nothing_is_said_about_the_kernel_where_namespaces_are_refused(
     names = [need.name for need in preflight.survey()]
     assert "namespaces" in names
     assert not [name for name in names if name.startswith("kernel")]
-
-
-@pytest.mark.parametrize(
-    ("accounting", "match", "told"),
-    [("loaded", "absent", 1), ("loaded", "loadable", 0), ("absent", "absent", 0)],
-)
-def test_a_kernel_on_which_kube_proxy_cannot_sync_is_named(
-    monkeypatch: pytest.MonkeyPatch, accounting: str, match: str, told: int
-) -> None:
-    surveyed(monkeypatch, HAVE)
-    states = {"nfnetlink_acct": accounting, "xt_nfacct": match}
-    monkeypatch.setattr(preflight.modules, "states", lambda _: states)
-    named = [each for each in preflight.findings() if each.name == "kernel: xt_nfacct (iptables)"]
-    assert [each.state for each in named] == ["note"] * told
