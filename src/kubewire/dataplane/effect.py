@@ -22,11 +22,15 @@ from kubewire.dataplane.trace.hooks import Rules
 from kubewire.dataplane.trace.journey import Network, NodeView, Servers
 from kubewire.dataplane.trace.later_packets import back, ends, onward, visits
 from kubewire.dataplane.trace.observe import view_with
-from kubewire.dataplane.trace.walk import Path, Step
+from kubewire.dataplane.trace.walk import Budget, Path, Step
 from kubewire.dataplane.ways import Asked, Surroundings, Way, ways_to
 
 MOST_WAYS = 400
 """Ways that are followed on one node; more exist only where rules single out very many Services."""
+MOST_MET = 200_000
+"""Rules that packets may meet on all ways through one node, and in large dumps:"""
+MOST_OF_EACH = 100
+"""This many times each of its rules."""
 _End = tuple[str, str, Address | None]
 """How and where a path ends, and the address that lost replies go to."""
 _HAIR = Fraction(1, 10**6)
@@ -49,6 +53,7 @@ def effects(
     `rules` are all that the node has in this family, nft first, `servers` IPVS's.
     """
     found: dict[tuple[str, str], list[Harm]] = {}
+    done, ways = 0, []
     try:
         view = view_with(node.snapshot, family, lambda: rules, lambda: servers)
         around = Surroundings.of(asked.hosts, view.routing, asked.scopes)
@@ -57,8 +62,9 @@ def effects(
         for way in ways[:MOST_WAYS]:
             for harm in judge.harms(way):
                 found.setdefault((harm.label, harm.line), []).append(harm)
+            done += 1
     except LabError as error:
-        unknown = str(error)
+        unknown = f"{done} of {len(ways)} kinds of ways were followed: {error}" if ways else str(error)
     else:
         many = len(ways) > MOST_WAYS
         unknown = f"only {MOST_WAYS} of {len(ways)} kinds of ways were followed" if many else ""
@@ -72,8 +78,10 @@ class _Judge:
         names = {ip: (pod.name, pod.node) for pod in pods if not pod.host for ip in pod.addresses}
         own = tuple(rules.own() for rules in view.rules())
         self._view = replace(view, strict=False)
-        self._all = Network({view.name: self._view}, names)
-        self._own = Network({view.name: replace(self._view, rules=lambda: own)}, names)
+        size = sum(rules.size for rules in view.rules())
+        self._budget = Budget(max(MOST_MET, MOST_OF_EACH * size))
+        self._all = Network({view.name: self._view}, names, self._budget)
+        self._own = Network({view.name: replace(self._view, rules=lambda: own)}, names, self._budget)
 
     def harms(self, way: Way) -> Iterator[Harm]:
         """What others' rules and policies do to the packets of one way. Raises LabError.
@@ -137,7 +145,7 @@ class _Judge:
     def _later_packets(self, way: Way, path: Path) -> Iterator[Harm]:
         [(_, stages)] = visits(path)
         for what, found in (("later packets", onward(stages)), ("replies to packets", back(stages))):
-            step = next((end.steps[-1] for end in ends(self._view, found)), None)
+            step = next((end.steps[-1] for end in ends(self._view, found, self._budget)), None)
             if step is not None and _is_foreign(step):
                 yield _harm(step, way, f"{_DOES[step.action]} {what} from {way}")
 

@@ -49,7 +49,8 @@ class Others(Struct, frozen=True, dict=True):
     def of(cls, node: Inputs, cluster: ClusterState, pods: Sequence[Pod], family: IpFamily) -> Others:
         tables, problems = Dataplane(), []
         for file in (NFT_FOREIGN, *(() if node.config.mode == "nftables" else (NFT_FILES[family],))):
-            if '"table"' not in node.snapshot.files.get(file, ""):
+            text = node.snapshot.files.get(file, "").strip()
+            if '"table"' not in text and text[-1:] in ("", "}"):
                 continue
             from kubewire.dataplane.nftables.observed import ParseError, parse_foreign_tables
 
@@ -109,7 +110,7 @@ class Others(Struct, frozen=True, dict=True):
         """A check for each base chain of theirs, in nftables mode also for each of iptables; and notes."""
         name, place = self.node.snapshot.name, Place("nftables", self.node.snapshot.name, self.family)
         labels = [nft_label(chain) for chain in self.tables.chains if chain.hook]
-        alone = "another owner's, left alone"
+        alone = f"another owner's, {foreign.left}"
         names = [table.name for table in self.tables.tables]
         said = [f"nft table {each}: {leftover(nft_owner(each)) or alone}" for each in names]
         said += self._left_chains()

@@ -247,7 +247,7 @@ def _add_routes(sections: Mapping[str, Section], files: dict[str, str], errors: 
     files["ip-route.json"] = json.dumps(routes)
 
 
-_TABLE = re.compile(r"^(ip|ip6|inet|arp|bridge|netdev) (.+)\n", re.MULTILINE)
+_TABLE = re.compile(r"^([a-z][a-z0-9]*) (.+)\n", re.MULTILINE)
 
 
 def _add_foreign_tables(section: Section | None, files: dict[str, str], errors: dict[str, str]) -> None:

@@ -45,6 +45,11 @@ class Effects(Struct, frozen=True):
     harms: tuple[Harm, ...] = ()
     unknown: str = ""
 
+    @property
+    def left(self) -> str:
+        """What is said of a rule that no harm is known of."""
+        return "its effect is not known" if self.unknown else "left alone"
+
     def check(self, place: Place, check: str, label: str, jumps: Sequence[str] = ()) -> Check:
         """The check of one base chain: it fails by the harms that are sure, and by jumps to the
         chains of kube-proxy that it does not write.

@@ -16,6 +16,10 @@ from kubewire.dataplane.iptables.foreign import owner_of_chain, owner_of_rule
 from kubewire.dataplane.iptables.observed import rule_line
 from kubewire.dataplane.iptables.spec import Spec, parse_rule
 
+MOST_STRANGE = 20
+"""Rules of unknown owners that are told of one built-in chain."""
+MOST_NAMED = 50
+"""Chains of one owner in a table."""
 Key = tuple[str, str]
 
 
@@ -126,14 +130,20 @@ class _Comparer:
         dropping = chain.hook is not None and chain.hook.policy == "DROP"
         if dropping and not any(line.startswith(":") for line in lines):
             self.say(f"{label}: policy DROP, what no rule accepts is dropped")
+        strange: list[str] = []
         for rule in rules:
             owner = self.owner(chain.table, parse_rule(rule.text))
             if owner:
                 quiet[owner] += 1
-            elif rule_line(chain, rule) not in lines and not self.is_own(chain.table, rule):
-                self.say(f"{self.label(chain.table)}: a foreign rule, left alone: {rule_line(chain, rule)}")
+            elif (line := rule_line(chain, rule)) not in lines and not self.is_own(chain.table, rule):
+                strange.append(line)
+        left = self.foreign.left
+        for line in strange[:MOST_STRANGE]:
+            self.say(f"{self.label(chain.table)}: a foreign rule, {left}: {line}")
+        if (more := len(strange) - MOST_STRANGE) > 0:
+            self.say(f"{label}: {more} more foreign rules, {left}")
         for owner, count in quiet.items():
-            self.say(f"{label}: {count} {'rule' if count == 1 else 'rules'} of {owner}, left alone")
+            self.say(f"{label}: {count} {'rule' if count == 1 else 'rules'} of {owner}, {left}")
         jumps = [rule_line(chain, rule) for rule in rules if self.is_own(chain.table, rule)]
         return self.foreign.check(self.place, f"{self.place.prefix}.stray", label, jumps)
 
@@ -206,7 +216,9 @@ class _Comparer:
             ):
                 groups[table, owner_of_chain(name) or "an unknown owner"].append(name)
         for (table, owner), members in groups.items():
-            self.say(f"{self.label(table)}: chains of {owner}, left alone: {', '.join(sorted(members))}")
+            named = ", ".join(sorted(members)[:MOST_NAMED])
+            more = f" and {len(members) - MOST_NAMED} more" if len(members) > MOST_NAMED else ""
+            self.say(f"{self.label(table)}: chains of {owner}, {self.foreign.left}: {named}{more}")
 
     def say(self, text: str) -> None:
         self.notes.append(Note(text, self.place.node))

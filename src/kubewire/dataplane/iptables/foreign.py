@@ -120,18 +120,18 @@ class Foreign:
 
     def _endings(self, table: str, text: str, seen: set[tuple[str, bool]], *, first: bool) -> Iterator[Scope]:
         """The rules that end or divert, from one on; `first`: before kube-proxy's, so accepting diverts."""
-        spec = parse_rule(text)
-        chain = self._chains.get((table, spec.target))
-        if chain is None:
-            if spec.target not in _ON_ITS_WAY or (first and spec.target == "ACCEPT"):
-                yield scope(spec)
-            return
-        key = f"{table} {chain.name}", first
-        if key in seen or self._owned(table, chain.name):
-            return
-        seen.add(key)
-        for rule in chain.rules():
-            yield from self._endings(table, rule.text, seen, first=first)
+        texts = [text]
+        while texts:
+            spec = parse_rule(texts.pop())
+            chain = self._chains.get((table, spec.target))
+            if chain is None:
+                if spec.target not in _ON_ITS_WAY or (first and spec.target == "ACCEPT"):
+                    yield scope(spec)
+                continue
+            key = f"{table} {chain.name}", first
+            if key not in seen and not self._owned(table, chain.name):
+                seen.add(key)
+                texts += [rule.text for rule in reversed(list(chain.rules()))]
 
 
 def scope(spec: Spec) -> Scope:

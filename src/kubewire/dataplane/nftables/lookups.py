@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from ipaddress import ip_address, ip_network
 
 from kubewire.dataplane.core.model import Element
@@ -49,9 +49,12 @@ def matches(value: Value, text: str) -> bool:
         if dash:
             low, high = int(ip_address(first)), int(ip_address(last))
             return ip_address(first).version == value.version and low <= int(value) <= high
-        return value in ip_network(text)
+        return value in _network(text)
     except ValueError as error:
         raise NotModelled(f"{text!r} is not understood") from error
+
+
+_network = lru_cache(maxsize=16384)(ip_network)
 
 
 def _is_number(value: int, text: str) -> bool:

@@ -6,6 +6,7 @@ Source: libnftables-json(5); shapes seen with nft 1.0.6.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -76,6 +77,7 @@ def parse_foreign_tables(text: str, family: IpFamily, where: str = NFT_FOREIGN) 
     reader = _Reader(family)
     for item in listed(text, where):
         reader.read_foreign(item, (WORDS[family].ip, "inet"))
+    reader.miss_chains()
     return reader.dataplane()
 
 
@@ -83,10 +85,10 @@ def listed(text: str, where: str) -> list[str]:
     """The JSON of each object of a listing, in its order. Raises ParseError with the place `where`."""
     try:
         return [bytes(item).decode() for item in decode(text, _Listing).nftables]
-    except ValueError as refused:
+    except (ValueError, RecursionError) as refused:
         try:
             document = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             position = error.pos if isinstance(error, json.JSONDecodeError) else 0
             what = "the dump is empty" if not text.strip() else f"the dump is cut off or no JSON: {error}"
             raise ParseError(what, position, where=f"{where}:{position}") from error
@@ -94,6 +96,11 @@ def listed(text: str, where: str) -> list[str]:
         if not isinstance(objects, list):
             raise ParseError("the dump is not a listing by nft -j", 0, where=where) from refused
         return list(map(json.dumps, objects))
+
+
+_JUMP = re.compile(r"\b(?:jump|goto) ([^\s,}]+)")
+_QUOTED = re.compile(r'"[^"]*"')
+_FAMILIES = ("ip", "ip6", "inet", "arp", "bridge", "netdev")
 
 
 class _Listing(Struct):
@@ -144,11 +151,25 @@ class _Reader:
         if body.get("family") not in families:
             if kind == "chain" and "hook" in body and body.get("family") in ("netdev", "bridge"):
                 self._problem(f"table {table}", table, _not_followed(body))
+            elif kind == "table" and body.get("family") not in _FAMILIES:
+                self._problem(f"table {table}", table, "no such family is known")
             return
         try:
             self._read_own(kind, {**body, "table": table}, table)
         except (NotUnderstood, KeyError, TypeError, ValueError) as error:
             self._problem(f"table {table}", item, str(error))
+
+    def miss_chains(self) -> None:
+        """A Problem for each chain that rules lead to and that isn't there: half a table was listed."""
+        known = {(str(body.get("table")), str(body["name"])) for body, _ in self.chains}
+        wanted = {
+            (table, name)
+            for (table, _), rules in self.rules.items()
+            for rule in rules
+            for name in _JUMP.findall(_QUOTED.sub("", rule.text))
+        }
+        for table, name in sorted(wanted - known):
+            self._problem(f"table {table}", name, f"rules lead to chain {name}, which the dump doesn't have")
 
     def _claim(self, kind: str, name: str) -> None:
         if (kind, name) in self.names:

@@ -75,6 +75,11 @@ class Rules(ABC):
             raise NotModelled(f"the dump has no chain {name!r}")
         return self._chains[table, name]
 
+    @property
+    def size(self) -> int:
+        """How many rules there are."""
+        return sum(len(group.rules) for chain in self._chains.values() for group in chain.groups)
+
     def bases(self, hook: str) -> list[Base]:
         """The base chains of a hook, by iptables' name of it."""
         found = []

@@ -12,7 +12,7 @@ from kubewire.dataplane.core.localhost import Listener
 from kubewire.dataplane.core.packet import SURE, Address, NotModelled, Packet
 from kubewire.dataplane.core.routing import LOOPBACK, Routing
 from kubewire.dataplane.trace.hooks import SOURCE_HOOKS, Base, Rules, in_order
-from kubewire.dataplane.trace.walk import Path, Step, Visited, Walker
+from kubewire.dataplane.trace.walk import Budget, Path, Step, Visited, Walker
 
 _BALANCED = {"INPUT": 98, "OUTPUT": -98}
 """The priority at which IPVS takes packets (ip_vs_ops4 in net/netfilter/ipvs/ip_vs_core.c)."""
@@ -42,10 +42,14 @@ class NodeView:
 
 @dataclass(frozen=True)
 class Network:
-    """The nodes of a snapshot by name, and by address each pod's name and node."""
+    """The nodes of a snapshot by name, and by address each pod's name and node.
+
+    All that is followed shares the `budget`; without one each packet has its own at each base chain.
+    """
 
     nodes: Mapping[str, NodeView]
     pods: Mapping[Address, tuple[str, str]] = field(default_factory=dict)
+    budget: Budget | None = None
 
     def send(self, node: str, packet: Packet, *, nft_first: bool = True) -> list[Path]:
         """All paths of a packet that a process on a node sends.
@@ -188,7 +192,8 @@ class _Visit:
         return paths
 
     def _through(self, base: Base, path: Path) -> list[Path]:
-        return Walker(self.view.name, self.view.routing, self.view.strict).through(base, path)
+        budget = self.network.budget or Budget()
+        return Walker(self.view.name, self.view.routing, self.view.strict, budget).through(base, path)
 
     def _route(self, path: Path) -> list[Path]:
         """The routing decision: `out_interface` is set, lo for what is for this node."""

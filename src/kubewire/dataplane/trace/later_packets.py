@@ -14,7 +14,7 @@ from itertools import groupby
 from kubewire.dataplane.core.packet import SURE, Packet
 from kubewire.dataplane.trace.hooks import in_order
 from kubewire.dataplane.trace.journey import Network, NodeView
-from kubewire.dataplane.trace.walk import Fate, Path, Walker
+from kubewire.dataplane.trace.walk import Budget, Fate, Path, Walker
 
 _NAT = {"PREROUTING": -100, "OUTPUT": -100, "INPUT": 100, "POSTROUTING": 100}
 """The priority at which a known connection's packets are translated."""
@@ -57,10 +57,10 @@ def back(stages: Sequence[Stage]) -> list[Stage]:
     return found
 
 
-def ends(view: NodeView, stages: Iterable[Stage]) -> Iterator[Path]:
+def ends(view: NodeView, stages: Iterable[Stage], budget: Budget | None = None) -> Iterator[Path]:
     """What ends a packet of a known connection on a node, each with its chance, in the order of the hooks."""
     marks: Mapping[int, Fraction] = {0: SURE}
-    walker = Walker(view.name, view.routing, view.strict)
+    walker = Walker(view.name, view.routing, view.strict, budget or Budget())
     for hook, before, after in stages:
         for base in in_order(view.rules(), hook):
             if base.nat:

@@ -10,12 +10,16 @@ from typing import Literal
 
 from kubewire.core.errors import LabError
 from kubewire.dataplane.core.model import Chain, Rule
-from kubewire.dataplane.core.packet import Action, NotModelled, Packet, Result
+from kubewire.dataplane.core.packet import SURE, Action, NotModelled, Packet, Result
 from kubewire.dataplane.core.routing import LOOPBACK, Routing
 from kubewire.dataplane.trace.hooks import Base
 
 DEEPEST = 64
 MOST_PATHS = 20000
+MOST_RULES = 1_000_000
+"""That one packet may meet in one base chain, on all ways through it."""
+_LONG = 128
+"""Steps of a path that cost as much as one rule: each path keeps its own."""
 Fate = Literal["delivered", "left", "rejected", "dropped", "unreachable", "refused"]
 
 
@@ -94,6 +98,19 @@ class _Way(Enum):
 _Exits = Iterator[tuple[Path, _Way]]
 
 
+class Budget:
+    """How many more rules may be evaluated: chains that call each other make few rules many ways."""
+
+    def __init__(self, rules: int = MOST_RULES) -> None:
+        self._left = self._rules = rules
+
+    def spend(self, rules: int, where: str) -> None:
+        """LabError where there are more."""
+        self._left -= rules
+        if self._left < 0:
+            raise LabError(f"packets meet more than {self._rules} rules on all their ways", where=where)
+
+
 @dataclass(frozen=True, slots=True)
 class Walker:
     """Walks paths through base chains of one node. `strict`: a rule that can't be evaluated ends a path."""
@@ -101,6 +118,7 @@ class Walker:
     node: str
     routing: Routing
     strict: bool = True
+    budget: Budget = field(default_factory=Budget)
 
     def through(self, base: Base, path: Path) -> list[Path]:
         """All paths through a base chain, in the order of its rules; those that end there have an outcome.
@@ -127,13 +145,9 @@ class Walker:
         return out
 
     def _chain(self, base: Base, name: str, path: Path, depth: int) -> _Exits:
-        try:
-            chain = base.owner.chain(base.chain.table, name)
-        except NotModelled as error:
-            yield path.end("refused", str(error), self.node), _Way.OUT
-            return
-        here = [path]
+        chain, here = base.owner.chain(base.chain.table, name), [path]
         for rule in chain.rules():
+            self.budget.spend(sum(1 + len(each.steps) // _LONG for each in here), self.node)
             following: list[Path] = []
             for before in here:
                 for after, way in self._rule(base, chain, rule, before, depth):
@@ -160,6 +174,12 @@ class Walker:
             yield path.end("refused", f"{line}\n{error}", self.node), _Way.OUT
             return
         for result in results:
+            if not self.strict and (why := self._astray(base, result, depth)):
+                yield replace(path, doubts=(*path.doubts, Doubt(base, chain, rule, why))), None
+                continue
+            if result.action is Action.MISS and result.packet is path.packet and result.chance == SURE:
+                yield path, None
+                continue
             after = replace(path, chance=path.chance * result.chance, packet=result.packet)
             if result.action is not Action.MISS:
                 text = base.owner.line(chain, rule)
@@ -178,10 +198,19 @@ class Walker:
             case Action.DROP | Action.REJECT:
                 fate: Fate = "dropped" if result.action is Action.DROP else "rejected"
                 yield after.end(fate, after.steps[-1].text, self.node), _Way.OUT
-            case Action.JUMP | Action.GOTO if depth == DEEPEST:
-                text = f"{after.steps[-1].text}\nthe chains call each other more than {DEEPEST} deep"
-                yield after.end("refused", text, self.node), _Way.OUT
+            case Action.JUMP | Action.GOTO if why := self._astray(base, result, depth):
+                yield after.end("refused", f"{after.steps[-1].text}\n{why}", self.node), _Way.OUT
             case Action.JUMP | Action.GOTO:
                 back = None if result.action is Action.JUMP else _Way.BACK
                 for path, way in self._chain(base, result.chain, after, depth + 1):
                     yield path, back if way is _Way.BACK else way
+
+    def _astray(self, base: Base, result: Result, depth: int) -> str:
+        """Why a jump can't be followed, "" where it can."""
+        if result.action not in (Action.JUMP, Action.GOTO):
+            return ""
+        try:
+            base.owner.chain(base.chain.table, result.chain)
+        except NotModelled as error:
+            return str(error)
+        return f"the chains call each other more than {DEEPEST} deep" if depth == DEEPEST else ""
