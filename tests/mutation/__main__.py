@@ -1,4 +1,4 @@
-"""The mutation score: `python tests/mutation [--share 0.1] [--nodes default] [--write FILE] [NAME …]`.
+"""The mutation score: `python tests/mutation [--share 0.1 [--foreign 1]] [--write FILE] [NAME …]`.
 
 Applies every single-object change to recorded dumps (folders of tests/golden/versions and kind, all by
 default) and tells what verify found. Exit code 0: all that packets can meet was found, every survivor is
@@ -25,6 +25,7 @@ from subjects import RECORDED, subjects
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python tests/mutation")
     parser.add_argument("--share", type=float, default=1.0, help="of the mutants, at random")
+    parser.add_argument("--foreign", type=float, help="of other owners' mutants; the same share if not named")
     parser.add_argument("--asked", type=float, default=0.01, help="of those found: sent probe packets too")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--nodes", default="default", help="recorded nodes, separated by commas")
@@ -39,7 +40,7 @@ def main() -> int:
         for (name, _), score in zip(parts, pool.map(_part, parts, repeat(options)), strict=True):
             scores[name].include(score)
             print(f"{name}: {scores[name].made.total()} mutants, {len(scores[name].wrong)} wrong", flush=True)
-    text = report(scores, options.share, options.seed)
+    text = report(scores, options.share, options.seed, options.foreign)
     print(text)
     print(f"{time.monotonic() - started:.0f} s")
     if options.write:
@@ -54,7 +55,7 @@ def _nodes(options: argparse.Namespace) -> list[str]:
 def _part(part: tuple[str, int], options: argparse.Namespace) -> Score:
     name, number = part
     subject = subjects(name, _nodes(options))[number]
-    return subject.score(options.share, options.asked, options.seed)
+    return subject.score(options.share, options.asked, options.seed, options.foreign)
 
 
 if __name__ == "__main__":

@@ -23,14 +23,15 @@ found and not met is no contradiction: the probes are some packets of many.
 """
 
 
-def report(scores: Mapping[str, Score], share: float, seed: int) -> str:
+def report(scores: Mapping[str, Score], share: float, seed: int, foreign: float | None = None) -> str:
     """The whole page."""
     total = Score()
     for score in scores.values():
         total.include(score)
+    theirs = "" if foreign is None or foreign == share else f" ({_percent(foreign)} of other owners')"
     return "\n".join(
         [
-            HEAD.format(share="100 %" if share == 1 else f"{share:.1%}", seed=seed),
+            HEAD.format(share=_percent(share) + theirs, seed=seed),
             *_by_dump(scores),
             "",
             *_by_class(total),
@@ -41,6 +42,10 @@ def report(scores: Mapping[str, Score], share: float, seed: int) -> str:
             "",
         ]
     )
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}".replace("%", " %") if share >= 0.01 else f"{share:.1%}"
 
 
 def _by_dump(scores: Mapping[str, Score]) -> list[str]:

@@ -15,7 +15,7 @@ import ipvs_mutants
 import nft_mutants
 import probes
 import yaml
-from mutants import Meets, Mutant, Score
+from mutants import Duty, Meets, Mutant, Score
 
 import trace_golden
 from kubewire.dataplane import check
@@ -89,15 +89,18 @@ class Subject:
             return ipvs_mutants.meets(self.node.files[self.file])
         return probes.meets(self.probed, self.node.name, self.file, self.families[0])
 
-    def score(self, share: float, asked: float, seed: int) -> Score:
-        """Judge that share of all mutants, and send probes through that share of those that were found."""
+    def score(self, share: float, asked: float, seed: int, foreign: float | None = None) -> Score:
+        """Judge that share of all mutants, and send probes through that share of those that were found.
+
+        `foreign` is the share of other owners' mutants where it is another one.
+        """
         chance = random.Random(f"{seed} {self.name} {self.node.name} {self.file}")
-        total = Score()
+        total, theirs = Score(), share if foreign is None else foreign
         healthy = self.node.files[self.file]
         with self._remembered():
             assert not self.judged(healthy), f"{self.name} {self.node.name} is not healthy"
             made = self.mutants(healthy, self._vip()) if self.file in RULES else self.mutants(healthy)
-            chosen = (m for m in made if chance.random() < share)
+            chosen = (m for m in made if chance.random() < (share if m.duty is not Duty.FATE else theirs))
             where = f"{self.name} {self.node.name} {self.file}"
             total.add(where, chosen, self.judged, self.meets(), lambda: chance.random() < asked)
         return total
