@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from kubewire.lab.schema import Lab
-from kubewire.providers.netns.node_network import Seen, declared, mends
+from kubewire.providers.netns.node_network import declared, mends
+from kubewire.providers.node_network import Seen
 
 LAB = Lab.model_validate(
     {

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 
 from kubewire.dataplane.node_network import TOOLS
-from kubewire.providers.netns import masquerade
+from kubewire.providers import masquerade
 from kubewire.providers.netns.agent import routes
 from kubewire.providers.netns.agent.commands import run
 from kubewire.providers.netns.agent.context import Machine

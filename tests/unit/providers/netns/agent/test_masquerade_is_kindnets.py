@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kubewire.providers.netns.masquerade import CHAIN, JUMP, declared, restore_input, rules
+from kubewire.providers.masquerade import CHAIN, JUMP, declared, restore_input, rules
 
 SUBNETS = ["10.244.0.0/16"]
 (WANTED,) = declared(SUBNETS)
@@ -40,7 +40,7 @@ def test_rules_in_the_wrong_order_are_written_anew() -> None:
 SCRIPT = r"""
 import json, subprocess
 from pathlib import Path
-from kubewire.providers.netns import masquerade
+from kubewire.providers import masquerade
 from kubewire.providers.netns.agent.repair import ensure_masquerade
 from kubewire.providers.netns.agent_config import Node
 
