@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
@@ -143,6 +144,44 @@ def test_lost_routes_are_put_back(lab: OnKind) -> None:
     for lost in (pod, cidr):
         assert lost in found.text
     assert "put back" in lab.ok("up")
+    assert lab.verify() == 0
+
+
+POD = "$(ip -o link | sed -n 's/^[0-9]*: \\(veth[^@]*\\)@.*/\\1/p' | head -n 1)"
+GATEWAY = f"$(ip -o -4 address show dev {POD} | sed -n 's/.* inet \\([0-9.]*\\).*/\\1/p')/32"
+JUMP = "iptables -t nat -S POSTROUTING | grep KIND-MASQ-AGENT | sed 's/^-A/iptables -t nat -D/'"
+LOST = {
+    "masquerading": ("worker", f'iptables -t nat -F KIND-MASQ-AGENT; eval "$({JUMP})"', {"node.masquerade"}),
+    "forwarding and the way out": (
+        "worker",
+        "sysctl -qw net.ipv4.ip_forward=0; ip route del default",
+        {"kernel.sysctl", "node.route"},
+    ),
+    "a pod's gateway": (
+        "worker",
+        f"veth={POD}; address={GATEWAY}; route=$(ip route show dev $veth); "
+        "ip address del $address dev $veth; ip route replace $route dev $veth",
+        {"node.address"},
+    ),
+    "the way to the apiserver": ("control-plane", "ip link set eth0 down", set()),
+    "the link, which only Docker can make": ("worker2", "ip link del eth0", {"node.link"}),
+}
+CHANGE = re.compile(r"^      (\S+: .*)$", re.M)
+
+
+@pytest.mark.parametrize("what", LOST)
+def test_what_was_written_on_a_node_is_named_announced_and_put_back(lab: OnKind, what: str) -> None:
+    node, damage, ids = LOST[what]
+    lab.node(node, "sh", "-c", damage)
+    if ids:
+        report = json.loads(lab.kubewire.run("verify", lab.name, "--format", "json").out)
+        leads = [c for c in report["checks"] if c["status"] == "failed" and not c.get("cause")]
+        assert ids <= {c["id"] for c in leads if c["node"] == f"{lab.name}-{node}"}, leads
+        announced = CHANGE.findall(lab.ok("up", "--check"))
+    done = CHANGE.findall(lab.ok("up"))
+    assert done
+    assert not ids or [line.replace("would be done: ", "") for line in announced] == done
+    assert "changed=0" in lab.ok("up")
     assert lab.verify() == 0
 
 

@@ -46,6 +46,8 @@ class NodeNetwork(Struct, frozen=True):
     `links` are up. `addresses` maps a link to its addresses with prefix length. `routes` are
     `CIDR via ADDRESS` or `CIDR dev LINK`, with `default` for the default route. `pod_gateways`: the host's
     end of each pod's veth pair has the first address of the node's pod CIDRs, as the CNI plugin ptp does it.
+    `unknown`: why it isn't known what the pod network writes, so that `masquerade` and the gateways are left
+    out.
     """
 
     links: tuple[str, ...] = ()
@@ -54,6 +56,7 @@ class NodeNetwork(Struct, frozen=True):
     sysctls: dict[str, str] = {}
     masquerade: tuple[Masquerade, ...] = ()
     pod_gateways: bool = False
+    unknown: str = ""
 
 
 def check_node_networks(snapshot: Snapshot) -> list[Check]:
@@ -100,6 +103,8 @@ def _checks(snapshot: Snapshot, node: NodeSnapshot) -> Iterator[Check]:
     yield from _sysctls(place, declared, node)
     for masquerade in declared.masquerade:
         yield from _masquerade(node, masquerade)
+    if declared.unknown:
+        yield place.skip(DECLARED, "pod network", declared.unknown)
 
 
 def _entries(node: NodeSnapshot, file: str) -> list[dict[str, Any]] | None:

@@ -18,7 +18,7 @@ from kubewire.lab.record import changes_between
 from kubewire.lab.rendering import lab_data
 from kubewire.lab.schema import Lab, node_names
 from kubewire.providers.base import Change, NodeRecord
-from kubewire.providers.kind import httpbin, network, preflight, pull, state, tool
+from kubewire.providers.kind import httpbin, network, node_network, preflight, pull, state, tool
 from kubewire.providers.kind.config import kind_config
 from kubewire.providers.kind.engine import Engine
 from kubewire.providers.kind.images import choose_image
@@ -26,6 +26,7 @@ from kubewire.providers.kind.ready import wait_for_nodes, wait_until_ready
 from kubewire.providers.kind.records import NodeContainer
 
 REMOVAL_SECONDS, PAUSE = 60.0, 0.1
+STARTED = "node container started"
 
 
 def up(lab: Lab, engine: Engine, *, check: bool = False, keep: bool = False) -> list[Change]:
@@ -161,15 +162,16 @@ def _hint(
             hint=f"kubewire up {lab.name} --recreate recreates the lab",
         )
     stopped = [node for node in containers if node.state != "running"]
-    changes = [Change(node.name, "node container started", f"it was {node.state}") for node in stopped]
-    if check:
-        return changes
-    for node in stopped:
+    changes = [Change(node.name, STARTED, f"it was {node.state}") for node in stopped]
+    for node in () if check else stopped:
         emit("cluster", f"starting {node.name}")
         engine.start(node)
-    wait_until_ready(lab, paths.lab_dir(lab.name) / state.KUBECONFIG, emit)
-    if stopped:
-        _record_nodes(recorded, engine)
+    running = [node for node in containers if node not in stopped]
+    changes += node_network.hint(lab, recorded, engine, running, check=check)
+    if not check:
+        wait_until_ready(lab, paths.lab_dir(lab.name) / state.KUBECONFIG, emit)
+        if any(change.what in (STARTED, node_network.RESTARTED) for change in changes):
+            _record_nodes(recorded, engine)
     return changes
 
 

@@ -85,6 +85,10 @@ class Engine:
         with _told(f"starting {node.name}"):
             self.client.api.start(node.id)
 
+    def restart(self, node: NodeContainer) -> None:
+        with _told(f"restarting {node.name}"):
+            self.client.api.restart(node.id)
+
     def remove(self, node: NodeContainer) -> None:
         """Remove a container with its anonymous volumes; one that is gone, or being removed, is fine."""
         from docker.errors import APIError

@@ -32,7 +32,8 @@ done
 exit 1
 """
 
-# $@: wanted routes as DESTINATION=GATEWAY. Pod routes are those that each pod's own veth pair asks for.
+# $@: wanted routes as DESTINATION=GATEWAY. Pod routes, and the gateway's address on the node's end, are those
+# that each pod's own veth pair asks for.
 _ROUTES = r"""
 mend() { # family, destination, the rest of the route
   family=$1 destination=$2; shift 2
@@ -51,7 +52,17 @@ for space in $(ip netns list | cut -d ' ' -f 1); do
   [ -n "$peer" ] || continue
   veth=$(ip -o link | sed -n "s/^$peer: \([^@:]*\).*/\1/p")
   [ -n "$veth" ] || continue
-  write link set "$veth" up
+  case $(ip -o link show dev "$veth") in *[,'<']UP[,'>']*) ;; *)
+    write link set "$veth" up && echo "veth $veth set up again" ;;
+  esac
+  for family in 4 6; do
+    gateway=$(ip -n "$space" "-$family" route show default | sed -n 's/.* via \([0-9a-f.:]*\) .*/\1/p')
+    [ -n "$gateway" ] || continue
+    ip "-$family" -o addr show dev "$veth" | grep -qF " $gateway/" && continue
+    length=32 flags=
+    [ "$family" = 4 ] || length=128 flags=nodad
+    write address replace "$gateway/$length" dev "$veth" $flags && echo "address $gateway of $veth put back"
+  done
   addresses=$(ip -n "$space" -o addr show dev eth0 scope global | awk '{sub("/.*", "", $4); print $4}')
   for address in $addresses; do
     family=4

@@ -20,6 +20,7 @@ from kubewire.providers.kind import node, state
 if TYPE_CHECKING:
     from kubewire.core.leftovers import Leftover
     from kubewire.core.progress import Progress
+    from kubewire.dataplane.node_network import NodeNetwork
     from kubewire.lab.schema import Lab
 
 PACKAGES = {"docker": "docker.io", "curl": "curl"}
@@ -105,10 +106,10 @@ class KindProvider(Provider):
             return
         from kubewire.core.progress import emit
         from kubewire.lab.schema import Lab
-        from kubewire.providers.kind.ready import wait_until_ready
+        from kubewire.providers.kind.ready import pod_network, wait_until_ready
 
         wait_until_ready(Lab.model_validate(recorded.definition), self.kubeconfig(name), emit)
-        state.mark_ready(name)
+        state.mark_ready(name, pod_network(self.kubeconfig(name)))
 
     def abandon(self, name: str) -> None:
         """Remove a lab that never became ready; where the engine no longer answers that is left to `gc`."""
@@ -194,11 +195,24 @@ class KindProvider(Provider):
         repair.restart_kube_proxy(self.kubeconfig(name), node)
 
     def repair_network(self, name: str, node: str, *, check: bool = False) -> list[Change]:
-        from kubewire.providers.kind import repair
+        from kubewire.lab.schema import Lab
+        from kubewire.providers.kind import node_network, repair
+        from kubewire.providers.kind.engine import engine
 
-        return [
-            Change(node, what) for what in repair.repair_network(self.kubeconfig(name), node, check=check)
-        ]
+        recorded = _living(name)
+        with engine() as docker:
+            here = [each for each in docker.nodes(name) if each.name == node]
+            lab = Lab.model_validate(recorded.definition)
+            changes = node_network.hint(lab, recorded, docker, here, check=check)
+        routes = repair.repair_network(self.kubeconfig(name), node, check=check)
+        return changes + [Change(node, what) for what in routes]
+
+    def node_networks(self, lab: Lab) -> dict[str, NodeNetwork]:
+        from kubewire.providers.kind import node_network
+        from kubewire.providers.kind.engine import engine
+
+        with engine() as docker:
+            return node_network.declared(lab, _living(lab.name), docker.nodes(lab.name))
 
     def pod_prefix(self, name: str, namespace: str, pod: str) -> tuple[str, ...]:
         from kubewire.cluster.api import Api

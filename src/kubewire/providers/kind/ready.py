@@ -31,6 +31,14 @@ def wait_for_nodes(lab: Lab, kubeconfig: Path, progress: Progress) -> None:
     _wait(lab, kubeconfig, progress, SECONDS, lambda api: _nodes_lacking(api, lab))
 
 
+def pod_network(kubeconfig: Path) -> str:
+    """The image of the DaemonSet kindnet's container, in up to 256 characters."""
+    with Api(kubeconfig) as api:
+        found = api.get("/apis/apps/v1/namespaces/kube-system/daemonsets/kindnet")
+    containers = found["spec"]["template"]["spec"]["containers"]
+    return str(containers[0].get("image", ""))[:256]
+
+
 def _wait(
     lab: Lab, kubeconfig: Path, progress: Progress, seconds: float, lacking: Callable[[Api], str]
 ) -> None:

@@ -12,7 +12,11 @@ ROLE_LABEL = "io.x-k8s.kind.role"
 
 @dataclass(frozen=True)
 class NodeContainer:
-    """A kind node as the engine sees it; `mounts` are (source, destination)."""
+    """A kind node as the engine sees it; `mounts` are (source, destination).
+
+    `interfaces` (addresses with prefix length) and `gateways` are what the engine gave its eth0, as far as
+    that is known: a node in further networks has several links, of which the engine doesn't tell the names.
+    """
 
     name: str
     id: str
@@ -21,6 +25,8 @@ class NodeContainer:
     image: str
     ips: tuple[str, ...]
     mounts: tuple[tuple[str, str], ...]
+    interfaces: tuple[str, ...] = ()
+    gateways: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,10 @@ class NodeImage:
 def node_of(attributes: Mapping[str, Any]) -> NodeContainer:
     """From `GET /containers/ID/json`."""
     labels = attributes["Config"]["Labels"]
-    network = (attributes["NetworkSettings"].get("Networks") or {}).get(NETWORK) or {}
+    networks = attributes["NetworkSettings"].get("Networks") or {}
+    network = networks.get(NETWORK) or {}
+    only = network if len(networks) == 1 else {}
+    lengths = (("IPAddress", "IPPrefixLen"), ("GlobalIPv6Address", "GlobalIPv6PrefixLen"))
     role = labels.get(ROLE_LABEL, "")
     return NodeContainer(
         name=attributes["Name"].removeprefix("/"),
@@ -46,6 +55,8 @@ def node_of(attributes: Mapping[str, Any]) -> NodeContainer:
         image=attributes["Image"],
         ips=tuple(ip for key in ("IPAddress", "GlobalIPv6Address") if (ip := network.get(key))),
         mounts=tuple((m.get("Source", ""), m["Destination"]) for m in attributes.get("Mounts", ())),
+        interfaces=tuple(f"{only[key]}/{only[length]}" for key, length in lengths if only.get(key)),
+        gateways=tuple(only[key] for key in ("Gateway", "IPv6Gateway") if only.get(key)),
     )
 
 

@@ -1,4 +1,4 @@
-"""Repairs of one node: kube-proxy restarted after its rules are removed, routes to pods restored."""
+"""Repairs of one node: kube-proxy restarted after its rules are removed, pods' routes and links restored."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def restart_kube_proxy(kubeconfig: Path, node: str) -> None:
 
 
 def repair_network(kubeconfig: Path, node: str, *, check: bool = False) -> list[str]:
-    """Descriptions of the routes restored on that node, with `check` only planned."""
+    """Descriptions of the routes and veth pairs restored on that node, with `check` only planned."""
     with Api(kubeconfig) as api:
         items = api.get("/api/v1/nodes")["items"]
     return script(node, LOOK if check else REPAIR, *wanted(items, node)).splitlines()

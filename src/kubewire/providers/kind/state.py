@@ -23,7 +23,8 @@ SCHEMA = 1
 
 class ClusterState(Origin, frozen=True):
     """A cluster as `up` made it. `ready` is false until the whole lab is: then it is not kept, unless `kept`
-    says that a failed creation's nodes are to be looked into.
+    says that a failed creation's nodes are to be looked into. `pod_network` is the image of its DaemonSet
+    kindnet when it became ready.
     """
 
     lab: str
@@ -33,6 +34,7 @@ class ClusterState(Origin, frozen=True):
     definition: dict[str, Any]
     ready: bool = False
     kept: bool = False
+    pod_network: str = ""
 
 
 def require_here(name: str) -> None:
@@ -57,11 +59,11 @@ def write(state: ClusterState) -> None:
     write_record(paths.lab_dir(state.lab) / FILE, state, SCHEMA)
 
 
-def mark_ready(name: str) -> None:
+def mark_ready(name: str, pod_network: str = "") -> None:
     """From now on the cluster outlives its owners."""
     found = read(name)
     if found and not found.ready:
-        write(replace(found, ready=True))
+        write(replace(found, ready=True, pod_network=pod_network))
 
 
 def exists(name: str) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kubewire.providers.kind.node import FIND_POD, REPAIR
+from kubewire.providers.kind.node import FIND_POD, LOOK, REPAIR
 from kubewire.providers.kind.repair import wanted
 from repository import ROOT
 
@@ -28,6 +28,7 @@ ip addr add 172.18.0.2/16 dev eth0 && ip link set eth0 up
 ip netns add cni-1 && ip netns add cni-empty
 ip link add veth1 type veth peer name eth0 netns cni-1
 ip -n cni-1 addr add 10.244.1.5/24 dev eth0 && ip -n cni-1 link set eth0 up && ip link set veth1 up
+ip addr add 10.244.1.1/32 dev veth1 && ip -n cni-1 route add default via 10.244.1.1
 ip route add 10.244.1.5 dev veth1 scope host
 ip route add 10.244.2.0/24 via 172.18.0.3
 """
@@ -76,6 +77,27 @@ def test_routes_that_are_wrong_are_put_back_and_named(damage: str, told: str) ->
     assert "10.244.1.5 dev veth1" in out[1]
     assert "10.244.2.0/24 via 172.18.0.3 dev eth0" in out[1]
     assert "put back" not in out[1]
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        (
+            "ip addr del 10.244.1.1/32 dev veth1",
+            "address 10.244.1.1 of veth1 put back\nroute 10.244.1.5 dev veth1 put back\n",
+        ),
+        ("ip link set veth1 down", "veth veth1 set up again\n"),
+    ],
+)
+def test_a_pods_gateway_and_link_are_put_back_and_only_then_named(damage: str, told: str) -> None:
+    look = call(LOOK, "10.244.2.0/24=172.18.0.3")
+    repair = call(REPAIR, "10.244.2.0/24=172.18.0.3")
+    out = in_node(damage, look, "echo --", repair, "echo --", repair, "ip addr show veth1").split("--\n")
+    assert out[:2] == [told, told]
+    assert "put back" not in out[2]
+    assert "again" not in out[2]
+    assert "inet 10.244.1.1/32" in out[2]
+    assert ",UP" in out[2]
 
 
 def test_routes_are_wanted_to_every_other_node_by_family() -> None:
