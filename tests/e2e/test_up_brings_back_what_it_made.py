@@ -12,6 +12,10 @@ from pathlib import Path
 import pytest
 from harness import ROOT, Kubewire
 
+from kubewire.core.processes import run
+from kubewire.providers.registry import get_provider
+from waiting import DEADLINE
+
 pytestmark = pytest.mark.e2e
 LAB = "regained"
 MASQUERADE = "KIND-MASQ-AGENT"
@@ -68,6 +72,29 @@ def test_it_is_named_announced_and_put_back(command: Kubewire, definition: Path,
     announced = CHANGE.findall(command.ok("up", str(definition), "--check").text)
     done = CHANGE.findall(command.ok("up", str(definition)).text)
     assert done
+    assert [line.replace("would be done: ", "") for line in announced] == done
+    assert "nothing to do" in command.ok("up", str(definition)).text
+    command.ok("verify", LAB)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "ip link set veth-1 nomaster",
+        "ip link set br0 down",
+        "ip address flush dev br0",
+        "ip link del br0; ip link set veth-2 down",
+    ],
+)
+def test_the_bridge_outside_the_nodes_is_announced_and_put_back(
+    command: Kubewire, definition: Path, damage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(command.state))
+    outside = get_provider("netns").external_prefix(LAB)
+    assert run([*outside, "sh", "-ec", damage], timeout=DEADLINE).code == 0
+    announced = CHANGE.findall(command.ok("up", str(definition), "--check").text)
+    done = CHANGE.findall(command.ok("up", str(definition)).text)
+    assert "br0" in done[0]
     assert [line.replace("would be done: ", "") for line in announced] == done
     assert "nothing to do" in command.ok("up", str(definition)).text
     command.ok("verify", LAB)

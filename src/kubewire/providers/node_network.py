@@ -66,16 +66,29 @@ def look(prefix: Sequence[str], node: str, wanted: NodeNetwork) -> Seen:
         raise LabError(f"its network can't be read: {outcome.err or f'exit code {outcome.code}'}", where=node)
     try:
         addresses, *routes = (json.loads(part.strip() or "[]") for part in parts[:3])
-        links = {link["ifname"]: link for link in addresses if "ifname" in link}
+        by_name = _by_name(addresses)
         return Seen(
-            link=links.get("eth0"),
+            link=by_name.get("eth0"),
             routes=tuple(route for family in routes for route in family),
             sysctls=dict(line.split(" = ", 1) for line in parts[3].splitlines() if " = " in line),
             saved=dict(zip(_SAVERS, parts[4:], strict=False)),
-            loopback="UP" in links.get("lo", {"flags": ("UP",)})["flags"],
+            loopback="UP" in by_name.get("lo", {"flags": ("UP",)})["flags"],
         )
     except WRONG as error:
         raise LabError(f"its network is not understood: {error!r}", where=node) from error
+
+
+def links(prefix: Sequence[str], where: str) -> dict[str, dict[str, Any]]:
+    """The links by name, as `ip -j address` prints them; LabError as `look`."""
+    outcome = run([*prefix, "ip", "-j", "address", "show"], timeout=SECONDS)
+    try:
+        return _by_name(json.loads(outcome.out))
+    except WRONG as error:
+        raise LabError(f"its links can't be read: {outcome.err or repr(error)}", where=where) from error
+
+
+def _by_name(entries: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {link["ifname"]: link for link in entries if "ifname" in link}
 
 
 def apply(prefix: Sequence[str], node: str, mend: Mend) -> None:

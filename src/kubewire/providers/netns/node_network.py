@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
+from kubewire.dataplane.core.iproute import local_addresses
 from kubewire.dataplane.node_network import NodeNetwork
 from kubewire.providers import masquerade, node_network
 from kubewire.providers.base import Change
@@ -14,6 +16,8 @@ from kubewire.providers.node_network import Mend, Seen
 if TYPE_CHECKING:
     from kubewire.lab.schema import Lab
     from kubewire.providers.netns.state import SandboxState
+
+BRIDGE = "br0"
 
 
 def declared(lab: Lab) -> dict[str, NodeNetwork]:
@@ -36,19 +40,49 @@ def declared(lab: Lab) -> dict[str, NodeNetwork]:
 
 def hint(lab: Lab, state: SandboxState, only: str = "", *, check: bool = False) -> list[Change]:
     """Restore every node's (or `only` one's) links, addresses, routes to the nodes' network and out of it,
-    sysctls and chain policies; with `check` only name the differences.
+    sysctls and chain policies, and before all nodes' the bridge; with `check` only name the differences.
     """
     changes = []
+    outside = entry.sandbox_prefix(state)
+    for call in () if only else bridge_mends(lab, node_network.links(outside, lab.name)):
+        if not check:
+            node_network.apply(outside, lab.name, call)
+        if call.text:
+            changes.append(Change(lab.name, call.text))
     for index, (name, wanted) in enumerate(declared(lab).items()):
         if only not in ("", name):
             continue
         prefix = entry.node_prefix(state, name)
         for call in mends(index, name, wanted, node_network.look(prefix, name, wanted)):
             if not check:
-                node_network.apply(entry.sandbox_prefix(state) if call.outside else prefix, name, call)
+                node_network.apply(outside if call.outside else prefix, name, call)
             if call.text:
                 changes.append(Change(name, call.text))
     return changes
+
+
+def bridge_mends(lab: Lab, links: Mapping[str, Mapping[str, Any]]) -> list[Mend]:
+    """The calls, in order, that restore the bridge, its addresses, and its nodes' ends on it, from the
+    sandbox's own links by name, as `ip -j address` prints them. A missing end is made with its node's eth0.
+    """
+    bridge = links.get(BRIDGE)
+    there = {f"{a['local']}/{a['prefixlen']}" for a in local_addresses(bridge or {})}
+    calls = []
+    if not bridge:
+        calls.append(Mend(("ip", "link", "add", BRIDGE, "type", "bridge"), f"bridge {BRIDGE} made again"))
+    for gateway in map(str, topology.gateways(lab)):
+        if gateway not in there:
+            nodad = ("nodad",) if ":" in gateway else ()
+            add = ("ip", "address", "replace", gateway, "dev", BRIDGE, *nodad)
+            calls.append(Mend(add, f"address {gateway} put back on {BRIDGE}"))
+    for index, _ in enumerate(topology.nodes(lab)):
+        end = links.get(f"veth-{index}")
+        if end and (end.get("master") != BRIDGE or "UP" not in end["flags"]):
+            calls.append(Mend(_on_bridge(index), f"link veth-{index} put back on {BRIDGE}"))
+    if not bridge or "UP" not in bridge["flags"]:
+        text = f"bridge {BRIDGE} set up again" if bridge else ""
+        calls.append(Mend(("ip", "link", "set", BRIDGE, "up"), text))
+    return calls
 
 
 def mends(index: int, name: str, wanted: NodeNetwork, seen: Seen) -> list[Mend]:
@@ -57,6 +91,9 @@ def mends(index: int, name: str, wanted: NodeNetwork, seen: Seen) -> list[Mend]:
     """
     link = f"veth-{index}"
     add = ("ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", name)
-    on_bridge = ("ip", "link", "set", link, "master", "br0", "up")
-    new = (Mend(add, "link eth0 made again", outside=True), Mend(on_bridge, outside=True))
+    new = (Mend(add, "link eth0 made again", outside=True), Mend(_on_bridge(index), outside=True))
     return node_network.mends(wanted, seen, new)
+
+
+def _on_bridge(index: int) -> tuple[str, ...]:
+    return ("ip", "link", "set", f"veth-{index}", "master", BRIDGE, "up")

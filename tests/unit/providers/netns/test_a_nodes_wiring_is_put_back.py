@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kubewire.lab.schema import Lab
-from kubewire.providers.netns.node_network import declared, mends
+from kubewire.providers.netns.node_network import bridge_mends, declared, mends
 from kubewire.providers.node_network import Seen
 
 LAB = Lab.model_validate(
@@ -110,3 +110,42 @@ def test_policies_and_forwarding_go_back_to_what_the_sandbox_has() -> None:
         "net.ipv4.ip_forward set back to 1",
         "iptables filter FORWARD: policy DROP set back to ACCEPT",
     ]
+
+
+def sandbox(**changed: Any) -> dict[str, dict[str, Any]]:
+    """The sandbox's own links; a changed one by its name with `_` for `-`, None for one that is gone."""
+    own = [{"local": "172.18.0.1", "prefixlen": 16}, {"local": "fc00:f853:ccd:e793::1", "prefixlen": 64}]
+    ends = {f"veth-{index}": {"flags": ["UP"], "master": "br0"} for index in range(3)}
+    whole = {"br0": {"flags": ["UP"], "addr_info": own}, **ends}
+    whole |= {name.replace("_", "-"): link for name, link in changed.items()}
+    return {name: link for name, link in whole.items() if link is not None}
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({}, []),
+        ({"br0": {**sandbox()["br0"], "flags": []}}, ["bridge br0 set up again"]),
+        ({"veth_1": {"flags": ["UP"]}}, ["link veth-1 put back on br0"]),
+        ({"veth_2": {"flags": [], "master": "br0"}}, ["link veth-2 put back on br0"]),
+        ({"veth_0": None}, []),
+        (
+            {"br0": {"flags": ["UP"], "addr_info": sandbox()["br0"]["addr_info"][1:]}},
+            ["address 172.18.0.1/16 put back on br0"],
+        ),
+        (
+            {"br0": None, **{f"veth_{index}": {"flags": ["UP"]} for index in range(3)}},
+            [
+                "bridge br0 made again",
+                "address 172.18.0.1/16 put back on br0",
+                "address fc00:f853:ccd:e793::1/64 put back on br0",
+                *(f"link veth-{index} put back on br0" for index in range(3)),
+                "",
+            ],
+        ),
+    ],
+)
+def test_the_bridge_and_the_nodes_ends_on_it_are_put_back(changed: dict[str, Any], told: list[str]) -> None:
+    calls = bridge_mends(LAB, sandbox(**changed))
+    assert [call.text for call in calls] == told
+    assert not told or told[-1] or calls[-1].argv == ("ip", "link", "set", "br0", "up")
