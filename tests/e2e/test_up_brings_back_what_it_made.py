@@ -22,6 +22,7 @@ MASQUERADE = "KIND-MASQ-AGENT"
 VETH = "$(ip -o link | sed -n 's/^[0-9]*: \\(veth[^@]*\\)@.*/\\1/p' | head -n 1)"
 GATEWAY = f"$(ip -o -4 address show dev {VETH} | sed -n 's/.* inet \\([0-9.]*\\).*/\\1/p')/32"
 JUMP = f"iptables -t nat -S POSTROUTING | grep {MASQUERADE} | sed 's/^-A/iptables -t nat -D/'"
+CHAIN = "iptables -t nat -S | sed -n 's/^-N \\(CNI-DN-.*\\)/\\1/p'"
 DAMAGES = {
     "the rules of the masquerade chain": (f"iptables -t nat -F {MASQUERADE}", "node.masquerade"),
     "the jump to it": (f'eval "$({JUMP})"', "node.masquerade"),
@@ -38,17 +39,32 @@ DAMAGES = {
     "the link": ("ip link set eth0 down", "node.link"),
     "loopback": ("ip link set lo down", "node.link"),
     "forwarding": ("sysctl -qw net.ipv4.ip_forward=0", "kernel.sysctl"),
+    "the way to host ports": ("iptables -t nat -F CNI-HOSTPORT-DNAT", "node.host-port"),
+    "a rule for a host port": (f'iptables -t nat -D "$({CHAIN})" 1', "node.host-port"),
     "a sysctl without effect": ("sysctl -qw net.ipv6.conf.default.accept_dad=1", "node.sysctl"),
 }
 QUICK = ("the rules of the masquerade chain", "the default route")
 """One that the node agent puts back, one that the provider does."""
+PORT = f"""
+apiVersion: v1
+kind: Pod
+metadata: {{name: port, namespace: default}}
+spec:
+  nodeName: {LAB}-worker
+  terminationGracePeriodSeconds: 1
+  containers:
+    - name: httpbin
+      image: docker.io/kubewire/httpbin:1
+      ports: [{{containerPort: 80, hostPort: 8080}}]
+"""
 CHANGE = re.compile(r"^      (\S+: .*)$", re.M)
 
 
 @pytest.fixture(scope="module")
 def definition(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("lab") / f"{LAB}.yml"
-    file.write_text((ROOT / "labs" / "iptables.yml").read_text())
+    file.write_text((ROOT / "labs" / "iptables.yml").read_text() + "manifests: [port.yml]\n")
+    (file.parent / "port.yml").write_text(PORT)
     return file
 
 

@@ -5,24 +5,34 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ipaddress import ip_network
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
 from kubewire.core.errors import LabError
 from kubewire.core.serialization import decode
+from kubewire.dataplane import host_ports
 from kubewire.dataplane.core.findings import FAMILIES, Check, IpFamily, Place
 from kubewire.dataplane.core.iproute import ADDRESSES, ROUTES, WRONG, local_addresses
-from kubewire.dataplane.core.pods import read_pods
+from kubewire.dataplane.core.pods import Pod, read_pods
 from kubewire.dataplane.core.snapshot import IPTABLES_FILES, NODE_NETWORK, NodeSnapshot, Snapshot
 
+if TYPE_CHECKING:
+    from kubewire.dataplane.core.packet import Address
+
 PREFIX = "node."
-DECLARED, LINK, ADDRESS, ROUTE, SYSCTL, MASQUERADE = (
-    f"{PREFIX}{kind}" for kind in ("network", "link", "address", "route", "sysctl", "masquerade")
+DECLARED, LINK, ADDRESS, ROUTE, SYSCTL, MASQUERADE, HOST_PORT = (
+    f"{PREFIX}{kind}" for kind in ("network", "link", "address", "route", "sysctl", "masquerade", "host-port")
 )
 TOOLS: dict[IpFamily, str] = {"ipv4": "iptables", "ipv6": "ip6tables"}
 _COUNTERS = re.compile(r"^\[\d+:\d+\] ", re.MULTILINE)
 _WHY = "the lab's provider set it up so; `kubewire up` puts it back"
+
+
+def nat_lines(saved: str) -> list[str]:
+    """The lines of the table nat in iptables-save's output, without counters."""
+    _, _, rest = _COUNTERS.sub("", f"\n{saved}").partition("\n*nat\n")
+    return [line.rstrip() for line in rest.partition("\nCOMMIT")[0].splitlines()]
 
 
 class Masquerade(Struct, frozen=True):
@@ -35,8 +45,7 @@ class Masquerade(Struct, frozen=True):
 
     def found(self, saved: str) -> tuple[tuple[str, ...], int]:
         """The chain's rules in iptables-save's output, and how many jumps to it there are."""
-        _, _, rest = _COUNTERS.sub("", f"\n{saved}").partition("\n*nat\n")
-        lines = [line.rstrip() for line in rest.partition("\nCOMMIT")[0].splitlines()]
+        lines = nat_lines(saved)
         return tuple(line for line in lines if line.startswith(f"-A {self.chain} ")), lines.count(self.jump)
 
 
@@ -47,7 +56,8 @@ class NodeNetwork(Struct, frozen=True):
     `CIDR via ADDRESS` or `CIDR dev LINK`, with `default` for the default route. `pod_gateways`: the host's
     end of each pod's veth pair has the first address of the node's pod CIDRs, as the CNI plugin ptp does it.
     `unknown`: why it isn't known what the pod network writes, so that `masquerade` and the gateways are left
-    out.
+    out. `port_network`: the CNI network in which the plugin portmap maps pods' host ports, with a pod's UID
+    as the container's id; "" where that isn't known.
     """
 
     links: tuple[str, ...] = ()
@@ -57,6 +67,7 @@ class NodeNetwork(Struct, frozen=True):
     masquerade: tuple[Masquerade, ...] = ()
     pod_gateways: bool = False
     unknown: str = ""
+    port_network: str = ""
 
 
 def check_node_networks(snapshot: Snapshot) -> list[Check]:
@@ -103,6 +114,8 @@ def _checks(snapshot: Snapshot, node: NodeSnapshot) -> Iterator[Check]:
     yield from _sysctls(place, declared, node)
     for masquerade in declared.masquerade:
         yield from _masquerade(node, masquerade)
+    if declared.port_network:
+        yield from _host_ports(snapshot, node, declared.port_network)
     if declared.unknown:
         yield place.skip(DECLARED, "pod network", declared.unknown)
 
@@ -149,19 +162,51 @@ def _gateways(
     routes: Sequence[Mapping[str, Any]],
 ) -> Iterator[Check]:
     """Of the links that a local pod's host route leads to; a route that is missing has a check of its own."""
-    own = next((node for node in snapshot.state.nodes if node.name == place.node), None)
     by_name = {str(link.get("ifname")): link for link in links}
     devices = {str(route.get("dst")): str(route.get("dev")) for route in routes}
-    gateways = [ip_network(cidr)[1] for cidr in (own.pod_cidrs if own else ())]
-    for pod in read_pods(snapshot.cluster):
-        if pod.node != place.node or pod.phase != "Running" or pod.host or pod.leaving:
-            continue
+    gateways = [ip_network(cidr)[1] for cidr in _pod_cidrs(snapshot, place.node)]
+    for pod in _pods(snapshot, place.node):
         for ip in pod.addresses:
             link = devices.get(str(ip), "")
             if link.startswith("veth") and link in by_name:
                 wanted = [f"{g}/{g.max_prefixlen}" for g in gateways if g.version == ip_network(ip).version]
                 why = f"it is the gateway of {pod.name} (the CNI plugin ptp); `kubewire up` puts it back"
                 yield from _on_link(place, link, wanted, by_name[link], why)
+
+
+def _pod_cidrs(snapshot: Snapshot, node: str) -> Sequence[str]:
+    return next((each.pod_cidrs for each in snapshot.state.nodes if each.name == node), ())
+
+
+def _pods(snapshot: Snapshot, node: str) -> Iterator[Pod]:
+    """The pods on that node that have a network of their own."""
+    for pod in read_pods(snapshot.cluster):
+        if pod.node == node and pod.phase == "Running" and not (pod.host or pod.leaving):
+            yield pod
+
+
+def _host_ports(snapshot: Snapshot, node: NodeSnapshot, network: str) -> Iterator[Check]:
+    why = "portmap of the CNI plugins writes so for the pod's hostPort; `kubewire up` puts it back"
+    for pod in _pods(snapshot, node.name):
+        for ip, cidr in pod_addresses(pod, _pod_cidrs(snapshot, node.name)):
+            wanted = host_ports.rules(network, pod, ip, cidr)
+            family = FAMILIES[ip.version == 6]
+            saved = node.files.get(IPTABLES_FILES[family])
+            if not wanted:
+                continue
+            place, label = Place("", node.name, family), f"{TOOLS[family]} nat: host ports of {pod.name}"
+            if saved is None:
+                yield place.skip(HOST_PORT, label, _missing(node, IPTABLES_FILES[family]))
+            else:
+                there = host_ports.found(wanted, nat_lines(saved))
+                expected, actual = "\n".join(wanted), "\n".join(there) or "(no rule)"
+                yield place.check(HOST_PORT, label, why, expected, actual)
+
+
+def pod_addresses(pod: Pod, cidrs: Iterable[str]) -> Iterator[tuple[Address, str]]:
+    """Each address with the one of its node's pod CIDRs that has it."""
+    for ip in pod.addresses:
+        yield from ((ip, cidr) for cidr in cidrs if ip in ip_network(cidr))
 
 
 def route_texts(route: Mapping[str, Any]) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +14,19 @@ if TYPE_CHECKING:
     from kubewire.dataplane.core.packet import Address
 
 
+class HostPort(Struct, frozen=True):
+    """A port of the pod's node, only at `address` if it has one, that leads to the pod's port `target`."""
+
+    number: int
+    target: int
+    protocol: str
+    address: str = ""
+
+
 class Pod(Struct, frozen=True):
-    """A pod as the API gives it; `host`: it uses its node's network, `leaving`: it was deleted."""
+    """A pod as the API gives it; `host`: it uses its node's network, `leaving`: it was deleted, `identity`:
+    its UID.
+    """
 
     namespace: str
     short_name: str
@@ -25,6 +36,8 @@ class Pod(Struct, frozen=True):
     host: bool
     ready: bool
     leaving: bool
+    identity: str = ""
+    host_ports: tuple[HostPort, ...] = ()
 
     @property
     def name(self) -> str:
@@ -34,12 +47,13 @@ class Pod(Struct, frozen=True):
 def read_pods(v1_list: Mapping[str, Any]) -> list[Pod]:
     """The pods of a v1 List. Raises LabError."""
     try:
-        return [_pod(item) for item in v1_list.get("items") or () if item.get("kind") == "Pod"]
+        return [read_pod(item) for item in v1_list.get("items") or () if item.get("kind") == "Pod"]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise LabError(f"a pod is not as the API gives it: {error!r}", where="cluster.json") from error
 
 
-def _pod(item: Mapping[str, Any]) -> Pod:
+def read_pod(item: Mapping[str, Any]) -> Pod:
+    """One pod. Raises what `read_pods` makes a LabError of."""
     meta, status, spec = item["metadata"], item.get("status") or {}, item.get("spec") or {}
     conditions = [(each.get("type"), each.get("status")) for each in status.get("conditions") or ()]
     return Pod(
@@ -51,7 +65,18 @@ def _pod(item: Mapping[str, Any]) -> Pod:
         host=bool(spec.get("hostNetwork")),
         ready=("Ready", "True") in conditions,
         leaving=bool(meta.get("deletionTimestamp")),
+        identity=str(meta.get("uid", "")),
+        host_ports=tuple(_host_ports(spec)),
     )
+
+
+def _host_ports(spec: Mapping[str, Any]) -> Iterator[HostPort]:
+    for container in spec.get("containers") or ():
+        for port in container.get("ports") or ():
+            if port.get("hostPort"):
+                protocol, address = str(port.get("protocol", "TCP")).lower(), port.get("hostIP") or ""
+                named = str(ip_address(address)) if address else ""
+                yield HostPort(int(port["hostPort"]), int(port["containerPort"]), protocol, named)
 
 
 def find_pod(wanted: str, pods: Iterable[Pod]) -> Pod:

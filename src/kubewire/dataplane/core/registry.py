@@ -42,6 +42,7 @@ KINDS: dict[str, Kind] = {
     "node.route": Kind("The routes to the nodes' network and out of it are there", _ALL),
     "node.sysctl": Kind("The sysctls that the provider wrote have kept their values", _ALL),
     "node.masquerade": Kind("What pods send out of the cluster is masqueraded, as kindnet does", _ALL),
+    "node.host-port": Kind("Pods' host ports lead to them, as the CNI plugin portmap does", _ALL),
     "traffic.service": Kind("The lab's Service is there", _ALL),
     "traffic.clusterip": Kind("Every request to the cluster IP is answered by a ready replica", _ALL),
     "traffic.spread": Kind("Requests spread over all ready replicas", _ALL),

@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,30 @@ class Cni:
         """CNI DEL, in reverse order; idempotent."""
         for plugin in reversed(self.chain(node, cidrs, port_mappings)):
             self._call("DEL", node, plugin, container, netns)
+
+    def map_ports(
+        self,
+        node: Node,
+        cidrs: Iterable[str],
+        container: str,
+        netns: Path,
+        attached: Attachment,
+        *,
+        port_mappings: Iterable[Mapping[str, Any]],
+    ) -> None:
+        """Make portmap's rules of an attached pod anew."""
+        cidrs = list(cidrs)
+        _, portmap = self.chain(node, cidrs, port_mappings)
+        ips = [
+            {"address": f"{ip}/{ip_network(cidr).prefixlen}", "interface": 1}
+            for ip in attached.ips
+            for cidr in cidrs
+            if ip_address(ip) in ip_network(cidr)
+        ]
+        links = [{"name": attached.veth}, {"name": "eth0", "sandbox": str(netns)}]
+        result = {"cniVersion": VERSION, "interfaces": links, "ips": ips}
+        for command in ("DEL", "ADD"):
+            self._call(command, node, {**portmap, "prevResult": result}, container, netns)
 
     def chain(
         self,

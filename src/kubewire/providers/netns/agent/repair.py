@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from kubewire.dataplane.node_network import TOOLS
+from kubewire.dataplane import host_ports
+from kubewire.dataplane.core.findings import FAMILIES
+from kubewire.dataplane.core.pods import read_pod
+from kubewire.dataplane.node_network import TOOLS, nat_lines, pod_addresses
 from kubewire.providers import masquerade
-from kubewire.providers.netns.agent import routes
+from kubewire.providers.netns.agent import cni, routes
 from kubewire.providers.netns.agent.commands import run
 from kubewire.providers.netns.agent.context import Machine
 from kubewire.providers.netns.agent.pod import PodWorker
 from kubewire.providers.netns.agent.routes import Route, within
+from kubewire.providers.netns.agent.sandbox import Sandbox
 from kubewire.providers.netns.agent_config import Node
 
 
@@ -51,6 +55,7 @@ def _repair(machine: Machine, node: Node, workers: Iterable[PodWorker], *, check
             mended += _mend_link(
                 node, box.attachment.veth, box.attachment.gateways, links, worker.key, check=check
             )
+        mended += _mend_host_ports(machine, node, box, check=check)
         expected += [routes.pod_route(ip, box.attachment.veth) for ip in box.attachment.ips]
     calls = routes.mends(expected, _observed(machine, node))
     if not check:
@@ -95,6 +100,18 @@ def _mend_link(
     if not check:
         routes.apply(node, calls)
     return mended
+
+
+def _mend_host_ports(machine: Machine, node: Node, box: Sandbox, *, check: bool) -> list[str]:
+    """Restore portmap's rules of a pod that has host ports."""
+    pod, lost = read_pod({**box.pod, "status": {"podIPs": [{"ip": ip} for ip in box.ips]}}), False
+    for ip, cidr in pod_addresses(pod, machine.cidrs[node.name]) if pod.host_ports else ():
+        wanted = host_ports.rules(cni.NAME, pod, ip, cidr)
+        saved = run([*node.enter(), f"{TOOLS[FAMILIES[ip.version == 6]]}-save", "-t", "nat"])
+        lost = lost or (bool(wanted) and host_ports.found(wanted, nat_lines(saved)) != wanted)
+    if lost and not check:
+        box.map_ports()
+    return [f"rules for the host ports of pod {pod.name} put back"] if lost else []
 
 
 def _links(node: Node) -> dict[str, tuple[bool, set[str]]]:

@@ -73,6 +73,18 @@ class Sandbox:
             self._detach()
             self.attachment = self._attach(ips)
 
+    def map_ports(self) -> None:
+        """Make the rules for its host ports anew."""
+        if self.attachment is not None:
+            self.machine.cni.map_ports(
+                self.node,
+                self.machine.cidrs[self.node.name],
+                self.pod["metadata"]["uid"],
+                self.netns,
+                self.attachment,
+                port_mappings=cni.port_mappings(self.pod),
+            )
+
     def close(self) -> None:
         """Remove all of it; missing parts are fine."""
         if self.netns != self.node.netns:
