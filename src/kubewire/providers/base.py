@@ -56,7 +56,7 @@ class Change(Struct, frozen=True):
     """One change that `up` made, or would make: where (a node or the lab's name), what, and why.
 
     `before` and `after` are the texts that --diff compares. `anew`: the cluster is new and empty. `reported`:
-    it happened before, and `up` only reports it.
+    it happened before, and `up` only reports it. `afresh`: the node starts anew, and gets all it had written.
     """
 
     where: str
@@ -66,6 +66,7 @@ class Change(Struct, frozen=True):
     after: str = ""
     anew: bool = False
     reported: bool = False
+    afresh: bool = False
 
 
 class Status(Struct, frozen=True):

@@ -49,14 +49,24 @@ def settle(provider: Provider, record: LabRecord) -> list[Change]:
 
 def look(provider: Provider, record: LabRecord, planned: Sequence[Change]) -> list[Change]:
     """What `settle` would repair after these changes of the cluster; nothing is written."""
-    started = {change.where for change in planned if change.what.startswith("kube-proxy@")}
     with Api(provider.kubeconfig(record.lab.name)) as api:
         found = observe(provider, record.lab, api, kubernetes=record.kubernetes, parts=PARTS)
-    failed = [
-        check for check in found.verdict.failed if check.node not in started or _is_not_kube_proxys(check)
-    ]
+    failed = left_by(planned, found.verdict.failed)
     changes = hint(provider, record.lab.name, found.snapshot, failed, check=True)
     return [change for change in changes if change not in planned]
+
+
+def left_by(planned: Sequence[Change], failed: Iterable[Check]) -> list[Check]:
+    """The findings that these changes leave: a node that comes up afresh has none, and one whose kube-proxy
+    does has none of kube-proxy's.
+    """
+    afresh = {change.where for change in planned if change.afresh}
+    started = {change.where for change in planned if change.what.startswith("kube-proxy@")}
+    return [
+        check
+        for check in failed
+        if check.node not in afresh and (check.node not in started or _is_not_kube_proxys(check))
+    ]
 
 
 def _is_not_kube_proxys(check: Check) -> bool:

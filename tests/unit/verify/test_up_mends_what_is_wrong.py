@@ -13,7 +13,7 @@ import pytest
 from kubewire.dataplane.core.findings import Check
 from kubewire.dataplane.core.snapshot import NodeSnapshot, Snapshot
 from kubewire.providers.base import Change, NodeHandle
-from kubewire.verify.settle import deletions, hint
+from kubewire.verify.settle import deletions, hint, left_by
 
 NODE = "lab-worker"
 SNAPSHOT = Snapshot({}, (NodeSnapshot("lab-control-plane", {}), NodeSnapshot(NODE, {})))
@@ -93,6 +93,16 @@ def test_a_table_that_is_all_that_fails_is_reason_enough() -> None:
 
 def test_other_nodes_are_left_alone() -> None:
     assert mended(Check("iptables.extra", "failed", "elsewhere"))[0] == []
+
+
+def test_what_a_planned_start_mends_is_not_announced_again() -> None:
+    restarted = Change(NODE, "node container restarted", afresh=True)
+    proxy = Change(NODE, "kube-proxy@lab-worker restarted by its supervisor")
+    elsewhere = Check("route.pod-cidr", "failed", "lab-control-plane")
+    found = [WRONG, ROUTE, elsewhere]
+    assert left_by([], found) == found
+    assert left_by([restarted], found) == [elsewhere]
+    assert left_by([proxy], found) == [ROUTE, elsewhere]
 
 
 def test_a_deletion_is_an_argv_and_no_shell_sees_it() -> None:

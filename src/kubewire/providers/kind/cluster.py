@@ -26,7 +26,6 @@ from kubewire.providers.kind.ready import wait_for_nodes, wait_until_ready
 from kubewire.providers.kind.records import NodeContainer
 
 REMOVAL_SECONDS, PAUSE = 60.0, 0.1
-STARTED = "node container started"
 
 
 def up(lab: Lab, engine: Engine, *, check: bool = False, keep: bool = False) -> list[Change]:
@@ -162,7 +161,9 @@ def _hint(
             hint=f"kubewire up {lab.name} --recreate recreates the lab",
         )
     stopped = [node for node in containers if node.state != "running"]
-    changes = [Change(node.name, STARTED, f"it was {node.state}") for node in stopped]
+    changes = [
+        Change(node.name, "node container started", f"it was {node.state}", afresh=True) for node in stopped
+    ]
     for node in () if check else stopped:
         emit("cluster", f"starting {node.name}")
         engine.start(node)
@@ -170,7 +171,7 @@ def _hint(
     changes += node_network.hint(lab, recorded, engine, running, check=check)
     if not check:
         wait_until_ready(lab, paths.lab_dir(lab.name) / state.KUBECONFIG, emit)
-        if any(change.what in (STARTED, node_network.RESTARTED) for change in changes):
+        if any(change.afresh for change in changes):
             _record_nodes(recorded, engine)
     return changes
 

@@ -26,7 +26,6 @@ Source: images/kindnetd/cmd/kindnetd of kind v0.11 to v0.33, masq.go and cni.go.
 60 s, masquerade rules that are missing, so that a deleted one may come back behind the last, without effect;
 each 10 s it puts routes to other nodes' pod CIDRs back. Ours writes the rules once, and a route when its Node
 changes."""
-RESTARTED = "node container restarted"
 _SYSCTLS = {
     4: {"net.ipv4.ip_forward": "1"},
     6: {"net.ipv6.conf.all.disable_ipv6": "0", "net.ipv6.conf.all.forwarding": "1"},
@@ -84,7 +83,7 @@ def hint(
         if seen.link is None:
             if not check:
                 engine.restart(node)
-            return [Change(node.name, RESTARTED, "its link eth0 was deleted")]
+            return [Change(node.name, "node container restarted", "its link eth0 was deleted", afresh=True)]
         calls = node_network.mends(wanted, seen) + node_network.masquerade_mends(wanted, seen)
         for call in calls:
             if not check:

@@ -263,7 +263,8 @@ def test_a_node_without_its_link_is_restarted(check: bool, monkeypatch: pytest.M
     Node(monkeypatch, link=False)
     engine = Engine()
     changes = hint(LAB, state(), engine, [container("demo-worker", kind=ENDPOINT)], check=check)  # type: ignore[arg-type]
-    assert changes == [Change("demo-worker", "node container restarted", "its link eth0 was deleted")]
+    why = "its link eth0 was deleted"
+    assert changes == [Change("demo-worker", "node container restarted", why, afresh=True)]
     assert engine.restarted == ([] if check else ["demo-worker"])
 
 
