@@ -96,9 +96,9 @@ def test_it_is_named_announced_and_put_back(command: Kubewire, definition: Path,
 @pytest.mark.parametrize(
     "damage",
     [
-        "ip link set veth-1 nomaster",
-        "ip link set br0 down",
-        "ip address flush dev br0",
+        pytest.param("ip link set veth-1 nomaster", marks=pytest.mark.slow),
+        pytest.param("ip link set br0 down", marks=pytest.mark.slow),
+        pytest.param("ip address flush dev br0", marks=pytest.mark.slow),
         "ip link del br0; ip link set veth-2 down",
     ],
 )
