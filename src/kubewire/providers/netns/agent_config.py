@@ -10,6 +10,9 @@ from msgspec import Struct
 from kubewire.core.errors import DefinitionError
 from kubewire.core.serialization import decode
 
+POD_NETWORK = "kindnet"
+"""The name of the pods' network in CNI's configurations."""
+
 
 class Node(Struct, frozen=True):
     """One node: its addresses, its network namespace, its mount namespace (None: the agent's own)."""

@@ -10,7 +10,7 @@ from kubewire.dataplane.node_network import NodeNetwork
 from kubewire.providers import masquerade, node_network
 from kubewire.providers.base import Change
 from kubewire.providers.netns import entry, topology
-from kubewire.providers.netns.agent.cni import NAME
+from kubewire.providers.netns.agent_config import POD_NETWORK
 from kubewire.providers.netns.plan import NODE_SYSCTLS
 from kubewire.providers.node_network import Mend, Seen
 
@@ -34,7 +34,7 @@ def declared(lab: Lab) -> dict[str, NodeNetwork]:
             sysctls=NODE_SYSCTLS,
             masquerade=masquerade.declared(map(str, lab.pod_subnet)),
             pod_gateways=True,
-            port_network=NAME,
+            port_network=POD_NETWORK,
         )
         for node in topology.nodes(lab)
     }

@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from kubewire.providers.netns.agent.commands import run
-from kubewire.providers.netns.agent_config import Node
+from kubewire.providers.netns.agent_config import POD_NETWORK, Node
 
 VERSION = "1.0.0"
-NAME = "kindnet"
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,7 @@ class Cni:
         """The plugin configurations, in the order of ADD."""
         ranges = [[{"subnet": cidr}] for cidr in cidrs]
         families = {6 if ":" in one[0]["subnet"] else 4 for one in ranges}
-        common = {"cniVersion": VERSION, "name": NAME}
+        common = {"cniVersion": VERSION, "name": POD_NETWORK}
         ptp: dict[str, Any] = {
             **common,
             "type": "ptp",

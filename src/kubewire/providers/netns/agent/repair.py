@@ -10,13 +10,13 @@ from kubewire.dataplane.core.findings import FAMILIES
 from kubewire.dataplane.core.pods import read_pod
 from kubewire.dataplane.node_network import TOOLS, nat_lines, pod_addresses
 from kubewire.providers import masquerade
-from kubewire.providers.netns.agent import cni, routes
+from kubewire.providers.netns.agent import routes
 from kubewire.providers.netns.agent.commands import run
 from kubewire.providers.netns.agent.context import Machine
 from kubewire.providers.netns.agent.pod import PodWorker
 from kubewire.providers.netns.agent.routes import Route, within
 from kubewire.providers.netns.agent.sandbox import Sandbox
-from kubewire.providers.netns.agent_config import Node
+from kubewire.providers.netns.agent_config import POD_NETWORK, Node
 
 
 def program(machine: Machine, node: Node) -> list[str]:
@@ -106,7 +106,7 @@ def _mend_host_ports(machine: Machine, node: Node, box: Sandbox, *, check: bool)
     """Restore portmap's rules of a pod that has host ports."""
     pod, lost = read_pod({**box.pod, "status": {"podIPs": [{"ip": ip} for ip in box.ips]}}), False
     for ip, cidr in pod_addresses(pod, machine.cidrs[node.name]) if pod.host_ports else ():
-        wanted = host_ports.rules(cni.NAME, pod, ip, cidr)
+        wanted = host_ports.rules(POD_NETWORK, pod, ip, cidr)
         saved = run([*node.enter(), f"{TOOLS[FAMILIES[ip.version == 6]]}-save", "-t", "nat"])
         lost = lost or (bool(wanted) and host_ports.found(wanted, nat_lines(saved)) != wanted)
     if lost and not check:
