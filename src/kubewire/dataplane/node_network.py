@@ -16,6 +16,7 @@ from kubewire.dataplane.core.findings import FAMILIES, Check, IpFamily, Place
 from kubewire.dataplane.core.iproute import ADDRESSES, ROUTES, WRONG, local_addresses
 from kubewire.dataplane.core.pods import Pod, read_pods
 from kubewire.dataplane.core.snapshot import IPTABLES_FILES, NODE_NETWORK, NodeSnapshot, Snapshot
+from kubewire.dataplane.iptables import names
 
 if TYPE_CHECKING:
     from kubewire.dataplane.core.packet import Address
@@ -24,7 +25,6 @@ PREFIX = "node."
 DECLARED, LINK, ADDRESS, ROUTE, SYSCTL, MASQUERADE, HOST_PORT = (
     f"{PREFIX}{kind}" for kind in ("network", "link", "address", "route", "sysctl", "masquerade", "host-port")
 )
-TOOLS: dict[IpFamily, str] = {"ipv4": "iptables", "ipv6": "ip6tables"}
 _COUNTERS = re.compile(r"^\[\d+:\d+\] ", re.MULTILINE)
 _WHY = "the lab's provider set it up so; `kubewire up` puts it back"
 
@@ -78,16 +78,19 @@ def check_node_networks(snapshot: Snapshot) -> list[Check]:
         why = f"the snapshot has no {NODE_NETWORK}: it doesn't tell what a provider set up on the nodes"
         return [Place("", "", "").skip(DECLARED, NODE_NETWORK, why)]
     checks: list[Check] = []
+    pods = [pod for pod in read_pods(snapshot.cluster) if pod.networked]
     for node in snapshot.nodes:
+        here = [pod for pod in pods if pod.node == node.name]
         try:
-            checks += list(_checks(snapshot, node))
+            checks += list(_checks(snapshot, node, here))
         except WRONG as error:
             checks.append(Place("", node.name, "").skip(DECLARED, ADDRESSES, f"not understood: {error!r}"))
     return checks
 
 
-def _checks(snapshot: Snapshot, node: NodeSnapshot) -> Iterator[Check]:
-    place = Place("", node.name, "")
+def _checks(snapshot: Snapshot, node: NodeSnapshot, pods: Sequence[Pod]) -> Iterator[Check]:
+    """`pods` are those on that node that have a network of their own."""
+    place, cidrs = Place("", node.name, ""), _pod_cidrs(snapshot, node.name)
     try:
         declared = decode(node.files[NODE_NETWORK].encode(), NodeNetwork)
     except KeyError:
@@ -110,12 +113,12 @@ def _checks(snapshot: Snapshot, node: NodeSnapshot) -> Iterator[Check]:
             actual = wanted if wanted in seen else found or "(no such route)"
             yield Place("", node.name, _family(wanted)).check(ROUTE, wanted, _WHY, wanted, actual)
     if declared.pod_gateways and links is not None and routes is not None:
-        yield from _gateways(snapshot, place, links, routes)
+        yield from _gateways(place, pods, cidrs, links, routes)
     yield from _sysctls(place, declared, node)
     for masquerade in declared.masquerade:
         yield from _masquerade(node, masquerade)
     if declared.port_network:
-        yield from _host_ports(snapshot, node, declared.port_network)
+        yield from _host_ports(node, pods, cidrs, declared.port_network)
     if declared.unknown:
         yield place.skip(DECLARED, "pod network", declared.unknown)
 
@@ -156,16 +159,17 @@ def _on_link(
 
 
 def _gateways(
-    snapshot: Snapshot,
     place: Place,
+    pods: Iterable[Pod],
+    cidrs: Iterable[str],
     links: Sequence[Mapping[str, Any]],
     routes: Sequence[Mapping[str, Any]],
 ) -> Iterator[Check]:
     """Of the links that a local pod's host route leads to; a route that is missing has a check of its own."""
     by_name = {str(link.get("ifname")): link for link in links}
     devices = {str(route.get("dst")): str(route.get("dev")) for route in routes}
-    gateways = [ip_network(cidr)[1] for cidr in _pod_cidrs(snapshot, place.node)]
-    for pod in _pods(snapshot, place.node):
+    gateways = [ip_network(cidr)[1] for cidr in cidrs]
+    for pod in pods:
         for ip in pod.addresses:
             link = devices.get(str(ip), "")
             if link.startswith("veth") and link in by_name:
@@ -178,23 +182,18 @@ def _pod_cidrs(snapshot: Snapshot, node: str) -> Sequence[str]:
     return next((each.pod_cidrs for each in snapshot.state.nodes if each.name == node), ())
 
 
-def _pods(snapshot: Snapshot, node: str) -> Iterator[Pod]:
-    """The pods on that node that have a network of their own."""
-    for pod in read_pods(snapshot.cluster):
-        if pod.node == node and pod.phase == "Running" and not (pod.host or pod.leaving):
-            yield pod
-
-
-def _host_ports(snapshot: Snapshot, node: NodeSnapshot, network: str) -> Iterator[Check]:
+def _host_ports(
+    node: NodeSnapshot, pods: Iterable[Pod], cidrs: Sequence[str], network: str
+) -> Iterator[Check]:
     why = "portmap of the CNI plugins writes so for the pod's hostPort; `kubewire up` puts it back"
-    for pod in _pods(snapshot, node.name):
-        for ip, cidr in pod_addresses(pod, _pod_cidrs(snapshot, node.name)):
+    for pod in pods:
+        for ip, cidr in pod_addresses(pod, cidrs):
             wanted = host_ports.rules(network, pod, ip, cidr)
             family = FAMILIES[ip.version == 6]
             saved = node.files.get(IPTABLES_FILES[family])
             if not wanted:
                 continue
-            place, label = Place("", node.name, family), f"{TOOLS[family]} nat: host ports of {pod.name}"
+            place, label = Place("", node.name, family), f"{names.tool(family)} nat: host ports of {pod.name}"
             if saved is None:
                 yield place.skip(HOST_PORT, label, _missing(node, IPTABLES_FILES[family]))
             else:
@@ -238,7 +237,7 @@ def _sysctls(place: Place, declared: NodeNetwork, node: NodeSnapshot) -> Iterato
 
 
 def _masquerade(node: NodeSnapshot, wanted: Masquerade) -> Iterator[Check]:
-    place, tool = Place("", node.name, wanted.family), TOOLS.get(wanted.family, "iptables")
+    place, tool = Place("", node.name, wanted.family), names.tool(wanted.family)
     label, file = f"{tool} nat {wanted.chain}", IPTABLES_FILES.get(wanted.family, "iptables-save.txt")
     saved = node.files.get(file)
     if saved is None or "'nat' is incompatible" in saved.replace("`", "'"):

@@ -15,20 +15,23 @@ from typing import Any
 
 from kubewire.core.errors import LabError
 from kubewire.core.processes import run
+from kubewire.dataplane.core.findings import FAMILIES
 from kubewire.dataplane.core.iproute import WRONG
-from kubewire.dataplane.node_network import TOOLS, NodeNetwork, route_texts
+from kubewire.dataplane.iptables.names import tool
+from kubewire.dataplane.node_network import NodeNetwork, route_texts
 from kubewire.providers import masquerade
+from kubewire.providers.base import Change
 
 SECONDS = 10.0
 _POLICY = re.compile(r"^:(\S+) (DROP|QUEUE) ")
-_SAVERS = tuple(TOOLS.values())
+_SAVERS = tuple(map(tool, FAMILIES))
 _LOOK = """
 mark=$1; shift
 for command in 'ip -j address show' 'ip -j -4 route' 'ip -j -6 route' "sysctl -e $*" SAVERS; do
   $command 2>/dev/null
   printf '\\n%s\\n' "$mark"
 done
-""".replace("SAVERS", " ".join(f"{tool}-save" for tool in _SAVERS))
+""".replace("SAVERS", " ".join(f"{saver}-save" for saver in _SAVERS))
 
 
 @dataclass(frozen=True)
@@ -91,11 +94,16 @@ def _by_name(entries: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return {link["ifname"]: link for link in entries if "ifname" in link}
 
 
-def apply(prefix: Sequence[str], node: str, mend: Mend) -> None:
-    """Run it; LabError with what the command said."""
-    outcome = run([*prefix, *mend.argv], timeout=SECONDS, data=mend.data)
-    if outcome.code:
-        raise LabError(f"its network can't be put back: {outcome.err}", where=node)
+def carry_out(
+    calls: Sequence[Mend], prefix: Sequence[str], where: str, *, outside: Sequence[str] = (), check: bool
+) -> list[Change]:
+    """Run them, by `outside` those that are; with `check` none. LabError with what the command said."""
+    for call in () if check else calls:
+        argv = [*(outside if call.outside else prefix), *call.argv]
+        outcome = run(argv, timeout=SECONDS, data=call.data)
+        if outcome.code:
+            raise LabError(f"its network can't be put back: {outcome.err}", where=where)
+    return [Change(where, call.text) for call in calls if call.text]
 
 
 def mends(wanted: NodeNetwork, seen: Seen, new_link: Sequence[Mend] = ()) -> list[Mend]:
@@ -123,11 +131,11 @@ def masquerade_mends(wanted: NodeNetwork, seen: Seen) -> list[Mend]:
     """The calls that restore the declared chains of the table nat and the jumps to them."""
     calls = []
     for chain in wanted.masquerade:
-        tool = TOOLS[chain.family]
-        text, mended = masquerade.restore_input(chain, seen.saved.get(tool, ""))
+        name = tool(chain.family)
+        text, mended = masquerade.restore_input(chain, seen.saved.get(name, ""))
         if text:
-            argv = (f"{tool}-restore", "--wait", "5", "--noflush")
-            calls.append(Mend(argv, f"{tool}: {'; '.join(mended)}", data=text.encode()))
+            argv = (f"{name}-restore", "--wait", "5", "--noflush")
+            calls.append(Mend(argv, f"{name}: {'; '.join(mended)}", data=text.encode()))
     return calls
 
 
@@ -158,11 +166,11 @@ def _route(text: str, addresses: Sequence[str]) -> Mend:
 def _policies(seen: Seen) -> list[Mend]:
     """The kernel's default policy is ACCEPT, kube-proxy sets none, and kubewire needs no other."""
     calls = []
-    for tool, saved in seen.saved.items():
+    for name, saved in seen.saved.items():
         table = ""
         for line in saved.splitlines():
             table = line[1:] if line.startswith("*") else table
             if found := _POLICY.match(line):
-                text = f"{tool} {table} {found[1]}: policy {found[2]} set back to ACCEPT"
-                calls.append(Mend((tool, "-w", "-t", table, "-P", found[1], "ACCEPT"), text))
+                text = f"{name} {table} {found[1]}: policy {found[2]} set back to ACCEPT"
+                calls.append(Mend((name, "-w", "-t", table, "-P", found[1], "ACCEPT"), text))
     return calls

@@ -40,6 +40,11 @@ class Pod(Struct, frozen=True):
     host_ports: tuple[HostPort, ...] = ()
 
     @property
+    def networked(self) -> bool:
+        """Whether it runs in a network of its own, and is to stay."""
+        return self.phase == "Running" and not (self.host or self.leaving)
+
+    @property
     def name(self) -> str:
         return f"{self.namespace}/{self.short_name}"
 

@@ -21,11 +21,7 @@ def check_routes(snapshot: Snapshot) -> list[Check]:
     Nodes without `ip-route.json` are skipped, with the reason. Raises LabError if the objects are no List.
     """
     cluster = snapshot.state
-    pods = [
-        pod
-        for pod in read_pods(snapshot.cluster)
-        if pod.phase == "Running" and not pod.host and not pod.leaving
-    ]
+    pods = [pod for pod in read_pods(snapshot.cluster) if pod.networked]
     checks: list[Check] = []
     for node in snapshot.nodes:
         routes = _routes(node)

@@ -79,16 +79,14 @@ def hint(
 
     def mend(node: NodeContainer) -> list[Change]:
         wanted = networks[node.name]
-        seen = node_network.look(prefix(node.name), node.name, wanted)
+        inside = prefix(node.name)
+        seen = node_network.look(inside, node.name, wanted)
         if seen.link is None:
             if not check:
                 engine.restart(node)
             return [Change(node.name, "node container restarted", "its link eth0 was deleted", afresh=True)]
         calls = node_network.mends(wanted, seen) + node_network.masquerade_mends(wanted, seen)
-        for call in calls:
-            if not check:
-                node_network.apply(prefix(node.name), node.name, call)
-        return [Change(node.name, call.text) for call in calls if call.text]
+        return node_network.carry_out(calls, inside, node.name, check=check)
 
     with ThreadPoolExecutor(max_workers=4) as pool:
         return [change for changes in pool.map(mend, running) for change in changes]

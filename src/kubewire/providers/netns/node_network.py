@@ -44,22 +44,15 @@ def hint(lab: Lab, state: SandboxState, only: str = "", *, check: bool = False) 
     """Restore every node's (or `only` one's) links, addresses, routes to the nodes' network and out of it,
     sysctls and chain policies, and before all nodes' the bridge; with `check` only name the differences.
     """
-    changes = []
     outside = entry.sandbox_prefix(state)
-    for call in () if only else bridge_mends(lab, node_network.links(outside, lab.name)):
-        if not check:
-            node_network.apply(outside, lab.name, call)
-        if call.text:
-            changes.append(Change(lab.name, call.text))
+    bridge = [] if only else bridge_mends(lab, node_network.links(outside, lab.name))
+    changes = node_network.carry_out(bridge, outside, lab.name, check=check)
     for index, (name, wanted) in enumerate(declared(lab).items()):
         if only not in ("", name):
             continue
         prefix = entry.node_prefix(state, name)
-        for call in mends(index, name, wanted, node_network.look(prefix, name, wanted)):
-            if not check:
-                node_network.apply(outside if call.outside else prefix, name, call)
-            if call.text:
-                changes.append(Change(name, call.text))
+        calls = mends(index, name, wanted, node_network.look(prefix, name, wanted))
+        changes += node_network.carry_out(calls, prefix, name, outside=outside, check=check)
     return changes
 
 

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from kubewire.dataplane import host_ports
 from kubewire.dataplane.core.findings import FAMILIES
 from kubewire.dataplane.core.pods import read_pod
-from kubewire.dataplane.node_network import TOOLS, nat_lines, pod_addresses
+from kubewire.dataplane.iptables import names
+from kubewire.dataplane.node_network import nat_lines, pod_addresses
 from kubewire.providers import masquerade
 from kubewire.providers.netns.agent import routes
 from kubewire.providers.netns.agent.commands import run
@@ -68,7 +69,7 @@ def ensure_masquerade(node: Node, pod_subnets: Iterable[str], *, check: bool = F
     """Repair the node's masquerade rules; descriptions of the repairs, with `check` only planned."""
     done: list[str] = []
     for wanted in masquerade.declared(pod_subnets):
-        tool = TOOLS[wanted.family]
+        tool = names.tool(wanted.family)
         saved = run([*node.enter(), f"{tool}-save", "-t", "nat"])
         text, mended = masquerade.restore_input(wanted, saved)
         if text and not check:
@@ -107,7 +108,7 @@ def _mend_host_ports(machine: Machine, node: Node, box: Sandbox, *, check: bool)
     pod, lost = read_pod({**box.pod, "status": {"podIPs": [{"ip": ip} for ip in box.ips]}}), False
     for ip, cidr in pod_addresses(pod, machine.cidrs[node.name]) if pod.host_ports else ():
         wanted = host_ports.rules(POD_NETWORK, pod, ip, cidr)
-        saved = run([*node.enter(), f"{TOOLS[FAMILIES[ip.version == 6]]}-save", "-t", "nat"])
+        saved = run([*node.enter(), f"{names.tool(FAMILIES[ip.version == 6])}-save", "-t", "nat"])
         lost = lost or (bool(wanted) and host_ports.found(wanted, nat_lines(saved)) != wanted)
     if lost and not check:
         box.map_ports()
